@@ -1,0 +1,80 @@
+"""Child processes that cannot outlive us: each in a process group of its own, ended as a whole when we stop or die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+# Runs `python -m MODULE ARGUMENTS` after asking Linux to interrupt it when its parent dies: interrupted, dvc still releases its
+# locks, even where a script started us in the background, with interrupts ignored. Done in the child's own start-up code because a
+# preexec_fn is unsafe beside threads; getppid closes the gap between fork and prctl.
+_LAUNCH = """
+import ctypes, os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform == "linux": ctypes.CDLL(None).prctl(1, signal.SIGINT)
+if os.getppid() != int(sys.argv[1]): sys.exit("the process that started this one is gone")
+sys.argv = sys.argv[2:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `python -m module arguments` with this interpreter; both its streams go to `output` as text.
+
+    `python` on the child's PATH is this interpreter too, so an unactivated virtual environment works. Its shell is plain sh, so
+    that a stage's command means the same under every login shell.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh", **(extra or {})}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _LAUNCH, str(os.getpid()), module, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        process_group=0,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
+    """End a child and its whole group: ask, wait `patience` seconds, then kill. Safe to call when it has ended already."""
+    _signal(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(patience)
+    deadline = time.monotonic() + patience
+    while _signal(process.pid, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and only waits for its parent to notice (a zombie) does not."""
+    try:
+        os.kill(pid, 0)
+        return sys.platform != "linux" or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+
+
+def _signal(group: int, number: int) -> bool:
+    """Signal a process group; False if nobody is left in it."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # macOS answers PermissionError for a group of zombies
+        return False
+    return True

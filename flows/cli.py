@@ -1,0 +1,260 @@
+"""The command line: `headstart import`, `run`, `show`, `predict`, `params`. Answers on standard output, progress on standard error.
+
+Each command imports what it needs when it runs, so that `headstart show` pays for neither Prefect nor PyTorch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import HeadstartError
+
+INTERRUPTED = 130
+
+_OVERVIEW = """\
+Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
+and leaves a versioned model and a report. Run it from the root of the project.
+
+  headstart import photos/       # photos/<class>/<file>
+  headstart run                  # every stage whose inputs changed
+  headstart show                 # the result
+  headstart predict new/*.jpg    # with the model it made
+"""
+
+_EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or parameters, 3 data refused, 4 workspace busy, 130 interrupted."
+
+_IMPORT = """\
+Replace the data set with SOURCE and record it with DVC. A refused or failed import changes nothing.
+
+SOURCE is one of
+  a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
+  an archive .zip or .tar of such a folder
+  torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
+  demo       1,797 handwritten digits that come with scikit-learn
+"""
+
+_IMPORT_EXAMPLES = """\
+examples:
+  headstart import demo
+  headstart import ~/photos
+  headstart import pets.zip
+  headstart import scans/ --labels scans.csv     # columns path,label and, if you like, split
+  headstart import torchvision:flowers102
+"""
+
+_RUN = """\
+Run the Prefect flow in this process: every stage whose inputs, parameters or code version changed, in order; the others are
+skipped. Ends with a line a stage (NAME cached|ran SECONDS) and the summary of the result. `dvc repro` does the same without
+Prefect. A Prefect server is used if one is configured (PREFECT_API_URL); else one is started for the length of the run.
+"""
+
+_RUN_EXAMPLES = """\
+examples:
+  headstart run
+  headstart run --set fine_tune.epochs=5 --set fine_tune.strategy=gradual
+  headstart run --set 'select_source.candidates=[wheel:efficientnet_lite0, torchvision:resnet50]'
+
+--set writes params.yaml, so the value stays. `headstart params` lists every name with its bounds.
+"""
+
+_PREDICT = """\
+Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
+`error` says why a file could not be read. Exit code 1 if no file could.
+"""
+
+_PREDICT_EXAMPLES = """\
+examples:
+  headstart predict photo.jpg
+  headstart predict inbox/ > labels.csv
+  headstart predict inbox/ --model ../other/models/final
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        with _sigterm_interrupts():
+            code: int = options.command(options)
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `headstart predict ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"error: {_message(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, HeadstartError) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
+    common.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (also: HEADSTART_DEBUG=1)")
+    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "parents": [common]}
+    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=shape["formatter_class"])
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    add = commands.add_parser("import", help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES, **shape)
+    add.add_argument("source", metavar="SOURCE", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    add.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE: columns path,label[,split]")
+    add.set_defaults(command=_import)
+
+    run = commands.add_parser("run", help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES, **shape)
+    run.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
+    )
+    run.add_argument("--force", action="store_true", help="run every stage, changed or not")
+    run.set_defaults(command=_run)
+
+    show = commands.add_parser("show", help="show the result", description="Show the result of the last run.", **shape)
+    show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
+    show.set_defaults(command=_show)
+
+    predict = commands.add_parser("predict", help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES, **shape)
+    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, or a folder of images")
+    predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
+    predict.set_defaults(command=_predict)
+
+    settings = commands.add_parser(
+        "params", help="list the parameters", description="List every parameter: value, bounds, meaning.", **shape
+    )
+    settings.set_defaults(command=_params)
+    return root
+
+
+def _import(options: argparse.Namespace) -> int:
+    from flows import data
+    from headstart import lock
+
+    _in_project()
+    with lock.hold("headstart import"):
+        summary = data.replace(options.source, options.labels)
+    splits = f"; splits: {', '.join(summary.splits)}" if summary.splits else "; no given splits, so they will be drawn"
+    print(f"{summary.files:,} images in {len(summary.classes)} classes ({_few(summary.classes)}){splits}")
+    print("next: headstart run")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from headstart import lock, params
+
+    _in_project()
+    with lock.hold("headstart run"):
+        from flows import data, server, show
+
+        values = params.parse(options.assignments)
+        params.write(values, dry=True)
+        data.check()
+        server.configure()
+        print("starting Prefect", file=sys.stderr, flush=True)
+        with server.given() if server.configured() else server.temporary() as ready:
+            from flows.transfer import transfer  # imported while the server starts; Prefect reads its environment here
+
+            ready()
+            with _lines():  # after that import: it sets up logging anew
+                outcomes = transfer(parameters=values, force=options.force)
+    for outcome in outcomes:
+        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
+    print()
+    print(show.summary())
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flows import show
+
+    sys.stdout.write(show.metrics_text() if options.json else show.summary() + "\n")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if not (options.model / "card.json").is_file():
+        raise HeadstartError(f"there is no model at {options.model}; make one with `headstart run`, or name one with --model")
+    from headstart import predict
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["path", "label", "probability", "error"])
+    readable = 0
+    for path, label, probability, error in predict.predict(options.paths, options.model):
+        out.writerow([path, label, "" if probability is None else f"{probability:.6f}", error])
+        readable += not error
+    if not readable:
+        raise HeadstartError("no file could be read as an image")
+    return 0
+
+
+def _params(options: argparse.Namespace) -> int:
+    from headstart import params
+
+    print(params.describe(params.load()))
+    return 0
+
+
+def _in_project() -> None:
+    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not Path(name).exists()]
+    if missing:
+        raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); change to it first")
+
+
+def _few(names: list[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, HeadstartError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"no permission: {error.filename or error}"
+    return f"{type(error).__name__}: {error} (HEADSTART_DEBUG=1 shows where)"
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[None]:
+    """Show the lines that a run logs, and nothing else of what Prefect logs, on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: getattr(record, "headstart", False))
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that children are ended and locks released."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

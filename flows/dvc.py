@@ -1,0 +1,131 @@
+"""The only caller of the dvc command: add and fetch data, reproduce one stage, say whether it ran."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from flows import child
+from headstart.errors import BusyError, DataError, HeadstartError, ParamsError
+from tasks import stage
+
+Say = Callable[[str], None]
+MARKS = Path(".dvc/tmp/rwlock")
+FAILURE = stage.STATE / "failure.json"
+ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (HeadstartError, ParamsError, DataError, BusyError)}
+
+# What dvc says around a stage and the reader of a run does not need.
+_CHATTER = re.compile(
+    r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
+    r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
+)
+
+
+class Outcome(TypedDict):
+    """What became of a stage. JSON types only: it is a Prefect result."""
+
+    stage: str
+    outcome: Literal["cached", "ran"]
+    seconds: float
+
+
+class DvcError(HeadstartError):
+    """A dvc command failed; `lines` are the last ones it wrote."""
+
+    def __init__(self, message: str, lines: list[str]) -> None:
+        super().__init__("\n".join([message, *(f"  {line}" for line in lines)]))
+        self.lines = lines
+
+
+def call(*arguments: str, say: Say | None = None) -> list[str]:
+    """Run `dvc --wait-for-lock arguments`, pass each line it writes to `say` as it comes, and return all but the chatter.
+
+    Only the last 500 lines are returned. Whatever interrupts the wait ends dvc and everything it started. Raises DvcError.
+    """
+    lines: deque[str] = deque(maxlen=500)
+    extra = {"DVC_NO_ANALYTICS": "1"}
+    process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=extra)
+    try:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.rstrip()
+            lines.append(line)
+            if say and not _CHATTER.match(line):
+                say(line)
+        code = process.wait()
+    finally:
+        child.stop(process)
+    if code:
+        useful = [line for line in lines if line.startswith("ERROR") or not _CHATTER.match(line)]
+        raise DvcError(f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:", useful[-10:])
+    return list(lines)
+
+
+def forget_dead() -> None:
+    """Remove the marks of dvc processes that were killed: dvc takes them for busy where zombies stay, and stumbles over torn ones.
+
+    Call under the run lock. Marks of a process that lives are left alone.
+    """
+    for _ in range(2):  # a torn file may be one that is just being written
+        try:
+            marks = json.loads(MARKS.read_text(encoding="utf-8"))
+            infos = [info for kind in marks.values() for held in kind.values() for info in (held if isinstance(held, list) else [held])]
+            if any(child.alive(info["pid"]) for info in infos):
+                return
+        except FileNotFoundError:
+            return
+        except (ValueError, AttributeError, TypeError, KeyError):
+            time.sleep(0.1)
+            continue
+        break
+    MARKS.unlink(missing_ok=True)
+
+
+def add(path: Path, say: Say | None = None) -> None:
+    """Record a data folder as it is now. Where nothing changed, PATH.dvc keeps its bytes."""
+    call("add", "--quiet", str(path), say=say)
+
+
+def fetch(path: Path, say: Say | None = None) -> None:
+    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote."""
+    target = f"{path}.dvc"
+    try:
+        call("checkout", target, say=say)
+    except DvcError:
+        call("pull", target, say=say)
+
+
+def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
+    """Reproduce one stage and nothing before it.
+
+    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines.
+    """
+    FAILURE.unlink(missing_ok=True)
+    started = time.monotonic()
+    try:
+        lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
+    except DvcError as error:
+        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", error.lines) from None
+    ran = any(line.startswith(f"Running stage '{name}'") for line in lines)
+    return {"stage": name, "outcome": "ran" if ran else "cached", "seconds": round(time.monotonic() - started, 1)}
+
+
+def _reason(name: str) -> HeadstartError | None:
+    """The error that the stage itself noted, if it got that far."""
+    try:
+        noted = json.loads(FAILURE.read_text(encoding="utf-8"))
+        if noted["stage"] == name:
+            return ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"ended by signal {-code}"

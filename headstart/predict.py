@@ -1,0 +1,50 @@
+"""Predict with a model folder alone: model.safetensors and card.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from headstart import features, images, metrics, model, sources, transforms
+from headstart.errors import HeadstartError
+from headstart.features import Frozen
+
+MODEL = Path("models/final")
+
+
+def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
+    """Yield path, label, probability (of the label) and error for every file, in order; folders are walked.
+
+    A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
+    model is missing or broken, before anything is yielded, or when a path does not exist.
+    """
+    network, card = model.load(folder)
+    view = model.plain_view(card["transform"])
+    frozen = Frozen.of(network, f"{card['weights_sha256']}:{sources.weights_hash(network.weights())}:logits", view.size)
+    files = list(walk(paths))
+
+    def one(path: Path) -> tuple[str, str, float | None, str]:
+        try:
+            image = transforms.read(path, view, "")
+        except (images.Unreadable, OSError) as error:
+            return str(path), "", None, str(error)
+        probabilities = metrics.softmax(frozen.engine(image)[None])[0]
+        best = int(np.argmax(probabilities))
+        return str(path), card["classes"][best], float(probabilities[best]), ""
+
+    return features.in_order(one, files)
+
+
+def walk(paths: list[Path]) -> Iterator[Path]:
+    """Files, and the files below folders in sorted order, hidden ones left out. Raises HeadstartError for a path that is not there."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                p for p in path.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            )
+        elif path.exists():
+            yield path
+        else:
+            raise HeadstartError(f"{path} does not exist; give image files or folders of them")

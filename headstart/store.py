@@ -1,0 +1,85 @@
+"""Rows of numbers on disk, one file a store, looked up by key: what the frozen part of a network computed for each image.
+
+A store is known by what its rows depend on (weights, cut, view, code), so it never goes stale, and ten new images cost ten rows.
+Deleting the folder costs only time. Rows are appended first and their keys after, so a killed run leaves a shorter store, not a broken one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+KEY_BYTES = 32
+
+
+class Store:
+    """Rows of one shape and type under SHA-256 keys; `rows` maps them into memory."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any], shape: tuple[int, ...], dtype: str) -> None:
+        text = json.dumps({**identity, "shape": shape, "dtype": dtype}, sort_keys=True)
+        stem = hashlib.sha256(text.encode()).hexdigest()[:24]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._data, self._keys = folder / f"{stem}.rows", folder / f"{stem}.keys"
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
+        self._position = {key: i for i, key in enumerate(self._whole_keys())}
+        (folder / f"{stem}.json").write_text(text + "\n")
+
+    def __len__(self) -> int:
+        return len(self._position)
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """The keys (SHA-256 in hex) that have no row yet, each once, in order."""
+        return [key for key in dict.fromkeys(keys) if key not in self._position]
+
+    def append(self, keys: list[str], rows: np.ndarray) -> None:
+        """Add rows (n, *shape) under n keys."""
+        with self._data.open("ab") as file:
+            file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
+        with self._keys.open("ab") as file:
+            file.write(b"".join(bytes.fromhex(key) for key in keys))
+        for key in keys:
+            self._position[key] = len(self._position)
+
+    def rows(self, keys: Iterable[str]) -> Rows:
+        """The rows of `keys`, in that order, read when they are asked for."""
+        positions = np.array([self._position[key] for key in keys], dtype=np.int64)
+        data = np.memmap(self._data, self.dtype, "r", shape=(len(self), *self.shape))
+        return Rows(data, positions)
+
+    def _whole_keys(self) -> list[str]:
+        """The keys whose rows were written in full; cuts off what a killed run left beyond them."""
+        if not (self._data.exists() and self._keys.exists()):
+            self._data.unlink(missing_ok=True)
+            self._keys.unlink(missing_ok=True)
+            return []
+        raw = self._keys.read_bytes()
+        n = min(len(raw) // KEY_BYTES, self._data.stat().st_size // max(self.row_bytes, 1))
+        for path, size in ((self._data, n * self.row_bytes), (self._keys, n * KEY_BYTES)):
+            if path.stat().st_size != size:
+                with path.open("r+b") as file:
+                    file.truncate(size)
+        return [raw[i * KEY_BYTES : (i + 1) * KEY_BYTES].hex() for i in range(n)]
+
+
+class Rows:
+    """A selection of a store's rows: `rows[i]` with an integer array or a slice gives a NumPy array of those rows."""
+
+    def __init__(self, data: np.ndarray, positions: np.ndarray) -> None:
+        self._data, self._positions = data, positions
+        self.shape = (len(positions), *data.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        return np.asarray(self._data[self._positions[index]])
+
+    def take(self, index: np.ndarray) -> Rows:
+        """A part of the selection, still unread."""
+        return Rows(self._data, self._positions[index])

@@ -1,0 +1,46 @@
+"""Fine-tuning strategies: what is trained when, and at which rate. Freezing is data: what a phase does not name is frozen.
+
+A strategy is a function from the names of the trunk's stages (from the image to the head) to a list of phases. To add one, write
+such a function and put it into STRATEGIES. Rates fall by a factor with each stage deeper (Howard & Ruder, ACL 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Train the stages (or `head`) that `rates` names, each at its highest learning rate, for at most `epochs`."""
+
+    name: str
+    epochs: int
+    rates: dict[str, float]
+
+
+def head_only(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
+    """Train the head alone, on augmented views."""
+    return [Phase("head", epochs, {"head": rate})]
+
+
+def last_stages(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
+    """Train the head and the last `depth` stages, each deeper one `decay` times slower."""
+    return [Phase(f"last {min(depth, len(stages))}", epochs, _rates(stages, depth, rate, decay))]
+
+
+def gradual(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
+    """Unfreeze one stage more in each phase, from the head down to `depth` stages."""
+    return [Phase(f"last {n}", epochs, _rates(stages, n, rate, decay)) for n in range(1, min(depth, len(stages)) + 1)]
+
+
+def full(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
+    """Train everything, each deeper stage `decay` times slower."""
+    return [Phase("all", epochs, _rates(stages, len(stages), rate, decay))]
+
+
+STRATEGIES: dict[str, Callable[..., list[Phase]]] = {"head_only": head_only, "last_stages": last_stages, "gradual": gradual, "full": full}
+
+
+def _rates(stages: list[str], depth: int, rate: float, decay: float) -> dict[str, float]:
+    return {"head": rate, **{stage: rate * decay ** (i + 1) for i, stage in enumerate(stages[::-1][:depth])}}

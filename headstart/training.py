@@ -1,0 +1,214 @@
+"""The one training loop: phases of AdamW with a one-cycle rate, early stopping on validation, the best weights restored.
+
+It trains the tail of a network on activations that the frozen part computed once. The tail stays in eval mode throughout, so that
+BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from headstart import stages
+from headstart.progress import Progress
+from headstart.store import Rows
+from headstart.strategies import Phase
+
+WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase
+VALIDATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Activations of images in one or more views, each (n, ...), and their labels (n,)."""
+
+    views: list[Rows]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, whatever is trained."""
+
+    batch_size: int
+    patience: int
+    weight_decay: float
+    label_smoothing: float
+    class_weights: np.ndarray  # (classes,)
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run of all phases left: a row an epoch, a summary a phase, and how many images went through the tail."""
+
+    curve: list[dict[str, Any]]
+    phases: list[dict[str, Any]]
+    image_passes: int
+
+
+def fit(tail: nn.Sequential, phases: list[Phase], train: Examples, validation: Examples, recipe: Recipe) -> Trained:
+    """Train `tail` (named stages and `head`) in place through all phases.
+
+    Deterministic for one number of threads: batches, views and order come from the recipe's seed.
+    """
+    random = np.random.default_rng(recipe.seed)
+    best = loss, accuracy = measure(tail, validation)
+    curve: list[dict[str, Any]] = [_row("start", 0, None, None, None, loss, accuracy)]
+    summaries, passes = [], 0
+    tail.requires_grad_(False)
+    total = sum(phase.epochs for phase in phases) * len(train.labels)
+    with Progress(total, "fine-tuning, images") as progress:
+        for phase in phases:
+            done = _phase(tail, phase, best, train, validation, recipe, random, curve, progress)
+            best = done["validation_loss"], done["validation_accuracy"]
+            summaries.append(done)
+            passes += done["epochs"] * len(train.labels)
+    return Trained(curve, summaries, passes)
+
+
+def measure(tail: nn.Module, examples: Examples) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy on the first view."""
+    scores = torch.from_numpy(logits(tail, examples.views[0]))
+    labels = torch.from_numpy(examples.labels)
+    return float(functional.cross_entropy(scores, labels)), float((scores.argmax(1) == labels).float().mean())
+
+
+def logits(tail: nn.Module, rows: Rows) -> np.ndarray:
+    """Logits (n, classes) of all rows, read and computed in small batches."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), VALIDATION_BATCH):
+            parts.append(tail(_tensor(rows[start : start + VALIDATION_BATCH])).numpy())
+    return np.concatenate(parts)
+
+
+def _phase(
+    tail: nn.Sequential,
+    phase: Phase,
+    best: tuple[float, float],
+    train: Examples,
+    validation: Examples,
+    recipe: Recipe,
+    random: np.random.Generator,
+    curve: list[dict[str, Any]],
+    progress: Progress,
+) -> dict[str, Any]:
+    """One phase, from validation loss and accuracy `best`; appends to the curve and returns the phase's summary."""
+    trained = _unfreeze(tail, phase)
+    optimizer = torch.optim.AdamW(_groups(trained, phase, recipe.weight_decay))
+    n = len(train.labels)
+    steps = phase.epochs * -(-n // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
+    )
+    first, best_epoch, best_weights = curve[-1]["epoch"], 0, _weights(trained)
+    epoch = 0
+    for epoch in range(1, phase.epochs + 1):
+        train_loss, train_accuracy = _epoch(tail, train, recipe, random, epoch, optimizer, schedule, progress)
+        loss, accuracy = measure(tail, validation)
+        rate = max(group["lr"] for group in optimizer.param_groups)
+        curve.append(_row(phase.name, first + epoch, rate, train_loss, train_accuracy, loss, accuracy))
+        if loss < best[0]:
+            best, best_epoch, best_weights = (loss, accuracy), epoch, _weights(trained)
+        elif epoch - best_epoch >= recipe.patience:
+            break
+    progress.total -= (phase.epochs - epoch) * n
+    for parameter, value in best_weights:
+        parameter.data.copy_(value)
+    tail.requires_grad_(False)
+    return {
+        "name": phase.name,
+        "epochs": epoch,
+        "best_epoch": best_epoch,
+        "stopped_early": epoch < phase.epochs,
+        "validation_loss": best[0],
+        "validation_accuracy": best[1],
+        "rates": phase.rates,
+    }
+
+
+def _epoch(
+    tail: nn.Sequential,
+    train: Examples,
+    recipe: Recipe,
+    random: np.random.Generator,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    progress: Progress,
+) -> tuple[float, float]:
+    """One pass over the images, each in one of its views, the next one in the next epoch. Returns training loss and accuracy."""
+    order = random.permutation(len(train.labels))
+    weight = torch.from_numpy(recipe.class_weights.astype(np.float32))
+    total, hits = 0.0, 0
+    for start in range(0, len(order), recipe.batch_size):
+        chosen = order[start : start + recipe.batch_size]
+        inputs = _tensor(_in_views(train.views, chosen, (chosen + epoch) % len(train.views)))
+        labels = torch.from_numpy(train.labels[chosen])
+        outputs = tail(inputs)
+        loss = functional.cross_entropy(outputs, labels, weight, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += float(loss.detach()) * len(chosen)
+        hits += int((outputs.argmax(1) == labels).sum())
+        progress.step(len(chosen))
+    return total / len(order), hits / len(order)
+
+
+def _in_views(views: list[Rows], images: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Rows of `images`, each from the view that `which` names."""
+    out = np.empty((len(images), *views[0].shape[1:]), np.float32)
+    for number in np.unique(which):
+        out[which == number] = views[number][images[which == number]]
+    return out
+
+
+def _unfreeze(tail: nn.Sequential, phase: Phase) -> dict[str, list[nn.Parameter]]:
+    """Let the stages that the phase names be trained, and nothing else. Returns their parameters by stage."""
+    trained = {}
+    for key, module in tail.named_children():
+        name = stages.name(key)
+        module.requires_grad_(name in phase.rates)
+        if name in phase.rates:
+            trained[name] = list(module.parameters())
+    return trained
+
+
+def _groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: float) -> list[dict[str, Any]]:
+    """Optimizer groups: a rate a stage; biases and the scales of normalisation are not decayed."""
+    groups: list[dict[str, Any]] = []
+    for name, parameters in trained.items():
+        for decay, chosen in ((weight_decay, [p for p in parameters if p.ndim > 1]), (0.0, [p for p in parameters if p.ndim <= 1])):
+            if chosen:
+                groups.append({"params": chosen, "lr": phase.rates[name], "weight_decay": decay})
+    return groups
+
+
+def _weights(trained: dict[str, list[nn.Parameter]]) -> list[tuple[nn.Parameter, torch.Tensor]]:
+    return [(p, p.detach().clone()) for parameters in trained.values() for p in parameters]
+
+
+def _tensor(rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(rows.astype(np.float32, copy=False))
+
+
+def _row(
+    phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, loss: float, accuracy: float
+) -> dict[str, Any]:
+    return {
+        "phase": phase,
+        "epoch": epoch,
+        "rate": rate,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "validation_loss": loss,
+        "validation_accuracy": accuracy,
+    }

@@ -1,0 +1,54 @@
+"""Read the test split once, measure what ships beside the frozen head, and put models/final together: python -m tasks.evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart import evaluation, heads, manifest, model
+from tasks import outputs, stage
+
+
+def evaluate(
+    images: Path = Path("data/images"),
+    clean: Path = Path("data/clean.parquet"),
+    source: Path = Path("models/source.json"),
+    head: Path = Path("models/head"),
+    fine_tuned: Path = Path("models/fine_tuned"),
+    final: Path = Path("models/final"),
+    predictions: Path = Path("reports/predictions.parquet"),
+    metrics: Path = Path("reports/metrics.json"),
+    confusion: Path = Path("reports/plots/confusion.csv"),
+    reliability: Path = Path("reports/plots/reliability.csv"),
+    *,
+    bootstrap: int,
+    calibration_bins: int,
+    seed: int,
+) -> None:
+    """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
+    done = evaluation.evaluate(
+        manifest.read(clean),
+        images,
+        outputs.read_json(source),
+        heads.load(head / "head.safetensors", "final"),
+        outputs.read_json(head / "summary.json"),
+        fine_tuned / model.WEIGHTS,
+        outputs.read_json(fine_tuned / "summary.json"),
+        bootstrap=bootstrap,
+        bins=calibration_bins,
+        seed=seed,
+    )
+    with outputs.folder(final) as folder:
+        model.save(folder / model.WEIGHTS, done.network)
+        outputs.write_json(folder / model.CARD, done.card)
+    with outputs.whole(predictions) as temporary:
+        done.predictions.to_parquet(temporary, index=False)
+    for path, table in ((confusion, done.confusion), (reliability, done.reliability)):
+        with outputs.whole(path) as temporary:
+            table.to_csv(temporary, index=False)
+    outputs.write_json(metrics, done.metrics)
+    test = done.metrics["test"]
+    print(f"test accuracy {test['accuracy']:.4f} ({done.metrics['shipped']} ships; frozen head {done.metrics['head']['accuracy']:.4f})")
+
+
+if __name__ == "__main__":
+    stage.run(evaluate)

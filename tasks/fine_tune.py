@@ -1,0 +1,64 @@
+"""Unfreeze and fine-tune from the trained head, watching the validation split: python -m tasks.fine_tune"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headstart import fine_tuning, frozen_head, manifest, model
+from headstart.training import Recipe
+from tasks import outputs, stage
+
+
+def fine_tune(
+    images: Path = Path("data/images"),
+    clean: Path = Path("data/clean.parquet"),
+    source: Path = Path("models/source.json"),
+    head: Path = Path("models/head"),
+    out: Path = Path("models/fine_tuned"),
+    curve: Path = Path("reports/curves/fine_tune.csv"),
+    *,
+    strategy: str,
+    depth: int,
+    epochs: int,
+    patience: int,
+    rate: float,
+    decay: float,
+    weight_decay: float,
+    label_smoothing: float,
+    class_weights: str,
+    batch_size: int,
+    views: int,
+    cache_gib: float,
+    augmentation: dict[str, Any],
+    seed: int,
+) -> None:
+    """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
+    table, card, classes = manifest.read(clean), outputs.read_json(source), outputs.read_json(head / "summary.json")["classes"]
+    network = fine_tuning.start(frozen_head.load(card), head / "head.safetensors")
+    weights = fine_tuning.class_weights(table.loc[table["split"] == "train", "label"], classes, class_weights == "balanced")
+    plan: dict[str, Any] = {
+        "strategy": strategy,
+        "depth": depth,
+        "epochs": epochs,
+        "rate": rate,
+        "decay": decay,
+        "views": views,
+        "cache_gib": cache_gib,
+    }
+    recipe = Recipe(batch_size, patience, weight_decay, label_smoothing, weights, seed)
+    done = fine_tuning.run(table, images, card, network, classes, **plan, augmentation=augmentation, recipe=recipe)
+    optimiser = {"patience": patience, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "class_weights": class_weights}
+    parameters = {**plan, **optimiser, "batch_size": batch_size, "augmentation": augmentation}
+    with outputs.folder(out) as folder:
+        model.save(folder / model.WEIGHTS, done.network)
+        outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
+    with outputs.whole(curve) as temporary:
+        pd.DataFrame(done.curve).to_csv(temporary, index=False)
+    print(done.summary["reason"])
+
+
+if __name__ == "__main__":
+    stage.run(fine_tune)

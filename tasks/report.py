@@ -1,0 +1,50 @@
+"""Write the report: python -m tasks.report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart import findings
+from headstart import report as page
+from tasks import outputs, stage
+
+
+def report(
+    images: Path = Path("data/images"),
+    validation: Path = Path("reports/validation.json"),
+    ranking: Path = Path("reports/ranking.json"),
+    head: Path = Path("models/head"),
+    fine_tuned: Path = Path("models/fine_tuned"),
+    final: Path = Path("models/final"),
+    curve: Path = Path("reports/curves/fine_tune.csv"),
+    metrics: Path = Path("reports/metrics.json"),
+    predictions: Path = Path("reports/predictions.parquet"),
+    confusion: Path = Path("reports/plots/confusion.csv"),
+    reliability: Path = Path("reports/plots/reliability.csv"),
+    out: Path = Path("reports/report.html"),
+    *,
+    mistakes: int,
+) -> None:
+    """Write one self-contained HTML page about the run, whole or not at all."""
+    found = findings.gather(
+        validation=validation,
+        ranking=ranking,
+        head=head,
+        fine_tuned=fine_tuned,
+        curve=curve,
+        final=final,
+        metrics=metrics,
+        predictions=predictions,
+        confusion=confusion,
+        reliability=reliability,
+        images=images,
+        timings=stage.STATE / "timings",
+    )
+    text = page.render(found, mistakes=mistakes)
+    with outputs.whole(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"report: {out}")
+
+
+if __name__ == "__main__":
+    stage.run(report)

@@ -1,0 +1,40 @@
+"""Train a new head on the frozen base: python -m tasks.train_head"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart import frozen_head, heads, manifest
+from tasks import outputs, stage
+
+
+def train_head(
+    images: Path = Path("data/images"),
+    clean: Path = Path("data/clean.parquet"),
+    source: Path = Path("models/source.json"),
+    out: Path = Path("models/head"),
+    *,
+    penalties: list[float],
+    folds: int,
+    class_weights: str,
+    seed: int,
+) -> None:
+    """Write the head fitted on train and validation, the one fitted on train alone, and how their penalties were chosen."""
+    trained, summary = frozen_head.train(
+        manifest.read(clean),
+        images,
+        outputs.read_json(source),
+        penalties=penalties,
+        folds=folds,
+        balanced=class_weights == "balanced",
+        seed=seed,
+    )
+    parameters = {"penalties": penalties, "folds": folds, "class_weights": class_weights}
+    with outputs.folder(out) as folder:
+        heads.save(folder / "head.safetensors", trained)
+        outputs.write_json(folder / "summary.json", {**summary, "parameters": {"train_head": parameters}})
+    print(f"head: {summary['train_only']['validation_accuracy']:.1%} of the validation images right when trained without them")
+
+
+if __name__ == "__main__":
+    stage.run(train_head)

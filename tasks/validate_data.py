@@ -1,0 +1,40 @@
+"""Check the indexed images and keep the usable ones: python -m tasks.validate_data"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from headstart import manifest as table
+from headstart import validation
+from headstart.expectations import Limits
+from tasks import outputs, stage
+
+
+def validate_data(
+    manifest: Path = Path("data/manifest.parquet"),
+    clean: Path = Path("data/clean.parquet"),
+    out: Path = Path("reports/validation.json"),
+    *,
+    min_images_per_class: int,
+    max_unreadable_share: float,
+    max_imbalance: float,
+    min_side: int,
+) -> None:
+    """Write the result of every check, then, where nothing critical failed, the usable rows.
+
+    Raises DataError that names the critical failures, after the result is written and with no `clean` left behind.
+    """
+    frame = table.read(manifest)
+    result = validation.validate(frame, Limits(min_images_per_class, max_unreadable_share, max_imbalance, min_side))
+    outputs.write_json(out, result)
+    if not result["success"]:
+        clean.unlink(missing_ok=True)  # rows of an earlier run would pass for checked ones
+    validation.refuse(result, str(out))
+    table.write(frame[frame["readable"]].reset_index(drop=True), clean)
+    for warning in result["warnings"]:
+        print(f"warning: {warning['message']}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    stage.run(validate_data)

@@ -1,0 +1,103 @@
+"""What tests share: an environment that touches nothing outside pytest's own folders, a Prefect server, and a toy project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headstart.params import STAGES
+
+ROOT = Path(__file__).parent.parent
+
+# A stage of the toy project. Files named after a stage steer it: NAME.fails holds an exit code, NAME.sleeps seconds to sleep.
+_STAGE = """
+import os, sys, time
+from pathlib import Path
+from headstart import errors
+from tasks import stage
+
+name, dep, out = sys.argv[1:]
+
+def body(images=Path("data/images"), *, seed):
+    Path("started").write_text(str(os.getpid()))
+    print(f"{name} begins", flush=True)
+    if Path(f"{name}.sleeps").exists():
+        time.sleep(float(Path(f"{name}.sleeps").read_text()))
+    if Path(f"{name}.fails").exists():
+        kinds = {1: RuntimeError, 2: errors.ParamsError, 3: errors.DataError}
+        raise kinds[int(Path(f"{name}.fails").read_text())](f"{name} does not like it")
+    Path(out).parent.mkdir(exist_ok=True)
+    files = sorted(path.name for path in Path(dep).rglob("*.txt"))
+    Path(out).write_text(f"{seed} " + (" ".join(files) or Path(dep).read_text()))
+
+body.__name__ = name
+stage.run(body)
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep DVC's state, Prefect's home, git's identity and byte code of child processes in a folder of this session."""
+    home = tmp_path_factory.mktemp("session")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("PREFECT_", "HEADSTART_", "DVC_", "GIT_"))]:
+            patch.delenv(name)
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # with it, each of the many dvc calls compiles all of dvc again
+        values = {"PYTHONPYCACHEPREFIX": "bytecode", "DVC_SITE_CACHE_DIR": "dvc", "PREFECT_HOME": "prefect", "DVC_GLOBAL_CONFIG_DIR": "dvc"}
+        for name, folder in values.items():
+            patch.setenv(name, str(home / folder))
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "Test")
+            patch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
+        patch.setenv("DO_NOT_TRACK", "1")
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        patch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        yield home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(environment: Path) -> Iterator[str]:
+    """A Prefect server for the session; the address of its API."""
+    from prefect.settings import get_current_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=60):
+        yield str(get_current_settings().api.url)
+
+
+@pytest.fixture(scope="session")
+def _toy_template(environment: Path) -> Path:
+    folder = environment / "template"
+    (folder / "data/images/a").mkdir(parents=True)
+    for name in ("1", "2"):
+        (folder / f"data/images/a/{name}.txt").write_text(name)
+    shutil.copy(ROOT / "params.yaml", folder)
+    (folder / "toy_stage.py").write_text(_STAGE)
+    (folder / ".gitignore").write_text("/.headstart/\n")
+    graph, dep = "stages:\n", "data/images"
+    for name in STAGES:
+        out = f"out/{name}.txt"
+        graph += f"  {name}:\n    cmd: python toy_stage.py {name} {dep} {out}\n"
+        graph += f"    deps: [{dep}]\n    params: [seed, {name}]\n    outs: [{out}]\n"
+        dep = out
+    (folder / "dvc.yaml").write_text(graph)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder, check=True)
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    return folder
+
+
+@pytest.fixture
+def toy_project(_toy_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the real stage names and trivial stages, never run, as the current folder."""
+    project = tmp_path / "project"
+    shutil.copytree(_toy_template, project)
+    monkeypatch.chdir(project)
+    return project

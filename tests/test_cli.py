@@ -1,0 +1,414 @@
+"""The command line as a person and a script meet it: words, streams, exit codes, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headstart
+from flows import cli, data, dvc
+from headstart import lock
+from headstart.errors import DataError, HeadstartError
+from headstart.params import STAGES
+from tests.test_stage import gone
+
+METRICS = {
+    **{"source": "wheel:lite0", "shipped": "head", "classes": ["a", "b"], "n_train": 2, "n_validation": 1, "n_test": 1},
+    **{key: {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "ece": 0.0} for key in ("test", "head")},
+}
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, as a terminal starts it: in a new process group."""
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    return subprocess.Popen(command, env={**os.environ, **environment}, text=True, process_group=0, **streams)
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    with start(*arguments, **environment) as process:
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def replace_module(patch: pytest.MonkeyPatch, name: str, **content: Any) -> None:
+    """Put a module of our own in the place of headstart.NAME."""
+    module = types.ModuleType(f"headstart.{name}")
+    module.__dict__.update(content)
+    patch.setitem(sys.modules, f"headstart.{name}", module)
+    patch.setattr(headstart, name, module, raising=False)
+
+
+def files(folder: Path = Path()) -> dict[str, bytes]:
+    """Every file below, but for git's, DVC's own and the lock."""
+    outside = (".git", ".dvc", ".headstart")
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.parts[0] not in outside}
+
+
+# Words and usage
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["import"], ["predict"], ["run", "--no"], ["run", "--set"]])
+def test_usage_errors_are_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert "usage: headstart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["import", "run", "show", "predict", "params", "4 workspace busy"]),
+        (["import", "--help"], ["torchvision:flowers102", "--labels", "A refused or failed import changes nothing"]),
+        (["run", "--help"], ["--set fine_tune.epochs=5", "NAME cached|ran SECONDS"]),
+        (["predict", "--help"], ["path,label,probability,error", "models/final"]),
+    ],
+)
+def test_help_has_examples_and_fits(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert all(word in out for word in words)
+    assert max(map(len, out.splitlines())) <= 130
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["import", "demo"]])
+def test_outside_a_project_it_says_so(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    assert "not the root of a Headstart project" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_params_lists_what_the_file_says(toy_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text("fine_tune: {epochs: 3}\n")
+    assert cli.main(["params"]) == 0
+    assert "fine_tune.epochs = 3\n" in capsys.readouterr().out
+    Path("params.yaml").write_text("fine_tune: {epoch: 3}\n")
+    assert cli.main(["params"]) == 2
+    assert "did you mean epochs" in capsys.readouterr().err
+
+
+def test_unexpected_errors_are_a_line_and_a_traceback_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr("flows.show.summary", broken)
+    assert cli.main(["show"]) == 1
+    assert capsys.readouterr().err == "error: ZeroDivisionError: boom (HEADSTART_DEBUG=1 shows where)\n"
+    for arguments, value in ((["show", "--debug"], ""), (["show"], "1")):
+        monkeypatch.setenv("HEADSTART_DEBUG", value)
+        assert cli.main(arguments) == 1
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    code = "import sys; from flows import cli; cli.parser()\nprint(sorted({'torch', 'prefect', 'numpy', 'pydantic', 'dvc'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# Import
+
+
+@pytest.fixture
+def importable(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], None]], None]:
+    """Lets a test say what importing does with its target folder."""
+
+    def use(fill: Callable[[Path], None]) -> None:
+        def import_dataset(source: str, target: Path, *, labels: Path | None = None) -> types.SimpleNamespace:
+            target.mkdir()
+            fill(target)
+            return types.SimpleNamespace(files=1797, classes=[str(i) for i in range(12)], splits=["train", "test"])
+
+        replace_module(monkeypatch, "datasets", import_dataset=import_dataset)
+
+    return use
+
+
+def new_images(target: Path) -> None:
+    (target / "b").mkdir()
+    (target / "b/9.txt").write_text("nine")
+
+
+def refuse(target: Path) -> None:
+    (target / "half").mkdir()
+    raise DataError("no images in there")
+
+
+def interrupted(target: Path) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    importable(new_images)
+    assert cli.main(["import", "demo"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train, test",
+        "next: headstart run",
+    ]
+    assert files(data.IMAGES) == {"data/images/b/9.txt": b"nine"}
+    assert not data.IMPORTING.exists()
+    status = subprocess.run([sys.executable, "-m", "dvc", "status", "data/images.dvc"], capture_output=True, text=True)
+    assert "up to date" in status.stdout
+    untracked = subprocess.run(["git", "status", "--short", "-uall", "data"], capture_output=True, text=True).stdout.split()
+    assert untracked == ["??", "data/.gitignore", "??", "data/images.dvc"]
+
+
+@pytest.mark.parametrize(("fill", "code"), [(refuse, 3), (interrupted, 130)])
+def test_a_refused_import_changes_nothing(importable: Callable[..., None], fill: Callable[[Path], None], code: int) -> None:
+    importable(fill)
+    before = files()
+    assert cli.main(["import", "photos"]) == code
+    assert files() == before
+    assert not data.IMPORTING.exists()
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("present", [False, True])
+def test_an_import_that_dvc_cannot_record_changes_nothing(
+    importable: Callable[..., None], monkeypatch: pytest.MonkeyPatch, recorded: bool, present: bool
+) -> None:
+    importable(new_images)
+    if recorded:
+        dvc.add(data.IMAGES)
+    if not present:
+        shutil.rmtree(data.IMAGES)
+    before = files()
+    real = dvc.add
+
+    def add(path: Path) -> None:
+        real(path)  # the worst moment: all is written already
+        raise HeadstartError("disk full")
+
+    monkeypatch.setattr(dvc, "add", add)
+    assert cli.main(["import", "photos"]) == 1
+    assert files() == before
+    assert not data.IMPORTING.exists()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_import_that_was_killed_is_undone_by_the_next_command(toy_project: Path, swapped: bool) -> None:
+    before = files(data.IMAGES)
+    data.IMPORTING.mkdir()
+    data.IMAGES.rename(data.IMPORTING / "previous")
+    if swapped:
+        data.IMAGES.mkdir()
+        new_images(data.IMAGES)
+    data.check()
+    data.recover()
+    assert files(data.IMAGES) == before
+    assert not data.IMPORTING.exists()
+
+
+@pytest.mark.parametrize("source", [".", "data", ".."])
+def test_a_folder_that_holds_the_project_is_refused(
+    importable: Callable[..., None], source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importable(new_images)
+    before = files()
+    assert cli.main(["import", source]) == 3
+    assert "contains this checkout's own data/" in capsys.readouterr().err
+    assert files() == before
+
+
+def test_names_that_dvc_cannot_take_are_named(toy_project: Path) -> None:
+    Path(os.fsdecode(b"data/images/a/caf\xe9.txt")).write_text("x")
+    with pytest.raises(DataError, match=r"the name of data/images/a/caf\\xe9.txt is not valid UTF-8"):
+        data.record()
+
+
+# Predict
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "final"
+    folder.mkdir()
+    (folder / "card.json").write_text("{}")
+
+    def predict(paths: list[Path], model: Path) -> Iterator[tuple[str, str, float | None, str]]:
+        assert model == folder
+        for path in paths:
+            bad = path.name.startswith("bad")
+            yield (str(path), "", None, "truncated") if bad else (str(path), 'say "a", b', 1 / 3, "")
+
+    replace_module(monkeypatch, "predict", predict=predict)
+    return folder
+
+
+def test_predict_writes_csv(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "one, two.jpg", "bad.jpg", "--model", str(model)]) == 0
+    out, err = capsys.readouterr()
+    assert list(csv.reader(io.StringIO(out))) == [
+        ["path", "label", "probability", "error"],
+        ["one, two.jpg", 'say "a", b', "0.333333", ""],
+        ["bad.jpg", "", "", "truncated"],
+    ]
+    assert err == ""
+
+
+def test_predict_fails_where_nothing_was_readable(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "bad.jpg", "--model", str(model)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "path,label,probability,error\nbad.jpg,,,truncated\n"
+    assert err == "error: no file could be read as an image\n"
+
+
+def test_predict_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", "a.jpg"]) == 1
+    assert "there is no model at models/final" in capsys.readouterr().err
+
+
+# Run
+
+
+@pytest.fixture
+def project(toy_project: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy project with a result, and the session's Prefect server in the environment."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    Path("reports").mkdir()
+    Path("reports/metrics.json").write_text(json.dumps(METRICS))
+    return toy_project
+
+
+def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.delenv("PREFECT_HOME")
+    code, out, err = run("run", "--set", "fine_tune.epochs=5", PATH="/usr/bin:/bin")
+    assert code == 0, err
+    stages, summary = out.split("\n\n", 1)
+    assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
+    assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
+    assert summary.startswith("source      wheel:lite0\n")
+    expected = ["fine_tune.epochs: 12 -> 5"]
+    for number, name in enumerate(STAGES, 1):
+        expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
+    assert err.splitlines()[1:] == expected, "the run's lines, and none of Prefect's or dvc's"
+    assert Path(".headstart/prefect/prefect.db").exists()
+    assert servers(toy_home=project / ".headstart/prefect") == []
+    status = subprocess.run(["git", "status", "--short", "-uall"], capture_output=True, text=True).stdout
+    assert ".headstart" not in status
+
+
+def servers(toy_home: Path) -> list[str]:
+    """Process ids of what still runs with this Prefect home."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"PREFECT_HOME={toy_home}".encode() in entry.read_bytes():
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "fine_tune.epochs=0"], 2, "fine_tune.epochs: 0 is wrong"),
+        (["--set", "fine_tune.epoch=5"], 2, "did you mean epochs"),
+        (["--set", "fine_tune.epochs"], 2, "block.name=value"),
+    ],
+)
+def test_bad_parameters_stop_a_run_before_it_starts(
+    toy_project: Path, arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files()
+    assert cli.main(["run", *arguments]) == code
+    assert words in capsys.readouterr().err
+    assert files() == before
+
+
+def test_without_images_it_names_the_import(toy_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("data/images")
+    assert cli.main(["run"]) == 3
+    assert "headstart import PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fails", "message"), [("3", "error: index_images does not like it"), ("1", "error: stage index_images failed with RuntimeError")]
+)
+def test_a_failed_run_ends_with_the_reason(project: Path, fails: str, message: str) -> None:
+    Path("index_images.fails").write_text(fails)
+    code, out, err = run("run")
+    assert code == int(fails)
+    assert out == ""
+    assert err.splitlines()[-1].startswith(message)
+    assert "flow run" not in err.lower(), "Prefect's own lines are not shown"
+
+
+def test_a_second_run_is_busy(toy_project: Path) -> None:
+    with lock.hold("headstart import"):
+        environment = {lock.VARIABLE: ""}
+        for command in (["run", "--set", "fine_tune.epochs=5"], ["import", "demo"]):
+            code, out, err = run(*command, **environment)
+            assert (code, out) == (4, "")
+            assert f"headstart import (process {os.getpid()}) holds .headstart/run.lock" in err
+    assert "epochs: 12" in Path("params.yaml").read_text()
+
+
+def running_stage(process: subprocess.Popen[str]) -> int:
+    """Wait until the first stage runs; its process id."""
+    assert process.stderr
+    for line in process.stderr:
+        if line == "index_images begins\n":
+            return int(Path("started").read_text())
+    raise AssertionError("the run ended before its first stage began")
+
+
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)])
+def test_an_interrupted_run_ends_its_children(project: Path, number: signal.Signals, whole_group: bool) -> None:
+    Path("index_images.sleeps").write_text("60")
+    with start("run") as process:
+        stage = running_stage(process)
+        (os.killpg if whole_group else os.kill)(process.pid, number)
+        started = time.monotonic()
+        out, err = process.communicate(timeout=60)
+    assert time.monotonic() - started < 15
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "interrupted"
+    assert out == ""
+    assert gone(stage, patience=0.5)
+    with lock.hold("the next"):
+        assert dvc.call("status", "--json")[-1] != "{}", "nothing half-done is recorded"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
+def test_a_killed_run_leaves_no_orphans(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.delenv("PREFECT_HOME")
+    Path("index_images.sleeps").write_text("60")
+    with start("run") as process:
+        stage = running_stage(process)
+        home = project / ".headstart/prefect"
+        assert len(servers(home)) >= 3, "the server, dvc and the stage"
+        process.kill()
+    assert gone(stage)
+    deadline = time.monotonic() + 10
+    while servers(home) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert servers(home) == []
+    Path("index_images.sleeps").unlink()
+    with lock.hold("the next"):
+        data.recover()
+        assert dvc.repro("index_images")["outcome"] == "ran"
