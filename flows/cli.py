@@ -146,8 +146,12 @@ def _import(options: argparse.Namespace) -> int:
     _in_project()
     with lock.hold("headstart import"):
         summary = data.replace(options.source, options.labels)
-    splits = f"; splits: {', '.join(summary.splits)}" if summary.splits else "; no given splits, so they will be drawn"
-    print(f"{summary.files:,} images in {len(summary.classes)} classes ({_few(summary.classes)}){splits}")
+    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
+    print(f"{summary.files:,} images in {len(summary.classes)} classes ({_few(summary.classes)}); splits: {splits}")
+    if summary.skipped:
+        print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {_few(summary.skipped, 3)}")
+    if summary.renamed:
+        print(f"renamed {summary.renamed:,} files whose name was taken")
     print("next: headstart run")
     return 0
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+
+from headstart.cores import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +82,8 @@ def _onnx(path: Path) -> Engine:
 
 
 def _torch(network: nn.Module) -> Engine:
-    local = threading.local()
-
     def run(image: np.ndarray) -> np.ndarray:
-        if not hasattr(local, "ready"):
-            local.ready = True
-            torch.set_num_threads(1)  # of this worker thread: OpenMP keeps the number apart for each
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             return network(torch.from_numpy(np.array(image))[None])[0].numpy()
 
     return run
@@ -96,16 +92,7 @@ def _torch(network: nn.Module) -> Engine:
 def _compare(engine: Engine, reference: Engine, size: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     ours = engine(image)
-    with _threads_restored():
-        theirs = reference(image)
+    theirs = reference(image)
     difference = float(np.abs(ours - theirs).max() / max(float(np.abs(theirs).max()), 1e-6))
     if not difference <= TOLERANCE:
         raise RuntimeError(f"its outputs differ from PyTorch's by {difference:.1e}")
-
-
-class _threads_restored:
-    def __enter__(self) -> None:
-        self.threads = torch.get_num_threads()
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.threads)

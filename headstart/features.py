@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +15,7 @@ import PIL
 from torch import nn
 
 from headstart import engines, images, transforms
-from headstart.cores import workers
+from headstart.cores import in_order
 from headstart.errors import DataError
 from headstart.progress import Progress
 from headstart.store import Rows, Store
@@ -28,9 +25,6 @@ log = logging.getLogger(__name__)
 FOLDER = Path(".headstart/features")
 ENGINES = Path(".headstart/engines")
 BLOCK = 64  # rows written at a time
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -83,23 +77,6 @@ def extract(
                 store.append(keys, np.stack(rows))
         log.info("%s: %d images, %.0f a second (%s)", what, len(missing), len(missing) / (time.monotonic() - started), frozen.engine_name)
     return store.rows(table["sha256"])
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of each item, in order, computed by a thread a core, with only a few results waiting at any time."""
-    count = workers()
-    with ThreadPoolExecutor(count) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * count:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _read(path: Path, view: View, sha256: str) -> np.ndarray:

@@ -7,7 +7,6 @@ walked from the strongest to the weakest, each solution starting the next (Fried
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 from threadpoolctl import threadpool_limits
 
-from headstart.cores import workers
+from headstart.cores import in_order
 from headstart.progress import Progress
 
 BLOCK = 4096  # rows read at a time
@@ -111,10 +110,10 @@ def cross_validate(
     figures: list[dict[str, float]] = []
     best, best_logits, worse = np.inf, np.zeros((len(labels), classes), np.float32), 0
     # One BLAS thread a fit and a fit a core: the products are too narrow to share, and the result does not depend on the number of cores.
-    with Progress(len(path) * len(held), what) as progress, threadpool_limits(1), ThreadPoolExecutor(workers()) as pool:
+    with Progress(len(path) * len(held), what) as progress, threadpool_limits(1):
         for penalty in path:
             logits = np.empty((len(labels), classes), np.float32)
-            for rows, head in zip(held, pool.map(next, walks), strict=True):
+            for rows, head in zip(held, in_order(next, walks), strict=True):
                 logits[rows] = head.logits(Selected(features, rows))
                 progress.step()
             losses = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]

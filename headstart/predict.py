@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import features, images, metrics, model, sources, transforms
+from headstart import images, metrics, model, sources, transforms
+from headstart.cores import in_order
 from headstart.errors import HeadstartError
 from headstart.features import Frozen
 
@@ -34,7 +35,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
         best = int(np.argmax(probabilities))
         return str(path), card["classes"][best], float(probabilities[best]), ""
 
-    return features.in_order(one, files)
+    return in_order(one, files)
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:

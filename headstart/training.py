@@ -2,6 +2,8 @@
 
 It trains the tail of a network on activations that the frozen part computed once. The tail stays in eval mode throughout, so that
 BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes.
+A batch is worked on in shards of a fixed size, a core each, and their gradients are added in order: on two cores that is several times
+as fast as one graph on two threads, and the result does not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from torch import nn
 from torch.nn import functional
 
 from headstart import stages
+from headstart.cores import in_order, one_thread
 from headstart.progress import Progress
 from headstart.store import Rows
 from headstart.strategies import Phase
 
 WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase
-VALIDATION_BATCH = 64
+SHARD = 16  # images that one core works on at a time
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,12 @@ def measure(tail: nn.Module, examples: Examples) -> tuple[float, float]:
 
 def logits(tail: nn.Module, rows: Rows) -> np.ndarray:
     """Logits (n, classes) of all rows, read and computed in small batches."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), VALIDATION_BATCH):
-            parts.append(tail(_tensor(rows[start : start + VALIDATION_BATCH])).numpy())
-    return np.concatenate(parts)
+
+    def shard(start: int) -> np.ndarray:
+        with one_thread(), torch.inference_mode():
+            return tail(_tensor(rows[start : start + SHARD])).numpy()
+
+    return np.concatenate(list(in_order(shard, range(0, len(rows), SHARD))))
 
 
 def _phase(
@@ -146,19 +150,28 @@ def _epoch(
     """One pass over the images, each in one of its views, the next one in the next epoch. Returns training loss and accuracy."""
     order = random.permutation(len(train.labels))
     weight = torch.from_numpy(recipe.class_weights.astype(np.float32))
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
     total, hits = 0.0, 0
+
+    def shard(batch: tuple[np.ndarray, torch.Tensor]) -> tuple[list[torch.Tensor], float, int]:
+        chosen, share = batch
+        with one_thread():
+            labels = torch.from_numpy(train.labels[chosen])
+            outputs = tail(_tensor(_in_views(train.views, chosen, (chosen + epoch) % len(train.views))))
+            loss = functional.cross_entropy(outputs, labels, weight, label_smoothing=recipe.label_smoothing, reduction="sum") * share
+            gradients = torch.autograd.grad(loss, trained)
+        return list(gradients), float(loss.detach()), int((outputs.argmax(1) == labels).sum())
+
     for start in range(0, len(order), recipe.batch_size):
         chosen = order[start : start + recipe.batch_size]
-        inputs = _tensor(_in_views(train.views, chosen, (chosen + epoch) % len(train.views)))
-        labels = torch.from_numpy(train.labels[chosen])
-        outputs = tail(inputs)
-        loss = functional.cross_entropy(outputs, labels, weight, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        share = 1 / weight[torch.from_numpy(train.labels[chosen])].sum()
+        parts = list(in_order(shard, [(chosen[i : i + SHARD], share) for i in range(0, len(chosen), SHARD)]))
+        for parameter, *gradients in zip(trained, *(gradients for gradients, _, _ in parts), strict=True):
+            parameter.grad = sum(gradients[1:], gradients[0])
         optimizer.step()
         schedule.step()
-        total += float(loss.detach()) * len(chosen)
-        hits += int((outputs.argmax(1) == labels).sum())
+        total += sum(loss for _, loss, _ in parts) * len(chosen)
+        hits += sum(right for _, _, right in parts)
         progress.step(len(chosen))
     return total / len(order), hits / len(order)
 

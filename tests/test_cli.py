@@ -137,7 +137,8 @@ def importable(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         def import_dataset(source: str, target: Path, *, labels: Path | None = None) -> types.SimpleNamespace:
             target.mkdir()
             fill(target)
-            return types.SimpleNamespace(files=1797, classes=[str(i) for i in range(12)], splits=["train", "test"])
+            classes = [str(i) for i in range(12)]
+            return types.SimpleNamespace(files=1797, classes=classes, splits={"train": 1500, "test": 297}, skipped=["x.txt"], renamed=2)
 
         replace_module(monkeypatch, "datasets", import_dataset=import_dataset)
 
@@ -162,7 +163,9 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
     importable(new_images)
     assert cli.main(["import", "demo"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train, test",
+        "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train 1,500, test 297",
+        "left out 1 files that no class folder or label covers: x.txt",
+        "renamed 2 files whose name was taken",
         "next: headstart run",
     ]
     assert files(data.IMAGES) == {"data/images/b/9.txt": b"nine"}
