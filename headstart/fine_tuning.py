@@ -69,6 +69,8 @@ def run(
     tail = network.tail(count)
     before = right(tail, validation)
     done = training.fit(tail, phases, train, validation, recipe)
+    network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
+    network.head.bias.data /= done.temperature
     after = right(tail, validation)
     summary = {
         "strategy": strategy,
@@ -79,6 +81,7 @@ def run(
         "cache_bytes": cache_bytes(frozen.shape, len(parts["train"]) * count_views + len(parts["validation"])),
         "engine": frozen.engine_name,
         "image_passes": done.image_passes,
+        "temperature": done.temperature,
         **verdict(before, after),
     }
     return Result(network, done.curve, summary)

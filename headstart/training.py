@@ -1,4 +1,4 @@
-"""The one training loop: phases of AdamW with a one-cycle rate, early stopping on validation, the best weights restored.
+"""The one training loop: phases of AdamW with a rate that rises and falls once, early stopping on validation, the best weights restored.
 
 It trains the tail of a network on activations that the frozen part computed once. The tail stays in eval mode throughout, so that
 BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes.
@@ -8,11 +8,14 @@ as fast as one graph on two threads, and the result does not depend on the numbe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from torch import nn
 from torch.nn import functional
 
@@ -22,7 +25,8 @@ from headstart.progress import Progress
 from headstart.store import Rows
 from headstart.strategies import Phase
 
-WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase
+WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase, and patience counts from its end
+MAX_TEMPERATURE = 4.0
 SHARD = 16  # images that one core works on at a time
 
 
@@ -47,12 +51,26 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), and that temperature.
+
+    The temperature (Guo et al., ICML 2017) takes out how confident a network is overall, which label smoothing lowers and overfitting
+    raises, so that the loss of networks trained in different ways tells how well they order the classes.
+    """
+
+    loss: float
+    accuracy: float
+    temperature: float
+
+
+@dataclass(frozen=True)
 class Trained:
     """What a run of all phases left: a row an epoch, a summary a phase, and how many images went through the tail."""
 
     curve: list[dict[str, Any]]
     phases: list[dict[str, Any]]
     image_passes: int
+    temperature: float  # of the final network on validation
 
 
 def fit(tail: nn.Sequential, phases: list[Phase], train: Examples, validation: Examples, recipe: Recipe) -> Trained:
@@ -61,25 +79,29 @@ def fit(tail: nn.Sequential, phases: list[Phase], train: Examples, validation: E
     Deterministic for one number of threads: batches, views and order come from the recipe's seed.
     """
     random = np.random.default_rng(recipe.seed)
-    best = loss, accuracy = measure(tail, validation)
-    curve: list[dict[str, Any]] = [_row("start", 0, None, None, None, loss, accuracy)]
+    best = measure(tail, validation)
+    curve: list[dict[str, Any]] = [_row("start", 0, None, None, None, best)]
     summaries, passes = [], 0
     tail.requires_grad_(False)
     total = sum(phase.epochs for phase in phases) * len(train.labels)
     with Progress(total, "fine-tuning, images") as progress:
         for phase in phases:
-            done = _phase(tail, phase, best, train, validation, recipe, random, curve, progress)
-            best = done["validation_loss"], done["validation_accuracy"]
+            best, done = _phase(tail, phase, best, train, validation, recipe, random, curve, progress)
             summaries.append(done)
             passes += done["epochs"] * len(train.labels)
-    return Trained(curve, summaries, passes)
+    return Trained(curve, summaries, passes, best.temperature)
 
 
-def measure(tail: nn.Module, examples: Examples) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy on the first view."""
-    scores = torch.from_numpy(logits(tail, examples.views[0]))
-    labels = torch.from_numpy(examples.labels)
-    return float(functional.cross_entropy(scores, labels)), float((scores.argmax(1) == labels).float().mean())
+def measure(tail: nn.Module, examples: Examples) -> Measure:
+    """Loss, accuracy and temperature on the first view."""
+    scores = logits(tail, examples.views[0]).astype(np.float64)
+    rows = np.arange(len(scores))
+
+    def loss(log_temperature: float) -> float:
+        return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, examples.labels].mean())
+
+    found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
+    return Measure(float(found.fun), float((scores.argmax(1) == examples.labels).mean()), float(np.exp(found.x)))
 
 
 def logits(tail: nn.Module, rows: Rows) -> np.ndarray:
@@ -95,46 +117,52 @@ def logits(tail: nn.Module, rows: Rows) -> np.ndarray:
 def _phase(
     tail: nn.Sequential,
     phase: Phase,
-    best: tuple[float, float],
+    best: Measure,
     train: Examples,
     validation: Examples,
     recipe: Recipe,
     random: np.random.Generator,
     curve: list[dict[str, Any]],
     progress: Progress,
-) -> dict[str, Any]:
-    """One phase, from validation loss and accuracy `best`; appends to the curve and returns the phase's summary."""
+) -> tuple[Measure, dict[str, Any]]:
+    """One phase, from a network that measures `best`; appends to the curve. Returns what is best now, and the phase's summary."""
     trained = _unfreeze(tail, phase)
     optimizer = torch.optim.AdamW(_groups(trained, phase, recipe.weight_decay))
     n = len(train.labels)
     steps = phase.epochs * -(-n // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
     first, best_epoch, best_weights = curve[-1]["epoch"], 0, _weights(trained)
     epoch = 0
     for epoch in range(1, phase.epochs + 1):
         train_loss, train_accuracy = _epoch(tail, train, recipe, random, epoch, optimizer, schedule, progress)
-        loss, accuracy = measure(tail, validation)
+        now = measure(tail, validation)
         rate = max(group["lr"] for group in optimizer.param_groups)
-        curve.append(_row(phase.name, first + epoch, rate, train_loss, train_accuracy, loss, accuracy))
-        if loss < best[0]:
-            best, best_epoch, best_weights = (loss, accuracy), epoch, _weights(trained)
-        elif epoch - best_epoch >= recipe.patience:
+        curve.append(_row(phase.name, first + epoch, rate, train_loss, train_accuracy, now))
+        if now.loss < best.loss:
+            best, best_epoch, best_weights = now, epoch, _weights(trained)
+        elif epoch - max(best_epoch, WARM_UP * phase.epochs) >= recipe.patience:
             break
     progress.total -= (phase.epochs - epoch) * n
     for parameter, value in best_weights:
         parameter.data.copy_(value)
     tail.requires_grad_(False)
-    return {
+    return best, {
         "name": phase.name,
         "epochs": epoch,
         "best_epoch": best_epoch,
         "stopped_early": epoch < phase.epochs,
-        "validation_loss": best[0],
-        "validation_accuracy": best[1],
+        "validation_loss": best.loss,
+        "validation_accuracy": best.accuracy,
         "rates": phase.rates,
     }
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the highest rate at a step of `steps`: up in a line, then down to nothing along a cosine."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def _epoch(
@@ -213,15 +241,13 @@ def _tensor(rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(rows.astype(np.float32, copy=False))
 
 
-def _row(
-    phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, loss: float, accuracy: float
-) -> dict[str, Any]:
+def _row(phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, now: Measure) -> dict[str, Any]:
     return {
         "phase": phase,
         "epoch": epoch,
         "rate": rate,
         "train_loss": train_loss,
         "train_accuracy": train_accuracy,
-        "validation_loss": loss,
-        "validation_accuracy": accuracy,
+        "validation_loss": now.loss,
+        "validation_accuracy": now.accuracy,
     }

@@ -1,0 +1,125 @@
+"""A stage has one name and one signature everywhere: tasks/, dvc.yaml, params.yaml, its schema and the flow agree."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from headstart import params
+from headstart.params import STAGES
+
+ROOT = Path(__file__).parent.parent
+GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+# Code that moves results from place to place but cannot change them; a change of it reruns nothing.
+MACHINERY = {"headstart/errors.py", "headstart/lock.py", "headstart/params.py", "headstart/progress.py", "tasks/stage.py"}
+
+
+def function(name: str) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(importlib.import_module(f"tasks.{name}"), name)
+    return found
+
+
+def paths(entries: list[Any]) -> list[str]:
+    """The paths of a list of outs or deps, whether or not they have options."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def outs(name: str) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in paths(GRAPH[name].get(kind, []))]
+
+
+def code(path: str, seen: set[str]) -> set[str]:
+    """The project's files that a file imports, directly or not, itself included."""
+    if path in seen or path in MACHINERY:
+        return seen
+    seen.add(path)
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            file = name.replace(".", "/") + ".py"
+            if name.startswith(("headstart.", "tasks.")) and (ROOT / file).exists():
+                code(file, seen)
+    return seen
+
+
+def test_every_list_of_stages_is_the_same() -> None:
+    from flows import transfer
+
+    given = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage", "outputs"}
+    assert tuple(GRAPH) == STAGES
+    assert tuple(key for key in given if key != "seed") == STAGES
+    assert files == set(STAGES)
+    assert tuple(transfer.TASKS) == STAGES
+    assert [task.name for task in transfer.TASKS.values()] == list(STAGES)
+
+
+def test_params_yaml_holds_the_defaults() -> None:
+    assert params.load(ROOT / "params.yaml") == params.Params()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_what_dvc_yaml_says(name: str) -> None:
+    signature = inspect.signature(function(name)).parameters.values()
+    positional = [str(p.default) for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = [p.name for p in signature if p.kind is p.KEYWORD_ONLY]
+    data = [path for path in GRAPH[name]["deps"] if not path.endswith((".py", ".jinja", ".css"))]
+    assert sorted(positional) == sorted(data + outs(name))
+    assert GRAPH[name]["cmd"] == f"python -m tasks.{name}"
+    assert GRAPH[name]["params"] == (["seed", name] if "seed" in keywords else [name])
+    assert set(keywords) - {"seed"} == set(params.kwargs(params.Params(), name))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_its_code(name: str) -> None:
+    listed = {path for path in GRAPH[name]["deps"] if path.endswith((".py", ".jinja", ".css"))}
+    needed = code(f"tasks/{name}.py", set())
+    needed |= {"headstart/report.html.jinja", "headstart/report.css"} if name == "report" else set()
+    assert listed == needed, f"{name} in dvc.yaml: add {sorted(needed - listed)}, remove {sorted(listed - needed)}"
+
+
+@pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
+def test_light_stages_do_not_import_torch(name: str) -> None:
+    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
+    lazily = {path for path in code(f"tasks/{name}.py", set()) if "torch" in imported(ROOT / path)}
+    assert not lazily, f"{name} imports torch in {lazily}"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def imported(path: Path) -> set[str]:
+    """First names of all modules that a file imports, at its top or inside functions."""
+    tree = ast.parse(path.read_text())
+    plain = {alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def test_imports_go_one_way() -> None:
+    for path in (ROOT / "headstart").rglob("*.py"):
+        assert not imported(path) & {"prefect", "dvc", "tasks", "flows"}, path
+    for path in (ROOT / "tasks").rglob("*.py"):
+        assert not imported(path) & {"prefect", "dvc", "flows"}, path
+        others = {f"tasks.{name}" for name in STAGES if name != path.stem}
+        text = path.read_text()
+        assert not any(f"import {other}" in text or f"from {other}" in text for other in others), path
+
+
+def test_importing_does_nothing(tmp_path: Path) -> None:
+    modules = [str(p.relative_to(ROOT).with_suffix("")).replace("/", ".") for f in ("headstart", "tasks") for p in (ROOT / f).glob("*.py")]
+    script = "import importlib, sys; sys.path.insert(0, sys.argv[1])\nfor name in sys.argv[2:]: importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", script, str(ROOT), *modules], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []

