@@ -6,8 +6,8 @@ threads, its result does not depend on how many cores there are.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_settled = threading.local()
 
 
 def workers() -> int:
@@ -38,19 +39,16 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
             future.cancel()
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread in this thread, as OpenMP keeps the number apart for each."""
-    import torch
+def one_thread() -> None:
+    """Make PyTorch use one thread in the calling thread, from now on.
 
-    before = torch.get_num_threads()
-    if before != 1:
+    Once a thread and for good: OpenMP keeps the number apart for each thread, and makes its helpers anew whenever it changes.
+    """
+    if not hasattr(_settled, "done"):
+        import torch
+
         torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if before != 1:
-            torch.set_num_threads(before)
+        _settled.done = True
 
 
 @cache

@@ -7,6 +7,7 @@ Where a network cannot be exported, PyTorch runs it in the same way.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -48,14 +49,15 @@ def build(network: nn.Module, size: int, key: str, folder: Path) -> tuple[Engine
     """
     network.eval()
     path = folder / f"{hashlib.sha256(f'{key}:{size}:{torch.__version__}'.encode()).hexdigest()[:24]}.onnx"
+    if path.exists():
+        with contextlib.suppress(Exception):  # a damaged file is exported again, so that it costs time and changes no result
+            return _checked(path, network, size), "onnxruntime"
     try:
-        if not path.exists():
-            _export(network, size, path)
-        engine = _onnx(path)
-        _compare(engine, _torch(network), size)
-        return engine, "onnxruntime"
+        _export(network, size, path)
+        return _checked(path, network, size), "onnxruntime"
     except Exception as error:  # the exporter raises many kinds; PyTorch itself is the answer to all
-        log.info("ONNX Runtime cannot run this network (%s); PyTorch runs it, more slowly", str(error).strip().splitlines()[0][:200])
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        log.info("ONNX Runtime cannot run this network (%s); PyTorch runs it, more slowly", first[:200])
         path.unlink(missing_ok=True)
         return _torch(network), "torch"
 
@@ -64,11 +66,14 @@ def _export(network: nn.Module, size: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        # The older exporter: 1 s a network where the newer one takes 11 s, and the same graph for ONNX Runtime to optimise.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(network, (example,), str(temporary), dynamo=False, input_names=["images"], output_names=["activation"])
-    temporary.replace(path)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The older exporter: 1 s a network where the newer one takes 11 s, and the same graph for ONNX Runtime to optimise.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, (example,), str(temporary), dynamo=False, input_names=["images"], output_names=["activation"])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _onnx(path: Path) -> Engine:
@@ -83,16 +88,20 @@ def _onnx(path: Path) -> Engine:
 
 def _torch(network: nn.Module) -> Engine:
     def run(image: np.ndarray) -> np.ndarray:
-        with one_thread(), torch.inference_mode():
+        one_thread()
+        with torch.inference_mode():
             return network(torch.from_numpy(np.array(image))[None])[0].numpy()
 
     return run
 
 
-def _compare(engine: Engine, reference: Engine, size: int) -> None:
+def _checked(path: Path, network: nn.Module, size: int) -> Engine:
+    """The engine of an exported file. Raises RuntimeError if it does not compute what PyTorch computes."""
+    engine, reference = _onnx(path), _torch(network)
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     ours = engine(image)
     theirs = reference(image)
     difference = float(np.abs(ours - theirs).max() / max(float(np.abs(theirs).max()), 1e-6))
     if not difference <= TOLERANCE:
         raise RuntimeError(f"its outputs differ from PyTorch's by {difference:.1e}")
+    return engine

@@ -6,12 +6,12 @@ import hashlib
 import logging
 import time
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import PIL
 from torch import nn
 
 from headstart import engines, images, transforms
@@ -40,6 +40,7 @@ class Frozen:
     @classmethod
     def of(cls, network: nn.Module, identity: str, size: int) -> Frozen:
         """Make `network` (uint8 (n, size, size, 3) -> float32 (n, ...)) ready; `identity` names its weights and cut."""
+        identity = f"{identity}:{_fingerprint(network)}"
         engine, name = engines.build(network, size, identity, ENGINES)
         shape = engine(np.zeros((size, size, 3), np.uint8)).shape
         return cls(identity, size, engine, name, tuple(shape))
@@ -53,7 +54,8 @@ def extract(
     Computes what the store lacks, with decoding and the network running in as many threads as there are cores.
     Raises DataError when a file has changed or gone since it was indexed.
     """
-    identity = {"network": frozen.identity, "engine": frozen.engine_name, "view": view.key(), "code": _code(), "pillow": PIL.__version__}
+    versions = {name: version(name) for name in ("onnxruntime", "pillow", "torch")}
+    identity = {"network": frozen.identity, "engine": frozen.engine_name, "view": view.key(), "code": _code(), "versions": versions}
     store = Store(folder, identity, frozen.shape, dtype)
     paths = dict(zip(table["sha256"], table["path"], strict=True))
     missing = store.missing(table["sha256"])
@@ -81,17 +83,31 @@ def extract(
 
 def _read(path: Path, view: View, sha256: str) -> np.ndarray:
     try:
-        return transforms.read(path, view, sha256)
+        with path.open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        if same:
+            return transforms.read(path, view, sha256)
     except (images.Unreadable, OSError) as error:
         raise DataError(
             f"{path} was readable when the images were indexed and is not now ({error}); the data changed during the run: run again"
         ) from None
+    raise DataError(f"{path} is not the file that was indexed; the data changed during the run: run again")
+
+
+def _fingerprint(network: nn.Module) -> str:
+    """A hash of what a network computes with beyond its source's weights: the scale of its images, and its kinds of layers."""
+    digest = hashlib.sha256()
+    for name, module in network.named_modules():
+        digest.update(f"{name}:{type(module).__name__}".encode())
+        if isinstance(module, engines.Normalise):
+            digest.update(module.scale.numpy().tobytes() + module.shift.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _code() -> str:
     """A hash of the code that decides what a row holds, so that a change of it makes new rows."""
     digest = hashlib.sha256()
-    for module in (images, transforms):
+    for module in (engines, images, transforms):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()
 

@@ -95,7 +95,8 @@ def right(tail: nn.Module, examples: training.Examples) -> np.ndarray:
 def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
     """Which arm ships, by the paired difference of right answers (n,) on validation, and why."""
     difference, error = metrics.paired_difference(after, before)
-    ships = "fine_tuned" if difference > error else "head"
+    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
+    ships = "fine_tuned" if difference > error * (1 + 1e-9) else "head"
     compared = f"{after.mean():.1%} of {len(after)} validation images right against {before.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
     reason = (
         f"fine-tuning beats the frozen head: {compared}"

@@ -28,6 +28,7 @@ class Network(nn.Module):
     def __init__(self, trunk: nn.Module, classifier: str, head: Head, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.normalise = Normalise(tuple(mean), tuple(std))
+        self._names = frozenset(trunk.state_dict())  # tracing adds constants (swin's masks) that are no weights of the library's network
         self.stages = stages.chain(trunk)
         self.classifier = classifier
         self.head = nn.Linear(head.weight.shape[1], head.weight.shape[0])
@@ -58,7 +59,7 @@ class Network(nn.Module):
 
     def weights(self) -> dict[str, torch.Tensor]:
         """All weights under the library's names."""
-        named = {key: value for stage in self.stages.children() for key, value in stage.state_dict().items()}
+        named = {key: value for stage in self.stages.children() for key, value in stage.state_dict().items() if key in self._names}
         named[f"{self.classifier}.weight"], named[f"{self.classifier}.bias"] = self.head.weight.data, self.head.bias.data
         return {key: value.detach().contiguous() for key, value in named.items()}
 
@@ -90,14 +91,18 @@ def load(folder: Path) -> tuple[Network, dict[str, Any]]:
 
 
 def rebuild(card: dict[str, Any], weights: dict[str, torch.Tensor]) -> Network:
-    """A network from a card (library, architecture, transform) and weights under the library's names."""
-    trunk, classifier = sources.skeleton(card["library"], card["architecture"])
-    weights = dict(weights)
-    head = Head(weights.pop(f"{classifier}.weight").numpy(), weights.pop(f"{classifier}.bias").numpy())
-    missing, unexpected = trunk.load_state_dict(weights, strict=False)
-    if missing or unexpected:
-        raise HeadstartError(f"the weights do not fit {card['architecture']}: {len(missing)} missing, {len(unexpected)} unexpected")
-    return Network(trunk, classifier, head, card["transform"]["mean"], card["transform"]["std"])
+    """A network from a card (library, architecture, transform) and weights under the library's names.
+
+    Raises HeadstartError when they do not fit together.
+    """
+    try:
+        trunk, classifier = sources.skeleton(card["library"], card["architecture"])
+        weights = dict(weights)
+        head = Head(weights.pop(f"{classifier}.weight").numpy(), weights.pop(f"{classifier}.bias").numpy())
+        trunk.load_state_dict(weights)
+        return Network(trunk, classifier, head, card["transform"]["mean"], card["transform"]["std"])
+    except (KeyError, RuntimeError) as error:  # a field or a tensor is missing, or of another shape
+        raise HeadstartError(f"the weights do not fit the card ({card.get('architecture')}): {str(error)[:300]}") from None
 
 
 def plain_view(card: dict[str, Any]) -> View:

@@ -80,9 +80,9 @@ class TrainHead(Block):
     """Train a linear head on the frozen base."""
 
     penalties: list[Annotated[float, Field(gt=0, le=1e4)]] = Field(
-        [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001],
+        [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1],
         min_length=1,
-        description="L2 penalties to choose among by cross-validation (per mean loss over standardised features).",
+        description="L2 penalties to choose among by cross-validation (on the mean loss, over standardised features, divided by their number).",
     )
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the penalty.")
     class_weights: Literal["none", "balanced"] = Field(
@@ -107,10 +107,10 @@ class FineTune(Block):
         "last_stages", description="Which layers are trained when: see headstart/strategies.py."
     )
     depth: int = Field(3, ge=1, le=100, description="Stages of the base, counted from the head, that last_stages and gradual train.")
-    epochs: int = Field(12, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
+    epochs: int = Field(10, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
     patience: int = Field(4, ge=1, le=1000, description="Epochs without a better validation loss after which a phase ends.")
-    rate: float = Field(1e-3, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
-    decay: float = Field(0.7, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
+    rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
+    decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
     class_weights: Literal["none", "balanced"] = Field(
@@ -118,7 +118,7 @@ class FineTune(Block):
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
     views: int = Field(
-        3, ge=1, le=64, description="Augmented views of each training image that are computed through the frozen layers and cached."
+        6, ge=1, le=64, description="Augmented views of each training image that are computed through the frozen layers and cached."
     )
     cache_gib: float = Field(
         20.0, gt=0, le=100_000, description="Most disk (GiB) for cached activations; fewer views are made where they would not fit."

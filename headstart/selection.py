@@ -151,7 +151,7 @@ def choose_size(source: sources.Source, wanted: int | str, table: pd.DataFrame) 
 
 
 def sample(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
-    """At most `limit` rows, every class in proportion, chosen by file hash so that the choice does not depend on order."""
+    """About `limit` rows at most, every class in proportion and with two rows at least, chosen by file hash so that the choice does not depend on order."""
     if len(table) <= limit:
         return table.reset_index(drop=True)
     share = limit / len(table)

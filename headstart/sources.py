@@ -7,6 +7,7 @@ and `checkpoint:PATH`. To add a kind, write such a function and put it into KIND
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib.util
 import json
@@ -113,11 +114,12 @@ def _torchvision(name: str) -> Source:
     import torchvision
 
     architecture, _, weights_name = name.partition("/")
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    if architecture not in classifiers:
+        raise ParamsError(f"select_source.candidates: torchvision has no classifier {architecture!r}; {_close(architecture, classifiers)}")
+    enum = torchvision.models.get_model_weights(architecture)
     try:
-        enum = torchvision.models.get_model_weights(architecture)
         weights = enum[weights_name] if weights_name else enum["DEFAULT"]
-    except ValueError:
-        raise ParamsError(f"select_source.candidates: torchvision has no model {architecture!r}") from None
     except KeyError:
         known = ", ".join(member.name for member in enum)
         raise ParamsError(f"select_source.candidates: {architecture} has no weights {weights_name!r}; known: {known}") from None
@@ -134,7 +136,7 @@ def _torchvision(name: str) -> Source:
         features=_width(trunk, transform.crop_size[0]),
         classifier=classifier,
         input_size=transform.crop_size[0],
-        fixed_size=architecture.startswith(("vit_", "maxvit_")),
+        fixed_size=_fixed_size("torchvision", architecture, trunk),
         mean=tuple(transform.mean),
         std=tuple(transform.std),
         interpolation=transform.interpolation.value,
@@ -147,8 +149,10 @@ def _torchvision(name: str) -> Source:
 def _timm(name: str) -> Source:
     import timm
 
-    if not timm.is_model(name.partition(".")[0]):
-        raise ParamsError(f"select_source.candidates: timm {timm.__version__} has no model {name!r}")
+    architecture, dot, _ = name.partition(".")
+    if not timm.is_model(architecture) or (dot and not timm.is_model_pretrained(name)):
+        known = [*timm.list_models(), *timm.list_pretrained()]
+        raise ParamsError(f"select_source.candidates: timm {timm.__version__} has no model {name!r}; {_close(name, known)}")
     with _obtaining(f"timm:{name}"):
         trunk = timm.create_model(name, pretrained=True, num_classes=0)
     return _from_timm(f"timm:{name}", "timm", trunk, name, None)
@@ -160,20 +164,25 @@ def _checkpoint(name: str) -> Source:
     folder = path if path.is_dir() else path.parent
     if (folder / ".." / ".." / "dvc.yaml").exists() and folder.resolve().parent.name == "models":
         raise ParamsError(f"checkpoint:{name} is an output of this very pipeline; copy it out of models/ and name the copy")
+    if not path.exists():
+        raise Unavailable(f"{path} does not exist")
     if not (folder / "card.json").is_file():
         raise Unavailable(
             f"{folder / 'card.json'} is missing: it must say library, architecture and transform (see models/final/card.json)"
         )
-    card = json.loads((folder / "card.json").read_text())
     weights = path if path.is_file() else folder / "model.safetensors"
     try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         trunk, classifier = skeleton(card["library"], card["architecture"])
         missing, _ = trunk.load_state_dict(read_weights(weights), strict=False)
-        transform = card["transform"]
-        if missing:
-            raise Unavailable(f"{weights} does not fit {card['architecture']}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
-    except (OSError, KeyError, RuntimeError) as error:
-        raise Unavailable(f"checkpoint {name} cannot be loaded: {error}") from None
+        transform = {key: card["transform"][key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
+    except KeyError as error:
+        raise Unavailable(f"{folder / 'card.json'} lacks {error}; see models/final/card.json for what it must say") from None
+    except Exception as error:  # whatever json, the libraries and the readers of weights raise, code in a pickle included
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Unavailable(f"checkpoint {name} cannot be loaded: {first[:300]}") from None
+    if missing:
+        raise Unavailable(f"{weights} does not fit {card['architecture']}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
     return Source(
         name=f"checkpoint:{name}",
         kind="checkpoint",
@@ -183,7 +192,7 @@ def _checkpoint(name: str) -> Source:
         features=_width(trunk, transform["input_size"]),
         classifier=classifier,
         input_size=transform["input_size"],
-        fixed_size=False,
+        fixed_size=_fixed_size(card["library"], card["architecture"], trunk),
         mean=tuple(transform["mean"]),
         std=tuple(transform["std"]),
         interpolation=transform["interpolation"],
@@ -235,7 +244,7 @@ def _from_timm(name: str, kind: str, trunk: nn.Module, architecture: str, licenc
         features=int(trunk.num_features if not hasattr(trunk, "head_hidden_size") else trunk.head_hidden_size),  # type: ignore[arg-type]
         classifier=_timm_classifier(trunk),
         input_size=cfg["input_size"][-1],
-        fixed_size=bool(cfg.get("fixed_input_size", False)),
+        fixed_size=_fixed_size("timm", architecture, trunk),
         mean=tuple(cfg["mean"]),
         std=tuple(cfg["std"]),
         interpolation=cfg["interpolation"],
@@ -243,6 +252,18 @@ def _from_timm(name: str, kind: str, trunk: nn.Module, architecture: str, licenc
         licence=licence or cfg.get("license"),
         weights_sha256=weights_hash(trunk.state_dict()),
     )
+
+
+def _fixed_size(library: str, architecture: str, trunk: nn.Module) -> bool:
+    if library == "timm":
+        cfg: Any = trunk.pretrained_cfg
+        return bool(cfg.get("fixed_input_size", False))
+    return architecture.startswith(("vit_", "maxvit_"))
+
+
+def _close(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known[:5])} and {len(known) - 5} more"
 
 
 def _timm_classifier(trunk: nn.Module) -> str:

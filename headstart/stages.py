@@ -20,15 +20,15 @@ CONTAINERS = {"blocks", "stages", "features", "layers", "encoder", "levels", "tr
 
 
 def chain(trunk: nn.Module) -> nn.Sequential:
-    """Cut `trunk` into named stages whose composition computes what `trunk` computes, in eval mode.
+    """Cut `trunk` into named stages whose composition computes what `trunk` computes, in eval mode (`verify` measures it).
 
-    A network that cannot be traced, or whose chain does not reproduce it exactly, becomes one stage called `trunk`.
+    A network that cannot be traced becomes one stage called `trunk`.
     Names have `.` replaced by `-`, as module names cannot hold dots; `name` gives a stage's name back.
     """
     trunk.eval()
     try:
         graph = _trace(trunk)
-        stages = _cut(trunk, graph)
+        stages = _cut(trunk, graph).eval()
     except Exception as error:  # fx raises whatever the network's own code raises when it meets a proxy
         warnings.warn(f"{type(trunk).__name__} cannot be cut into stages ({error}); it is trained whole or not at all", stacklevel=2)
         return nn.Sequential(OrderedDict(trunk=trunk))

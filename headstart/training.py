@@ -27,6 +27,7 @@ from headstart.strategies import Phase
 
 WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase, and patience counts from its end
 MAX_TEMPERATURE = 4.0
+LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 SHARD = 16  # images that one core works on at a time
 
 
@@ -78,6 +79,7 @@ def fit(tail: nn.Sequential, phases: list[Phase], train: Examples, validation: E
 
     Deterministic for one number of threads: batches, views and order come from the recipe's seed.
     """
+    one_thread()
     random = np.random.default_rng(recipe.seed)
     best = measure(tail, validation)
     curve: list[dict[str, Any]] = [_row("start", 0, None, None, None, best)]
@@ -108,7 +110,8 @@ def logits(tail: nn.Module, rows: Rows) -> np.ndarray:
     """Logits (n, classes) of all rows, read and computed in small batches."""
 
     def shard(start: int) -> np.ndarray:
-        with one_thread(), torch.inference_mode():
+        one_thread()
+        with torch.inference_mode():
             return tail(_tensor(rows[start : start + SHARD])).numpy()
 
     return np.concatenate(list(in_order(shard, range(0, len(rows), SHARD))))
@@ -183,11 +186,11 @@ def _epoch(
 
     def shard(batch: tuple[np.ndarray, torch.Tensor]) -> tuple[list[torch.Tensor], float, int]:
         chosen, share = batch
-        with one_thread():
-            labels = torch.from_numpy(train.labels[chosen])
-            outputs = tail(_tensor(_in_views(train.views, chosen, (chosen + epoch) % len(train.views))))
-            loss = functional.cross_entropy(outputs, labels, weight, label_smoothing=recipe.label_smoothing, reduction="sum") * share
-            gradients = torch.autograd.grad(loss, trained)
+        one_thread()
+        labels = torch.from_numpy(train.labels[chosen])
+        outputs = tail(_tensor(_in_views(train.views, chosen, (chosen + epoch) % len(train.views))))
+        loss = functional.cross_entropy(outputs, labels, weight, label_smoothing=recipe.label_smoothing, reduction="sum") * share
+        gradients = torch.autograd.grad(loss, trained)
         return list(gradients), float(loss.detach()), int((outputs.argmax(1) == labels).sum())
 
     for start in range(0, len(order), recipe.batch_size):
@@ -196,6 +199,7 @@ def _epoch(
         parts = list(in_order(shard, [(chosen[i : i + SHARD], share) for i in range(0, len(chosen), SHARD)]))
         for parameter, *gradients in zip(trained, *(gradients for gradients, _, _ in parts), strict=True):
             parameter.grad = sum(gradients[1:], gradients[0])
+        nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
         optimizer.step()
         schedule.step()
         total += sum(loss for _, loss, _ in parts) * len(chosen)
@@ -241,7 +245,9 @@ def _tensor(rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(rows.astype(np.float32, copy=False))
 
 
-def _row(phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, now: Measure) -> dict[str, Any]:
+def _row(
+    phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, now: Measure
+) -> dict[str, Any]:
     return {
         "phase": phase,
         "epoch": epoch,

@@ -90,7 +90,9 @@ def _crop(size: tuple[int, int], min_share: float, random: np.random.Generator) 
     side = min(size)
     area = side * side * random.uniform(min_share, 1)
     ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
-    width, height = min(np.sqrt(area * ratio), size[0]), min(np.sqrt(area / ratio), size[1])
+    width = min(np.sqrt(area * ratio), size[0])
+    height = min(area / width, size[1])
+    width = min(area / height, size[0])  # what does not fit in one direction goes to the other, so that the share holds
     left, top = random.uniform(0, size[0] - width), random.uniform(0, size[1] - height)
     return left, top, left + width, top + height
 

@@ -45,7 +45,10 @@ def states(output: str) -> dict[str, str]:
 def results(project: Path) -> dict[str, str]:
     """A hash of every file that must not depend on when, where or in which state of the caches a run was made."""
     files = [p for p in (project / "models").rglob("*") if p.is_file() and p.name != ".gitignore"]
-    files += [project / "reports" / name for name in ("metrics.json", "ranking.json", "validation.json", "predictions.parquet", "curves/fine_tune.csv")]
+    files += [
+        project / "reports" / name
+        for name in ("metrics.json", "ranking.json", "validation.json", "predictions.parquet", "curves/fine_tune.csv")
+    ]
     return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
 
@@ -170,7 +173,9 @@ def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path
     assert not validation["success"]
     assert "bee/twin.png" in validation["critical"][0]["files"]
     (project / "reports/validation.json").unlink()
-    failed = subprocess.run([BIN / "dvc", "repro"], cwd=project, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True)
+    failed = subprocess.run(
+        [BIN / "dvc", "repro"], cwd=project, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True
+    )
     assert failed.returncode != 0
     assert not json.loads((project / "reports/validation.json").read_text())["success"]
     assert not (project / "models").exists()

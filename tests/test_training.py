@@ -1,0 +1,307 @@
+"""headstart.training: what is named learns, what is not stays to the bit, the best is kept, and the result does not depend on cores."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from headstart import cores, training
+from headstart.store import Rows
+from headstart.strategies import Phase
+from headstart.training import Examples, Recipe
+
+RATE = 0.02
+
+
+def block(given: int, made: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(given, made, 3, padding=1), nn.BatchNorm2d(made), nn.ReLU())
+
+
+def tail(seed: int = 0) -> nn.Sequential:
+    """Two stages and a head: activations (n, 3, 6, 6) -> logits (n, 3)."""
+    torch.manual_seed(seed)
+    end = nn.Sequential(block(6, 6), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(OrderedDict([("blocks-1", block(3, 6)), ("blocks-2", end), ("head", nn.Linear(6, 3))])).eval()
+
+
+def rows(values: np.ndarray) -> Rows:
+    return Rows(values, np.arange(len(values)))
+
+
+def examples(n: int = 60, views: int = 1, seed: int = 0, noise: float = 1.0) -> Examples:
+    """Activations that tell their class by the mean of one channel each."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    drawn = [random.normal(size=(n, 3, 6, 6)) * noise + np.eye(3)[labels][:, :, None, None] for _ in range(views)]
+    return Examples([rows(values.astype(np.float16)) for values in drawn], labels)
+
+
+def recipe(**other: Any) -> Recipe:
+    values = {"batch_size": 20, "patience": 100, "weight_decay": 0.01, "label_smoothing": 0.0, "class_weights": np.ones(3), "seed": 0}
+    return Recipe(**{**values, **other})
+
+
+def phase(epochs: int = 4, name: str = "one", **rates: Any) -> Phase:
+    return Phase(name, epochs, {key.replace("_", "."): value for key, value in (rates or {"head": RATE, "blocks_2": RATE}).items()})
+
+
+def state(module: nn.Module) -> dict[str, bytes]:
+    return {key: value.numpy().tobytes() for key, value in module.state_dict().items()}
+
+
+def run(network: nn.Sequential, *phases: Phase, train: Examples | None = None, **other: Any) -> training.Trained:
+    return training.fit(network, list(phases), train or examples(), examples(30, seed=1), recipe(**other))
+
+
+def test_the_loss_falls_and_the_answers_get_right() -> None:
+    done = run(tail(), phase(8, head=RATE, blocks_2=RATE, blocks_1=RATE))
+    first, last = done.curve[0], done.curve[-1]
+    assert (first["phase"], first["epoch"], first["rate"], first["train_loss"]) == ("start", 0, None, None)
+    assert [row["epoch"] for row in done.curve] == list(range(9))
+    assert last["validation_loss"] < 0.5 * first["validation_loss"]
+    assert last["train_loss"] < 0.5 * done.curve[1]["train_loss"]
+    assert last["validation_accuracy"] > 0.9
+    assert last["train_accuracy"] > 0.9
+    assert done.image_passes == 8 * 60
+
+
+@pytest.mark.parametrize(
+    ("rates", "changed"),
+    [({"head": RATE}, {"head"}), ({"head": RATE, "blocks_2": RATE}, {"head", "blocks-2"}), ({"blocks_1": RATE}, {"blocks-1"})],
+)
+def test_what_a_phase_does_not_name_does_not_change(rates: dict[str, Any], changed: set[str]) -> None:
+    network = tail()
+    before = {name: state(module) for name, module in network.named_children()}
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    run(network, phase(2, **rates))
+    after = {name: state(module) for name, module in network.named_children()}
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert all(torch.equal(value, buffers[name]) for name, value in network.named_buffers())
+    assert not any(module.training for module in network.modules())
+
+
+def test_every_parameter_of_a_named_stage_learns() -> None:
+    network = tail()
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    run(network, phase(2, head=RATE, blocks_2=RATE, blocks_1=RATE))
+    assert not [name for name, value in network.named_parameters() if torch.equal(value, before[name])]
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_stage_moves_in_proportion_to_its_rate() -> None:
+    moved = {}
+    for factor in (1.0, 0.1):
+        network = tail()
+        before = network.get_submodule("blocks-1")[0].weight.detach().clone()  # type: ignore[index]
+        training.fit(network, [phase(1, blocks_1=0.001 * factor)], examples(), examples(30, seed=1), recipe(weight_decay=0.0))
+        moved[factor] = float((network.get_submodule("blocks-1")[0].weight - before).abs().mean())  # type: ignore[index]
+    assert moved[0.1] == pytest.approx(moved[1.0] / 10, rel=0.1)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], seen: list[dict[str, bytes]] | None = None) -> None:
+    """Let validation give these losses in turn, and note the weights that it saw."""
+    left = iter(losses)
+
+    def measure(network: nn.Module, _: Examples) -> training.Measure:
+        if seen is not None:
+            seen.append(state(network))
+        return training.Measure(next(left), 0.5, 1.0)
+
+    monkeypatch.setattr(training, "measure", measure)
+
+
+def test_each_phase_ends_with_its_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [1.0, 0.9, 0.5, 0.8, 0.7, 0.6, 0.45, 0.46], seen)
+    network = tail()
+    done = run(network, phase(4, "one"), phase(3, "two", head=RATE, blocks_2=RATE / 2, blocks_1=RATE / 4))
+    assert state(network) == seen[6]
+    assert [p["best_epoch"] for p in done.phases] == [2, 2]
+    assert [p["validation_loss"] for p in done.phases] == [0.5, 0.45]
+
+
+def test_a_phase_that_never_helps_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [0.1, 0.9, 0.5, 0.2])
+    network = tail()
+    before = state(network)
+    done = run(network, phase(3))
+    assert state(network) == before
+    assert done.phases[0]["best_epoch"] == 0
+    assert done.phases[0]["validation_loss"] == 0.1
+
+
+def test_the_second_phase_starts_from_the_best_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [1.0, 0.5, 0.9, 0.9, 0.9], seen)
+    network = tail()
+    run(network, phase(2, "one"), phase(2, "two", head=1e-30))
+    assert seen[3] == seen[1]
+    assert state(network) == seen[1]
+
+
+def test_patience_ends_a_phase_but_not_while_the_rate_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [1.0] + [2.0] * 100)
+    done = run(tail(), phase(20), patience=3)
+    assert done.phases[0]["epochs"] == round(training.WARM_UP * 20) + 3
+    assert done.phases[0]["stopped_early"]
+    assert done.image_passes == done.phases[0]["epochs"] * 60
+
+
+def test_patience_counts_from_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 9, 9, 9, 9])
+    done = run(tail(), phase(20), patience=2)
+    assert (done.phases[0]["best_epoch"], done.phases[0]["epochs"], done.phases[0]["stopped_early"]) == (7, 9, True)
+
+
+def test_a_phase_that_ran_to_its_end_did_not_stop_early() -> None:
+    done = run(tail(), phase(2))
+    assert (done.phases[0]["epochs"], done.phases[0]["stopped_early"]) == (2, False)
+    assert done.phases[0]["rates"] == {"head": RATE, "blocks.2": RATE}
+
+
+def test_the_rate_rises_then_falls_to_nothing() -> None:
+    shares = [training.one_cycle(step, 40) for step in range(41)]
+    top = int(np.argmax(shares))
+    assert max(shares) == 1
+    assert top in (9, 10)
+    assert 0 < shares[0] <= 0.1
+    assert np.all(np.diff(shares[: top + 1]) > 0)
+    assert np.all(np.diff(shares[top + 1 :]) < 0)
+    assert shares[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_phases_learn(steps: int) -> None:
+    assert all(training.one_cycle(step, steps) > 0 for step in range(steps))
+
+
+def test_the_warm_up_starts_again_in_each_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def watch(self: torch.optim.AdamW, *given: Any) -> Any:
+        rates.append(max(group["lr"] for group in self.param_groups))
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    run(tail(), phase(4, "one"), phase(4, "two"))
+    assert len(rates) == 2 * 4 * 3
+    assert rates[:12] == rates[12:]
+    assert rates[0] < 0.5 * max(rates) == 0.5 * RATE
+    assert rates[11] < 0.1 * RATE
+
+
+def test_biases_and_scales_are_not_decayed() -> None:
+    network = tail()
+    trained = training._unfreeze(network, phase(1, head=RATE, blocks_2=RATE / 2))
+    groups = training._groups(trained, phase(1, head=RATE, blocks_2=RATE / 2), 0.3)
+    named = {id(p): name for name, p in network.named_parameters()}
+    found = {named[id(p)]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert found == {
+        "head.weight": (RATE, 0.3),
+        "head.bias": (RATE, 0.0),
+        "blocks-2.0.0.weight": (RATE / 2, 0.3),
+        "blocks-2.0.0.bias": (RATE / 2, 0.0),
+        "blocks-2.0.1.weight": (RATE / 2, 0.0),
+        "blocks-2.0.1.bias": (RATE / 2, 0.0),
+    }
+
+
+def learned(seed: int = 0, batch_size: int = 40) -> bytes:
+    network = tail()
+    done = run(network, phase(2), phase(1, "two", head=RATE, blocks_1=RATE), seed=seed, batch_size=batch_size, train=examples(90, views=2))
+    return b"".join(state(network).values()) + str(done.curve).encode()
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [learned(), learned()]
+    try:
+        for count in (1, 3):
+            monkeypatch.setattr(cores, "workers", lambda count=count: count)
+            cores._pool.cache_clear()
+            results.append(learned())
+    finally:
+        cores._pool.cache_clear()
+    assert all(result == results[0] for result in results)
+    assert learned(seed=1) != results[0]
+
+
+def test_an_image_is_seen_in_each_of_its_views_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """View v of image i holds 100 v + i everywhere, so what reaches the network tells both."""
+    n, views = 12, 3
+    values = [np.broadcast_to((100 * v + np.arange(n, dtype=np.float32))[:, None, None, None], (n, 3, 6, 6)).copy() for v in range(views)]
+    seen: list[np.ndarray] = []
+    in_views = training._in_views
+
+    def watch(*given: Any) -> np.ndarray:
+        out = in_views(*given)
+        seen.append(out[:, 0, 0, 0].astype(int))
+        assert np.array_equal(out, np.broadcast_to(out[:, :1, :1, :1], out.shape))
+        assert np.array_equal(seen[-1] % 100, given[1])
+        return out
+
+    monkeypatch.setattr(training, "_in_views", watch)
+    run(tail(), phase(3), train=Examples([rows(v) for v in values], np.arange(n) % 3), batch_size=n)
+    epochs = np.split(np.concatenate(seen), 3)
+    shown = np.array([[dict(zip(e % 100, e // 100, strict=True))[image] for e in epochs] for image in range(n)])
+    assert all(sorted(turns) == [0, 1, 2] for turns in shown.tolist())
+    assert set(shown[:, 0]) == {0, 1, 2}
+    assert not np.array_equal(epochs[0] % 100, epochs[1] % 100)  # another order in each epoch
+
+
+def gradients(network: nn.Sequential, train: Examples, how: Recipe) -> dict[str, torch.Tensor]:
+    """The gradient of one step over all images."""
+    training._unfreeze(network, phase(1))
+    captured: dict[str, torch.Tensor] = {}
+
+    class Spy(torch.optim.SGD):
+        def step(self, *_: Any) -> None:  # type: ignore[override]
+            captured.update({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+
+    optimizer = Spy([p for p in network.parameters() if p.requires_grad], lr=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+    from headstart.progress import Progress
+
+    with Progress(len(train.labels), "x") as progress:
+        training._epoch(network, train, how, np.random.default_rng(0), 1, optimizer, schedule, progress)
+    return captured
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_shards_add_up_to_the_gradient_of_the_weighted_mean_loss(smoothing: float) -> None:
+    network, train = tail(), examples(50)
+    weights = np.array([0.5, 1.0, 3.0])
+    found = gradients(network, train, recipe(batch_size=50, class_weights=weights, label_smoothing=smoothing))
+    for parameter in network.parameters():
+        parameter.grad = None
+    outputs = network(torch.from_numpy(train.views[0][:].astype(np.float32)))
+    loss = nn.functional.cross_entropy(outputs, torch.from_numpy(train.labels), torch.tensor(weights).float(), label_smoothing=smoothing)
+    loss.backward()
+    assert {name for name in found if "blocks-2" in name or "head" in name} == set(found)
+    for name, parameter in network.named_parameters():
+        if name in found:
+            torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_measure_takes_out_the_temperature() -> None:
+    network = nn.Sequential(OrderedDict(head=nn.Identity()))
+    scores = np.random.default_rng(0).normal(size=(300, 3))
+    labels = np.array([np.random.default_rng(i).choice(3, p=np.exp(s) / np.exp(s).sum()) for i, s in enumerate(scores)])
+    plain = training.measure(network, Examples([rows(scores.astype(np.float32))], labels))
+    hot = training.measure(network, Examples([rows((scores * 3).astype(np.float32))], labels))
+    assert hot.loss == pytest.approx(plain.loss, abs=1e-4)
+    assert hot.temperature == pytest.approx(3 * plain.temperature, rel=0.02)
+    assert plain.temperature == pytest.approx(1, abs=0.3)
+    assert hot.accuracy == plain.accuracy == pytest.approx((scores.argmax(1) == labels).mean())
+
+
+def test_logits_are_those_of_the_whole_in_order(tmp_path: Path) -> None:
+    network, given = tail(), examples(50).views[0]
+    expected = network(torch.from_numpy(given[:].astype(np.float32))).detach().numpy()
+    np.testing.assert_allclose(training.logits(network, given), expected, atol=1e-5)
