@@ -303,7 +303,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
     assert summary.startswith("source      wheel:lite0\n")
-    expected = ["fine_tune.epochs: 12 -> 5"]
+    expected = ["fine_tune.epochs: 10 -> 5"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     assert err.splitlines()[1:] == expected, "the run's lines, and none of Prefect's or dvc's"
@@ -367,7 +367,7 @@ def test_a_second_run_is_busy(toy_project: Path) -> None:
             code, out, err = run(*command, **environment)
             assert (code, out) == (4, "")
             assert f"headstart import (process {os.getpid()}) holds .headstart/run.lock" in err
-    assert "epochs: 12" in Path("params.yaml").read_text()
+    assert "epochs: 10" in Path("params.yaml").read_text()
 
 
 def running_stage(process: subprocess.Popen[str]) -> int:

@@ -80,7 +80,7 @@ def test_setting_changes_those_lines_alone(path: Path) -> None:
         ["fine_tune.epochs=5", "select_source.candidates=[timm:resnet18]", "fine_tune.augmentation.horizontal_flip=true"], path
     )
     assert changes == [
-        "fine_tune.epochs: 12 -> 5",
+        "fine_tune.epochs: 10 -> 5",
         "select_source.candidates: ['wheel:efficientnet_lite0', 'wheel:efficientnet_lite1', 'wheel:efficientnet_lite2'] -> ['timm:resnet18']",
         "fine_tune.augmentation.horizontal_flip: False -> True",
     ]
@@ -89,7 +89,7 @@ def test_setting_changes_those_lines_alone(path: Path) -> None:
         "    - wheel:efficientnet_lite0",
         "    - wheel:efficientnet_lite1",
         "    - wheel:efficientnet_lite2",
-        "  epochs: 12 # at most, a phase",
+        "  epochs: 10 # at most, a phase",
         "    horizontal_flip: false",
     ]
     assert any(line.split("#")[0].rstrip() == "  epochs: 5" and line.endswith("# at most, a phase") for line in after)
@@ -100,7 +100,7 @@ def test_setting_changes_those_lines_alone(path: Path) -> None:
 
 def test_setting_what_is_there_already_writes_nothing(path: Path) -> None:
     before = path.read_bytes(), path.stat().st_mtime_ns
-    assert params.set_values(["fine_tune.epochs=12", "seed=0"], path) == []
+    assert params.set_values(["fine_tune.epochs=10", "seed=0"], path) == []
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
@@ -138,14 +138,14 @@ def test_a_bad_assignment_leaves_the_file_as_it_was(path: Path, assignments: lis
 
 def test_dry_only_checks(path: Path) -> None:
     before = path.read_bytes()
-    assert params.write({"fine_tune.epochs": 5}, path, dry=True) == ["fine_tune.epochs: 12 -> 5"]
+    assert params.write({"fine_tune.epochs": 5}, path, dry=True) == ["fine_tune.epochs: 10 -> 5"]
     assert path.read_bytes() == before
 
 
 def test_the_description_names_every_parameter_with_its_bounds() -> None:
     text = params.describe(params.check({"fine_tune": {"epochs": 5}}))
     assert (
-        "fine_tune.epochs = 5\n    Most epochs (passes over the cached views) a phase lasts.\n    whole number from 1 to 1,000; default 12\n"
+        "fine_tune.epochs = 5\n    Most epochs (passes over the cached views) a phase lasts.\n    whole number from 1 to 1,000; default 10\n"
         in text
     )
     assert (

@@ -372,7 +372,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
         "Confusion matrix",
         "Fine-tuned (ships)",
         "Frozen head",
-        "fine_tune.epochs 9 12",
+        "fine_tune.epochs 9 10",
         "fine_tune.augmentation.horizontal_flip true false",
         "d" * 64,
         "torch 2.15.0",
