@@ -149,7 +149,7 @@ def test_the_description_names_every_parameter_with_its_bounds() -> None:
         in text
     )
     assert (
-        "fine_tune.rate = 0.001\n    Highest learning rate of the head (AdamW, one cycle).\n    number above 0 to 1; default 0.001\n"
+        "fine_tune.rate = 0.0003\n    Highest learning rate of the head (AdamW, one cycle).\n    number above 0 to 1; default 0.0003\n"
         in text
     )
     assert "head_only | last_stages | gradual | full; default last_stages" in text
