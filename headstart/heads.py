@@ -20,7 +20,7 @@ from headstart.cores import in_order
 from headstart.progress import Progress
 
 BLOCK = 4096  # rows read at a time
-IN_MEMORY = 512 * 2**20  # bytes of features up to which a fit keeps them in memory instead of reading them again at every step
+IN_MEMORY = 64 * 2**20  # bytes of features up to which a fit keeps them in memory; beyond, it reads them again at every step
 MAX_ITERATIONS = 500
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more

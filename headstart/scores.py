@@ -43,7 +43,7 @@ def probe(data: Data) -> dict[str, np.ndarray]:
 def knn(data: Data) -> dict[str, np.ndarray]:
     """Cross-validated k-nearest-neighbour vote by cosine similarity over standardised features (Wu et al., CVPR 2018, unweighted)."""
     mean, scale = heads.moments(data.features)
-    rows = ((data.features[:] - mean) / scale).astype(np.float32)
+    rows = (data.features[:].astype(np.float32) - mean.astype(np.float32)) / scale.astype(np.float32)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     right = np.zeros(len(rows))
     for fold in range(int(data.folds.max()) + 1):
