@@ -20,7 +20,7 @@ from headstart.cores import in_order
 from headstart.progress import Progress
 
 BLOCK = 4096  # rows read at a time
-IN_MEMORY = 64 * 2**20  # bytes of features up to which a fit keeps them in memory; beyond, it reads them again at every step
+IN_MEMORY = 256 * 2**20  # bytes of features up to which one copy is kept in memory; beyond, they are read again at every step
 MAX_ITERATIONS = 500
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
@@ -92,7 +92,7 @@ def fit(
     walked = [row["penalty"] for row in validated.path if row["penalty"] >= validated.penalty]
     weights = row_weights(labels, classes, balanced)
     with threadpool_limits(1):
-        *_, head = _path(features, labels, np.arange(len(labels)), classes, walked, weights)
+        *_, head = _path(_at_hand(features), labels, classes, walked, weights)
     return head, validated
 
 
@@ -106,7 +106,9 @@ def cross_validate(
     weights = row_weights(labels, classes, balanced)
     path = sorted(set(penalties), reverse=True)
     held = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
-    walks = [_path(features, labels, np.flatnonzero(folds != fold), classes, path, weights) for fold in range(len(held))]
+    features = _at_hand(features)
+    # A fold leaves rows out by giving them no weight, so that all folds read the same rows and none needs a copy of its own.
+    walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights)) for fold in range(len(held))]
     figures: list[dict[str, float]] = []
     best, best_logits, worse = np.inf, np.zeros((len(labels), classes), np.float32), 0
     # One BLAS thread a fit and a fit a core: the products are too narrow to share, and the result does not depend on the number of cores.
@@ -182,21 +184,21 @@ def load(path: Path, name: str) -> Head:
     return Head(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
-def _path(
-    features: Features, labels: np.ndarray, rows: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray
-) -> Iterator[Head]:
-    """Yield the head of each penalty in turn, fitted on `rows`."""
-    chosen: Features = Selected(features, rows)
-    if len(rows) * features.shape[1] * 4 <= IN_MEMORY:
-        chosen = chosen[:].astype(np.float32)
-    share = weights[rows] / weights[rows].sum()
-    mean, scale = moments(chosen)
+def _at_hand(features: Features) -> Features:
+    """The features in memory where they are few, else as they are."""
+    return features[:].astype(np.float32, copy=False) if len(features) * features.shape[1] * 4 <= IN_MEMORY else features
+
+
+def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray) -> Iterator[Head]:
+    """Yield the head of each penalty in turn, fitted on the rows that have a weight."""
+    share = weights / weights.sum()
+    mean, scale = moments(features, weights > 0)
     start = np.zeros((classes, len(mean) + 1), np.float64)
     for penalty in penalties:
         result = minimize(
             _objective,
             start.ravel(),
-            args=(chosen, labels[rows], mean, scale, penalty, share),
+            args=(features, labels, mean, scale, penalty, share),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE, "maxcor": 20},
@@ -206,14 +208,16 @@ def _path(
         yield Head(weight.astype(np.float32), (start[:, -1] - weight @ mean).astype(np.float32))
 
 
-def moments(features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (d,) of the rows; constant features get 1."""
+def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (d,) of the rows, or of those that are `counted` (n,); constant features get 1."""
     total, square = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for part in blocks(len(features)):
         block = features[part].astype(np.float64)
+        block = block if counted is None else block[counted[part]]
         total, square = total + block.sum(0), square + (block**2).sum(0)
-    mean = total / len(features)
-    scale = np.sqrt(np.maximum(square / len(features) - mean**2, 0))
+    n = len(features) if counted is None else int(counted.sum())
+    mean = total / n
+    scale = np.sqrt(np.maximum(square / n - mean**2, 0))
     return mean, np.where(scale > 1e-6, scale, 1.0)
 
 

@@ -29,7 +29,7 @@ def folds(n: int, count: int = 4) -> np.ndarray:
 
 def solve(x: np.ndarray, y: np.ndarray, penalty: float, weights: np.ndarray | None = None) -> heads.Head:
     weights = np.ones(len(y)) if weights is None else weights
-    return next(heads._path(x, y, np.arange(len(y)), int(y.max()) + 1, [penalty], weights))
+    return next(heads._path(x, y, int(y.max()) + 1, [penalty], weights))
 
 
 @pytest.mark.parametrize("balanced", [False, True])
