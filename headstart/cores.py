@@ -7,12 +7,13 @@ threads, its result does not depend on how many cores there are.
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,19 +25,60 @@ def workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of each item, in order, computed by a thread a core, with only a few results waiting at any time."""
-    waiting: deque[Future[Result]] = deque()
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 0) -> Iterator[Result]:
+    """`function` of each item, in order, computed by a thread a core.
+
+    At most `waiting` results, or four a core if that is more, are computed before they are asked for.
+    """
+    begun: deque[Future[Result]] = deque()
+    limit = max(4 * workers(), waiting)
     try:
         for item in items:
-            waiting.append(_pool().submit(function, item))
-            if len(waiting) >= 4 * workers():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            begun.append(_pool().submit(function, item))
+            if len(begun) >= limit:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
-        for future in waiting:
+        for future in begun:
             future.cancel()
+
+
+def ahead(items: Iterator[Item], depth: int = 256) -> Iterator[Item]:
+    """The same items, taken by a thread of their own that runs up to `depth` items ahead of who asks for them."""
+    done = object()
+    line: queue.Queue[Any] = queue.Queue(depth)
+    left = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not left.is_set():
+            try:
+                line.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fill() -> None:
+        last: Any = done
+        try:
+            for item in items:
+                if not put(item):
+                    break
+        except BaseException as error:
+            last = error
+        put(last)
+
+    thread = threading.Thread(target=fill, name="headstart-ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := line.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+        thread.join()
 
 
 def one_thread() -> None:

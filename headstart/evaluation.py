@@ -7,13 +7,17 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from headstart import features, frozen_head, heads, manifest, metrics, model, sources
-from headstart.features import Frozen
+from headstart import features, frozen_head, heads, manifest, metrics, weights
+from headstart.devices import CPU, Device
+from headstart.transforms import View
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
@@ -23,7 +27,7 @@ FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
 class Evaluation:
     """All that evaluate writes."""
 
-    network: model.Network
+    weights: dict[str, np.ndarray]  # of what ships, under the library's names
     card: dict[str, Any]
     metrics: dict[str, Any]
     predictions: pd.DataFrame
@@ -43,18 +47,17 @@ def evaluate(
     bootstrap: int,
     bins: int,
     seed: int,
+    device: Device = CPU,
 ) -> Evaluation:
     """Measure both arms on the test split and put together what ships. `head` is the one fitted on train and validation."""
     classes: list[str] = head_summary["classes"]
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = np.searchsorted(classes, test["label"].to_numpy())
-    source = frozen_head.load(source_card)
-    head_probabilities = metrics.softmax(head.logits(frozen_head.of_source(source, source_card, test, root)))
-    tuned = model.rebuild(_as_card(source_card), sources.read_weights(fine_tuned))
-    probabilities = {"head": head_probabilities, "fine_tuned": metrics.softmax(_logits(tuned, source_card, test, root))}
+    head_probabilities = metrics.softmax(head.logits(frozen_head.of_source(source_card, test, root, device)))
+    tuned = weights.read(fine_tuned)
+    probabilities = {"head": head_probabilities, "fine_tuned": metrics.softmax(_logits(fine_tuned, source_card, test, root, device))}
     arms = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
     shipped: str = fine_tuned_summary["ships"]
-    network = tuned if shipped == "fine_tuned" else model.of(source, head)
     sizes = table["split"].value_counts()
     report = {
         "source": source_card["name"],
@@ -65,7 +68,7 @@ def evaluate(
         **arms,
     }
     return Evaluation(
-        network,
+        tuned if shipped == "fine_tuned" else with_head(source_card, tuned, head),
         _card(source_card, classes, shipped, table, [source_card, head_summary, fine_tuned_summary], arms[shipped]),
         report,
         _predictions(test, classes, labels, probabilities[shipped], head_probabilities),
@@ -74,9 +77,21 @@ def evaluate(
     )
 
 
-def _logits(network: model.Network, card: dict[str, Any], table: pd.DataFrame, root: Path) -> np.ndarray:
-    frozen = Frozen.of(network, f"{sources.weights_hash(network.weights())}:logits", card["input_size"])
-    return features.extract(frozen, table, root, model.plain_view(card), what="fine-tuned model, test images")[:]
+def with_head(card: dict[str, Any], tuned: dict[str, np.ndarray], head: heads.Head) -> dict[str, np.ndarray]:
+    """The source's weights with `head` on top, under the names that the fine-tuned weights have."""
+    bare = weights.of_source(card)
+    bias, weight = sorted(set(tuned) - set(bare))
+    return {**bare, weight: head.weight, bias: head.bias}
+
+
+def _logits(tuned: Path, card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device) -> np.ndarray:
+    def make() -> nn.Module:
+        from headstart import model, sources
+
+        return model.rebuild(_as_card(card), sources.read_weights(tuned))
+
+    frozen = features.logits(card, weights.digest(weights.read(tuned)), make, device)
+    return features.extract(frozen, table, root, View.of(card), what="fine-tuned model, test images")[:]
 
 
 def _as_card(source_card: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from headstart import features, heads, metrics, model, training
-from headstart.errors import ParamsError
-from headstart.strategies import STRATEGIES
+from headstart import features, heads, metrics, model, parallel, sources, training, weights
+from headstart.devices import CPU, Device
+from headstart.store import prune
+from headstart.strategies import STRATEGIES, Phase
+from headstart.transforms import View
+
+log = logging.getLogger(__name__)
 
 HALF = "float16"  # of cached activations: half the disk, and the accuracy is the same (docs/decisions.md)
 
@@ -30,7 +36,69 @@ def run(
     table: pd.DataFrame,
     root: Path,
     card: dict[str, Any],
-    network: model.Network,
+    trained_heads: Path,
+    classes: list[str],
+    *,
+    recipe: training.Recipe,
+    device: Device = CPU,
+    processes: int | str = "auto",
+    **plan: Any,
+) -> Result:
+    """Fine-tune the source that `card` names, from its train-only head, on the train split, watching the validation split.
+
+    `plan` is strategy, depth, epochs, rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats
+    the head it started from on validation by one paired standard error.
+    """
+    arguments = {"table": table, "root": root, "card": card, "trained_heads": trained_heads, "classes": classes}
+    arguments |= {"recipe": recipe, "device": device, **plan}
+    count = parallel.size(processes, device)
+    job = _prepare(**arguments)
+    before = right(job.tail, job.validation)
+    with parallel.team(count, device, _member, arguments) as team:
+        done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team)
+    head = job.network.head
+    head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
+    head.bias.data /= done.temperature
+    after = right(job.tail, job.validation)
+    names = job.network.stage_names()
+    summary = {
+        "strategy": plan["strategy"],
+        "phases": done.phases,
+        "frozen": names[: job.below],
+        "trained": [*names[job.below :], "head"],
+        "views": len(job.train.views),
+        "cache_bytes": 0 if job.streamed else cache_bytes(job.frozen.shape, sum(len(v) for v in [*job.train.views, *job.validation.views])),
+        "streamed": job.streamed,
+        "engine": job.frozen.engine.name,
+        "device": device.name,
+        "processes": count,
+        "shard": done.shard,
+        "image_passes": done.image_passes,
+        "temperature": done.temperature,
+        **verdict(before, after),
+    }
+    return Result(job.network, done.curve, summary)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What training starts from; every process of a team makes the same one."""
+
+    network: model.Network
+    below: int  # stages that are frozen
+    frozen: features.Frozen
+    tail: nn.Sequential
+    phases: list[Phase]
+    train: training.Examples
+    validation: training.Examples
+    streamed: bool
+
+
+def _prepare(
+    table: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    trained_heads: Path,
     classes: list[str],
     *,
     strategy: str,
@@ -38,56 +106,48 @@ def run(
     epochs: int,
     rate: float,
     decay: float,
-    views: int,
+    views: int | str,
     cache_gib: float,
     augmentation: dict[str, Any],
     recipe: training.Recipe,
-) -> Result:
-    """Fine-tune `network` (a source with its train-only head) in place on the train split, watching the validation split.
-
-    Ships the result only if it beats the head it started from on validation by one paired standard error.
-    """
+    device: Device,
+) -> _Job:
+    """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
+    source = sources.known(card)
+    weights.keep(source.trunk.state_dict(), card["weights_sha256"])
+    network = model.of(source, heads.load(trained_heads, "train_only"))
     phases = STRATEGIES[strategy](network.stage_names(), depth=depth, epochs=epochs, rate=rate, decay=decay)
-    trained = {name for phase in phases for name in phase.rates}
-    below, count = network.below(trained)
-    names = network.stage_names()
-    frozen = features.Frozen.of(below, f"{card['weights_sha256']}:below:{count}", card["input_size"])
+    below, count = network.below({name for phase in phases for name in phase.rates})
+    frozen = features.Frozen.of(lambda: below, features.identity(card, f"below {count}"), card["input_size"], device)
     parts = {split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")}
-    count_views = fit_views(views, frozen.shape, len(parts["train"]), len(parts["validation"]), cache_gib)
-    plain = model.plain_view(card)
     labels = {split: np.searchsorted(classes, part["label"].to_numpy()) for split, part in parts.items()}
-
-    def activations(split: str, view: Any, what: str) -> Any:
-        return features.extract(frozen, parts[split], root, view, dtype=HALF, what=what)
-
-    drawn = features.views(plain, recipe.seed, augmentation, count_views)
-    train = training.Examples(
-        [activations("train", view, f"frozen layers, view {i} of {count_views}, images") for i, view in enumerate(drawn, 1)],
-        labels["train"],
-    )
-    validation = training.Examples([activations("validation", plain, "frozen layers, validation images")], labels["validation"])
-    tail = network.tail(count)
-    before = right(tail, validation)
-    done = training.fit(tail, phases, train, validation, recipe)
-    network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
-    network.head.bias.data /= done.temperature
-    after = right(tail, validation)
-    summary = {
-        "strategy": strategy,
-        "phases": done.phases,
-        "frozen": names[:count],
-        "trained": [*names[count:], "head"],
-        "views": count_views,
-        "cache_bytes": cache_bytes(frozen.shape, len(parts["train"]) * count_views + len(parts["validation"])),
-        "engine": frozen.engine_name,
-        "image_passes": done.image_passes,
-        "temperature": done.temperature,
-        **verdict(before, after),
-    }
-    return Result(network, done.curve, summary)
+    sizes = (len(parts["train"]), len(parts["validation"]))
+    wanted = choose_views(views, sizes[0])
+    fitting = fit_views(wanted, frozen.shape, *sizes, cache_gib)
+    plain = View.of(card)
+    drawn = features.views(plain, recipe.seed, augmentation, fitting or wanted)
+    train: Sequence[training.Activations]
+    validation: training.Activations
+    if fitting:
+        stores = [features.store(frozen, view, HALF, features.FOLDER) for view in [*drawn, plain]]
+        prune(features.FOLDER, stores, cache_bytes(frozen.shape, sizes[0] * fitting + sizes[1]), int(cache_gib * 2**30))
+        what = f"frozen layers, {fitting} views of the training images"
+        train = features.extract_views(frozen, parts["train"], root, drawn, dtype=HALF, what=what)
+        validation = features.extract(frozen, parts["validation"], root, plain, dtype=HALF, what="frozen layers, validation images")
+    else:
+        train = [features.Streamed(frozen, parts["train"], root, view) for view in drawn]
+        validation = features.Streamed(frozen, parts["validation"], root, plain)
+    examples = (training.Examples(train, labels["train"]), training.Examples([validation], labels["validation"]))
+    return _Job(network, count, frozen, network.tail(count), phases, *examples, streamed=not fitting)
 
 
-def right(tail: nn.Module, examples: training.Examples) -> np.ndarray:
+def _member(team: parallel.Team, arguments: dict[str, Any]) -> None:
+    """What the other processes of a team do."""
+    job = _prepare(**arguments)
+    training.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team)
+
+
+def right(tail: nn.Sequential, examples: training.Examples) -> np.ndarray:
     """Whether each image (n,) is classified rightly."""
     return training.logits(tail, examples.views[0]).argmax(1) == examples.labels
 
@@ -118,17 +178,26 @@ def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     return rows * int(np.prod(shape)) * np.dtype(HALF).itemsize
 
 
+def choose_views(wanted: int | str, images: int) -> int:
+    """How many views of each training image: a number as given; auto: so many that about 12,000 are computed, 2 at least and 6 at most.
+
+    Few images need many views of each; many images bring their own variety.
+    """
+    return max(2, min(6, -(-12_000 // images))) if wanted == "auto" else int(wanted)
+
+
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:
-    """As many views, up to `views`, as fit the disk budget. Raises ParamsError if not even one does."""
-    budget = cache_gib * 2**30
-    for count in range(views, 0, -1):
-        if cache_bytes(shape, train * count + validation) <= budget:
-            return count
-    needed = cache_bytes(shape, train + validation) / 2**30
-    raise ParamsError(
-        f"fine_tune.cache_gib: one view of {train} training images needs {needed:.2g} GiB of disk and {cache_gib:g} are allowed; "
-        "raise fine_tune.cache_gib, or lower fine_tune.depth so that less is cached"
-    )
+    """As many views, up to `views`, as fit the disk budget; 0 if not even one does, and then activations are computed as they are needed."""
+    fitting = max((n for n in range(1, views + 1) if cache_bytes(shape, train * n + validation) <= cache_gib * 2**30), default=0)
+    if fitting < views:
+        each = cache_bytes(shape, train) / 2**30
+        makes = (
+            f"{fitting} views are made"
+            if fitting
+            else "nothing is cached, and the frozen layers run again in every epoch, which takes longer"
+        )
+        log.warning("fine_tune.cache_gib: %d views of %.3g GiB each do not fit %g GiB: %s", views, each, cache_gib, makes)
+    return fitting
 
 
 def class_weights(labels: pd.Series, classes: list[str], balanced: bool) -> np.ndarray:
@@ -137,8 +206,3 @@ def class_weights(labels: pd.Series, classes: list[str], balanced: bool) -> np.n
         return np.ones(len(classes))
     counts = labels.value_counts().reindex(classes).to_numpy()
     return len(labels) / (len(classes) * counts)
-
-
-def start(source: Any, trained_heads: Path) -> model.Network:
-    """The source with the head that saw the train split only."""
-    return model.of(source, heads.load(trained_heads, "train_only"))

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
-from headstart import features, heads, model, selection, sources, stages
-from headstart.engines import Normalise
-from headstart.errors import HeadstartError
+from headstart import features, heads
+from headstart.devices import CPU, Device
 from headstart.store import Rows
+from headstart.transforms import View
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FINAL, TRAIN_ONLY = "final", "train_only"
 
 
 def train(
-    table: pd.DataFrame, root: Path, card: dict[str, Any], *, penalties: list[float], folds: int, balanced: bool, seed: int
+    table: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    *,
+    penalties: list[float],
+    folds: int,
+    balanced: bool,
+    seed: int,
+    device: Device = CPU,
 ) -> tuple[dict[str, heads.Head], dict[str, Any]]:
     """Fit the `final` head on train and validation and the `train_only` head on train, on the source that `card` names.
 
@@ -26,7 +36,7 @@ def train(
     """
     seen = table[table["split"].isin(["train", "validation"])].reset_index(drop=True)
     classes, labels = np.unique(seen["label"], return_inverse=True)
-    rows = of_source(load(card), card, seen, root)
+    rows = of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
     fitted: dict[str, heads.Head] = {}
     summary: dict[str, Any] = {"classes": [str(name) for name in classes]}
@@ -49,16 +59,13 @@ def train(
     return fitted, summary
 
 
-def load(card: dict[str, Any]) -> sources.Source:
-    """The source that a card names. Raises HeadstartError if its weights are no longer those that were chosen."""
-    source = sources.load(card["name"])
-    if source.weights_sha256 != card["weights_sha256"]:
-        raise HeadstartError(f"the weights of {card['name']} have changed since it was chosen; run `dvc repro --force select_source`")
-    return source
+def of_source(card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
+    """Features (n, d) of the rows of `table` in the plain view of the source that `card` names."""
 
+    def make() -> nn.Module:
+        from headstart import model, sources
 
-def of_source(source: sources.Source, card: dict[str, Any], table: pd.DataFrame, root: Path) -> Rows:
-    """Features (n, d) of the rows of `table` in the plain view."""
-    network = nn.Sequential(Normalise(source.mean, source.std), stages.chain(source.trunk))
-    frozen = features.Frozen.of(network, selection.whole(source.weights_sha256), card["input_size"])
-    return features.extract(frozen, table, root, model.plain_view(card), what=f"{card['name']}, images")
+        return model.trunk(sources.known(card))
+
+    frozen = features.Frozen.of(make, features.identity(card, "features"), card["input_size"], device)
+    return features.extract(frozen, table, root, View.of(card), what=f"{card['name']}, images")

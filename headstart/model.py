@@ -5,7 +5,6 @@ The weights keep the names that timm or torchvision give them, the head under th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from headstart import sources, stages
-from headstart.engines import Normalise
+from headstart import sources, stages, weights
 from headstart.errors import HeadstartError
 from headstart.heads import Head
-from headstart.transforms import View
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
+
+class Normalise(nn.Module):
+    """uint8 images (n, size, size, 3) -> float32 (n, 3, size, size) with the source's mean and standard deviation."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(1, 3, 1, 1)), persistent=False)
+        self.register_buffer("shift", -torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 3, 1, 2).float() * self.scale + self.shift
 
 
 class Network(nn.Module):
@@ -64,6 +74,11 @@ class Network(nn.Module):
         return {key: value.detach().contiguous() for key, value in named.items()}
 
 
+def trunk(source: sources.Source) -> nn.Sequential:
+    """A source without a head: uint8 images (n, size, size, 3) -> features (n, features)."""
+    return nn.Sequential(Normalise(source.mean, source.std), stages.chain(source.trunk))
+
+
 def of(source: sources.Source, head: Head) -> Network:
     """A source with a head on top."""
     return Network(source.trunk, source.classifier, head, source.mean, source.std)
@@ -78,33 +93,20 @@ def save(path: Path, network: Network) -> None:
 
 def load(folder: Path) -> tuple[Network, dict[str, Any]]:
     """Read a model folder (model.safetensors, card.json). Raises HeadstartError when it is missing or does not fit together."""
-    try:
-        card = json.loads((folder / CARD).read_text())
-        weights = sources.read_weights(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise HeadstartError(
-            f"{error.filename} is missing: no model has been made yet; run `headstart run` first, or name a model folder"
-        ) from None
-    except Exception as error:  # json, safetensors and I/O errors
-        raise HeadstartError(f"{folder} holds no readable model: {error}") from None
-    return rebuild(card, weights), card
+    arrays, card = weights.model(folder)
+    return rebuild(card, {key: torch.from_numpy(value) for key, value in arrays.items()}), card
 
 
-def rebuild(card: dict[str, Any], weights: dict[str, torch.Tensor]) -> Network:
+def rebuild(card: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Network:
     """A network from a card (library, architecture, transform) and weights under the library's names.
 
     Raises HeadstartError when they do not fit together.
     """
     try:
-        trunk, classifier = sources.skeleton(card["library"], card["architecture"])
-        weights = dict(weights)
-        head = Head(weights.pop(f"{classifier}.weight").numpy(), weights.pop(f"{classifier}.bias").numpy())
-        trunk.load_state_dict(weights)
-        return Network(trunk, classifier, head, card["transform"]["mean"], card["transform"]["std"])
+        bare, classifier = sources.skeleton(card["library"], card["architecture"])
+        tensors = dict(tensors)
+        head = Head(tensors.pop(f"{classifier}.weight").numpy(), tensors.pop(f"{classifier}.bias").numpy())
+        bare.load_state_dict(tensors)
+        return Network(bare, classifier, head, card["transform"]["mean"], card["transform"]["std"])
     except (KeyError, RuntimeError) as error:  # a field or a tensor is missing, or of another shape
         raise HeadstartError(f"the weights do not fit the card ({card.get('architecture')}): {str(error)[:300]}") from None
-
-
-def plain_view(card: dict[str, Any]) -> View:
-    """The evaluation view that a source card or a model card's transform asks for."""
-    return View(card["input_size"], card["interpolation"], card["crop"])

@@ -117,11 +117,18 @@ class FineTune(Block):
         "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
-    views: int = Field(
-        6, ge=1, le=64, description="Augmented views of each training image that are computed through the frozen layers and cached."
+    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        "auto",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: about 12,000 views in all, 2 to 6 of each image.",
     )
     cache_gib: float = Field(
-        20.0, gt=0, le=100_000, description="Most disk (GiB) for cached activations; fewer views are made where they would not fit."
+        20.0,
+        gt=0,
+        le=100_000,
+        description="Most disk (GiB) for cached activations in .headstart/features; fewer views are made where they would not fit, and none are cached where not even one does.",
+    )
+    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        "auto", description="Processes that train together (1-64), each with its part of every batch; auto: one a GPU, one on the CPU."
     )
     augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
 
@@ -143,6 +150,12 @@ class Params(Block):
     """All of params.yaml."""
 
     seed: int = Field(0, ge=0, le=2**31 - 1, description="The one seed of the pipeline.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="What a GPU multiplies with; auto: bfloat16, or float16 where the GPU lacks it. The CPU always uses float32."
+    )
     index_images: IndexImages = Field(default_factory=IndexImages)
     validate_data: ValidateData = Field(default_factory=ValidateData)
     select_source: SelectSource = Field(default_factory=SelectSource)
@@ -152,7 +165,9 @@ class Params(Block):
     report: Report = Field(default_factory=Report)
 
 
-STAGES = tuple(name for name in Params.model_fields if name != "seed")
+STAGES = tuple(
+    name for name, field in Params.model_fields.items() if isinstance(field.annotation, type) and issubclass(field.annotation, Block)
+)
 
 
 def load(path: Path = PATH) -> Params:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart import images, metrics, model, sources, transforms
+from headstart import features, images, metrics, transforms, weights
 from headstart.cores import in_order
 from headstart.errors import HeadstartError
-from headstart.features import Frozen
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MODEL = Path("models/final")
 
@@ -21,17 +24,23 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
-    network, card = model.load(folder)
-    view = model.plain_view(card["transform"])
-    frozen = Frozen.of(network, f"{card['weights_sha256']}:{sources.weights_hash(network.weights())}:logits", view.size)
+    arrays, card = weights.model(folder)
+
+    def make() -> nn.Module:
+        from headstart import model
+
+        return model.load(folder)[0]
+
+    view = transforms.View.of(card["transform"])
+    frozen = features.logits({**card, **card["transform"]}, weights.digest(arrays), make)
     files = list(walk(paths))
 
     def one(path: Path) -> tuple[str, str, float | None, str]:
         try:
-            image = transforms.read(path, view, "")
+            image = transforms.read(path, [view], "")[0]
         except (images.Unreadable, OSError) as error:
             return str(path), "", None, str(error)
-        probabilities = metrics.softmax(frozen.engine(image)[None])[0]
+        probabilities = metrics.softmax(frozen.engine.run(image[None]))[0]
         best = int(np.argmax(probabilities))
         return str(path), card["classes"][best], float(probabilities[best]), ""
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from types import TracebackType
+from typing import Any
+
+log = logging.getLogger(__name__)
+finished: list[dict[str, Any]] = []  # long work that this process has done, for the report: what, how, done, seconds
 
 
 class Progress:
     """Count `total` steps of `what` and say how far it is and how long it will still take.
 
-    Use as a context manager and call `step` from any thread. Work that ends within two seconds prints nothing.
+    Use as a context manager and call `step` from any thread. Work that ends within two seconds prints nothing. Where `how` says how it
+    is done (an engine's name), its rate goes to the log and into `finished`.
     """
 
-    def __init__(self, total: int, what: str) -> None:
-        self.total, self.what, self.done = total, what, 0
+    def __init__(self, total: int, what: str, *, how: str = "") -> None:
+        self.total, self.what, self.how, self.done = total, what, how, 0
         self._terminal = sys.stderr.isatty()
         self._interval = 0.2 if self._terminal else 5.0
         self._lock = threading.Lock()
@@ -36,6 +42,10 @@ class Progress:
                 self._print(self._line(now))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.how and kind is None:
+            seconds = time.monotonic() - self._started
+            finished.append({"what": self.what, "how": self.how, "done": self.done, "seconds": round(seconds, 3)})
+            log.info("%s: %d, %.0f a second (%s)", self.what, self.done, self.done / max(seconds, 1e-9), self.how)
         if self._printed:
             seconds = time.monotonic() - self._started
             if kind is None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headstart import features, heads, scores, sources, stages
-from headstart.engines import Normalise
+from headstart import features, heads, model, scores, sources
+from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError, ParamsError
 from headstart.transforms import View
 
@@ -42,13 +43,12 @@ def rank(
     folds: int,
     neighbours: int,
     seed: int,
+    device: Device = CPU,
 ) -> Ranking:
     """Score every candidate on the training rows of `table` and choose one.
 
     What cannot be had is skipped with the reason. Raises ParamsError for a name of no known form, HeadstartError if none can be had.
     """
-    from torch import nn
-
     train = sample(table[table["split"] == "train"], max_images, seed)
     classes, labels = np.unique(train["label"], return_inverse=True)
     parts = heads.split_folds(labels, train["group"].to_numpy(), folds, seed)
@@ -60,14 +60,13 @@ def rank(
         try:
             source = sources.load(name)
             size = choose_size(source, input_size, train)
-            identity = whole(source.weights_sha256)
-            frozen = features.Frozen.of(nn.Sequential(Normalise(source.mean, source.std), stages.chain(source.trunk)), identity, size)
+            frozen = features.Frozen.of(partial(model.trunk, source), features.identity(source.card(), "features"), size, device)
             cost = sources.gflops(source.trunk, size)
         except sources.Unavailable as error:
             log.warning("skipped: %s", error)
             rows.append({"name": name, "status": "skipped", "reason": str(error), **dict.fromkeys(FIGURES)})
             continue
-        view = View(size, source.interpolation, source.crop)
+        view = View.of({**source.card(), "input_size": size})
         data = scores.Data(features.extract(frozen, train, root, view, what=f"{name}, images"), labels, parts, len(classes), neighbours)
         values = {key: value for score in scores.SCORES.values() for key, value in score(data).items()}
         likelihoods[name] = values["probe_log_likelihood"]
@@ -166,8 +165,3 @@ def hash_order(sha256: str, seed: int) -> int:
     import hashlib
 
     return int.from_bytes(hashlib.sha256(f"{seed}:{sha256}".encode()).digest()[:6], "big")
-
-
-def whole(weights_sha256: str) -> str:
-    """The identity of a whole trunk in the feature store."""
-    return f"{weights_sha256}:features"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headstart import weights
 from headstart.errors import HeadstartError, ParamsError
 
 
@@ -76,6 +76,14 @@ def load(name: str) -> Source:
     return source
 
 
+def known(card: dict[str, Any]) -> Source:
+    """The source that a card names. Raises HeadstartError if its weights are no longer those that were chosen."""
+    source = load(card["name"])
+    if source.weights_sha256 != card["weights_sha256"]:
+        raise HeadstartError(f"the weights of {card['name']} have changed since it was chosen; run `dvc repro --force select_source`")
+    return source
+
+
 def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
     """An untrained network of a library without its classifier, and the classifier's name there."""
     if library == "timm":
@@ -119,14 +127,14 @@ def _torchvision(name: str) -> Source:
         raise ParamsError(f"select_source.candidates: torchvision has no classifier {architecture!r}; {_close(architecture, classifiers)}")
     enum = torchvision.models.get_model_weights(architecture)
     try:
-        weights = enum[weights_name] if weights_name else enum["DEFAULT"]
+        chosen = enum[weights_name] if weights_name else enum["DEFAULT"]
     except KeyError:
         known = ", ".join(member.name for member in enum)
         raise ParamsError(f"select_source.candidates: {architecture} has no weights {weights_name!r}; known: {known}") from None
     with _obtaining(f"torchvision:{name}"):
-        model = torchvision.models.get_model(architecture, weights=weights, progress=False)
+        model = torchvision.models.get_model(architecture, weights=chosen, progress=False)
     trunk, classifier = _without_last_linear(model, architecture)
-    transform = weights.transforms()
+    transform = chosen.transforms()
     return Source(
         name=f"torchvision:{name}",
         kind="torchvision",
@@ -142,7 +150,7 @@ def _torchvision(name: str) -> Source:
         interpolation=transform.interpolation.value,
         crop=min(1.0, transform.crop_size[0] / transform.resize_size[0]),
         licence="bsd-3-clause",
-        weights_sha256=weights_hash(trunk.state_dict()),
+        weights_sha256=weights.digest(trunk.state_dict()),
     )
 
 
@@ -170,11 +178,11 @@ def _checkpoint(name: str) -> Source:
         raise Unavailable(
             f"{folder / 'card.json'} is missing: it must say library, architecture and transform (see models/final/card.json)"
         )
-    weights = path if path.is_file() else folder / "model.safetensors"
+    file = path if path.is_file() else folder / "model.safetensors"
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         trunk, classifier = skeleton(card["library"], card["architecture"])
-        missing, _ = trunk.load_state_dict(read_weights(weights), strict=False)
+        missing, _ = trunk.load_state_dict(read_weights(file), strict=False)
         transform = {key: card["transform"][key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
     except KeyError as error:
         raise Unavailable(f"{folder / 'card.json'} lacks {error}; see models/final/card.json for what it must say") from None
@@ -182,7 +190,7 @@ def _checkpoint(name: str) -> Source:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Unavailable(f"checkpoint {name} cannot be loaded: {first[:300]}") from None
     if missing:
-        raise Unavailable(f"{weights} does not fit {card['architecture']}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
+        raise Unavailable(f"{file} does not fit {card['architecture']}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
     return Source(
         name=f"checkpoint:{name}",
         kind="checkpoint",
@@ -198,7 +206,7 @@ def _checkpoint(name: str) -> Source:
         interpolation=transform["interpolation"],
         crop=transform["crop"],
         licence=card.get("licence"),
-        weights_sha256=weights_hash(trunk.state_dict()),
+        weights_sha256=weights.digest(trunk.state_dict()),
     )
 
 
@@ -212,15 +220,6 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
         return load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of a state dict."""
-    digest = hashlib.sha256()
-    for key, value in sorted(weights.items()):
-        digest.update(f"{key}:{value.dtype}:{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def gflops(trunk: nn.Module, size: int) -> float:
@@ -250,7 +249,7 @@ def _from_timm(name: str, kind: str, trunk: nn.Module, architecture: str, licenc
         interpolation=cfg["interpolation"],
         crop=float(cfg["crop_pct"] or 1.0),
         licence=licence or cfg.get("license"),
-        weights_sha256=weights_hash(trunk.state_dict()),
+        weights_sha256=weights.digest(trunk.state_dict()),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Store:
         text = json.dumps({**identity, "shape": shape, "dtype": dtype}, sort_keys=True)
         stem = hashlib.sha256(text.encode()).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True)
+        self.stem = stem
         self._data, self._keys = folder / f"{stem}.rows", folder / f"{stem}.keys"
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
@@ -65,6 +66,20 @@ class Store:
                 with path.open("r+b") as file:
                     file.truncate(size)
         return [raw[i * KEY_BYTES : (i + 1) * KEY_BYTES].hex() for i in range(n)]
+
+
+def prune(folder: Path, keep: Sequence[Store], needed: int, budget: int) -> None:
+    """Delete the stores in `folder` that were not opened for longest, until all others and `needed` bytes fit `budget`; `keep` stay."""
+    kept = {store.stem for store in keep}
+    others = sorted(
+        (path for path in folder.glob("*.json") if path.stem not in kept), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
+    for path in others:
+        parts = [part for suffix in (".keys", ".rows") if (part := path.with_suffix(suffix)).exists()]
+        needed += sum(part.stat().st_size for part in parts)
+        if needed > budget:
+            for part in [*parts, path]:
+                part.unlink()
 
 
 class Rows:

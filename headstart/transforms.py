@@ -6,12 +6,13 @@ Both give uint8 arrays of shape (size, size, 3); mean and standard deviation are
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from headstart import images
 
@@ -40,20 +41,29 @@ class View:
     seed: int = 0
     augmentation: Augmentation | None = None
 
+    @classmethod
+    def of(cls, transform: dict[str, Any]) -> View:
+        """The plain view that a source card, or the transform of a model card, asks for."""
+        return cls(transform["input_size"], transform["interpolation"], transform["crop"])
+
     def key(self) -> dict[str, Any]:
         """What tells this view from another one, as plain values."""
         return asdict(self)
 
 
-def read(path: Path, view: View, identity: str) -> np.ndarray:
-    """Decode `path` and draw `view` of it: uint8 (size, size, 3).
+def read(path: Path, views: Sequence[View], identity: str) -> list[np.ndarray]:
+    """Decode `path` once and draw each of `views`, which are of one size: uint8 (size, size, 3) each.
 
     `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
     Raises images.Unreadable.
     """
-    with images.open_image(path, near=round(view.size / view.crop)) as image:
-        drawn = plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity)
-    return np.asarray(drawn)
+    near = {round(view.size / view.crop) for view in views}
+    assert len(near) == 1, "views of several sizes would be decoded at the scale of the largest"
+    with images.open_image(path, near=near.pop()) as image:
+        return [
+            np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
+            for view in views
+        ]
 
 
 def plain(image: Image.Image, view: View) -> Image.Image:
@@ -71,18 +81,25 @@ def random_view(image: Image.Image, view: View, augmentation: Augmentation, iden
     angle = random.uniform(-augmentation.rotation, augmentation.rotation)
     mirror, flip = random.random(2) < 0.5
     factors = random.uniform(1 - augmentation.colour, 1 + augmentation.colour, 3)
+    mean: Any = drawn.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     if augmentation.rotation:
         # What turns in from outside is filled with the picture's mean colour, which tells the network least.
-        mean = tuple(int(v) for v in np.asarray(drawn).mean(axis=(0, 1)))
         drawn = drawn.rotate(angle, Image.Resampling.BILINEAR, fillcolor=mean)
     if augmentation.colour:
-        for enhancer, factor in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), factors, strict=True):
-            drawn = enhancer(drawn).enhance(factor)
+        drawn = drawn.convert("RGB", _recolouring(mean, *factors))
     if augmentation.horizontal_flip and mirror:
         drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if augmentation.vertical_flip and flip:
         drawn = drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     return drawn
+
+
+def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:
+    """The 3x4 matrix that changes brightness, contrast about the mean grey, and saturation about each pixel's grey, in one step."""
+    grey = np.array([0.299, 0.587, 0.114])
+    turn = contrast * brightness * (saturation * np.eye(3) + (1 - saturation) * grey)
+    shift = (1 - contrast) * brightness * float(grey @ mean)
+    return tuple(np.column_stack([turn, np.full(3, shift)]).ravel().tolist())
 
 
 def _crop(size: tuple[int, int], min_share: float, random: np.random.Generator) -> tuple[float, float, float, float]:

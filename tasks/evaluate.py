@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import evaluation, heads, manifest, model
+from headstart import devices, evaluation, heads, manifest, weights
 from tasks import outputs, stage
 
 
@@ -23,6 +23,8 @@ def evaluate(
     bootstrap: int,
     calibration_bins: int,
     seed: int,
+    device: str,
+    precision: str,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
     done = evaluation.evaluate(
@@ -31,15 +33,16 @@ def evaluate(
         outputs.read_json(source),
         heads.load(head / "head.safetensors", "final"),
         outputs.read_json(head / "summary.json"),
-        fine_tuned / model.WEIGHTS,
+        fine_tuned / weights.WEIGHTS,
         outputs.read_json(fine_tuned / "summary.json"),
         bootstrap=bootstrap,
         bins=calibration_bins,
         seed=seed,
+        device=devices.choose(device, precision),
     )
     with outputs.folder(final) as folder:
-        model.save(folder / model.WEIGHTS, done.network)
-        outputs.write_json(folder / model.CARD, done.card)
+        weights.write(folder / weights.WEIGHTS, done.weights)
+        outputs.write_json(folder / weights.CARD, done.card)
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
     for path, table in ((confusion, done.confusion), (reliability, done.reliability)):

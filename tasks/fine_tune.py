@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import fine_tuning, frozen_head, manifest, model
+from headstart import devices, features, fine_tuning, manifest, model, weights
 from headstart.training import Recipe
 from tasks import outputs, stage
 
@@ -33,12 +33,14 @@ def fine_tune(
     views: int,
     cache_gib: float,
     augmentation: dict[str, Any],
+    processes: int | str,
     seed: int,
+    device: str,
+    precision: str,
 ) -> None:
     """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
     table, card, classes = manifest.read(clean), outputs.read_json(source), outputs.read_json(head / "summary.json")["classes"]
-    network = fine_tuning.start(frozen_head.load(card), head / "head.safetensors")
-    weights = fine_tuning.class_weights(table.loc[table["split"] == "train", "label"], classes, class_weights == "balanced")
+    loss_weights = fine_tuning.class_weights(table.loc[table["split"] == "train", "label"], classes, class_weights == "balanced")
     plan: dict[str, Any] = {
         "strategy": strategy,
         "depth": depth,
@@ -48,15 +50,29 @@ def fine_tune(
         "views": views,
         "cache_gib": cache_gib,
     }
-    recipe = Recipe(batch_size, patience, weight_decay, label_smoothing, weights, seed)
-    done = fine_tuning.run(table, images, card, network, classes, **plan, augmentation=augmentation, recipe=recipe)
+    recipe = Recipe(batch_size, patience, weight_decay, label_smoothing, loss_weights, seed)
+    place = devices.choose(device, precision)
+    done = fine_tuning.run(
+        table,
+        images,
+        card,
+        head / "head.safetensors",
+        classes,
+        **plan,
+        augmentation=augmentation,
+        recipe=recipe,
+        device=place,
+        processes=processes,
+    )
     optimiser = {"patience": patience, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "class_weights": class_weights}
     parameters = {**plan, **optimiser, "batch_size": batch_size, "augmentation": augmentation}
     with outputs.folder(out) as folder:
-        model.save(folder / model.WEIGHTS, done.network)
+        model.save(folder / weights.WEIGHTS, done.network)
         outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
+    if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
+        features.logits(card, weights.digest(done.network.weights()), lambda: done.network, place)
     print(done.summary["reason"])
 
 

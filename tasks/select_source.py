@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import manifest, selection
+from headstart import devices, manifest, selection
 from tasks import outputs, stage
 
 
@@ -20,13 +20,14 @@ def select_source(
     folds: int,
     neighbours: int,
     seed: int,
+    device: str,
+    precision: str,
 ) -> None:
     """Write the choice, and every candidate with its scores and cost or the reason it was skipped."""
     table = manifest.read(clean)
-    ranked = selection.rank(
-        table, images, candidates=candidates, input_size=input_size, max_images=max_images, folds=folds, neighbours=neighbours, seed=seed
-    )
     parameters = {"candidates": candidates, "input_size": input_size, "max_images": max_images, "folds": folds, "neighbours": neighbours}
+    chosen_device = devices.choose(device, precision)
+    ranked = selection.rank(table, images, **parameters, seed=seed, device=chosen_device)  # type: ignore[arg-type]
     outputs.write_json(source, {**ranked.chosen, "parameters": {"seed": seed, "select_source": parameters}})
     outputs.write_json(ranking, ranked.report)
     print(f"chosen: {ranked.report['reason']}")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import lock, params
+from headstart import lock, params, progress
 from headstart.errors import DataError, HeadstartError, ParamsError
 
 STATE = Path(".headstart")
@@ -49,7 +49,10 @@ def _run(function: Callable[..., None]) -> None:
     try:
         with unchanged(function):
             function(**arguments(function))
-        note(STATE / "timings" / f"{name}.json", {"stage": name, "seconds": round(time.monotonic() - started, 2)})
+        note(
+            STATE / "timings" / f"{name}.json",
+            {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
+        )
     except HeadstartError as error:
         note(failure, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
         raise
@@ -92,7 +95,7 @@ def fingerprint(folder: Path) -> str:
 def arguments(function: Callable[..., None]) -> dict[str, Any]:
     """The keyword-only arguments of a stage function, from params.yaml: the top-level seed and the block of its name."""
     everything = params.load()
-    known = {"seed": everything.seed, **params.kwargs(everything, function.__name__)}
+    known = {**everything.model_dump(), **params.kwargs(everything, function.__name__)}
     wanted = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return {name: known[name] for name in wanted}
 

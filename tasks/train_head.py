@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import frozen_head, heads, manifest
+from headstart import devices, frozen_head, heads, manifest
 from tasks import outputs, stage
 
 
@@ -18,6 +18,8 @@ def train_head(
     folds: int,
     class_weights: str,
     seed: int,
+    device: str,
+    precision: str,
 ) -> None:
     """Write the head fitted on train and validation, the one fitted on train alone, and how their penalties were chosen."""
     trained, summary = frozen_head.train(
@@ -28,6 +30,7 @@ def train_head(
         folds=folds,
         balanced=class_weights == "balanced",
         seed=seed,
+        device=devices.choose(device, precision),
     )
     parameters = {"penalties": penalties, "folds": folds, "class_weights": class_weights}
     with outputs.folder(out) as folder:

@@ -46,7 +46,7 @@ def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> s
         "interpolation": "bilinear",
         "crop": 1.0,
         "licence": None,
-        "weights_sha256": sources.weights_hash(network.state_dict()),
+        "weights_sha256": weights.digest(network.state_dict()),
     }
     return sources.Source(name=f"toy:{name}", trunk=network, features=features, **{**values, **other})
 
@@ -78,9 +78,9 @@ def checkpoint(folder: Path, architecture: str = "test_resnet", size: int = 64, 
             module.running_var.uniform_(0.8, 1.2)
     width: Any = network.num_features
     folder.mkdir(parents=True)
-    model.save(folder / model.WEIGHTS, model.Network(network, classifier, head(width), MEAN, STD))
+    model.save(folder / weights.WEIGHTS, model.Network(network, classifier, head(width), MEAN, STD))
     transform = {"input_size": size, "mean": MEAN, "std": STD, "interpolation": "bilinear", "crop": 1.0}
-    (folder / model.CARD).write_text(json.dumps({"library": library, "architecture": architecture, "transform": transform}))
+    (folder / weights.CARD).write_text(json.dumps({"library": library, "architecture": architecture, "transform": transform}))
     return f"checkpoint:{folder}"
 
 

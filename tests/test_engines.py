@@ -22,7 +22,7 @@ def expected(network: nn.Module, image: np.ndarray) -> np.ndarray:
 def test_normalise_takes_bytes_to_the_scale_of_the_source() -> None:
     image = networks.array(8)
     scaled = (image / 255 - np.array(networks.MEAN)) / np.array(networks.STD)
-    given = expected(engines.Normalise(networks.MEAN, networks.STD), image)
+    given = expected(model.Normalise(networks.MEAN, networks.STD), image)
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, scaled.transpose(2, 0, 1), atol=1e-5)
 

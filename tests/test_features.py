@@ -30,7 +30,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 @pytest.fixture
 def frozen(photos: pd.DataFrame) -> Frozen:
-    return Frozen.of(networks.conv(), "a", 32)
+    return Frozen.of(lambda: networks.conv(), "a", 32)
 
 
 def counted(frozen: Frozen, calls: list[bytes]) -> Frozen:
@@ -126,7 +126,7 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
 
 def other_mean() -> nn.Module:
     network = networks.conv()
-    network[0] = engines.Normalise((0.1, 0.1, 0.1), networks.STD)
+    network[0] = model.Normalise((0.1, 0.1, 0.1), networks.STD)
     return network
 
 
@@ -139,9 +139,9 @@ def other_layer() -> nn.Module:
 @pytest.mark.parametrize(
     "other",
     [
-        lambda frozen, view: (Frozen.of(networks.conv(seed=1), "b", 32), view),
-        lambda frozen, view: (Frozen.of(other_mean(), "a", 32), view),
-        lambda frozen, view: (Frozen.of(other_layer(), "a", 32), view),
+        lambda frozen, view: (Frozen.of(lambda: networks.conv(seed=1), "b", 32), view),
+        lambda frozen, view: (Frozen.of(lambda: other_mean(), "a", 32), view),
+        lambda frozen, view: (Frozen.of(lambda: other_layer(), "a", 32), view),
         lambda frozen, view: (frozen, replace(view, seed=1)),
         lambda frozen, view: (frozen, replace(view, number=2)),
         lambda frozen, view: (frozen, features.views(PLAIN, 0, {**HOW, "colour": 0.3}, 1)[0]),

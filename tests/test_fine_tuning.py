@@ -106,7 +106,7 @@ def test_each_strategy_trains_what_it_says(
 
 
 def fingerprint(done: fine_tuning.Result) -> str:
-    weights = sources.weights_hash(done.network.weights())
+    weights = weights.digest(done.network.weights())
     return hashlib.sha256(f"{weights}{done.curve}{done.summary}".encode()).hexdigest()
 
 

@@ -82,9 +82,9 @@ def test_features_are_those_of_the_source(photos: pd.DataFrame, card: dict[str, 
     from headstart.transforms import View
 
     view = View(32, "bilinear")
-    images = np.stack([transforms.read(Path("images") / path, view, "") for path in photos["path"][:2]])
+    images = np.stack([transforms.read(Path("images") / path, [view], "")[0] for path in photos["path"][:2]])
     with torch.inference_mode():
-        expected = source.trunk(engines.Normalise(networks.MEAN, networks.STD)(torch.from_numpy(images)))
+        expected = source.trunk(model.Normalise(networks.MEAN, networks.STD)(torch.from_numpy(images)))
     np.testing.assert_allclose(rows[:], expected.numpy(), atol=1e-5)
 
 

@@ -64,7 +64,7 @@ def test_the_weights_load_into_the_plain_network_of_the_library(architecture: st
     made = network(tmp_path, architecture)
     plain: nn.Module = timm.create_model(architecture, num_classes=3).eval()
     plain.load_state_dict(sources.read_weights(saved(tmp_path / "model", made, architecture) / "model.safetensors"), strict=True)
-    normalised = engines.Normalise(networks.MEAN, networks.STD)(batch())
+    normalised = model.Normalise(networks.MEAN, networks.STD)(batch())
     torch.testing.assert_close(logits(plain, normalised), logits(made, batch()), rtol=1e-5, atol=1e-5)
     assert logits(plain, normalised).std() > 0.01
 
@@ -77,7 +77,7 @@ def test_weights_of_torchvision_load_into_its_plain_network() -> None:
     made = model.Network(trunk, classifier, networks.head(1024), networks.MEAN, networks.STD)
     plain = torchvision.models.mobilenet_v3_small(num_classes=3).eval()
     plain.load_state_dict(made.weights(), strict=True)
-    normalised = engines.Normalise(networks.MEAN, networks.STD)(batch(64))
+    normalised = model.Normalise(networks.MEAN, networks.STD)(batch(64))
     torch.testing.assert_close(logits(plain, normalised), logits(made, batch(64)), rtol=1e-5, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_only_the_weights_of_the_library_are_saved() -> None:
     trunk = Masked().eval()
     made = model.Network(trunk, "fc", networks.head(16), networks.MEAN, networks.STD)
     assert set(made.weights()) == {*trunk.state_dict(), "fc.weight", "fc.bias"}
-    features = trunk(engines.Normalise(networks.MEAN, networks.STD)(batch(32)))
+    features = trunk(model.Normalise(networks.MEAN, networks.STD)(batch(32)))
     torch.testing.assert_close(logits(made, batch(32)), made.head(features))
 
 

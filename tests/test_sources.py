@@ -43,7 +43,7 @@ def photos() -> torch.Tensor:
 
     view = View(224, "bicubic", 0.875)
     arrays = np.stack([np.asarray(transforms.plain(Image.fromarray(image), view)) for image in load_sample_images().images])
-    return engines.Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(torch.from_numpy(arrays))
+    return model.Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(torch.from_numpy(arrays))
 
 
 def features(trunk: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ def test_the_wheel_is_described(lite: Source) -> None:
     assert not any(parameter.requires_grad for parameter in lite.trunk.parameters())
     card = json.loads(json.dumps(lite.card()))
     assert card["mean"] == [0.5, 0.5, 0.5]
-    assert card["weights_sha256"] == sources.weights_hash(lite.trunk.state_dict())
+    assert card["weights_sha256"] == weights.digest(lite.trunk.state_dict())
 
 
 def test_the_entries_of_the_wheel_mean_what_they_are_loaded_as(lite: Source, lite_file: dict[str, torch.Tensor]) -> None:
@@ -259,7 +259,7 @@ def test_a_checkpoint_may_be_a_pickled_state_dict(tmp_path: Path) -> None:
     torch.save(weights, tmp_path / "a.pth")
     (tmp_path / "card.json").write_text(json.dumps(CARD))
     source = sources.load(f"checkpoint:{tmp_path / 'a.pth'}")
-    assert source.weights_sha256 == sources.weights_hash({k: v for k, v in weights.items() if not k.startswith("fc.")})
+    assert source.weights_sha256 == weights.digest({k: v for k, v in weights.items() if not k.startswith("fc.")})
 
 
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
@@ -334,5 +334,5 @@ def test_the_hash_tells_names_types_shapes_and_values() -> None:
         {"c": base["a"], "b": base["b"]},
         {"a": base["a"]},
     ]
-    assert len({sources.weights_hash(weights) for weights in (base, *others)}) == 6
-    assert sources.weights_hash(base) == sources.weights_hash(dict(reversed(base.items())))
+    assert len({weights.digest(weights) for weights in (base, *others)}) == 6
+    assert weights.digest(base) == weights.digest(dict(reversed(base.items())))

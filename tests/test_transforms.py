@@ -43,10 +43,10 @@ def ramp(width: int, height: int) -> Image.Image:
 def test_a_plain_view_is_a_steady_square(size: tuple[int, int], interpolation: str, tmp_path: Path) -> None:
     toy.photo(size=size).save(tmp_path / "a.png")
     view = View(32, interpolation, crop=0.875)
-    drawn = transforms.read(tmp_path / "a.png", view, "a")
+    drawn = transforms.read(tmp_path / "a.png", [view], "a")[0]
     assert drawn.shape == (32, 32, 3)
     assert drawn.dtype == np.uint8
-    assert np.array_equal(drawn, transforms.read(tmp_path / "a.png", view, "b"))
+    assert np.array_equal(drawn, transforms.read(tmp_path / "a.png", [view], "b")[0])
 
 
 def test_a_plain_view_of_the_right_size_is_the_image() -> None:
@@ -78,15 +78,15 @@ def test_read_draws_the_view_that_is_asked_for(tmp_path: Path) -> None:
     image = toy.photo(size=48)
     image.save(tmp_path / "a.png")
     view = View(32, "bilinear", number=3, seed=5, augmentation=LIVELY)
-    drawn = transforms.read(tmp_path / "a.png", view, "id")
+    drawn = transforms.read(tmp_path / "a.png", [view], "id")[0]
     assert np.array_equal(drawn, random(image, LIVELY, number=3, seed=5, identity="id"))
-    assert not np.array_equal(drawn, transforms.read(tmp_path / "a.png", replace(view, augmentation=None), "id"))
+    assert not np.array_equal(drawn, transforms.read(tmp_path / "a.png", [replace(view, augmentation=None)], "id")[0])
 
 
 def test_an_unreadable_file_is_named_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(images.Unreadable):
-        transforms.read(tmp_path / "a.png", PLAIN, "a")
+        transforms.read(tmp_path / "a.png", [PLAIN], "a")[0]
 
 
 def test_flips_off_never_mirror() -> None:

@@ -1,0 +1,74 @@
+"""Where networks run: the CPU, or CUDA GPUs where there are any, and with which numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headstart.errors import ParamsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """`kind` is cpu or cuda; `precision` is what a GPU multiplies with: float32, bfloat16 or float16. Weights and sums stay float32."""
+
+    kind: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """As the report shows it."""
+        return "cpu" if self.kind == "cpu" else f"cuda {self.precision}"
+
+    def all(self) -> list[torch.device]:
+        """Every device of this kind: all GPUs, or the one CPU."""
+        import torch
+
+        count = torch.cuda.device_count() if self.kind == "cuda" else 1
+        return [torch.device(self.kind, i) if self.kind == "cuda" else torch.device("cpu") for i in range(count)]
+
+
+CPU = Device()
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Device:
+    """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16; float32 on the CPU).
+
+    Raises ParamsError when cuda is asked for and there is none.
+    """
+    if device == "cpu" or (device == "auto" and not _driver()):
+        return CPU
+    import torch
+
+    if not torch.cuda.is_available():
+        if device == "auto":
+            return CPU
+        raise ParamsError("device: cuda is asked for, but PyTorch finds no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`")
+    # The same bytes from the same kind of GPU, and float32 that is float32.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return Device("cuda", best if precision == "auto" else precision)
+
+
+def autocast(device: Device, kind: str) -> Any:
+    """A context in which a network computes in the device's precision; `kind` is the type of the tensors' device."""
+    import torch
+
+    return torch.autocast(kind, getattr(torch, device.precision), enabled=device.precision != "float32")
+
+
+def _driver() -> bool:
+    """Whether an NVIDIA driver with a GPU is here; asked without PyTorch, whose import takes seconds."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+        count = ctypes.c_int(0)
+        return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
