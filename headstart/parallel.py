@@ -7,6 +7,7 @@ between CPUs.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -103,6 +104,7 @@ def _mate(place: Team, device: Device, meeting: str, member: Callable[..., None]
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    logging.disable(logging.WARNING)  # rank 0 says it
     _join(place, device, meeting)
     member(place, *arguments)
 

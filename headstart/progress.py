@@ -17,12 +17,12 @@ class Progress:
     """Count `total` steps of `what` and say how far it is and how long it will still take.
 
     Use as a context manager and call `step` from any thread. Work that ends within two seconds prints nothing. Where `how` says how it
-    is done (an engine's name), its rate goes to the log and into `finished`.
+    is done (an engine's name), its rate goes to the log and into `finished`; `quiet` says nothing at all.
     """
 
-    def __init__(self, total: int, what: str, *, how: str = "") -> None:
+    def __init__(self, total: int, what: str, *, how: str = "", quiet: bool = False) -> None:
         self.total, self.what, self.how, self.done = total, what, how, 0
-        self._terminal = sys.stderr.isatty()
+        self._quiet, self._terminal = quiet, sys.stderr.isatty()
         self._interval = 0.2 if self._terminal else 5.0
         self._lock = threading.Lock()
 
@@ -37,12 +37,12 @@ class Progress:
         with self._lock:
             self.done += n
             now = time.monotonic()
-            if now >= self._due:
+            if now >= self._due and not self._quiet:
                 self._due = now + self._interval
                 self._print(self._line(now))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.how and kind is None:
+        if self.how and kind is None and not self._quiet:
             seconds = time.monotonic() - self._started
             finished.append({"what": self.what, "how": self.how, "done": self.done, "seconds": round(seconds, 3)})
             log.info("%s: %d, %.0f a second (%s)", self.what, self.done, self.done / max(seconds, 1e-9), self.how)

@@ -184,7 +184,9 @@ class _Run:
         self.tail.requires_grad_(False)
         summaries: list[dict[str, Any]] = []
         n = len(self.train.labels)
-        with Progress(sum(phase.epochs for phase in phases) * n, "fine-tuning, images", how=f"torch {self.device.name}") as progress:
+        with Progress(
+            sum(phase.epochs for phase in phases) * n, "fine-tuning, images", how=f"torch {self.device.name}", quiet=self.team.rank > 0
+        ) as progress:
             for phase in phases:
                 best = self._phase(phase, best, summaries, progress)
                 if summaries[-1]["best_epoch"] == 0:

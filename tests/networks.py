@@ -13,8 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import heads, manifest, model, sources
-from headstart.engines import Normalise
+from headstart import heads, manifest, model, sources, weights
 from tests import toy
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -23,7 +22,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 def conv(seed: int = 0, width: int = 4) -> nn.Sequential:
     """Untrained layers: uint8 (n, size, size, 3) -> float32 (n, width, size / 2, size / 2)."""
     torch.manual_seed(seed)
-    return nn.Sequential(Normalise(MEAN, STD), nn.Conv2d(3, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()).eval()
+    return nn.Sequential(model.Normalise(MEAN, STD), nn.Conv2d(3, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()).eval()
 
 
 def trunk(seed: int = 0, width: int = 16) -> nn.Sequential:
