@@ -36,7 +36,7 @@ class Notes(Callback):
         self.seconds += time.monotonic() - self.started
 
     def after_epoch(self) -> None:
-        self.accuracies.append(round(self.recorder.values[-1][-1], 4))
+        self.accuracies.append(round(float(self.recorder.values[-1][-1]), 4))
 
 
 def main() -> None:

@@ -2,56 +2,76 @@
 
     python benchmarks/one_process.py IMAGES OUT [--source wheel:efficientnet_lite0] [--fine-tune] [--test-share 0.2]
 
-Index and split, train the head on the frozen source, save; with --fine-tune, fine-tune from that head and save the outcome instead.
-Parameters are the defaults of headstart.params. Leaves what `headstart predict` needs in OUT; caches go to .headstart where it is run.
+Index and split, train the head on the frozen source at its own input size, save; with --fine-tune, fine-tune from that head and save the
+outcome instead. Parameters are the defaults of headstart.params. Leaves what `headstart predict` needs in OUT. What depends on the source
+alone (card, weights, exported network) is kept in .headstart where this is run; with it at hand, a frozen head needs no PyTorch.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from headstart import frozen_head, heads, manifest, model, params, selection, sources
-
-
-def arguments(function: Callable[..., Any], everything: params.Params, stage: str) -> dict[str, Any]:
-    """The parameters of `function` that the block of a stage, or the top level, has a value for."""
-    known = {**everything.model_dump(), **params.kwargs(everything, stage)}
-    return {name: known[name] for name in inspect.signature(function).parameters if name in known}
+from headstart import devices, frozen_head, heads, manifest, params, weights
 
 
 def index(images: Path, everything: params.Params) -> pd.DataFrame:
     """The readable images and their split."""
-    table = manifest.index(images, **arguments(manifest.index, everything, "index_images"))
+    table = manifest.index(images, **params.kwargs(everything, "index_images"), seed=everything.seed)
     return table[table["readable"]].reset_index(drop=True)
 
 
+def source_card(name: str) -> dict[str, Any]:
+    """The card of a source and the name of its classifier, kept beside its weights."""
+    path = weights.FOLDER / f"{name.replace(':', '-')}.json"
+    if not path.exists():
+        from headstart import sources
+
+        source = sources.load(name)
+        weights.keep(source.trunk.state_dict(), source.weights_sha256)
+        path.write_text(json.dumps({**source.card(), "classifier": source.classifier}))
+    return json.loads(path.read_text())
+
+
+def train(
+    table: pd.DataFrame, images: Path, card: dict[str, Any], everything: params.Params
+) -> tuple[dict[str, heads.Head], dict[str, Any], list[str]]:
+    """The heads on the frozen source, the weights of the source with the one to ship, and the classes in order."""
+    block = params.kwargs(everything, "train_head")
+    balanced = block.pop("class_weights") == "balanced"
+    device = devices.choose(everything.device, everything.precision)
+    trained, summary = frozen_head.train(table, images, card, **block, balanced=balanced, seed=everything.seed, device=device)
+    head, name = trained[frozen_head.FINAL], card["classifier"]
+    return trained, {**weights.of_source(card), f"{name}.weight": head.weight, f"{name}.bias": head.bias}, summary["classes"]
+
+
 def fine_tune(
-    table: pd.DataFrame, images: Path, card: dict[str, Any], network: model.Network, classes: list[str], everything: params.Params
-) -> model.Network:
-    """Fine-tune `network`, which has the head that saw the train split only."""
+    table: pd.DataFrame, images: Path, card: dict[str, Any], trained_heads: Path, classes: list[str], everything: params.Params
+) -> dict[str, Any]:
+    """The weights after fine-tuning from the head that saw the train split only."""
     from headstart import fine_tuning, training
 
-    balanced = everything.fine_tune.class_weights == "balanced"
-    weights = fine_tuning.class_weights(table.loc[table["split"] == "train", "label"], classes, balanced)
-    recipe = training.Recipe(**{**arguments(training.Recipe, everything, "fine_tune"), "class_weights": weights})
-    how = arguments(fine_tuning.run, everything, "fine_tune")
-    return fine_tuning.run(table, images, card, network, classes, **how, recipe=recipe).network
+    block = params.kwargs(everything, "fine_tune")
+    labels = table.loc[table["split"] == "train", "label"]
+    recipe = training.Recipe(
+        **{name: block.pop(name) for name in ("batch_size", "patience", "weight_decay", "label_smoothing")},
+        class_weights=fine_tuning.class_weights(labels, classes, block.pop("class_weights") == "balanced"),
+        seed=everything.seed,
+    )
+    device = devices.choose(everything.device, everything.precision)
+    done = fine_tuning.run(table, images, card, trained_heads, classes, recipe=recipe, device=device, **block)
+    return {key: value.numpy() for key, value in done.network.weights().items()}
 
 
-def save(out: Path, network: model.Network, card: dict[str, Any], classes: list[str]) -> None:
-    """Write the weights and the card that goes with them."""
-    out.mkdir(parents=True, exist_ok=True)
-    model.save(out / model.WEIGHTS, network)
+def model_card(card: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """What `headstart predict` must know."""
     transform = {key: card[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
     source = {key: card[key] for key in ("library", "architecture", "kind", "weights_sha256")}
-    (out / model.CARD).write_text(json.dumps({"format": 1, **source, "classes": classes, "transform": transform}, indent=2) + "\n")
+    return {"format": 1, "source": card["name"], **source, "classes": classes, "transform": transform}
 
 
 def main() -> None:
@@ -64,17 +84,14 @@ def main() -> None:
     options = parser.parse_args()
     everything = params.check({"index_images": {"test_share": options.test_share}})
     table = index(options.images, everything)
-    source = sources.load(options.source)
-    size = selection.choose_size(source, everything.select_source.input_size, table[table["split"] == "train"])
-    card = {**source.card(), "input_size": size}
-    balanced = everything.train_head.class_weights == "balanced"
-    how = arguments(frozen_head.train, everything, "train_head")
-    trained: dict[str, heads.Head]
-    trained, summary = frozen_head.train(table, options.images, card, **how, balanced=balanced)
-    network = model.of(source, trained["train_only" if options.fine_tune else "final"])
+    card = source_card(options.source)
+    options.out.mkdir(parents=True, exist_ok=True)
+    trained, saved, classes = train(table, options.images, card, everything)
     if options.fine_tune:
-        network = fine_tune(table, options.images, card, network, summary["classes"], everything)
-    save(options.out, network, card, summary["classes"])
+        heads.save(options.out / "head.safetensors", trained)
+        saved = fine_tune(table, options.images, card, options.out / "head.safetensors", classes, everything)
+    weights.write(options.out / weights.WEIGHTS, saved)
+    (options.out / weights.CARD).write_text(json.dumps(model_card(card, classes), indent=2) + "\n")
 
 
 if __name__ == "__main__":

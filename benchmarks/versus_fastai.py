@@ -4,9 +4,10 @@
 
 Needs fastai (`pip install -e .[bench]`). Folders of labelled images: the first has train/ and val/, the second a folder a class. fastai
 (fastai_peer.py) trains on train and validation together and validates on the test split, and its best epoch there counts; every time is
-that of whole processes, from start to end. Of Headstart are timed: one process up to a saved frozen head (one_process.py, the median of
-3; `cold` also exports the network for ONNX Runtime), `dvc repro` from nothing with the default parameters, and, on the second folder with
-30% as test, one process up to a saved fine-tuned model. Accuracies are of the saved models on the test split, measured outside the times.
+that of whole processes, from start to end. Of Headstart are timed: one process up to a saved frozen head (one_process.py, the median of 3;
+with the exported network of an earlier run at hand and nothing that knows the images, and cold, with nothing), `dvc repro` from nothing
+with the default parameters, and, on the second folder with 30% as test, one process up to a saved fine-tuned model, from nothing.
+Accuracies are of the saved models on the test split, measured outside the times.
 
 Ends with a line of JSON. fast_ratio_*: fastai's seconds / ours. accuracy_gain: points of `dvc repro` above fastai's best epoch.
 sign_to_099_ratio: our seconds / fastai's, null where our test accuracy is below 0.99.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shutil
 import statistics
 import subprocess
@@ -59,23 +61,22 @@ def fastai(images: Path, table: pd.DataFrame, folder: Path, *words: str) -> dict
     seconds = timed(
         "fastai_peer.py", images, out / "table.csv", out / "weights.safetensors", out, "--arch", source.architecture, *words, folder=out
     )
-    result = pd.read_json(out / "result.json", typ="series").to_dict()
+    result = json.loads((out / "result.json").read_text())
     accuracies = result["accuracies"]
     print(f"fastai: {seconds:.1f} s, test accuracy after each epoch {accuracies}", flush=True)
     return {"seconds": round(seconds, 1), "best_accuracy": max(accuracies), "last_accuracy": accuracies[-1], **result}
 
 
-def one(name: str, images: Path, table: pd.DataFrame, folder: Path, *words: str, keep: str | None = None, repeats: int = 1) -> dict[str, Any]:
-    """Median seconds and test accuracy of one_process.py with empty caches, but for the part of .headstart called `keep`."""
+def one(what: str, images: Path, table: pd.DataFrame, folder: Path, *words: str, warm: bool = False, repeats: int = 1) -> dict[str, Any]:
+    """Median seconds and test accuracy of one_process.py, from nothing or with what an earlier run has kept of the source alone."""
     seconds = []
     for _ in range(repeats):
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        for path in (folder / ".headstart").glob("*"):
-            if path.name != keep:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in (folder / "model", *(folder / ".headstart").glob("*")):
+            if not (warm and path.name in ("engines", "sources")):
+                shutil.rmtree(path, ignore_errors=True)
         seconds.append(round(timed("one_process.py", images, folder / "model", "--source", SOURCE, *words, folder=folder), 2))
     right = accuracy(images, table[table["split"] == "test"], folder)
-    print(f"{name}: {seconds} s, test accuracy {right:.4f}", flush=True)
+    print(f"{what}: {seconds} s, test accuracy {right:.4f}", flush=True)
     return {"seconds": statistics.median(seconds), "accuracy": right, "runs": seconds}
 
 
@@ -103,7 +104,7 @@ def pipeline(images: Path, folder: Path) -> dict[str, Any]:
 def ants(images: Path, table: pd.DataFrame, folder: Path, peer: dict[str, Any], repeats: int) -> dict[str, Any]:
     """The frozen head, without and with an exported network at hand, and the whole pipeline."""
     cold = one("frozen head, cold", images, table, folder / "head", repeats=repeats)
-    warm = one("frozen head", images, table, folder / "head", keep="engines", repeats=repeats)
+    warm = one("frozen head", images, table, folder / "head", warm=True, repeats=repeats)
     whole = pipeline(images, folder / "checkout")
     ratios = {
         key: round(peer["seconds"] / ours["seconds"], 2)

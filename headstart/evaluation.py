@@ -91,7 +91,7 @@ def _logits(tuned: Path, card: dict[str, Any], table: pd.DataFrame, root: Path, 
         return model.rebuild(_as_card(card), sources.read_weights(tuned))
 
     frozen = features.logits(card, weights.digest(weights.read(tuned)), make, device)
-    return features.extract(frozen, table, root, View.of(card), what="fine-tuned model, test images")[:]
+    return features.extract(frozen, table, root, View.of(card), dtype="float32", what="fine-tuned model, test images")[:]
 
 
 def _as_card(source_card: dict[str, Any]) -> dict[str, Any]:

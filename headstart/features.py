@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FOLDER = Path(".headstart/features")
 ENGINES = Path(".headstart/engines")
+HALF = "float16"  # of what is stored: half the disk, and no prediction moves (docs/decisions.md)
 BLOCK = 64  # rows written at a time
 
 
@@ -71,14 +72,14 @@ def logits(card: dict[str, Any], sha256: str, make: Callable[[], nn.Module], dev
 
 
 def extract(
-    frozen: Frozen, table: pd.DataFrame, root: Path, view: View, *, dtype: str = "float32", folder: Path | None = None, what: str
+    frozen: Frozen, table: pd.DataFrame, root: Path, view: View, *, dtype: str = HALF, folder: Path | None = None, what: str
 ) -> Rows:
     """Activations of every image of `table` in one view: `extract_views` for a single view."""
     return extract_views(frozen, table, root, [view], dtype=dtype, folder=folder, what=what)[0]
 
 
 def extract_views(
-    frozen: Frozen, table: pd.DataFrame, root: Path, views: list[View], *, dtype: str = "float32", folder: Path | None = None, what: str
+    frozen: Frozen, table: pd.DataFrame, root: Path, views: list[View], *, dtype: str = HALF, folder: Path | None = None, what: str
 ) -> list[Rows]:
     """Activations of every image of `table` (columns path, sha256) in each view, in the table's order.
 
@@ -169,10 +170,9 @@ def _apart(frozen: Frozen, gathered: list[list[np.ndarray]]) -> Iterable[list[np
 
 def _read(job: _Job) -> list[np.ndarray]:
     try:
-        with job.path.open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == job.sha256
-        if same:
-            return transforms.read(job.path, job.views, job.sha256)
+        content = job.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == job.sha256:
+            return transforms.read(content, job.views, job.sha256)
     except (images.Unreadable, OSError) as error:
         raise DataError(
             f"{job.path} was readable when the images were indexed and is not now ({error}); the data changed during the run: run again"

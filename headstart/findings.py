@@ -99,7 +99,7 @@ def _timings(folder: Path | None) -> list[dict[str, Any]]:
     found = []
     for stage in params.STAGES[:-1]:  # the report itself is still being written
         try:
-            found.append({"engine": "", "images_per_s": None} | _json((folder or Path()) / f"{stage}.json"))
+            found.append({"work": []} | _json((folder or Path()) / f"{stage}.json"))
         except (OSError, ValueError):
             continue
     return found if folder else []

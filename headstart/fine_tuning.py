@@ -20,8 +20,6 @@ from headstart.transforms import View
 
 log = logging.getLogger(__name__)
 
-HALF = "float16"  # of cached activations: half the disk, and the accuracy is the same (docs/decisions.md)
-
 
 @dataclass(frozen=True)
 class Result:
@@ -129,11 +127,11 @@ def _prepare(
     train: Sequence[training.Activations]
     validation: training.Activations
     if fitting:
-        stores = [features.store(frozen, view, HALF, features.FOLDER) for view in [*drawn, plain]]
+        stores = [features.store(frozen, view, features.HALF, features.FOLDER) for view in [*drawn, plain]]
         prune(features.FOLDER, stores, cache_bytes(frozen.shape, sizes[0] * fitting + sizes[1]), int(cache_gib * 2**30))
         what = f"frozen layers, {fitting} views of the training images"
-        train = features.extract_views(frozen, parts["train"], root, drawn, dtype=HALF, what=what)
-        validation = features.extract(frozen, parts["validation"], root, plain, dtype=HALF, what="frozen layers, validation images")
+        train = features.extract_views(frozen, parts["train"], root, drawn, what=what)
+        validation = features.extract(frozen, parts["validation"], root, plain, what="frozen layers, validation images")
     else:
         train = [features.Streamed(frozen, parts["train"], root, view) for view in drawn]
         validation = features.Streamed(frozen, parts["validation"], root, plain)
@@ -175,7 +173,7 @@ def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     """Bytes of `rows` cached activations of this shape."""
-    return rows * int(np.prod(shape)) * np.dtype(HALF).itemsize
+    return rows * int(np.prod(shape)) * np.dtype(features.HALF).itemsize
 
 
 def choose_views(wanted: int | str, images: int) -> int:

@@ -6,6 +6,7 @@ Every file is decoded in full (PIL's verify() passes truncated JPEGs). The size 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import struct
@@ -57,14 +58,14 @@ class Unreadable(ValueError):
     """A file that cannot be used as a picture. The message is a short reason without paths, the same on every machine."""
 
 
-def open_image(path: Path, max_pixels: int = MAX_PIXELS, *, near: int | None = None) -> Image.Image:
-    """Decode a photo in full as RGB: first frame, EXIF orientation applied, transparency over white, 16-bit scaled to 8.
+def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS, *, near: int | None = None) -> Image.Image:
+    """Decode a photo, a file or its content, in full as RGB: first frame, EXIF orientation applied, transparency over white, 16-bit scaled to 8.
 
     `near` hints that the caller will resize the shorter side to about that many pixels: JPEGs may then be decoded at a reduced scale,
     never below `near`. Raises Unreadable (truncated, not an image, too many pixels, zero bytes, no such file, no permission).
     """
     try:
-        with path.open("rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             return _decode(file, max_pixels, near)[0]
     except OSError as error:
         raise Unreadable(_system_reason(error)) from None

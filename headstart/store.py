@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 KEY_BYTES = 32
+LARGEST = float(np.finfo(np.float16).max)
 
 
 class Store:
@@ -40,6 +41,8 @@ class Store:
 
     def append(self, keys: list[str], rows: np.ndarray) -> None:
         """Add rows (n, *shape) under n keys."""
+        if self.dtype == np.float16:
+            rows = np.clip(rows, -LARGEST, LARGEST)
         with self._data.open("ab") as file:
             file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
         with self._keys.open("ab") as file:

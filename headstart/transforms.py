@@ -51,15 +51,15 @@ class View:
         return asdict(self)
 
 
-def read(path: Path, views: Sequence[View], identity: str) -> list[np.ndarray]:
-    """Decode `path` once and draw each of `views`, which are of one size: uint8 (size, size, 3) each.
+def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
+    """Decode `source`, a file or its content, once and draw each of `views`, which are of one size: uint8 (size, size, 3) each.
 
     `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
     Raises images.Unreadable.
     """
     near = {round(view.size / view.crop) for view in views}
     assert len(near) == 1, "views of several sizes would be decoded at the scale of the largest"
-    with images.open_image(path, near=near.pop()) as image:
+    with images.open_image(source, near=near.pop()) as image:
         return [
             np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
             for view in views

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent.parent
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 # Code that moves results from place to place but cannot change them; a change of it reruns nothing.
 MACHINERY = {"headstart/errors.py", "headstart/lock.py", "headstart/params.py", "headstart/progress.py", "tasks/stage.py"}
+# Parameters that belong to no stage alone; a stage that takes one names it in dvc.yaml, before its own block.
+SHARED = tuple(name for name in params.Params.model_fields if name not in STAGES)
 
 
 def function(name: str) -> Callable[..., None]:
@@ -38,7 +40,7 @@ def outs(name: str) -> list[str]:
 
 
 def code(path: str, seen: set[str]) -> set[str]:
-    """The project's files that a file imports, directly or not, itself included."""
+    """The project's files that a file imports, at its top or inside functions, directly or not, itself included."""
     if path in seen or path in MACHINERY:
         return seen
     seen.add(path)
@@ -62,7 +64,8 @@ def test_every_list_of_stages_is_the_same() -> None:
     given = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage", "outputs"}
     assert tuple(GRAPH) == STAGES
-    assert tuple(key for key in given if key != "seed") == STAGES
+    assert tuple(given) == (*SHARED, *STAGES)
+    assert SHARED == ("seed", "device", "precision")
     assert files == set(STAGES)
     assert tuple(transfer.TASKS) == STAGES
     assert [task.name for task in transfer.TASKS.values()] == list(STAGES)
@@ -80,8 +83,8 @@ def test_a_stage_is_what_dvc_yaml_says(name: str) -> None:
     data = [path for path in GRAPH[name]["deps"] if not path.endswith((".py", ".jinja", ".css"))]
     assert sorted(positional) == sorted(data + outs(name))
     assert GRAPH[name]["cmd"] == f"python -m tasks.{name}"
-    assert GRAPH[name]["params"] == (["seed", name] if "seed" in keywords else [name])
-    assert set(keywords) - {"seed"} == set(params.kwargs(params.Params(), name))
+    assert GRAPH[name]["params"] == [*(shared for shared in SHARED if shared in keywords), name]
+    assert set(keywords) - set(SHARED) == set(params.kwargs(params.Params(), name))
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -92,11 +95,22 @@ def test_a_stage_depends_on_its_code(name: str) -> None:
     assert listed == needed, f"{name} in dvc.yaml: add {sorted(needed - listed)}, remove {sorted(listed - needed)}"
 
 
+@pytest.mark.parametrize("name", ["train_head", "evaluate"])
+def test_what_is_imported_only_when_needed_is_a_dependency_all_the_same(name: str) -> None:
+    assert {"headstart/model.py", "headstart/sources.py", "headstart/stages.py"} <= set(GRAPH[name]["deps"])
+
+
 @pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
 def test_light_stages_do_not_import_torch(name: str) -> None:
     check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
     lazily = {path for path in code(f"tasks/{name}.py", set()) if "torch" in imported(ROOT / path)}
     assert not lazily, f"{name} imports torch in {lazily}"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("name", ["train_head", "evaluate"])
+def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str) -> None:
+    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 

@@ -6,15 +6,17 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from torch import nn
 
-from headstart import cores, engines, features
+from headstart import cores, engines, features, images
+from headstart.devices import CPU
 from headstart.errors import DataError
-from headstart.features import Frozen
+from headstart.features import Frozen, Streamed
+from headstart.store import Rows
 from headstart.transforms import View
 from tests import networks
 
@@ -30,19 +32,30 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 @pytest.fixture
 def frozen(photos: pd.DataFrame) -> Frozen:
-    return Frozen.of(lambda: networks.conv(), "a", 32)
+    return Frozen.of(networks.conv, "a", 32)
 
 
 def counted(frozen: Frozen, calls: list[bytes]) -> Frozen:
-    def engine(image: np.ndarray) -> np.ndarray:
-        calls.append(image.tobytes())
-        return frozen.engine(image)
+    """The same, noting each image that is computed."""
 
-    return replace(frozen, engine=engine)
+    def run(given: np.ndarray) -> np.ndarray:
+        calls.extend(image.tobytes() for image in given)
+        return frozen.engine.run(given)
+
+    return replace(frozen, engine=replace(frozen.engine, run=run))
+
+
+def batched(frozen: Frozen, size: int = 5) -> Frozen:
+    """The same network as a GPU would run it, in batches, on the CPU."""
+    return replace(frozen, engine=engines.Engine("batches", size, engines.Batched(networks.conv(), CPU, on=CPU.all(), batch=size)))
 
 
 def extract(frozen: Frozen, table: pd.DataFrame, view: View = PLAIN, dtype: str = "float32", folder: Path = features.FOLDER) -> np.ndarray:
     return features.extract(frozen, table, Path("images"), view, dtype=dtype, folder=folder, what="images")[:]
+
+
+def extract_views(frozen: Frozen, table: pd.DataFrame, views: list[View]) -> list[Rows]:
+    return features.extract_views(frozen, table, Path("images"), views, what="images")
 
 
 def test_rows_are_what_the_network_gives_in_the_order_of_the_table(frozen: Frozen, photos: pd.DataFrame) -> None:
@@ -52,7 +65,7 @@ def test_rows_are_what_the_network_gives_in_the_order_of_the_table(frozen: Froze
     rows = extract(frozen, shuffled)
     assert rows.shape == (len(photos), 4, 16, 16)
     for path, row in zip(shuffled["path"], rows, strict=True):
-        assert np.array_equal(row, frozen.engine(np.asarray(Image.open(Path("images") / path))))
+        assert np.array_equal(row, frozen.engine.run(np.asarray(Image.open(Path("images") / path))[None])[0])
 
 
 def test_only_what_is_missing_is_computed(frozen: Frozen, photos: pd.DataFrame) -> None:
@@ -92,15 +105,14 @@ def test_a_run_that_was_killed_loses_little(frozen: Frozen, photos: pd.DataFrame
     calls: list[bytes] = []
     counting = counted(frozen, calls)
 
-    def killed(image: np.ndarray) -> np.ndarray:
+    def killed(given: np.ndarray) -> np.ndarray:
         if len(calls) == 7:
             raise KeyboardInterrupt
-        return counting.engine(image)
+        return counting.engine.run(given)
 
-    monkeypatch.setattr(cores, "in_order", map)
     monkeypatch.setattr(features, "in_order", map)
     with pytest.raises(KeyboardInterrupt):
-        extract(replace(frozen, engine=killed), photos)
+        extract(replace(frozen, engine=replace(frozen.engine, run=killed)), photos)
     calls.clear()
     rows = extract(counting, photos)
     assert len(calls) == len(photos) - 6
@@ -124,31 +136,17 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
     assert np.array_equal(extract(frozen, photos), exact)
 
 
-def other_mean() -> nn.Module:
-    network = networks.conv()
-    network[0] = model.Normalise((0.1, 0.1, 0.1), networks.STD)
-    return network
-
-
-def other_layer() -> nn.Module:
-    network = networks.conv()
-    network[3] = nn.GELU()
-    return network
-
-
 @pytest.mark.parametrize(
     "other",
     [
         lambda frozen, view: (Frozen.of(lambda: networks.conv(seed=1), "b", 32), view),
-        lambda frozen, view: (Frozen.of(lambda: other_mean(), "a", 32), view),
-        lambda frozen, view: (Frozen.of(lambda: other_layer(), "a", 32), view),
         lambda frozen, view: (frozen, replace(view, seed=1)),
         lambda frozen, view: (frozen, replace(view, number=2)),
         lambda frozen, view: (frozen, features.views(PLAIN, 0, {**HOW, "colour": 0.3}, 1)[0]),
         lambda frozen, view: (frozen, PLAIN),
         lambda frozen, view: (frozen, replace(view, interpolation="bicubic")),
     ],
-    ids=["weights", "mean", "layer", "seed", "number", "augmentation", "plain", "interpolation"],
+    ids=["identity", "seed", "number", "augmentation", "plain", "interpolation"],
 )
 def test_what_differs_shares_no_row(other: Callable[[Frozen, View], tuple[Frozen, View]], frozen: Frozen, photos: pd.DataFrame) -> None:
     view = features.views(PLAIN, 0, HOW, 1)[0]
@@ -158,6 +156,86 @@ def test_what_differs_shares_no_row(other: Callable[[Frozen, View], tuple[Frozen
     second = extract(counted(another, calls), photos, other_view)
     assert len(calls) == len(photos)
     assert not np.array_equal(first, second)
+
+
+def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
+    card = networks.source("a", networks.trunk()).card()
+    others = [{**card, key: value} for key, value in {"weights_sha256": "0", "library": "x", "architecture": "y"}.items()]
+    others += [{**card, "mean": [0.1, 0.1, 0.1]}, {**card, "std": [0.1, 0.1, 0.1]}]
+    named = [features.identity(each, "features") for each in (card, *others)] + [features.identity(card, "below 2")]
+    assert len(set(named)) == len(named)
+    assert features.identity({**card, "name": "of the same weights", "input_size": 8}, "features") == named[0]
+
+
+def test_an_image_is_decoded_once_for_all_its_views(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Path] = []
+    open_image = images.open_image
+
+    def watch(path: Path, *rest: Any, **more: Any) -> Any:
+        decoded.append(path)
+        return open_image(path, *rest, **more)
+
+    views = [PLAIN, *features.views(PLAIN, 0, HOW, 3)]
+    apart = [extract(frozen, photos, view, folder=Path("apart")) for view in views]
+    monkeypatch.setattr(images, "open_image", watch)
+    together = extract_views(frozen, photos, views[:3])
+    assert len(decoded) == len(set(decoded)) == len(photos)
+    together = extract_views(frozen, photos, views)  # the fourth alone is missing
+    assert len(decoded) == 2 * len(photos)
+    assert [rows[:].tobytes() for rows in together] == [rows.tobytes() for rows in apart]
+
+
+@pytest.mark.parametrize("size", [2, 5, 100])
+def test_batches_give_every_row_and_view_its_own(size: int, frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "BLOCK", 4)
+    views = [PLAIN, *features.views(PLAIN, 0, HOW, 2)]
+    ours, theirs = extract_views(batched(frozen, size), photos, views), extract_views(frozen, photos, views)
+    for given, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(given[:], expected[:], atol=1e-5)
+
+
+def test_a_batch_of_a_broken_file_is_refused_too(frozen: Frozen, photos: pd.DataFrame) -> None:
+    broken(Path("images") / photos["path"][7])
+    with pytest.raises(DataError, match="run again"):
+        extract(batched(frozen), photos)
+
+
+def streamed(frozen: Frozen, table: pd.DataFrame, view: View = PLAIN) -> Streamed:
+    return Streamed(frozen, table, Path("images"), view)
+
+
+@pytest.mark.parametrize("view", [PLAIN, features.views(PLAIN, 3, HOW, 1)[0]], ids=["plain", "random"])
+def test_streamed_rows_are_those_that_would_be_cached(view: View, frozen: Frozen, photos: pd.DataFrame) -> None:
+    kept, computed = extract(frozen, photos, view), streamed(frozen, photos, view)
+    assert (len(computed), computed.shape) == (len(photos), kept.shape)
+    for index in (slice(None), slice(2, 7), slice(5, 1000), np.array([3, 0, 3]), np.array([], dtype=np.int64), slice(4, 4)):
+        assert computed[index].dtype == np.float32
+        assert computed[index].shape == kept[index].shape
+        assert computed[index].tobytes() == kept[index].tobytes()
+
+
+def test_streamed_batches_are_those_that_would_be_cached(frozen: Frozen, photos: pd.DataFrame) -> None:
+    kept, computed = extract(frozen, photos), streamed(batched(frozen), photos)
+    for index in (slice(None), np.array([3, 0, 3]), np.array([], dtype=np.int64)):
+        assert computed[index].shape == kept[index].shape
+        np.testing.assert_allclose(computed[index], kept[index], atol=1e-5)
+
+
+def test_streaming_keeps_nothing_and_computes_each_time(frozen: Frozen, photos: pd.DataFrame) -> None:
+    calls: list[bytes] = []
+    rows = streamed(counted(frozen, calls), photos)
+    assert not calls
+    rows[:3]
+    rows[:3]
+    assert len(calls) == 6
+    assert not features.FOLDER.exists()
+
+
+def test_streaming_refuses_a_file_that_changed(frozen: Frozen, photos: pd.DataFrame) -> None:
+    rows = streamed(frozen, photos)
+    another(Path("images/ant/0000.png"))
+    with pytest.raises(DataError, match=r"0000\.png.*run again"):
+        rows[:]
 
 
 def test_views_are_numbered_from_one_and_plain_is_none_of_them() -> None:

@@ -537,12 +537,13 @@ def test_the_caveats_are_those_that_hold(usual: tuple[str, dict[str, Path]]) -> 
 
 def test_times_are_shown_where_they_were_kept(tmp_path: Path) -> None:
     paths = leave(tmp_path)
-    dump(tmp_path / "timings/fine_tune.json", {"stage": "fine_tune", "seconds": 200.0, "engine": "onnxruntime", "images_per_s": 95.2})
+    work = [{"what": "frozen layers", "how": "onnxruntime", "done": 952, "seconds": 10.0}]
+    dump(tmp_path / "timings/fine_tune.json", {"stage": "fine_tune", "seconds": 200.0, "work": work})
     dump(tmp_path / "timings/report.json", {"stage": "report", "seconds": 77.0})
     dump(tmp_path / "timings/index_images.json", {"stage": "index_images", "seconds": 2.0})
     (tmp_path / "timings/evaluate.json").write_text("{")
     text = Page(report.render(findings.gather(**paths, timings=tmp_path / "timings"), mistakes=0)).text
-    assert "index_images 2 s fine_tune 3 min 20 s onnxruntime 95" in text
+    assert "index_images all of it 2 s fine_tune all of it 3 min 20 s frozen layers 10 s onnxruntime 952 95" in text
     assert "1 min 17 s" not in text
     assert "When each stage last ran" not in Page(report.render(findings.gather(**paths, timings=tmp_path / "none"), mistakes=0)).text
 

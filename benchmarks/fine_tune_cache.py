@@ -1,0 +1,164 @@
+"""Fine-tuning on cached activations against the same phases with nothing cached, and the tail's training loop against its own arithmetic.
+
+    python benchmarks/fine_tune_cache.py FOLDER [--source wheel:efficientnet_lite0] [--epochs 10] [--seeds 1]
+
+All sides train the same stages from the same head with the same recipe for the same number of epochs (no early stop), in one session:
+
+- cached: the product; the frozen layers run once for each image and view, from nothing;
+- uncached: every epoch decodes each image anew and runs the whole network in PyTorch, the frozen layers without gradients, in the same
+  shards on all cores; each epoch has a view of its own;
+- streamed: as uncached, but with the product's engine for the frozen layers (what happens where `fine_tune.cache_gib` allows no view).
+
+`cache_ratio` = uncached / cached seconds; `cache_ratio_same_engine` = streamed / cached. `tail_efficiency`: forward and backward of an epoch's
+shards on data already in memory, as a share of the time of an epoch of the loop. Accuracies are on the test split, one fit each.
+Ends with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from workspace import report
+
+from headstart import features, fine_tuning, frozen_head, heads, manifest, model, sources, training
+from headstart.cores import in_order, one_thread
+from headstart.engines import Engine
+from headstart.params import Params, kwargs
+from headstart.progress import Progress
+from headstart.transforms import View
+
+
+def plan(epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """fine_tune's defaults with a fixed number of epochs: what fine_tuning takes, and what the recipe takes."""
+    values = {**kwargs(Params(), "fine_tune"), "epochs": epochs, "patience": epochs}
+    values.pop("class_weights")
+    values.pop("processes")
+    recipe = {name: values.pop(name) for name in ("batch_size", "patience", "weight_decay", "label_smoothing")}
+    return values, recipe
+
+
+def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
+    """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
+    pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
+    network = job.network
+    whole = nn.Sequential(OrderedDict([("normalise", network.normalise), *network.stages.named_children(), ("head", network.head)]))
+    train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
+    examples = training.Examples([features.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
+    held = training.Examples([features.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
+    done = training.fit(whole, job.phases, examples, held, seed_of)
+    network.head.weight.data /= done.temperature
+
+
+def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any]) -> tuple[float, int]:
+    test = table[table["split"] == "test"].reset_index(drop=True)
+    classes = np.unique(table["label"])
+    frozen = features.Frozen.of(lambda: network, f"benchmark:{time.monotonic_ns()}", card["input_size"])
+    rows = features.extract(frozen, test, root, View.of(card), what="test images")[:]
+    return float((classes[rows.argmax(1)] == test["label"].to_numpy()).mean()), len(test)
+
+
+def efficiency(job: Any, recipe: training.Recipe) -> float:
+    """Time of forward and backward of an epoch's shards on data in memory / time of an epoch, the better of three each."""
+    loaded = training.Examples([rows[:] for rows in job.train.views], job.train.labels)
+    run = training._Run(job.tail, loaded, job.validation, recipe, training.CPU, torch.device("cpu"), training.ALONE)
+    phase = job.phases[0]
+    trained = training._unfreeze(job.tail, phase)
+    optimizer = torch.optim.AdamW(training._groups(trained, phase, recipe.weight_decay), lr=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    n, size = len(loaded.labels), training.SHARD
+    shards = [training._tensor(loaded.views[0][np.arange(i, min(i + size, n))]) for i in range(0, n, size)]
+
+    def arithmetic(number: int) -> None:
+        one_thread()
+        outputs = job.tail(shards[number])
+        labels = torch.from_numpy(loaded.labels[number * size : number * size + len(outputs)])
+        torch.autograd.grad(functional.cross_entropy(outputs, labels), parameters)
+
+    def timed(work: Any) -> float:
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+    with Progress(10**9, "epochs", quiet=True) as progress:
+        epochs = [timed(lambda: run._epoch(1, optimizer, schedule, progress)) for _ in range(4)][1:]
+        bare = [timed(lambda: list(in_order(arithmetic, range(len(shards))))) for _ in range(4)][1:]
+    job.tail.requires_grad_(False)
+    return min(bare) / min(epochs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--source", default="wheel:efficientnet_lite0")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--test-share", type=float, default=0.3)
+    options = parser.parse_args()
+    root = options.folder.resolve()
+    rows = []
+    for seed in range(options.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            table = manifest.index(root, **{**kwargs(Params(), "index_images"), "test_share": options.test_share}, seed=seed)
+            table = table[table["readable"]].reset_index(drop=True)
+            card = sources.load(options.source).card()
+            classes = sorted(set(table["label"]))
+            head = Params().train_head
+            fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
+            heads.save(Path("head.safetensors"), fitted)
+            values, wanted = plan(options.epochs)
+            recipe = training.Recipe(**wanted, class_weights=np.ones(len(classes)), seed=seed)
+            arguments = (table, root, card, Path("head.safetensors"), classes)
+            row: dict[str, Any] = {"seed": seed}
+
+            started = time.perf_counter()
+            done = fine_tuning.run(*arguments, **values, recipe=recipe)
+            row["cached_seconds"] = time.perf_counter() - started
+            row["cached_accuracy"], row["n_test"] = accuracy(done.network, table, root, card)
+
+            job = fine_tuning._prepare(*arguments, **values, recipe=recipe, device=training.CPU)
+            row["tail_efficiency"] = efficiency(job, recipe)
+
+            started = time.perf_counter()
+            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs}, recipe=recipe)
+            row["streamed_seconds"] = time.perf_counter() - started
+            row["streamed_accuracy"], _ = accuracy(done.network, table, root, card)
+
+            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, recipe=recipe, device=training.CPU)
+            drawn = features.views(View.of(card), seed, values["augmentation"], options.epochs)
+            started = time.perf_counter()
+            uncached(job, table, root, card, drawn, recipe)
+            row["uncached_seconds"] = time.perf_counter() - started
+            row["uncached_accuracy"], _ = accuracy(job.network, table, root, card)
+            rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+            print(rows[-1], flush=True)
+            os.chdir("/")
+    total = {side: sum(row[f"{side}_seconds"] for row in rows) for side in ("cached", "uncached", "streamed")}
+    mean = {side: float(np.mean([row[f"{side}_accuracy"] for row in rows])) for side in ("cached", "uncached", "streamed")}
+    report(
+        {
+            "cache_ratio": round(total["uncached"] / total["cached"], 2),
+            "cache_ratio_same_engine": round(total["streamed"] / total["cached"], 2),
+            "tail_efficiency": round(float(np.mean([row["tail_efficiency"] for row in rows])), 3),
+            "accuracy": {side: round(value, 4) for side, value in mean.items()},
+            "standard_error": round(float(np.sqrt(mean["uncached"] * (1 - mean["uncached"]) / rows[0]["n_test"])), 4),
+            "epochs": options.epochs,
+            "runs": rows,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
