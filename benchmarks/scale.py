@@ -4,19 +4,22 @@
 
 Validation reads and checks a sound manifest of ten classes. The table part of indexing groups near-duplicates by random perceptual hashes
 and draws the splits. Indexing in full reads real files, 16x16 PNG of random pixels. Each runs in a process of its own, so that a peak is
-that of one size; seconds are without imports. Ends with a line of JSON: rows a second and GiB of the largest validation, and `linear`,
-the smallest ratio of rows a second to those of the size before.
+that of one size; seconds are without imports, `cpu` are those of all cores together. Ends with a line of JSON: rows a second and GiB of
+the largest validation; `linear`, the smallest ratio of rows a second to those of the size before; and `linear_cpu`, the same by CPU
+time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,16 @@ from workspace import report
 from headstart import params
 
 CLASSES = 10
+Seconds = dict[str, float]
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[Seconds]:
+    """Measure a block: "seconds" on the clock and "cpu", filled in when it ends."""
+    seconds: Seconds = {}
+    clock, cpu = time.perf_counter(), time.process_time()
+    yield seconds
+    seconds |= {"seconds": time.perf_counter() - clock, "cpu": time.process_time() - cpu}
 
 
 def make_rows(count: int, path: Path) -> None:
@@ -66,45 +79,41 @@ def make_files(count: int, path: Path) -> None:
         picture.save(path / f"class {number % CLASSES}" / f"{number:07d}.png", compress_level=1)
 
 
-def validation(path: Path) -> float:
-    """Read and check a manifest; returns seconds."""
+def validation(path: Path) -> Seconds:
+    """Read and check a manifest."""
     import great_expectations  # noqa: F401
 
     from headstart import expectations, manifest
     from headstart import validation as checks
 
     limits = expectations.Limits(**params.kwargs(params.Params(), "validate_data"))
-    started = time.perf_counter()
-    result = checks.validate(manifest.read(path), limits)
-    seconds = time.perf_counter() - started
+    with timed() as seconds:
+        result = checks.validate(manifest.read(path), limits)
     assert not result["critical"] + result["warnings"], result
     return seconds
 
 
-def index_table(path: Path) -> float:
-    """Group near-duplicates and draw splits, for the rows of a manifest; returns seconds."""
+def index_table(path: Path) -> Seconds:
+    """Group near-duplicates and draw splits, for the rows of a manifest."""
     from headstart import duplicates, manifest, splits
 
     table = manifest.read(path).assign(split="")
     settings = params.kwargs(params.Params(), "index_images")
     shares = {name: settings[name] for name in ("test_share", "validation_share")}
-    started = time.perf_counter()
-    table["group"] = duplicates.group(
-        table["phash"], table["pixels_sha256"], settings["duplicate_distance"], settings["duplicate_group_limit"]
-    )
-    table["split"] = splits.assign(table, **shares, seed=0)
-    seconds = time.perf_counter() - started
+    near = {"distance": settings["duplicate_distance"], "limit": settings["duplicate_group_limit"]}
+    with timed() as seconds:
+        table["group"] = duplicates.group(table["phash"], table["pixels_sha256"], **near)
+        table["split"] = splits.assign(table, **shares, seed=0)
     assert set(table["split"]) == {"train", "validation", "test"}
     return seconds
 
 
-def index_files(path: Path) -> float:
-    """Index a folder of images in full; returns seconds."""
+def index_files(path: Path) -> Seconds:
+    """Index a folder of images in full."""
     from headstart import manifest
 
-    started = time.perf_counter()
-    table = manifest.index(path, **params.kwargs(params.Params(), "index_images"), seed=0)
-    seconds = time.perf_counter() - started
+    with timed() as seconds:
+        table = manifest.index(path, **params.kwargs(params.Params(), "index_images"), seed=0)
     assert table["readable"].all()
     return seconds
 
@@ -128,6 +137,22 @@ def child(part: str, count: int, path: Path) -> tuple[Any, float]:
     return json.loads(said), usage.ru_maxrss / 1024**2
 
 
+def measure(part: str, count: int) -> dict[str, Any]:
+    """Make an input of `count` rows and run a part on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "input"
+        child(f"make {part}", count, path)
+        took, peak = child(part, count, path)
+    speed = round(count / took["seconds"])
+    return {
+        "what": part,
+        "rows": count,
+        **{name: round(value, 3) for name, value in took.items()},
+        "rows_per_s": speed,
+        "peak_gib": round(peak, 2),
+    }
+
+
 def work(part: str, count: int, path: Path) -> None:
     """What a child does: make an input, or run a part and print its seconds."""
     make, run = PARTS[part.removeprefix("make ")]
@@ -143,22 +168,21 @@ def main() -> None:
     if options.child:
         return work(options.child[0], int(options.child[1]), Path(options.child[2]))
     rows: list[dict[str, Any]] = []
-    print(f"{'what':<14}{'rows':>10}{'seconds':>10}{'rows/s':>10}{'GiB':>7}{'ratio':>7}")
-    for part in PARTS:
-        before = None
-        for count in sorted(options.files if PARTS[part][0] is make_files else options.rows):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "input"
-                child(f"make {part}", count, path)
-                seconds, peak = child(part, count, path)
-            speed = count / seconds
-            rows.append({"what": part, "rows": count, "seconds": round(seconds, 2), "rows_per_s": round(speed), "peak_gib": round(peak, 2)})
-            rows[-1]["ratio"] = round(speed / before, 2) if before else None
-            before = speed
-            print(f"{part:<14}{count:>10,}{seconds:>10.2f}{speed:>10,.0f}{peak:>7.2f}{rows[-1]['ratio'] or '':>7}", flush=True)
+    print(f"{'what':<14}{'rows':>10}{'seconds':>10}{'cpu':>8}{'rows/s':>10}{'GiB':>7}{'ratio':>7}{'by cpu':>8}")
+    for part, (make, _) in PARTS.items():
+        smaller: dict[str, Any] = {}
+        for count in sorted(options.files if make is make_files else options.rows):
+            row = measure(part, count)
+            for name in ("seconds", "cpu"):
+                row[f"ratio_{name}"] = round(count / row[name] * smaller[name] / smaller["rows"], 2) if smaller else None
+            rows.append(row)
+            smaller = row
+            line = f"{part:<14}{count:>10,}{row['seconds']:>10.2f}{row['cpu']:>8.2f}{row['rows_per_s']:>10,}{row['peak_gib']:>7.2f}"
+            print(f"{line}{row['ratio_seconds'] or '':>7}{row['ratio_cpu'] or '':>8}", flush=True)
     largest = [row for row in rows if row["what"] == "validation"][-1]
-    ratios = [row["ratio"] for row in rows if row["ratio"]]
-    report({"rows_per_s": largest["rows_per_s"], "peak_gib": largest["peak_gib"], "linear": min(ratios, default=None), "measured": rows})
+    linear = {name: min([row[name] for row in rows if row[name]], default=None) for name in ("ratio_seconds", "ratio_cpu")}
+    figures = {"linear": linear["ratio_seconds"], "linear_cpu": linear["ratio_cpu"], "measured": rows}
+    report({"rows_per_s": largest["rows_per_s"], "peak_gib": largest["peak_gib"], **figures})
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def one(what: str, images: Path, table: pd.DataFrame, folder: Path, *words: str,
     for _ in range(repeats):
         for path in (folder / "model", *(folder / ".headstart").glob("*")):
             if not (warm and path.name in ("engines", "sources")):
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         seconds.append(round(timed("one_process.py", images, folder / "model", "--source", SOURCE, *words, folder=folder), 2))
     right = accuracy(images, table[table["split"] == "test"], folder)
     print(f"{what}: {seconds} s, test accuracy {right:.4f}", flush=True)
@@ -122,12 +122,13 @@ def signs(images: Path, table: pd.DataFrame, folder: Path, peer: dict[str, Any])
 
 
 def show(row: dict[str, Any]) -> None:
-    """Print a table of all arms."""
-    arms = [(f"{data}: {arm}", found) for data in EPOCHS for arm, found in row.get(data, {}).items()]
+    """Print a table of all arms, and the ratios."""
     print(f"\n{'':24}{'seconds':>10}{'accuracy':>10}")
-    for name, found in arms:
-        print(f"{name:24}{found['seconds']:10.1f}{found.get('accuracy', found.get('best_accuracy')):10.4f}")
-    for key in row.keys() - EPOCHS.keys():
+    for data in [data for data in EPOCHS if data in row]:
+        for name, found in row[data].items():
+            if isinstance(found, dict):
+                print(f"{f'{data}: {name}':24}{found['seconds']:10.1f}{found.get('best_accuracy', found.get('accuracy')):10.4f}")
+    for key in [key for key in row if key not in EPOCHS]:
         print(f"{key:24}{row[key]!s:>10}")
 
 

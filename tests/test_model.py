@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import cores, engines, model, sources
+from headstart import cores, model, sources
 from headstart.errors import HeadstartError
-from headstart.transforms import View
 from tests import networks
 
 
@@ -166,5 +165,7 @@ def test_a_broken_model_says_what_is_wrong(change: Any, message: str, tmp_path: 
         model.load(folder)
 
 
-def test_the_plain_view_is_that_of_the_card() -> None:
-    assert model.plain_view({"input_size": 64, "interpolation": "bicubic", "crop": 0.9, "mean": [0]}) == View(64, "bicubic", 0.9)
+def test_a_trunk_takes_the_bytes_of_an_image_to_features(tmp_path: Path) -> None:
+    source = sources.load(networks.checkpoint(tmp_path / "a"))
+    normalised = model.Normalise(networks.MEAN, networks.STD)(batch(64))
+    assert torch.equal(logits(model.trunk(source), batch(64)), logits(source.trunk, normalised))

@@ -1,10 +1,12 @@
-"""Progress lines: nothing for quick work, plain lines where it is no terminal, one rewritten line where it is."""
+"""Progress lines: nothing for quick work, plain lines where it is no terminal, one rewritten line where it is; and what was done."""
 
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,52 @@ def test_threads_may_count() -> None:
         for thread in threads:
             thread.join()
     assert bar.done == 4000
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    noted: list[dict[str, Any]] = []
+    monkeypatch.setattr(progress, "finished", noted)
+    return noted
+
+
+def test_work_that_says_how_it_is_done_is_noted(
+    clock: list[float], finished: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "headstart.progress"), Progress(12, "frozen layers", how="onnxruntime") as bar:
+        clock[0] += 0.5
+        bar.step(4)
+    assert finished == [{"what": "frozen layers", "how": "onnxruntime", "done": 4, "seconds": 0.5}]
+    assert caplog.messages == ["frozen layers: 4, 8 a second (onnxruntime)"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_other_work_is_not_noted(clock: list[float], finished: list[dict[str, Any]], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    work(clock, 3, 0.1)
+    with pytest.raises(KeyError), Progress(3, "broken off", how="cpu"):
+        raise KeyError
+    assert finished == []
+    assert caplog.messages == []
+
+
+def test_no_time_at_all_divides_by_nothing(clock: list[float], finished: list[dict[str, Any]]) -> None:
+    with Progress(0, "nothing", how="cpu"):
+        pass
+    assert [row["seconds"] for row in finished] == [0]
+
+
+def test_quiet_work_says_nothing(
+    clock: list[float], finished: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress(4, "reading", how="cpu", quiet=True) as bar:
+        for _ in range(4):
+            clock[0] += 10
+            bar.step()
+    assert bar.done == 4
+    assert capsys.readouterr() == ("", "")
+    assert (caplog.messages, finished) == ([], [])
 
 
 @pytest.mark.parametrize(

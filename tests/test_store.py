@@ -1,15 +1,16 @@
-"""headstart.store: rows by key, appended, and whole after a writer was killed."""
+"""headstart.store: rows by key, appended, whole after a writer was killed, and deleted where room is needed."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from headstart.store import Store
+from headstart.store import Store, prune
 
 IDENTITY: dict[str, Any] = {"network": "a", "view": {"size": 8}}
 SHAPE = (2, 3)
@@ -107,3 +108,76 @@ def test_rows_taken_before_an_append_stay_right(tmp_path: Path) -> None:
     rows = made.rows([key(2)])
     made.append([key(3)], row(3)[None])
     assert np.array_equal(rows[:], row(2)[None])
+
+
+BYTES = 2 * (24 + 32)  # of a store of two rows, with their keys
+
+
+def opened(folder: Path, *names: str) -> list[Store]:
+    """A store of two rows for each name, opened in this order, a second apart."""
+    made = []
+    for moment, name in enumerate(names):
+        one = store(folder, {"network": name})
+        if len(one) == 0:
+            one.append([key(1), key(2)], np.stack([row(1), row(2)]))
+        os.utime(folder / f"{one.stem}.json", (1_000_000 + moment, 1_000_000 + moment))
+        made.append(one)
+    return made
+
+
+def left(folder: Path, *names: str) -> list[str]:
+    """Those of the stores that are still there, in full."""
+    there = []
+    for name in names:
+        files = sorted(path.suffix for path in folder.glob(f"{stem(name)}.*"))
+        assert files in ([], [".json", ".keys", ".rows"]), (name, files)
+        if files:
+            there.append(name)
+    return there
+
+
+def stem(name: str) -> str:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return store(Path(folder), {"network": name}).stem
+
+
+@pytest.mark.parametrize(
+    ("room", "stay"),
+    [(100, "abcd"), (4, "abcd"), (3.99, "bcd"), (3, "bcd"), (2.5, "cd"), (1, "d"), (0.5, ""), (0, "")],
+)
+def test_the_stores_opened_least_recently_are_deleted(room: float, stay: str, tmp_path: Path) -> None:
+    opened(tmp_path, *"abcd")
+    prune(tmp_path, [], needed=1000, budget=1000 + int(room * BYTES))
+    assert left(tmp_path, *"abcd") == list(stay)
+
+
+def test_opening_a_store_makes_it_recent(tmp_path: Path) -> None:
+    opened(tmp_path, *"abc")
+    store(tmp_path, {"network": "a"})
+    prune(tmp_path, [], needed=0, budget=2 * BYTES)
+    assert left(tmp_path, *"abc") == ["a", "c"]
+
+
+def test_stores_in_use_stay_whatever_their_age_and_size(tmp_path: Path) -> None:
+    oldest, *_ = opened(tmp_path, *"abc")
+    prune(tmp_path, [oldest], needed=10**6, budget=1)
+    assert left(tmp_path, *"abc") == ["a"]
+    assert np.array_equal(oldest.rows([key(2)])[:], row(2)[None])
+
+
+def test_where_all_fits_nothing_goes(tmp_path: Path) -> None:
+    before, kept = {}, opened(tmp_path, *"abc")
+    for path in tmp_path.iterdir():
+        before[path] = path.read_bytes()
+    prune(tmp_path, kept[:1], needed=BYTES, budget=3 * BYTES)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    prune(tmp_path / "nothing yet", [], needed=5, budget=1)
+
+
+def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
+    opened(tmp_path, "a")
+    prune(tmp_path, [], needed=0, budget=0)
+    [again] = opened(tmp_path, "a")
+    assert np.array_equal(again.rows([key(2)])[:], row(2)[None])

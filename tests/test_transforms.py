@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from headstart import images, transforms
 from headstart.transforms import Augmentation, View
@@ -83,6 +83,19 @@ def test_read_draws_the_view_that_is_asked_for(tmp_path: Path) -> None:
     assert not np.array_equal(drawn, transforms.read(tmp_path / "a.png", [replace(view, augmentation=None)], "id")[0])
 
 
+def test_several_views_are_those_of_each_alone(tmp_path: Path) -> None:
+    toy.photo(size=(90, 60)).save(tmp_path / "a.jpg")
+    views = [PLAIN, *(View(32, "bilinear", number=n, seed=5, augmentation=LIVELY) for n in (1, 2))]
+    together = transforms.read(tmp_path / "a.jpg", views, "id")
+    assert len({drawn.tobytes() for drawn in together}) == 3
+    for drawn, view in zip(together, views, strict=True):
+        assert np.array_equal(drawn, transforms.read(tmp_path / "a.jpg", [view], "id")[0])
+
+
+def test_the_plain_view_of_a_card() -> None:
+    assert View.of({"input_size": 64, "interpolation": "bicubic", "crop": 0.9, "mean": [0]}) == View(64, "bicubic", 0.9)
+
+
 def test_an_unreadable_file_is_named_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(images.Unreadable):
@@ -135,6 +148,37 @@ def test_colour_stays_within_its_bounds() -> None:
     values = [random(grey, replace(STILL, colour=0.2), n).mean() for n in range(200)]
     assert 79 <= min(values) < 85
     assert 115 < max(values) <= 121
+
+
+def mid_grey(number: int = 0) -> Image.Image:
+    """A photo whose values keep away from black and white, so that no step of a chain of changes clips."""
+    pixels = np.asarray(toy.photo(number % 3, number, size=48)).astype(float)
+    return Image.fromarray((128 + (pixels - pixels.mean()) * 0.3).clip(90, 170).astype(np.uint8))
+
+
+def mean_colour(image: Image.Image) -> tuple[int, ...]:
+    return tuple(np.asarray(image).mean((0, 1)).round().astype(int).tolist())
+
+
+@pytest.mark.parametrize("factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8), (1.2, 0.8, 1.15), (0.8, 1.2, 0)])
+def test_one_matrix_changes_colours_as_pillow_does_step_by_step(factors: tuple[float, float, float]) -> None:
+    for number in range(3):
+        image = mid_grey(number)
+        changed = image.convert("RGB", transforms._recolouring(mean_colour(image), *factors))
+        chain = image
+        for change, factor in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), factors, strict=True):
+            chain = change(chain).enhance(factor)
+        difference = np.abs(np.asarray(changed).astype(int) - np.asarray(chain))
+        assert difference.max() <= 3
+        assert difference.mean() < 1.6  # Pillow cuts off half a grey level in each of three steps
+        if factors[2]:
+            assert np.abs(np.asarray(changed).astype(int) - np.asarray(image)).mean() > 1.5  # something changed at all
+
+
+def test_no_change_of_colour_is_none() -> None:
+    image = mid_grey()
+    same = image.convert("RGB", transforms._recolouring(mean_colour(image), 1, 1, 1))
+    assert np.array_equal(np.asarray(same), np.asarray(image))
 
 
 def test_rotation_stays_within_its_bounds_and_fills_with_the_mean() -> None:

@@ -1,0 +1,115 @@
+"""headstart.devices: the device that is asked for, the best there is by default, and no PyTorch to find out that there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from headstart import devices
+from headstart.devices import CPU, Device
+from headstart.errors import ParamsError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_driver", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs, as far as PyTorch is asked."""
+    monkeypatch.setattr(devices, "_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "as it was")
+    for switch in ("deterministic", "benchmark", "allow_tf32"):
+        monkeypatch.setattr(torch.backends.cudnn, switch, getattr(torch.backends.cudnn, switch))
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16", "float16"])
+def test_the_cpu_computes_in_float32_whatever_is_asked(precision: str, no_gpu: None) -> None:
+    for device in ("cpu", "auto"):
+        assert devices.choose(device, precision) == CPU == Device("cpu", "float32")
+    assert CPU.name == "cpu"
+    assert CPU.all() == [torch.device("cpu")]
+
+
+def test_the_cpu_where_there_is_a_gpu(gpu: None) -> None:
+    assert devices.choose("cpu") == CPU
+
+
+def test_cuda_where_there_is_none_says_what_helps(no_gpu: None) -> None:
+    with pytest.raises(ParamsError, match=r"device: cuda is asked for, but .* no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`"):
+        devices.choose("cuda")
+
+
+def test_a_driver_that_pytorch_cannot_use_is_none(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_driver", lambda: True)
+    assert devices.choose("auto") == CPU
+    with pytest.raises(ParamsError, match="device: cuda"):
+        devices.choose("cuda")
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+@pytest.mark.parametrize(("precision", "bf16", "chosen"), [("auto", True, "bfloat16"), ("auto", False, "float16"), ("float32", True, "float32")])
+def test_the_gpu_where_there_is_one(
+    device: str, precision: str, bf16: bool, chosen: str, gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16)
+    found = devices.choose(device, precision)
+    assert found == Device("cuda", chosen)
+    assert found.name == f"cuda {chosen}"
+    assert found.all() == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_no_driver_is_found_without_pytorch(device: str) -> None:
+    script = f"import sys; from headstart import devices; devices._driver = lambda: False; print(devices.choose({device!r}).name, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "cpu False\n"
+
+
+class Library:
+    """libcuda as a machine with `count` GPUs has it."""
+
+    def __init__(self, count: int, broken: bool = False) -> None:
+        self.count, self.broken = count, broken
+
+    def cuInit(self, _: int) -> int:
+        return 100 if self.broken else 0
+
+    def cuDeviceGetCount(self, count: object) -> int:
+        count._obj.value = self.count  # type: ignore[attr-defined]
+        return 0
+
+
+@pytest.mark.parametrize(("library", "found"), [(Library(1), True), (Library(0), False), (Library(1, broken=True), False), (object(), False)])
+def test_a_driver_counts_where_it_has_a_gpu(library: object, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: library)
+    assert devices._driver() == found
+
+
+def test_no_library_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", missing)
+    assert not devices._driver()
+
+
+@pytest.mark.parametrize(("precision", "type_"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_autocast_is_the_precision_of_the_device(precision: str, type_: torch.dtype) -> None:
+    with devices.autocast(Device("cuda", precision), "cpu"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == type_
