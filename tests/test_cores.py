@@ -148,16 +148,7 @@ def test_an_error_ahead_comes_out_in_its_place() -> None:
 
 @pytest.mark.parametrize("how", ["close", "error"])
 def test_leaving_early_stops_the_thread_ahead(how: str) -> None:
-    closed = threading.Event()
-
-    def items() -> Iterator[int]:
-        try:
-            for number in range(10**9):
-                yield number
-        finally:
-            closed.set()
-
-    source = items()
+    source = iter(range(10**9))
     given = cores.ahead(source, 2)
     assert next(given) == 0
     assert threads_ahead() == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,19 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two GPUs, as far as PyTorch is asked."""
     monkeypatch.setattr(devices, "_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "as it was")
-    for switch in ("deterministic", "benchmark", "allow_tf32"):
-        monkeypatch.setattr(torch.backends.cudnn, switch, getattr(torch.backends.cudnn, switch))
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    switches = [(cudnn, "deterministic"), (cudnn, "benchmark"), (cudnn, "allow_tf32"), (matmul, "allow_tf32")]
+    before = [getattr(where, switch) for where, switch in switches]  # no plain attributes: monkeypatch cannot set them back
+    yield
+    for (where, switch), value in zip(switches, before, strict=True):
+        setattr(where, switch, value)
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16", "float16"])
@@ -60,7 +64,9 @@ def test_a_driver_that_pytorch_cannot_use_is_none(no_gpu: None, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
-@pytest.mark.parametrize(("precision", "bf16", "chosen"), [("auto", True, "bfloat16"), ("auto", False, "float16"), ("float32", True, "float32")])
+@pytest.mark.parametrize(
+    ("precision", "bf16", "chosen"), [("auto", True, "bfloat16"), ("auto", False, "float16"), ("float32", True, "float32")]
+)
 def test_the_gpu_where_there_is_one(
     device: str, precision: str, bf16: bool, chosen: str, gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +101,9 @@ class Library:
         return 0
 
 
-@pytest.mark.parametrize(("library", "found"), [(Library(1), True), (Library(0), False), (Library(1, broken=True), False), (object(), False)])
+@pytest.mark.parametrize(
+    ("library", "found"), [(Library(1), True), (Library(0), False), (Library(1, broken=True), False), (object(), False)]
+)
 def test_a_driver_counts_where_it_has_a_gpu(library: object, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: library)
     assert devices._driver() == found

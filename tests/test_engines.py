@@ -140,7 +140,8 @@ def claim(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "change"), [("onnx", lose), ("onnx", garble), ("onnx", cut), ("onnx", swap), ("json", lose), ("json", garble), ("json", claim)]
+    ("suffix", "change"),
+    [("onnx", lose), ("onnx", garble), ("onnx", cut), ("onnx", swap), ("json", lose), ("json", garble), ("json", claim)],
 )
 def test_a_damaged_file_in_the_cache_is_made_again(suffix: str, change: Callable[[Path], None], tmp_path: Path) -> None:
     good = engines.build(networks.conv, 32, "a", tmp_path)

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from headstart import evaluation, fine_tuning, frozen_head, heads, manifest, model, sources, transforms
+from headstart import evaluation, frozen_head, heads, manifest, model, sources, transforms, weights
 from headstart.evaluation import Evaluation
+from headstart.transforms import View
 from tests import networks
 
 CLASSES = ["ant", "bee", "cat"]
@@ -30,7 +31,7 @@ class Setting:
         made, summary = frozen_head.train(self.table, self.root, self.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
         self.head, self.summary = made["final"], {**summary, "parameters": {"train_head": {"folds": 3}}}
         heads.save(folder / "head.safetensors", made)
-        self.tuned = fine_tuning.start(sources.load(self.card["name"]), folder / "head.safetensors")
+        self.tuned = model.of(sources.load(self.card["name"]), heads.load(folder / "head.safetensors", "train_only"))
         with torch.no_grad():
             for parameter in self.tuned.stages.get_submodule("layer4").parameters():
                 parameter.mul_(1.1)
@@ -62,7 +63,7 @@ def _here(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def probabilities(network: torch.nn.Module, setting: Setting, table: pd.DataFrame) -> np.ndarray:
-    images = [transforms.read(setting.root / path, [model.plain_view(setting.card)], "")[0] for path in table["path"]]
+    images = [transforms.read(setting.root / path, [View.of(setting.card)], "")[0] for path in table["path"]]
     with torch.inference_mode():
         return network(torch.from_numpy(np.stack(images))).softmax(1).numpy()
 
@@ -89,7 +90,14 @@ def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships
     np.testing.assert_allclose(table["head_probability"], expected["head"][np.arange(len(test)), expected["head"].argmax(1)], atol=1e-4)
     assert table["predicted"].tolist() == [CLASSES[i] for i in expected[ships].argmax(1)]
     assert (table["correct"] == (table["predicted"] == table["label"])).all()
-    np.testing.assert_allclose(probabilities(done.network, setting, test), expected[ships], atol=1e-5)
+    shipped = model.rebuild(done.card, {key: torch.from_numpy(value) for key, value in done.weights.items()})
+    np.testing.assert_allclose(probabilities(shipped, setting, test), expected[ships], atol=1e-5)
+
+
+def test_the_weights_that_ship_are_the_librarys(setting: Setting) -> None:
+    tuned, with_head = (setting.evaluate(ships).weights for ships in ("fine_tuned", "head"))
+    assert weights.digest(tuned) == weights.digest(setting.tuned.weights())
+    assert weights.digest(with_head) == weights.digest(model.of(sources.load(setting.card["name"]), setting.head).weights())
 
 
 def test_the_counts_and_the_plots_add_up(setting: Setting) -> None:
@@ -132,7 +140,7 @@ def test_it_is_the_same_each_time(setting: Setting) -> None:
     first, again = setting.evaluate(), setting.evaluate()
     assert first.metrics == again.metrics
     assert first.predictions.equals(again.predictions)
-    assert weights.digest(first.network.weights()) == weights.digest(again.network.weights())
+    assert weights.digest(first.weights) == weights.digest(again.weights)
 
 
 def test_the_data_hash_tells_files_labels_and_splits(setting: Setting) -> None:

@@ -55,7 +55,7 @@ def extract(frozen: Frozen, table: pd.DataFrame, view: View = PLAIN, dtype: str 
 
 
 def extract_views(frozen: Frozen, table: pd.DataFrame, views: list[View]) -> list[Rows]:
-    return features.extract_views(frozen, table, Path("images"), views, what="images")
+    return features.extract_views(frozen, table, Path("images"), views, dtype="float32", what="images")
 
 
 def test_rows_are_what_the_network_gives_in_the_order_of_the_table(frozen: Frozen, photos: pd.DataFrame) -> None:
@@ -134,6 +134,7 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
     assert half.dtype == np.float16
     assert np.array_equal(half, exact.astype(np.float16))
     assert np.array_equal(extract(frozen, photos), exact)
+    assert features.extract(frozen, photos, Path("images"), PLAIN, what="images")[:].tobytes() == half.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,21 @@ def test_what_differs_shares_no_row(other: Callable[[Frozen, View], tuple[Frozen
     assert not np.array_equal(first, second)
 
 
+def test_an_image_is_read_from_the_disk_once(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hashed is what is decoded, even where somebody writes the file in between."""
+    opened: list[str] = []
+    path_open = Path.open
+
+    def watch(self: Path, *rest: Any, **more: Any) -> Any:
+        if self.suffix == ".png":
+            opened.append(str(self))
+        return path_open(self, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", watch)
+    extract_views(frozen, photos, [PLAIN, *features.views(PLAIN, 0, HOW, 2)])
+    assert len(opened) == len(set(opened)) == len(photos)
+
+
 def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
     card = networks.source("a", networks.trunk()).card()
     others = [{**card, key: value} for key, value in {"weights_sha256": "0", "library": "x", "architecture": "y"}.items()]
@@ -168,12 +184,12 @@ def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
 
 
 def test_an_image_is_decoded_once_for_all_its_views(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[Path] = []
+    decoded: list[Path | bytes] = []
     open_image = images.open_image
 
-    def watch(path: Path, *rest: Any, **more: Any) -> Any:
-        decoded.append(path)
-        return open_image(path, *rest, **more)
+    def watch(source: Path | bytes, *rest: Any, **more: Any) -> Any:
+        decoded.append(source)
+        return open_image(source, *rest, **more)
 
     views = [PLAIN, *features.views(PLAIN, 0, HOW, 3)]
     apart = [extract(frozen, photos, view, folder=Path("apart")) for view in views]

@@ -192,9 +192,9 @@ def test_a_new_candidate_computes_features_for_itself_alone(photos: pd.DataFrame
     looked: list[str] = []
     read = features.transforms.read
 
-    def watch(path: Path, *rest: Any) -> np.ndarray:
-        looked.append(path.name)
-        return read(path, *rest)
+    def watch(source: Path | bytes, views: Any, identity: str) -> list[np.ndarray]:
+        looked.append(identity)
+        return read(source, views, identity)
 
     monkeypatch.setattr(features.transforms, "read", watch)
     again = rank(photos, "seeing", "blind")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flows import child
-from headstart import errors, lock
+from headstart import errors, lock, progress
 from tasks import stage
 
 
@@ -62,6 +62,29 @@ def test_a_stage_gets_its_block_and_the_seed() -> None:
     timing = json.loads(Path(".headstart/timings/report.json").read_text())
     assert timing["stage"] == "report"
     assert 0 <= timing["seconds"] < 10
+
+
+def test_a_stage_gets_the_parameters_that_stages_share() -> None:
+    given: list[Any] = []
+
+    def report(*, mistakes: int, device: str, seed: int, precision: str) -> None:
+        given.extend([mistakes, device, seed, precision])
+
+    Path("params.yaml").write_text("seed: 7\ndevice: cpu\nreport: {mistakes: 3}\n")
+    stage.run(report)
+    assert given == [3, "cpu", 7, "auto"]
+
+
+def test_long_work_is_noted_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "finished", [])
+
+    def work() -> None:
+        with progress.Progress(2, "frozen layers", how="onnxruntime") as bar:
+            bar.step(2)
+
+    assert run(work) == 0
+    [noted] = json.loads(Path(".headstart/timings/report.json").read_text())["work"]
+    assert (noted["what"], noted["how"], noted["done"]) == ("frozen layers", "onnxruntime", 2)
 
 
 @pytest.mark.parametrize("kind", [errors.HeadstartError, errors.ParamsError, errors.DataError])

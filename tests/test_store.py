@@ -64,6 +64,16 @@ def test_rows_are_kept_in_the_type_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(rows[:], row(1)[None])
 
 
+def test_what_half_precision_cannot_hold_is_held_at_its_largest(tmp_path: Path) -> None:
+    values = np.array([1e6, -1e6, 65504, -70000, 1e-9, 1], np.float32).reshape(SHAPE)
+    made = store(tmp_path, dtype="float16")
+    made.append([key(1)], values[None])
+    assert made.rows([key(1)])[:].ravel().tolist() == [65504, -65504, 65504, -65504, 0, 1]
+    exact = store(tmp_path)
+    exact.append([key(1)], values[None])
+    assert np.array_equal(exact.rows([key(1)])[:], values[None])
+
+
 @pytest.mark.parametrize(
     "other",
     [{"network": "b", "view": {"size": 8}}, {"network": "a", "view": {"size": 9}}, {"network": "a", "view": {"size": 8}, "seed": 1}],

@@ -1,7 +1,10 @@
-"""headstart.training: what is named learns, what is not stays to the bit, the best is kept, and the result does not depend on cores."""
+"""headstart.training: what is named learns, what is not stays to the bit, the best is kept; neither cores nor scarce memory matter."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import cores, training
+from headstart import cores, features, training, transforms
+from headstart.errors import HeadstartError
 from headstart.store import Rows
 from headstart.strategies import Phase
 from headstart.training import Examples, Recipe
+from tests import networks
 
 RATE = 0.02
 
@@ -108,7 +113,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], seen: list[di
     """Let validation give these losses in turn, and note the weights that it saw."""
     left = iter(losses)
 
-    def measure(network: nn.Module, _: Examples) -> training.Measure:
+    def measure(network: nn.Module, *_: Any) -> training.Measure:
         if seen is not None:
             seen.append(state(network))
         return training.Measure(next(left), 0.5, 1.0)
@@ -255,42 +260,40 @@ def test_an_image_is_seen_in_each_of_its_views_in_turn(monkeypatch: pytest.Monke
     assert not np.array_equal(epochs[0] % 100, epochs[1] % 100)  # another order in each epoch
 
 
-def gradients(network: nn.Sequential, train: Examples, how: Recipe) -> dict[str, torch.Tensor]:
-    """The gradient of one step over all images."""
-    training._unfreeze(network, phase(1))
+def gradients(network: nn.Sequential, train: Examples, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, torch.Tensor]:
+    """The gradient of the first step, which is one over all images."""
     captured: dict[str, torch.Tensor] = {}
 
-    class Spy(torch.optim.SGD):
-        def step(self, *_: Any) -> None:  # type: ignore[override]
-            captured.update({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+    def look(*_: Any) -> None:
+        captured.update({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
 
-    optimizer = Spy([p for p in network.parameters() if p.requires_grad], lr=1.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
-    from headstart.progress import Progress
-
-    with Progress(len(train.labels), "x") as progress:
-        training._epoch(network, train, how, np.random.default_rng(0), 1, optimizer, schedule, progress)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", look)
+        patch.setattr(training, "LARGEST_GRADIENT", 1e9)
+        run(network, phase(1), train=train, batch_size=len(train.labels), **how)
     return captured
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_shards_add_up_to_the_gradient_of_the_weighted_mean_loss(smoothing: float) -> None:
+def test_shards_add_up_to_the_gradient_of_the_weighted_mean_loss(smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     network, train = tail(), examples(50)
     weights = np.array([0.5, 1.0, 3.0])
-    found = gradients(network, train, recipe(batch_size=50, class_weights=weights, label_smoothing=smoothing))
+    found = gradients(network, train, monkeypatch, class_weights=weights, label_smoothing=smoothing)
     for parameter in network.parameters():
         parameter.grad = None
+    network.requires_grad_(True)
     outputs = network(torch.from_numpy(train.views[0][:].astype(np.float32)))
     loss = nn.functional.cross_entropy(outputs, torch.from_numpy(train.labels), torch.tensor(weights).float(), label_smoothing=smoothing)
     loss.backward()
-    assert {name for name in found if "blocks-2" in name or "head" in name} == set(found)
+    assert {name for name, _ in network.named_parameters() if "blocks-2" in name or "head" in name} == set(found)
     for name, parameter in network.named_parameters():
         if name in found:
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_measure_takes_out_the_temperature() -> None:
-    network = nn.Sequential(OrderedDict(head=nn.Identity()))
+    network = nn.Sequential(OrderedDict(head=nn.Linear(3, 3)))
+    network[0].weight.data, network[0].bias.data = torch.eye(3), torch.zeros(3)
     scores = np.random.default_rng(0).normal(size=(300, 3))
     labels = np.array([np.random.default_rng(i).choice(3, p=np.exp(s) / np.exp(s).sum()) for i, s in enumerate(scores)])
     plain = training.measure(network, Examples([rows(scores.astype(np.float32))], labels))
@@ -305,3 +308,127 @@ def test_logits_are_those_of_the_whole_in_order(tmp_path: Path) -> None:
     network, given = tail(), examples(50).views[0]
     expected = network(torch.from_numpy(given[:].astype(np.float32))).detach().numpy()
     np.testing.assert_allclose(training.logits(network, given), expected, atol=1e-5)
+
+
+def test_a_phase_that_brings_nothing_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [1.0, 0.9, 0.5, 0.6, 0.7, 0.1, 0.1], seen)
+    network = tail()
+    done = run(network, phase(2, "one"), phase(2, "two", head=RATE, blocks_1=RATE), phase(2, "three"))
+    assert [(p["name"], p["best_epoch"]) for p in done.phases] == [("one", 2), ("two", 0)]
+    assert [row["phase"] for row in done.curve] == ["start", "one", "one", "two", "two"]
+    assert done.image_passes == 4 * 60
+    assert state(network) == seen[2]
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+class Full(nn.Module):
+    """A layer whose memory holds the gradients of `room` images at a time."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.room and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x
+
+
+def in_room(room: int) -> nn.Sequential:
+    network = tail()
+    network.get_submodule("blocks-2").append(Full(room))  # type: ignore[operator]
+    return network
+
+
+@pytest.mark.parametrize(("room", "shard"), [(100, 16), (16, 16), (15, 8), (8, 8), (5, 4), (1, 1)])
+def test_out_of_memory_halves_the_shard(
+    room: int, shard: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    phases = [phase(2), phase(1, "two", head=RATE, blocks_1=RATE)]
+    before, network = state(tail()), in_room(room)
+    done = run(network, *phases, batch_size=40)
+    assert done.shard == shard
+    assert [f"in parts of {size}" in message for size, message in zip((8, 4, 2, 1), caplog.messages, strict=False)] == [True] * len(
+        caplog.messages
+    )
+    assert len(caplog.messages) == {16: 0, 8: 1, 4: 2, 1: 4}[shard]
+    monkeypatch.setattr(training, "SHARD", shard)
+    small = in_room(100)
+    as_small = run(small, *phases, batch_size=40)
+    assert as_small.shard == shard
+    assert [p["best_epoch"] for p in done.phases] == [p["best_epoch"] for p in as_small.phases]
+    assert done.phases[0]["best_epoch"] > 0
+    assert state(network) == state(small) != before
+
+
+def test_memory_that_runs_out_later_halves_the_shard_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = in_room(16)
+    measure = training.measure
+
+    def tighter(*given: Any) -> training.Measure:
+        network.get_submodule("blocks-2")[-1].room -= 6  # type: ignore[index, operator]
+        return measure(*given)
+
+    monkeypatch.setattr(training, "measure", tighter)
+    done = run(network, phase(2), batch_size=40)
+    assert done.shard == 4
+    assert done.phases[0]["best_epoch"] == 2
+    plain = tail()
+    run(plain, phase(2), batch_size=40)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=1e-5)
+
+
+def test_an_image_that_does_not_fit_says_what_helps() -> None:
+    with pytest.raises(HeadstartError, match=r"does not hold one image of the part that is trained; lower fine_tune.depth, or use device: cpu"):
+        run(in_room(0), phase(2))
+
+
+def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamed rows of an engine that takes one image a call, and of one that takes batches: both work from all threads at once."""
+    monkeypatch.chdir(tmp_path)
+    table = networks.table(Path("images"), per_class=14)
+    frozen = features.Frozen.of(lambda: networks.conv(width=3), "a", 12)
+    views = [transforms.View(12, "bilinear", number=n, augmentation=transforms.Augmentation(0.6, 10, 0.2, False, False)) for n in (1, 2)]
+    labels = np.searchsorted(["ant", "bee", "cat"], table["label"])
+    kept = features.extract_views(frozen, table, Path("images"), views, dtype="float32", what="images")
+    streamed = [features.Streamed(frozen, table, Path("images"), view) for view in views]
+    results = []
+    for given in (kept, streamed):
+        network, (first, second) = tail(), given
+        done = training.fit(network, [phase(2)], Examples([first, second], labels), Examples([first], labels), recipe())
+        results.append((state(network), done))
+    assert results[0] == results[1]
+    assert results[0][1].phases[0]["best_epoch"] > 0
+
+
+STREAMED_IN_BATCHES = """
+from collections import OrderedDict
+from pathlib import Path
+from torch import nn
+from headstart import engines, features, training
+from headstart.devices import CPU
+from headstart.transforms import View
+from tests import networks
+
+table = networks.table(Path("images"), per_class=40, size=16)
+engine = engines.Engine("batches", 8, engines.Batched(networks.conv(), CPU, on=CPU.all(), batch=8))
+rows = features.Streamed(features.Frozen("a", 16, engine, (4, 8, 8)), table, Path("images"), View(16, "bilinear"))
+tail = nn.Sequential(OrderedDict(flat=nn.Flatten(), head=nn.Linear(4 * 8 * 8, 3)))
+print(training.logits(tail, rows).shape)
+"""
+
+
+def test_batches_that_are_computed_when_asked_for_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """A tail on the CPU reads from all threads at once what a GPU computes, whose images the same threads must decode."""
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMED_IN_BATCHES],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(120, 3)\n"

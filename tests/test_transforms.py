@@ -160,7 +160,9 @@ def mean_colour(image: Image.Image) -> tuple[int, ...]:
     return tuple(np.asarray(image).mean((0, 1)).round().astype(int).tolist())
 
 
-@pytest.mark.parametrize("factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8), (1.2, 0.8, 1.15), (0.8, 1.2, 0)])
+@pytest.mark.parametrize(
+    "factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8), (1.2, 0.8, 1.15), (0.8, 1.2, 0)]
+)
 def test_one_matrix_changes_colours_as_pillow_does_step_by_step(factors: tuple[float, float, float]) -> None:
     for number in range(3):
         image = mid_grey(number)
