@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headstart import duplicates, images, layout, splits
+from headstart import duplicates, images, layout, outputs, splits
 from headstart.errors import DataError
 from headstart.progress import Progress
 
@@ -76,14 +76,9 @@ def index(
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> pd.DataFrame:

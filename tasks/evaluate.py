@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import evaluation, heads, manifest, model
-from tasks import outputs, stage
+from headstart import evaluation, heads, manifest, model, outputs
+from tasks import stage
 
 
 def evaluate(

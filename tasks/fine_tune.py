@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import fine_tuning, frozen_head, manifest, model
+from headstart import fine_tuning, frozen_head, manifest, model, outputs
 from headstart.training import Recipe
-from tasks import outputs, stage
+from tasks import stage
 
 
 def fine_tune(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import lock, params
+from headstart import lock, outputs, params
 from headstart.errors import DataError, HeadstartError, ParamsError
 
 STATE = Path(".headstart")
@@ -98,11 +98,9 @@ def arguments(function: Callable[..., None]) -> dict[str, Any]:
 
 
 def note(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    """Write a small JSON file whole or not at all, in ASCII: a message may name a file whose name is not valid UTF-8."""
+    with outputs.whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def die_with_parent() -> None:
