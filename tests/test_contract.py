@@ -95,7 +95,8 @@ def test_a_stage_depends_on_its_code(name: str) -> None:
 @pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
 def test_light_stages_do_not_import_torch(name: str) -> None:
     check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
-    lazily = {path for path in code(f"tasks/{name}.py", set()) if "torch" in imported(ROOT / path)}
+    allowed = {"headstart/cores.py"}  # in one_thread, which is for those who compute with torch
+    lazily = {path for path in code(f"tasks/{name}.py", set()) - allowed if "torch" in imported(ROOT / path)}
     assert not lazily, f"{name} imports torch in {lazily}"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
