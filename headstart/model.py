@@ -5,7 +5,6 @@ The weights keep the names that timm or torchvision give them, the head under th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from headstart import sources, stages
+from headstart import outputs, sources, stages
 from headstart.engines import Normalise
 from headstart.errors import HeadstartError
 from headstart.heads import Head
 from headstart.transforms import View
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
+FIELDS = ("library", "architecture", "weights_sha256", "classes", "transform")  # what a card must say for a model to predict
 
 
 class Network(nn.Module):
@@ -77,9 +77,12 @@ def save(path: Path, network: Network) -> None:
 
 
 def load(folder: Path) -> tuple[Network, dict[str, Any]]:
-    """Read a model folder (model.safetensors, card.json). Raises HeadstartError when it is missing or does not fit together."""
+    """Read a model folder (model.safetensors, card.json).
+
+    Raises HeadstartError when it is missing, when its card lacks a field, or when the two do not fit together.
+    """
     try:
-        card = json.loads((folder / CARD).read_text())
+        card = outputs.read_json(folder / CARD)
         weights = sources.read_weights(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise HeadstartError(
@@ -87,7 +90,19 @@ def load(folder: Path) -> tuple[Network, dict[str, Any]]:
         ) from None
     except Exception as error:  # json, safetensors and I/O errors
         raise HeadstartError(f"{folder} holds no readable model: {error}") from None
+    if missing := _missing(card):
+        raise HeadstartError(
+            f"{folder / CARD} lacks {', '.join(missing)}; make the model again with `headstart run`, or copy its folder again, whole"
+        )
     return rebuild(card, weights), card
+
+
+def _missing(card: Any) -> list[str]:
+    """The fields that a card lacks."""
+    card = card if isinstance(card, dict) else {}
+    transform = card.get("transform", dict.fromkeys(sources.TRANSFORM))
+    transform = transform if isinstance(transform, dict) else {}
+    return [*(key for key in FIELDS if key not in card), *(f"transform.{key}" for key in sources.TRANSFORM if key not in transform)]
 
 
 def rebuild(card: dict[str, Any], weights: dict[str, torch.Tensor]) -> Network:
