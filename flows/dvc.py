@@ -17,7 +17,6 @@ from tasks import stage
 
 Say = Callable[[str], None]
 MARKS = Path(".dvc/tmp/rwlock")
-FAILURE = stage.STATE / "failure.json"
 ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (HeadstartError, ParamsError, DataError, BusyError)}
 
 # What dvc says around a stage and the reader of a run does not need.
@@ -106,7 +105,7 @@ def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
 
     Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines.
     """
-    FAILURE.unlink(missing_ok=True)
+    stage.FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
         lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
@@ -119,7 +118,7 @@ def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
 def _reason(name: str) -> HeadstartError | None:
     """The error that the stage itself noted, if it got that far."""
     try:
-        noted = json.loads(FAILURE.read_text(encoding="utf-8"))
+        noted = json.loads(stage.FAILURE.read_text(encoding="utf-8"))
         if noted["stage"] == name:
             return ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
     except (OSError, ValueError, KeyError, TypeError):

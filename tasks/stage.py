@@ -1,6 +1,6 @@
 """How a stage starts: read its block of params.yaml, call its function, turn errors into messages and exit codes.
 
-Every stage file ends with `stage.run(function)`. The flow learns why a stage stopped from .headstart/failure.json.
+Every stage file ends with `stage.run(function)`. The flow learns why a stage stopped from .headstart/failure.json, and says so itself.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from headstart import lock, outputs, params
 from headstart.errors import DataError, HeadstartError, ParamsError
 
 STATE = Path(".headstart")
+FAILURE = STATE / "failure.json"
 
 
 def run(function: Callable[..., None]) -> None:
@@ -34,7 +35,8 @@ def run(function: Callable[..., None]) -> None:
         with lock.hold(f"dvc repro, stage {name}"):
             _run(function)
     except HeadstartError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if lock.VARIABLE not in os.environ or not FAILURE.exists():  # a flow reads the note and says it, once
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -43,19 +45,18 @@ def run(function: Callable[..., None]) -> None:
 def _run(function: Callable[..., None]) -> None:
     """Run the function under the lock, and note how long it took, or why it failed."""
     name = function.__name__
-    failure = STATE / "failure.json"
-    failure.unlink(missing_ok=True)
+    FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
         with unchanged(function):
             function(**arguments(function))
         note(STATE / "timings" / f"{name}.json", {"stage": name, "seconds": round(time.monotonic() - started, 2)})
     except HeadstartError as error:
-        note(failure, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
+        note(FAILURE, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
         raise
     except Exception as error:
         message = f"stage {name} failed with {type(error).__name__}: {error}"
-        note(failure, {"stage": name, "exit_code": 1, "message": message})
+        note(FAILURE, {"stage": name, "exit_code": 1, "message": message})
         raise
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from flows import child, dvc
 from headstart.errors import DataError, HeadstartError, ParamsError
+from tasks import stage
 from tests.test_stage import gone
 
 
@@ -42,7 +43,7 @@ def test_a_failure_keeps_the_reason_of_the_stage(toy_project: Path, code: int, k
 
 def test_a_failure_without_a_reason_has_the_last_lines(toy_project: Path) -> None:
     Path(".headstart").mkdir()
-    dvc.FAILURE.write_text('{"stage": "validate_data", "exit_code": 3, "message": "of an earlier run"}')
+    stage.FAILURE.write_text('{"stage": "validate_data", "exit_code": 3, "message": "of an earlier run"}')
     with pytest.raises(dvc.DvcError, match=r"out/index_images\.txt") as caught:
         dvc.repro("validate_data")  # what it depends on was never made
     assert caught.value.exit_code == 1
