@@ -103,14 +103,16 @@ def fetch(path: Path, say: Say | None = None) -> None:
 def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
     """Reproduce one stage and nothing before it.
 
-    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines.
+    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which
+    only dvc's own errors where `say` has told all.
     """
     stage.FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
         lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
     except DvcError as error:
-        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", error.lines) from None
+        last = [line for line in error.lines if line.startswith("ERROR") or not say]
+        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", last) from None
     ran = any(line.startswith(f"Running stage '{name}'") for line in lines)
     return {"stage": name, "outcome": "ran" if ran else "cached", "seconds": round(time.monotonic() - started, 1)}
 

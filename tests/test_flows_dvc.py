@@ -50,6 +50,12 @@ def test_a_failure_without_a_reason_has_the_last_lines(toy_project: Path) -> Non
     Path("dvc.yaml").write_text("stages:\n  index_images:\n    cmd: echo last words; kill -9 $$\n")
     with pytest.raises(dvc.DvcError, match=r"(?s)stage index_images failed.*last words.*exited with -9"):
         dvc.repro("index_images")
+    said: list[str] = []
+    with pytest.raises(dvc.DvcError) as caught:
+        dvc.repro("index_images", say=said.append)
+    assert said == ["last words"]
+    assert "  last words" not in str(caught.value).splitlines(), "not twice"
+    assert "exited with -9" in str(caught.value)
 
 
 def test_lines_come_while_the_stage_runs(toy_project: Path) -> None:
