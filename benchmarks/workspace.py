@@ -1,4 +1,4 @@
-"""A throw-away checkout of this project, for benchmarks that run the whole pipeline without touching the data of this one."""
+"""A throw-away checkout of this project, for benchmarks and tests that run the whole pipeline without touching the data of this one."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from tasks import stage
 
 Say = Callable[[str], None]
 MARKS = Path(".dvc/tmp/rwlock")
-FAILURE = stage.STATE / "failure.json"
 ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (HeadstartError, ParamsError, DataError, BusyError)}
 
 # What dvc says around a stage and the reader of a run does not need.
@@ -104,14 +103,16 @@ def fetch(path: Path, say: Say | None = None) -> None:
 def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
     """Reproduce one stage and nothing before it.
 
-    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines.
+    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which
+    only dvc's own errors where `say` has told all.
     """
-    FAILURE.unlink(missing_ok=True)
+    stage.FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
         lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
     except DvcError as error:
-        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", error.lines) from None
+        last = [line for line in error.lines if line.startswith("ERROR") or not say]
+        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", last) from None
     ran = any(line.startswith(f"Running stage '{name}'") for line in lines)
     return {"stage": name, "outcome": "ran" if ran else "cached", "seconds": round(time.monotonic() - started, 1)}
 
@@ -119,7 +120,7 @@ def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
 def _reason(name: str) -> HeadstartError | None:
     """The error that the stage itself noted, if it got that far."""
     try:
-        noted = json.loads(FAILURE.read_text(encoding="utf-8"))
+        noted = json.loads(stage.FAILURE.read_text(encoding="utf-8"))
         if noted["stage"] == name:
             return ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from prefect.logging import get_run_logger
 
 from flows import data, dvc
 from headstart import lock, params
-from headstart.errors import DataError
+from headstart.errors import DataError, HeadstartError
 from tasks import stage
 
 LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
@@ -22,7 +22,11 @@ def _task(name: str) -> Task[..., dvc.Outcome]:
 
     @task(name=name, description=block.__doc__, cache_policy=NO_CACHE)
     def reproduce(force: bool, after: dvc.Outcome | None) -> dvc.Outcome:
-        return dvc.repro(name, force=force, say=_say())  # `after` only draws the line between the tasks
+        try:
+            return dvc.repro(name, force=force, say=_say())  # `after` only draws the line between the tasks
+        except HeadstartError as error:
+            get_run_logger().error(str(error))  # no line of the run: the command line ends with it
+            raise
 
     return reproduce
 

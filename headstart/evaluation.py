@@ -96,7 +96,7 @@ def _logits(tuned: Path, card: dict[str, Any], table: pd.DataFrame, root: Path, 
 
 def _as_card(source_card: dict[str, Any]) -> dict[str, Any]:
     """The part of a model card that a source card already holds."""
-    transform = {key: source_card[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
+    transform = {key: source_card[key] for key in weights.TRANSFORM}
     return {key: source_card[key] for key in ("library", "architecture", "kind", "weights_sha256")} | {"transform": transform}
 
 

@@ -162,8 +162,9 @@ def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:
     return len(labels) / (np.count_nonzero(counts) * counts[labels])
 
 
-def blocks(n: int, size: int = BLOCK) -> list[slice]:
-    """Slices of at most `size` rows that cover n rows."""
+def blocks(n: int, size: int | None = None) -> list[slice]:
+    """Slices of at most `size` rows (BLOCK where none is given) that cover n rows."""
+    size = BLOCK if size is None else size
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
-from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headstart import duplicates, images, layout, splits
+from headstart import duplicates, images, layout, outputs, splits
+from headstart.cores import in_order
 from headstart.errors import DataError
 from headstart.progress import Progress
 
@@ -76,14 +73,9 @@ def index(
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -129,19 +121,9 @@ def _rows(folder: Path, items: list[layout.Item], max_pixels: int) -> Generator[
     def look(batch: list[layout.Item]) -> list[dict[str, Any]]:
         return [images.inspect(folder / item.path, max_pixels) for item in batch]
 
-    threads = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    waiting: deque[Future[list[dict[str, Any]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for start in range(0, len(items), _BATCH):
-                waiting.append(pool.submit(look, items[start : start + _BATCH]))
-                if len(waiting) > 4 * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        except FileNotFoundError as error:
-            raise DataError(
-                f"{error.filename} vanished while {folder} was being indexed; let nothing change the folder meanwhile"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+    try:
+        for rows in in_order(look, batches):
+            yield from rows
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} vanished while {folder} was being indexed; let nothing change the folder meanwhile") from None

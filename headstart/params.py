@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from headstart import outputs
 from headstart.errors import ParamsError
 
 PATH = Path("params.yaml")
@@ -247,9 +248,8 @@ def write(values: Mapping[str, Any], path: Path = PATH, *, dry: bool = False) ->
     yaml.dump(document, buffer)
     check(YAML(typ="safe").load(buffer.getvalue()), f"{path} with these changes" if changes else str(path))
     if changes and not dry:
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(buffer.getvalue(), encoding="utf-8")
-        temporary.replace(path)
+        with outputs.whole(path) as temporary:
+            temporary.write_text(buffer.getvalue(), encoding="utf-8")
     return changes
 
 

@@ -183,7 +183,7 @@ def _checkpoint(name: str) -> Source:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         trunk, classifier = skeleton(card["library"], card["architecture"])
         missing, _ = trunk.load_state_dict(read_weights(file), strict=False)
-        transform = {key: card["transform"][key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
+        transform = {key: card["transform"][key] for key in weights.TRANSFORM}
     except KeyError as error:
         raise Unavailable(f"{folder / 'card.json'} lacks {error}; see models/final/card.json for what it must say") from None
     except Exception as error:  # whatever json, the libraries and the readers of weights raise, code in a pickle included

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from headstart import outputs
 from headstart.errors import HeadstartError
 
 FOLDER = Path(".headstart/sources")
+TRANSFORM = ("input_size", "mean", "std", "interpolation", "crop")  # what a model's card says of its images
+FIELDS = ("library", "architecture", "weights_sha256", "classes", "transform")  # what a card must say for a model to predict
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
 
 
@@ -41,9 +43,10 @@ def digest(weights: Mapping[str, Any]) -> str:
 
 
 def model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights and card of a model folder. Raises HeadstartError when it is missing or cannot be read."""
+    """Weights and card of a model folder. Raises HeadstartError when it is missing, cannot be read, or its card lacks a field."""
     try:
-        return read(folder / WEIGHTS), json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = outputs.read_json(folder / CARD)
+        arrays = read(folder / WEIGHTS)
     except FileNotFoundError as error:
         missing = error.filename or folder / WEIGHTS
         raise HeadstartError(
@@ -51,16 +54,27 @@ def model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ) from None
     except Exception as error:  # json, safetensors and I/O errors
         raise HeadstartError(f"{folder} holds no readable model: {error}") from None
+    if missing := _missing(card):
+        raise HeadstartError(
+            f"{folder / CARD} lacks {', '.join(missing)}; make the model again with `headstart run`, or copy its folder again, whole"
+        )
+    return arrays, card
+
+
+def _missing(card: Any) -> list[str]:
+    """The fields that a card lacks."""
+    card = card if isinstance(card, dict) else {}
+    transform = card.get("transform", dict.fromkeys(TRANSFORM))
+    transform = transform if isinstance(transform, dict) else {}
+    return [*(key for key in FIELDS if key not in card), *(f"transform.{key}" for key in TRANSFORM if key not in transform)]
 
 
 def keep(weights: Mapping[str, Any], sha256: str) -> None:
     """Keep a source's weights at hand for the stages that need the weights and not the network."""
     path = _path(sha256)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        write(temporary, {key: value.detach().cpu().numpy() for key, value in weights.items()})
-        temporary.replace(path)
+        with outputs.whole(path) as temporary:
+            write(temporary, {key: value.detach().cpu().numpy() for key, value in weights.items()})
 
 
 def of_source(card: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import devices, evaluation, heads, manifest, weights
-from tasks import outputs, stage
+from headstart import devices, evaluation, heads, manifest, outputs, weights
+from tasks import stage
 
 
 def evaluate(

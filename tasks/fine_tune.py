@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, features, fine_tuning, manifest, model, weights
+from headstart import devices, features, fine_tuning, manifest, model, outputs, weights
 from headstart.training import Recipe
-from tasks import outputs, stage
+from tasks import stage
 
 
 def fine_tune(

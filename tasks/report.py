@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import findings
+from headstart import findings, outputs
 from headstart import report as page
-from tasks import outputs, stage
+from tasks import stage
 
 
 def report(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import devices, manifest, selection
-from tasks import outputs, stage
+from headstart import devices, manifest, outputs, selection
+from tasks import stage
 
 
 def select_source(

@@ -1,6 +1,6 @@
 """How a stage starts: read its block of params.yaml, call its function, turn errors into messages and exit codes.
 
-Every stage file ends with `stage.run(function)`. The flow learns why a stage stopped from .headstart/failure.json.
+Every stage file ends with `stage.run(function)`. The flow learns why a stage stopped from .headstart/failure.json, and says so itself.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import lock, params, progress
+from headstart import lock, outputs, params, progress
 from headstart.errors import DataError, HeadstartError, ParamsError
 
 STATE = Path(".headstart")
+FAILURE = STATE / "failure.json"
 
 
 def run(function: Callable[..., None]) -> None:
@@ -34,7 +35,8 @@ def run(function: Callable[..., None]) -> None:
         with lock.hold(f"dvc repro, stage {name}"):
             _run(function)
     except HeadstartError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if lock.VARIABLE not in os.environ or not FAILURE.exists():  # a flow reads the note and says it, once
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -43,8 +45,7 @@ def run(function: Callable[..., None]) -> None:
 def _run(function: Callable[..., None]) -> None:
     """Run the function under the lock, and note how long it took, or why it failed."""
     name = function.__name__
-    failure = STATE / "failure.json"
-    failure.unlink(missing_ok=True)
+    FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
         with unchanged(function):
@@ -54,11 +55,11 @@ def _run(function: Callable[..., None]) -> None:
             {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
         )
     except HeadstartError as error:
-        note(failure, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
+        note(FAILURE, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
         raise
     except Exception as error:
         message = f"stage {name} failed with {type(error).__name__}: {error}"
-        note(failure, {"stage": name, "exit_code": 1, "message": message})
+        note(FAILURE, {"stage": name, "exit_code": 1, "message": message})
         raise
 
 
@@ -101,11 +102,9 @@ def arguments(function: Callable[..., None]) -> dict[str, Any]:
 
 
 def note(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    """Write a small JSON file whole or not at all, in ASCII: a message may name a file whose name is not valid UTF-8."""
+    with outputs.whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def die_with_parent() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import devices, frozen_head, heads, manifest
-from tasks import outputs, stage
+from headstart import devices, frozen_head, heads, manifest, outputs
+from tasks import stage
 
 
 def train_head(

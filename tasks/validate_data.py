@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from headstart import manifest as table
-from headstart import validation
+from headstart import outputs, validation
 from headstart.expectations import Limits
-from tasks import outputs, stage
+from tasks import stage
 
 
 def validate_data(

@@ -357,6 +357,7 @@ def test_a_failed_run_ends_with_the_reason(project: Path, fails: str, message: s
     assert code == int(fails)
     assert out == ""
     assert err.splitlines()[-1].startswith(message)
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == err.splitlines()[-1:], "once"
     assert "flow run" not in err.lower(), "Prefect's own lines are not shown"
 
 

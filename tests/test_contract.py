@@ -62,7 +62,7 @@ def test_every_list_of_stages_is_the_same() -> None:
     from flows import transfer
 
     given = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage", "outputs"}
+    files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage"}
     assert tuple(GRAPH) == STAGES
     assert tuple(given) == (*SHARED, *STAGES)
     assert SHARED == ("seed", "device", "precision")
@@ -103,7 +103,8 @@ def test_what_is_imported_only_when_needed_is_a_dependency_all_the_same(name: st
 @pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
 def test_light_stages_do_not_import_torch(name: str) -> None:
     check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
-    lazily = {path for path in code(f"tasks/{name}.py", set()) if "torch" in imported(ROOT / path)}
+    allowed = {"headstart/cores.py"}  # in one_thread, which is for those who compute with torch
+    lazily = {path for path in code(f"tasks/{name}.py", set()) - allowed if "torch" in imported(ROOT / path)}
     assert not lazily, f"{name} imports torch in {lazily}"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 

@@ -15,6 +15,7 @@ import pytest
 
 from flows import child, dvc
 from headstart.errors import DataError, HeadstartError, ParamsError
+from tasks import stage
 from tests.test_stage import gone
 
 
@@ -42,13 +43,19 @@ def test_a_failure_keeps_the_reason_of_the_stage(toy_project: Path, code: int, k
 
 def test_a_failure_without_a_reason_has_the_last_lines(toy_project: Path) -> None:
     Path(".headstart").mkdir()
-    dvc.FAILURE.write_text('{"stage": "validate_data", "exit_code": 3, "message": "of an earlier run"}')
+    stage.FAILURE.write_text('{"stage": "validate_data", "exit_code": 3, "message": "of an earlier run"}')
     with pytest.raises(dvc.DvcError, match=r"out/index_images\.txt") as caught:
         dvc.repro("validate_data")  # what it depends on was never made
     assert caught.value.exit_code == 1
     Path("dvc.yaml").write_text("stages:\n  index_images:\n    cmd: echo last words; kill -9 $$\n")
     with pytest.raises(dvc.DvcError, match=r"(?s)stage index_images failed.*last words.*exited with -9"):
         dvc.repro("index_images")
+    said: list[str] = []
+    with pytest.raises(dvc.DvcError) as caught:
+        dvc.repro("index_images", say=said.append)
+    assert said == ["last words"]
+    assert "  last words" not in str(caught.value).splitlines(), "not twice"
+    assert "exited with -9" in str(caught.value)
 
 
 def test_lines_come_while_the_stage_runs(toy_project: Path) -> None:

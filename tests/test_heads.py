@@ -236,6 +236,15 @@ def test_blocks_cover_all_rows_once() -> None:
     assert heads.blocks(0) == []
 
 
+def test_the_head_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = blobs()
+    whole = solve(x, y, 1.0)
+    monkeypatch.setattr(heads, "BLOCK", 7)
+    assert len(heads.blocks(len(x))) == 18
+    parts = solve(x, y, 1.0)
+    np.testing.assert_allclose(parts.logits(x), whole.logits(x), atol=1e-3)
+
+
 def test_heads_are_saved_by_name_and_read_back(tmp_path: Path) -> None:
     x, y = blobs()
     made = {"final": solve(x, y, 1.0), "train_only": solve(x[:90], y[:90], 0.1)}

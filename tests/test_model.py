@@ -39,7 +39,8 @@ def saved(folder: Path, made: model.Network, architecture: str = "test_resnet") 
     folder.mkdir()
     model.save(folder / "model.safetensors", made)
     transform = {"input_size": 160, "mean": networks.MEAN, "std": networks.STD, "interpolation": "bilinear", "crop": 0.9}
-    (folder / "card.json").write_text(json.dumps({"library": "timm", "architecture": architecture, "transform": transform}))
+    known = {"library": "timm", "architecture": architecture, "weights_sha256": "0" * 64, "classes": ["ant", "bee", "cat"]}
+    (folder / "card.json").write_text(json.dumps({**known, "transform": transform}))
     return folder
 
 
@@ -131,12 +132,6 @@ def test_below_and_tail_are_the_network_cut_in_two(trained: set[str], count: int
     assert torch.equal(logits(tail, logits(below, batch(64))), logits(made, batch(64)))
 
 
-def cut_card(folder: Path) -> None:
-    card = json.loads((folder / "card.json").read_text())
-    del card["architecture"]
-    (folder / "card.json").write_text(json.dumps(card))
-
-
 def other_card(architecture: str) -> Any:
     def change(folder: Path) -> None:
         card = json.loads((folder / "card.json").read_text())
@@ -152,7 +147,6 @@ def other_card(architecture: str) -> Any:
         (lambda folder: (folder / "model.safetensors").unlink(), r"no model|missing"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"garbage"), "holds no readable model"),
         (lambda folder: (folder / "card.json").write_text("{"), "holds no readable model"),
-        (cut_card, "do not fit"),
         (other_card("test_vit"), "do not fit"),
         (other_card("resnet18"), "do not fit"),
         (other_card("no_such_network"), "do not fit"),

@@ -1,4 +1,4 @@
-"""tasks.outputs: an output is there whole or not at all."""
+"""headstart.outputs: an output is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks import outputs
+from headstart import outputs
 
 
 def names(folder: Path) -> list[str]:

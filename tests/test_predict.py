@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) 
         predict.predict([Path("a.png"), Path("nowhere.png")], made)
     with pytest.raises(HeadstartError, match=r"no model has been made yet; run `headstart run` first"):
         predict.predict([Path("a.png")])
+
+
+@pytest.mark.parametrize("lost", [["classes"], ["weights_sha256", "transform"], ["architecture"], ["transform.crop"], None])
+def test_a_card_that_lacks_a_field_is_named(lost: list[str] | None, made: Path, here: Path) -> None:
+    card = json.loads((made / "card.json").read_text())
+    for name in lost or []:
+        *block, key = name.split(".")
+        del (card[block[0]] if block else card)[key]
+    shutil.copytree(made, here / "cut")
+    (here / "cut/card.json").write_text(json.dumps(card if lost else [card]))
+    lacks = ", ".join(lost or model.FIELDS)
+    with pytest.raises(HeadstartError, match=re.escape(f"cut/card.json lacks {lacks}; make the model again with `headstart run`")):
+        predict.predict([made], Path("cut"))
 
 
 def test_a_retrained_model_of_the_same_source_is_another_one(made: Path, here: Path) -> None:

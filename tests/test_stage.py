@@ -95,6 +95,19 @@ def test_a_refusal_has_its_exit_code_and_is_noted(kind: type[errors.HeadstartErr
     assert not Path(".headstart/timings").exists()
 
 
+def test_a_flow_says_what_is_noted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "die_with_run", lambda: None)
+    with lock.hold("headstart run"):
+        assert run(fail(errors.DataError("too few images"))) == 3
+    assert failure()["message"] == "too few images"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reason_may_name_any_file() -> None:
+    stage.note(stage.STATE / "failure.json", {"message": "caf\udce9.png"})
+    assert failure() == {"message": "caf\udce9.png"}
+
+
 def test_a_crash_keeps_its_traceback_and_is_noted() -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)

@@ -75,11 +75,18 @@ def test_what_did_not_change_is_skipped_unless_forced(short_project: Path) -> No
 
 
 def test_a_refusal_stops_the_line_and_keeps_its_kind(short_project: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.logging.handlers import APILogHandler
+
     Path("validate_data.fails").write_text("3")
     with pytest.raises(DataError, match="validate_data does not like it"):
         transfer()
     assert sorted(path.name for path in Path("out").iterdir() if path.suffix == ".txt") == ["index_images.txt"]
     assert lock.VARIABLE not in os.environ
+    APILogHandler().flush()
+    with get_client(sync_client=True) as client:
+        stored = [log.message for log in client.read_logs(sort="TIMESTAMP_DESC")]  # type: ignore[arg-type]
+    assert stored.count("validate_data does not like it") == 1
 
 
 def test_bad_parameters_write_nothing(short_project: Path) -> None:

@@ -1,0 +1,1 @@
+"""What proves the speed. Run a file: python benchmarks/<file>.py"""
