@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart import cores, model, predict, sources
+from headstart import cores, model, predict, sources, weights
 from headstart.errors import HeadstartError
 from tests import networks, toy
 
@@ -123,7 +123,7 @@ def test_a_card_that_lacks_a_field_is_named(lost: list[str] | None, made: Path, 
         del (card[block[0]] if block else card)[key]
     shutil.copytree(made, here / "cut")
     (here / "cut/card.json").write_text(json.dumps(card if lost else [card]))
-    lacks = ", ".join(lost or model.FIELDS)
+    lacks = ", ".join(lost or weights.FIELDS)
     with pytest.raises(HeadstartError, match=re.escape(f"cut/card.json lacks {lacks}; make the model again with `headstart run`")):
         predict.predict([made], Path("cut"))
 

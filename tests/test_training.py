@@ -342,9 +342,7 @@ def in_room(room: int) -> nn.Sequential:
 
 
 @pytest.mark.parametrize(("room", "shard"), [(100, 16), (16, 16), (15, 8), (8, 8), (5, 4), (1, 1)])
-def test_out_of_memory_halves_the_shard(
-    room: int, shard: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_out_of_memory_halves_the_shard(room: int, shard: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     phases = [phase(2), phase(1, "two", head=RATE, blocks_1=RATE)]
     before, network = state(tail()), in_room(room)
     done = run(network, *phases, batch_size=40)
@@ -381,7 +379,9 @@ def test_memory_that_runs_out_later_halves_the_shard_from_there(monkeypatch: pyt
 
 
 def test_an_image_that_does_not_fit_says_what_helps() -> None:
-    with pytest.raises(HeadstartError, match=r"does not hold one image of the part that is trained; lower fine_tune.depth, or use device: cpu"):
+    with pytest.raises(
+        HeadstartError, match=r"does not hold one image of the part that is trained; lower fine_tune.depth, or use device: cpu"
+    ):
         run(in_room(0), phase(2))
 
 
