@@ -265,7 +265,9 @@ def trainer(
 
 def apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Do `work` in a process of its own, so that neither threads and settings nor GPU memory of one arm meet another's."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    # What it starts in turn (workers that load data) is to start as in any script: a spawned process would spawn, for seconds an epoch.
+    with ProcessPoolExecutor(1, spawn, initializer=multiprocessing.set_start_method, initargs=(None, True)) as pool:
         return pool.submit(work, *arguments).result()
 
 

@@ -28,8 +28,8 @@ def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int) -> np.
     codes, unique = pd.factorize(pixels)
     first = np.full(len(unique), len(codes), np.int64)
     np.minimum.at(first, codes, np.arange(len(codes)))
-    hashes = np.array([int(text, 16) for text in phash.iloc[first]], np.uint64)
-    tie = np.array([int(text[:16], 16) for text in unique], np.uint64)
+    hashes = _numbers(phash.iloc[first].tolist())
+    tie = _numbers([text[:16] for text in unique.tolist()])
     order = np.lexsort((tie, hashes))
     forest = _Forest(np.bincount(codes)[order], limit)
     hashes = hashes[order]
@@ -70,6 +70,11 @@ class _Forest:
                 low, high = (a, b) if a < b else (b, a)
                 parent[high] = low
                 weight[low] += weight[high]
+
+
+def _numbers(texts: list[str]) -> np.ndarray:
+    """16 hex digits each, as uint64 (n,)."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
 def _join_equal(hashes: np.ndarray, forest: _Forest) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""headstart.fine_tuning: the frozen part stays to the bit, the views fit the disk, and only what is better ships."""
+"""headstart.fine_tuning: the frozen part stays to the bit, the views fit the disk or are computed anew, and only what is better ships."""
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from headstart import fine_tuning, frozen_head, heads, model, sources
-from headstart.errors import ParamsError
+from headstart import features, fine_tuning, frozen_head, heads, model, sources, weights
+from headstart.devices import Device
+from headstart.errors import DataError, HeadstartError, ParamsError
 from headstart.training import Recipe
 from tests import networks
 
@@ -35,17 +37,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame
     return folder, networks.table(folder, per_class=10, size=48)
 
 
-def tune(card: dict[str, Any], photos: tuple[Path, pd.DataFrame], **other: Any) -> tuple[fine_tuning.Result, dict[str, Any]]:
-    """Fine-tune a fresh copy of a source; the result, and the state of each stage before and after."""
+CLASSES = ["ant", "bee", "cat"]
+
+
+def tune(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", **other: Any
+) -> tuple[fine_tuning.Result, dict[str, bool]]:
+    """Fine-tune a source from a random head; the result, and whether each stage is still as the source has it."""
     folder, table = photos
     source = sources.load(card["name"])
-    network = model.of(source, networks.head(source.features))
-    before = {name: state(module) for name, module in network.stages.named_children()}
-    done = fine_tuning.run(
-        table, folder, card, network, ["ant", "bee", "cat"], **{**PLAN, **other}, augmentation=AUGMENTATION, recipe=recipe()
-    )
-    after = {name: state(module) for name, module in network.stages.named_children()}
-    return done, {name: before[name] == after[name] for name in before}
+    path = Path("head.safetensors")
+    if not path.exists():
+        heads.save(path, {"train_only": networks.head(source.features)})
+    plan = {**PLAN, **other}
+    done = fine_tuning.run(table, folder, card, path, CLASSES, augmentation=AUGMENTATION, recipe=recipe(), processes=processes, **plan)
+    kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
+    now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
+    stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
+    return done, {name: all(kept[key] == now[key] for key in keys) for name, keys in stages.items()}
 
 
 def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,27 +63,25 @@ def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame
     folder, table = photos
     trained, _ = frozen_head.train(table, folder, card, penalties=[1.0], folds=3, balanced=False, seed=0)
     heads.save(Path("head.safetensors"), trained)
-    network = fine_tuning.start(frozen_head.load(card), Path("head.safetensors"))
-    assert np.array_equal(network.head.weight.detach().numpy(), trained["train_only"].weight)
-    before = {name: state(module) for name, module in network.stages.named_children()}
-    done = fine_tuning.run(table, folder, card, network, ["ant", "bee", "cat"], **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    done = fine_tuning.run(table, folder, card, Path("head.safetensors"), CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    network = done.network
     names = network.stage_names()
     assert done.summary["frozen"] == names[:-2]
     assert done.summary["trained"] == [*names[-2:], "head"]
-    after = {name: state(module) for name, module in network.stages.named_children()}
+    kept = model.of(sources.load(card["name"]), trained["train_only"])
+    before, after = ({name: state(module) for name, module in each.stages.named_children()} for each in (kept, network))
     for key, stage in zip(before, names, strict=True):
         if stage in done.summary["frozen"]:
             assert before[key] == after[key], stage
     buffers = [name for name, _ in network.stages.named_buffers()]
-    kept, now = ({f"{key}.{name}": value for key, values in each.items() for name, value in values.items()} for each in (before, after))
+    earlier, now = ({f"{key}.{name}": value for key, values in each.items() for name, value in values.items()} for each in (before, after))
     assert len(buffers) > 100
-    assert all(kept[name] == now[name] for name in buffers)  # BatchNorm statistics of the trained stages too
-    learned = {name for name in kept if kept[name] != now[name]}
+    assert all(earlier[name] == now[name] for name in buffers)  # BatchNorm statistics of the trained stages too
+    learned = {name for name in earlier if earlier[name] != now[name]}
     assert done.summary["phases"][0]["best_epoch"] == 0 or any("conv_head" in name for name in learned)
-    assert done.summary["engine"] == "onnxruntime"
-    assert done.summary["views"] == 2
+    assert (done.summary["engine"], done.summary["device"], done.summary["processes"]) == ("onnxruntime", "cpu", 1)
+    assert (done.summary["views"], done.summary["streamed"], done.summary["shard"]) == (2, False, 16)
     assert done.summary["image_passes"] == 2 * (table["split"] == "train").sum()
-    assert done.network is network
 
 
 @pytest.fixture
@@ -106,8 +113,7 @@ def test_each_strategy_trains_what_it_says(
 
 
 def fingerprint(done: fine_tuning.Result) -> str:
-    weights = weights.digest(done.network.weights())
-    return hashlib.sha256(f"{weights}{done.curve}{done.summary}".encode()).hexdigest()
+    return hashlib.sha256(f"{weights.digest(done.network.weights())}{done.curve}{done.summary}".encode()).hexdigest()
 
 
 def test_a_cold_and_a_warm_cache_give_the_same_bytes(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
@@ -171,17 +177,136 @@ def test_a_gain_of_one_image_is_no_more_than_a_standard_error() -> None:
 
 def test_views_fit_the_disk() -> None:
     row = 2 * 64 * 8 * 8  # bytes, as float16
-    for allowed, count in ((5, 3), (3.2, 3), (3.19, 2), (1.2, 1)):
+    for allowed, count in ((5, 3), (3.2, 3), (3.19, 2), (1.2, 1), (1.19, 0), (0.001, 0)):
         assert fine_tuning.fit_views(3, (64, 8, 8), 1000, 200, allowed * 1000 * row / 2**30) == count
     assert fine_tuning.fit_views(1, (64, 8, 8), 1000, 200, 100.0) == 1
-    with pytest.raises(ParamsError, match=r"fine_tune\.cache_gib: one view of 1000 training images needs .* GiB"):
-        fine_tuning.fit_views(3, (64, 8, 8), 1000, 200, 1.19 * 1000 * row / 2**30)
+
+
+@pytest.mark.parametrize(
+    ("gib", "words"), [(100.0, None), (0.02, "2 views are made"), (0.001, "nothing is cached, and the frozen layers run again")]
+)
+def test_what_does_not_fit_is_said(gib: float, words: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    fine_tuning.fit_views(3, (64, 8, 8), 1000, 200, gib)
+    assert (words in caplog.text) if words else not caplog.messages
+    assert len(caplog.messages) == (words is not None)
+
+
+def test_few_images_get_many_views_and_many_images_few() -> None:
+    chosen = {n: fine_tuning.choose_views("auto", n) for n in (10, 1999, 2000, 2001, 3000, 5999, 6000, 10**6)}
+    assert chosen == {10: 6, 1999: 6, 2000: 6, 2001: 6, 3000: 4, 5999: 3, 6000: 2, 10**6: 2}
+    assert [fine_tuning.choose_views(n, 10**6) for n in (1, 7, 64)] == [1, 7, 64]
 
 
 def test_fewer_views_are_made_where_they_would_not_fit(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
     done, _ = tune(card, photos, epochs=1, views=3)
     less, _ = tune(card, photos, epochs=1, views=3, cache_gib=(done.summary["cache_bytes"] - 1) / 2**30)
     assert (done.summary["views"], less.summary["views"]) == (3, 2)
+
+
+def closest(one: fine_tuning.Result, other: fine_tuning.Result) -> float:
+    """The largest difference between two weights of the same name."""
+    ours, theirs = one.network.weights(), other.network.weights()
+    return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
+
+
+def moved(done: fine_tuning.Result, card: dict[str, Any]) -> float:
+    """The largest change of a weight of the source."""
+    before, after = sources.load(card["name"]).trunk.state_dict(), done.network.weights()
+    return max(float((after[key] - value).abs().max()) for key, value in before.items())
+
+
+def test_auto_makes_six_views_of_few_images(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, _ = tune(card, photos, epochs=1, views="auto")
+    assert done.summary["views"] == 6
+
+
+def test_what_the_disk_may_not_hold_is_computed_when_it_is_needed(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, _ = tune(card, photos)
+    monkeypatch.setattr(features, "FOLDER", Path("nothing"))
+    done, same = tune(card, photos, cache_gib=1e-6)
+    assert not Path("nothing").exists()
+    assert (kept.summary["streamed"], done.summary["streamed"]) == (False, True)
+    assert (kept.summary["views"], done.summary["views"], done.summary["cache_bytes"]) == (2, 2, 0)
+    assert done.summary["phases"][0]["best_epoch"] == kept.summary["phases"][0]["best_epoch"] > 0
+    assert moved(done, card) > 1e-3
+    assert closest(done, kept) < 1e-3  # what is kept is rounded to half precision
+    for ours, theirs in zip(done.curve, kept.curve, strict=True):
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], abs=1e-3)
+    assert [name for name, kept in same.items() if not kept] == ["layer3", "layer4"]
+
+
+def test_streaming_gives_the_same_bytes_each_time(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    assert fingerprint(tune(card, photos, cache_gib=1e-6)[0]) == fingerprint(tune(card, photos, cache_gib=1e-6)[0])
+
+
+def test_a_streamed_image_that_changes_meanwhile_is_refused(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, table = photos
+    with pytest.raises(DataError, match="run again"):
+        tune(card, (folder, table.assign(sha256="0" * 64)), cache_gib=1e-6)
+
+
+def test_older_activations_make_room(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    needed = tune(card, photos, epochs=1)[0].summary["cache_bytes"]
+    first = {path.name for path in features.FOLDER.iterdir()}
+    tune(card, photos, epochs=1, depth=1, cache_gib=(needed + 100) / 2**30)  # other layers: their stores, and no room for the old ones
+    assert not first & {path.name for path in features.FOLDER.iterdir()}
+
+
+def test_gradual_goes_no_deeper_where_it_brings_nothing(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, same = tune(card, photos, strategy="gradual", depth=3, epochs=1, rate=1e-12)
+    assert [(p["name"], p["best_epoch"]) for p in done.summary["phases"]] == [("last 1", 0)]
+    assert [row["epoch"] for row in done.curve] == [0, 1]
+    assert all(same.values())
+    deeper, _ = tune(card, photos, strategy="gradual", depth=3, epochs=1)
+    assert [p["name"] for p in deeper.summary["phases"]][:2] == ["last 1", "last 2"]
+
+
+def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    """Each works on half of every batch: other sums of the same numbers, so all weights agree to 1e-5 after two epochs that move them."""
+    one, two = tune(card, photos)[0], tune(card, photos, processes=2)[0]
+    assert (one.summary["processes"], two.summary["processes"]) == (1, 2)
+    assert one.summary["phases"][0]["best_epoch"] == two.summary["phases"][0]["best_epoch"] > 0
+    assert moved(one, card) > 1e-3
+    assert closest(one, two) < 1e-5
+    for ours, theirs in zip(one.curve, two.curve, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert two.summary["image_passes"] == one.summary["image_passes"]
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_cannot_go_on_stops_all(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = fine_tuning._prepare
+
+    def then_lose_the_source(**given: Any) -> Any:
+        made = prepare(**given)
+        (Path("source") / weights.CARD).unlink()
+        return made
+
+    monkeypatch.setattr(fine_tuning, "_prepare", then_lose_the_source)
+    with pytest.raises(HeadstartError, match="a process of the team stopped"):
+        tune(card, photos, processes=2)
+
+
+def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    with pytest.raises(ParamsError, match=r"fine_tune\.processes"):
+        fine_tuning.run(
+            photos[1],
+            photos[0],
+            card,
+            Path("no head"),
+            CLASSES,
+            **PLAN,
+            augmentation=AUGMENTATION,
+            recipe=recipe(),
+            device=Device("cuda", "float32"),
+            processes=64,
+        )
 
 
 def test_class_weights() -> None:
