@@ -190,6 +190,7 @@ class _Run:
             for phase in phases:
                 best = self._phase(phase, best, summaries, progress)
                 if summaries[-1]["best_epoch"] == 0:
+                    progress.total = progress.done
                     break
         return Trained(self.curve, summaries, sum(done["epochs"] for done in summaries) * n, best.temperature, self.shard)
 

@@ -1,0 +1,119 @@
+"""Stages whose networks are exported already do without PyTorch, whose import takes seconds; and give the same bytes with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart import manifest, params, sources
+from tests import networks
+
+ROOT = Path(__file__).parent.parent
+
+# Runs train_head and evaluate as their stages do, into the folder that is named; prints what was imported that takes seconds.
+STAGES = """
+import json, sys
+from pathlib import Path
+from tasks import evaluate, train_head
+
+settings, out = json.loads(Path("settings.json").read_text()), Path(sys.argv[1])
+train_head.train_head(out=out / "head", **settings["train_head"])
+plots = {name: out / f"{name}.csv" for name in ("confusion", "reliability")}
+written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", **plots}
+evaluate.evaluate(head=out / "head", **written, **settings["evaluate"])
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
+"""
+
+PREDICT = """
+import sys
+from pathlib import Path
+from headstart import predict
+
+for row in predict.predict([Path("data/images")], Path("first/final")):
+    print(*row)
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
+"""
+
+
+def run(script: str, *arguments: str, cwd: Path) -> list[str]:
+    """The lines that a script prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module", params=["head", "fine_tuned"])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first run, whose caches are full; with either arm as what ships."""
+    folder = tmp_path_factory.mktemp("project")
+    settings = {**params.Params().model_dump(include={"seed"}), "device": "cpu", "precision": "auto"}
+    given: dict[str, Any] = {
+        "train_head": {**settings, "penalties": [1.0, 0.1], "folds": 3, "class_weights": "none"},
+        "evaluate": {**settings, "bootstrap": 100, "calibration_bins": 10},
+    }
+    tuning = {**params.kwargs(params.Params(), "fine_tune"), "depth": 1, "epochs": 1, "views": 1, "batch_size": 8}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        from tasks import fine_tune, train_head
+
+        manifest.write(networks.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
+        Path("models").mkdir()
+        Path("models/source.json").write_text(json.dumps({**sources.load(networks.checkpoint(Path("source"))).card(), "parameters": {}}))
+        Path("settings.json").write_text(json.dumps(given))
+        train_head.train_head(**given["train_head"])
+        fine_tune.fine_tune(**settings, **tuning)
+        summary = Path("models/fine_tuned/summary.json")
+        summary.write_text(json.dumps({**json.loads(summary.read_text()), "ships": request.param}))
+        assert Path(".headstart/engines").is_dir()
+    run(STAGES, "first", cwd=folder)
+    return folder
+
+
+def test_stages_whose_networks_are_exported_do_without_torch(project: Path) -> None:
+    assert run(STAGES, "again", cwd=project)[-1] == "[]"
+    assert written(project / "again") == written(project / "first")
+    assert len(written(project / "first")) == 8
+
+
+def test_not_even_the_stages_before_needed_it_for_evaluation(project: Path) -> None:
+    """The features of the test images are computed by evaluate itself, with what fine_tune exported."""
+    shutil.rmtree(project / ".headstart/features")
+    assert run(STAGES, "anew", cwd=project)[-1] == "[]"
+    assert written(project / "anew") == written(project / "first")
+
+
+@pytest.mark.parametrize("lost", [("engines",), ("sources",), ("engines", "sources", "features")], ids="+".join)
+def test_what_is_lost_is_made_again_with_torch_to_the_same_bytes(lost: tuple[str, ...], project: Path) -> None:
+    ships = json.loads((project / "first/final/card.json").read_text())["shipped"]
+    for name in lost:
+        shutil.rmtree(project / ".headstart" / name)
+    out = f"without {'+'.join(lost)}"
+    imported = run(STAGES, out, cwd=project)[-1]
+    assert ("torch" in imported) == ("engines" in lost or ships == "head")
+    assert written(project / out) == written(project / "first")
+    assert run(STAGES, f"after {out}", cwd=project)[-1] == "[]"
+
+
+def test_predict_does_without_torch_once_it_has_run(project: Path) -> None:
+    first = run(PREDICT, cwd=project)
+    again = run(PREDICT, cwd=project)
+    assert again[-1] == "[]"
+    assert again[:-1] == first[:-1]
+    assert len(again) == 31
