@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import logging
 import re
-import sys
-import types
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headstart.errors import DataError, HeadstartError
@@ -95,8 +90,7 @@ def _run(columns: pd.DataFrame, limits: Limits) -> list[tuple[bool, list[int]]]:
 
 
 def _checkpoint(columns: pd.DataFrame, limits: Limits) -> list[Any]:
-    with _later("altair", "scipy.stats"):  # a third of what importing costs, for expectations that no check of ours is
-        import great_expectations as gx
+    import great_expectations as gx
     from great_expectations import expectations as kinds
     from great_expectations.data_context.types import base
 
@@ -124,32 +118,6 @@ def _checkpoint(columns: pd.DataFrame, limits: Limits) -> list[Any]:
     outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": columns})
     (run,) = outcome.run_results.values()
     return list(run.results)
-
-
-@contextlib.contextmanager
-def _later(*names: str) -> Iterator[None]:
-    """Put off the import of modules that are imported inside the block until something of theirs is used."""
-    stand_ins = {name: _stand_in(name) for name in names if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
-
-
-def _stand_in(name: str) -> types.ModuleType:
-    """A module that imports the one of this name, and passes on what it has, at the first use."""
-    module = types.ModuleType(name)
-
-    def get(attribute: str) -> Any:
-        if sys.modules.get(name) is module:
-            del sys.modules[name]
-        return getattr(importlib.import_module(name), attribute)
-
-    module.__dict__["__getattr__"] = get
-    return module
 
 
 def _outcome(check: Check, result: Any) -> tuple[bool, list[int]]:
