@@ -250,9 +250,9 @@ def trainer(
                 disable_tqdm=True,
                 **length,
             )
-            training = Trainer(network, arguments, train_dataset=examples)
+            made = Trainer(network, arguments, train_dataset=examples)
             started = time.perf_counter()
-            training.train()
+            made.train()
             return time.perf_counter() - started
 
     try:
@@ -265,10 +265,13 @@ def trainer(
 
 def apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Do `work` in a process of its own, so that neither threads and settings nor GPU memory of one arm meet another's."""
-    spawn = multiprocessing.get_context("spawn")
-    # What it starts in turn (workers that load data) is to start as in any script: a spawned process would spawn, for seconds an epoch.
-    with ProcessPoolExecutor(1, spawn, initializer=multiprocessing.set_start_method, initargs=(None, True)) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_as_a_script) as pool:
         return pool.submit(work, *arguments).result()
+
+
+def _as_a_script() -> None:
+    """Start processes in the system's own way: one that was spawned would spawn the workers of the Trainer, for seconds in every epoch."""
+    multiprocessing.set_start_method(None, force=True)
 
 
 def compare(architecture: str, table: pd.DataFrame, root: Path, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -277,9 +277,12 @@ def _shown(value: Any) -> str:
 
 def _allowed(field: FieldInfo) -> str:
     """What a field accepts, in words: its type and bounds, or its choices."""
+    return " ".join([_kind(field.annotation), *_bounds(field.metadata)])
+
+
+def _bounds(metadata: Sequence[Any]) -> list[str]:
     words = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
-    bounds = [f"{word} {getattr(item, key):,}" for item in field.metadata for key, word in words.items() if hasattr(item, key)]
-    return " ".join([_kind(field.annotation), *bounds])
+    return [f"{word} {getattr(item, key):,}" for item in metadata for key, word in words.items() if getattr(item, key, None) is not None]
 
 
 def _kind(annotation: Any) -> str:
@@ -288,6 +291,9 @@ def _kind(annotation: Any) -> str:
         return " | ".join(get_args(annotation))
     if get_origin(annotation) is list:
         return "list, not empty"
+    if get_origin(annotation) is Annotated:
+        kind, *metadata = get_args(annotation)
+        return " ".join([_kind(kind), *_bounds([part for item in metadata for part in item.metadata])])
     return " or ".join(map(_kind, get_args(annotation))) or kinds[annotation]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from headstart import engines, model
-from headstart.devices import CPU
+from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
 from tests import networks
 
@@ -197,6 +197,14 @@ def test_batches_over_several_devices_give_every_row_in_order(n: int, devices: i
     rows = engines.Batched(network, CPU, on=places(devices), batch=4)(images)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, expected(network, images), atol=1e-5)
+
+
+def test_batches_in_lower_precision_give_nearly_the_same_in_float32() -> None:
+    network, images = networks.conv(), batch(4)
+    rows = engines.Batched(network, Device("cuda", "bfloat16"), on=places(1))(images)
+    assert rows.dtype == np.float32
+    assert not np.array_equal(rows, expected(network, images))
+    np.testing.assert_allclose(rows, expected(network, images), atol=0.03)
 
 
 @pytest.mark.parametrize("devices", [1, 2])

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from headstart import cores, features, training, transforms
+from headstart.devices import Device
 from headstart.errors import HeadstartError
 from headstart.store import Rows
 from headstart.strategies import Phase
@@ -320,6 +321,33 @@ def test_a_phase_that_brings_nothing_is_the_last(monkeypatch: pytest.MonkeyPatch
     assert done.image_passes == 4 * 60
     assert state(network) == seen[2]
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_learns_nearly_the_same(precision: str) -> None:
+    losses = []
+    for device in (Device(), Device("cpu", precision)):
+        done = training.fit(tail(), [phase(4)], examples(), examples(30, seed=1), recipe(), device)
+        losses.append([row["validation_loss"] for row in done.curve])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
+
+
+def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tail()
+    network.get_submodule("head").weight.data *= 300  # type: ignore[operator]
+    steps: list[int] = []
+    step = torch.optim.AdamW.step
+
+    def watch(self: torch.optim.AdamW, *given: Any) -> Any:
+        assert all(torch.isfinite(p.grad).all() for group in self.param_groups for p in group["params"])
+        steps.append(1)
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    done = training.fit(network, [phase(4)], examples(), examples(30, seed=1), recipe(batch_size=3), Device("cpu", "float16"))
+    assert 60 < len(steps) < 80
+    assert done.curve[-1]["validation_loss"] < 0.1 < done.curve[0]["validation_loss"]
 
 
 class Full(nn.Module):
