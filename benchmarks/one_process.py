@@ -26,13 +26,14 @@ def index(images: Path, everything: params.Params) -> pd.DataFrame:
 
 
 def source_card(name: str) -> dict[str, Any]:
-    """The card of a source and the name of its classifier, kept beside its weights."""
+    """The card of a source and the name of its classifier, kept beside its weights; its engine is made while it is loaded."""
     path = weights.FOLDER / f"{name.replace(':', '-')}.json"
     if not path.exists():
-        from headstart import sources
+        from headstart import features, model, sources
 
         source = sources.load(name)
         weights.keep(source.trunk.state_dict(), source.weights_sha256)
+        features.Frozen.of(lambda: model.trunk(source), features.identity(source.card(), "features"), source.input_size)
         path.write_text(json.dumps({**source.card(), "classifier": source.classifier}))
     return json.loads(path.read_text())
 

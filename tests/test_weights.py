@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,11 +109,29 @@ def test_weights_that_changed_since_the_choice_are_refused(card: dict[str, Any])
     assert not kept()
 
 
+def model(folder: Path) -> dict[str, Any]:
+    """A model folder whose card says all that predict needs; the card."""
+    networks.checkpoint(folder)
+    card = {**json.loads((folder / weights.CARD).read_text()), "weights_sha256": "0" * 64, "classes": ["ant", "bee", "cat"]}
+    (folder / weights.CARD).write_text(json.dumps(card))
+    return card
+
+
 def test_a_model_folder_is_read(tmp_path: Path) -> None:
-    networks.checkpoint(tmp_path / "model")
+    written = model(tmp_path / "model")
     read, card = weights.model(tmp_path / "model")
-    assert card["architecture"] == "test_resnet"
+    assert card == written
     assert {"fc.weight", "fc.bias"} <= set(read)
+
+
+@pytest.mark.parametrize("field", [*weights.FIELDS, *(f"transform.{name}" for name in weights.TRANSFORM)])
+def test_a_card_that_lacks_a_field_names_it(field: str, tmp_path: Path) -> None:
+    card = model(tmp_path / "model")
+    block, _, name = field.rpartition(".")
+    del (card[block] if block else card)[name]
+    (tmp_path / "model" / weights.CARD).write_text(json.dumps(card))
+    with pytest.raises(HeadstartError, match=rf"card\.json lacks {field.replace('.', '[.]')}; make the model again with `headstart run`"):
+        weights.model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +144,7 @@ def test_a_model_folder_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_folder_that_is_none_says_what_is_wrong(change: Callable[[Path], None], message: str, tmp_path: Path) -> None:
-    networks.checkpoint(tmp_path / "model")
+    model(tmp_path / "model")
     change(tmp_path / "model")
     with pytest.raises(HeadstartError, match=message):
         weights.model(tmp_path / "model")
