@@ -78,7 +78,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     n, size = len(loaded.labels), training.SHARD
-    shards = [training._tensor(loaded.views[0][np.arange(i, min(i + size, n))]) for i in range(0, n, size)]
+    shards = [training._tensor(loaded.views[0][np.arange(i, min(i + size, n))], torch.device("cpu")) for i in range(0, n, size)]
 
     def arithmetic(number: int) -> None:
         one_thread()

@@ -236,7 +236,7 @@ def trainer(
     for name in frozen:
         parameters[name].requires_grad = False
 
-    def run(**length: int) -> float:
+    def run(**length: Any) -> float:
         with tempfile.TemporaryDirectory() as folder:
             arguments = TrainingArguments(
                 folder,
@@ -300,7 +300,8 @@ def main() -> None:
     parser.add_argument("--peak-tflops", type=float, help="of the card in this precision")
     options = parser.parse_args()
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # both sides would take all GPUs
-    rows, shared = {}, {}
+    rows: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as made:
         root = (options.folder or Path(made)).resolve()
         if not options.folder:

@@ -28,8 +28,12 @@ def workers() -> int:
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 0) -> Iterator[Result]:
     """`function` of each item, in order, computed by a thread a core.
 
-    At most `waiting` results, or four a core if that is more, are computed before they are asked for.
+    At most `waiting` results, or four a core if that is more, are computed before they are asked for. Within work that is itself
+    computed so, one after the other: all threads might wait for each other.
     """
+    if _within():
+        yield from map(function, items)
+        return
     begun: deque[Future[Result]] = deque()
     limit = max(4 * workers(), waiting)
     try:
@@ -46,6 +50,9 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiti
 
 def ahead(items: Iterator[Item], depth: int = 256) -> Iterator[Item]:
     """The same items, taken by a thread of their own that runs up to `depth` items ahead of who asks for them."""
+    if _within():
+        yield from items
+        return
     done = object()
     line: queue.Queue[Any] = queue.Queue(depth)
     left = threading.Event()
@@ -91,6 +98,11 @@ def one_thread() -> None:
 
         torch.set_num_threads(1)
         _settled.done = True
+
+
+def _within() -> bool:
+    """Whether this is a thread of the pool."""
+    return threading.current_thread().name.startswith("headstart_")
 
 
 @cache

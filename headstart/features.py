@@ -154,10 +154,10 @@ def _batches(frozen: Frozen, jobs: list[_Job]) -> Iterator[list[np.ndarray]]:
     """Decode on all cores and compute in batches, the next images being decoded meanwhile."""
     gathered: list[list[np.ndarray]] = []
     for drawn in in_order(_read, jobs, waiting=2 * frozen.engine.batch):
-        gathered.append(drawn)
-        if sum(map(len, gathered)) >= frozen.engine.batch:
+        if gathered and sum(map(len, gathered)) + len(drawn) > frozen.engine.batch:
             yield from _apart(frozen, gathered)
             gathered = []
+        gathered.append(drawn)
     if gathered:
         yield from _apart(frozen, gathered)
 

@@ -51,13 +51,13 @@ def run(
     arguments |= {"recipe": recipe, "device": device, **plan}
     count = parallel.size(processes, device)
     job = _prepare(**arguments)
-    before = right(job.tail, job.validation)
+    before = right(job.tail, job.validation, device)
     with parallel.team(count, device, _member, arguments) as team:
         done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team)
     head = job.network.head
     head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
     head.bias.data /= done.temperature
-    after = right(job.tail, job.validation)
+    after = right(job.tail, job.validation, device)
     names = job.network.stage_names()
     summary = {
         "strategy": plan["strategy"],
@@ -145,9 +145,10 @@ def _member(team: parallel.Team, arguments: dict[str, Any]) -> None:
     training.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team)
 
 
-def right(tail: nn.Sequential, examples: training.Examples) -> np.ndarray:
+def right(tail: nn.Sequential, examples: training.Examples, device: Device = CPU) -> np.ndarray:
     """Whether each image (n,) is classified rightly."""
-    return training.logits(tail, examples.views[0]).argmax(1) == examples.labels
+    with training.placed(tail, device):
+        return training.logits(tail, examples.views[0], device).argmax(1) == examples.labels
 
 
 def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:

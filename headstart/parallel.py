@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,19 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         meeting = (Path(folder) / "meeting").as_uri()
         spawn = multiprocessing.get_context("spawn")
+        pipes = [spawn.Pipe(duplex=False) for _ in range(1, count)]
         mates = [
-            spawn.Process(target=_mate, args=(Team(rank, count), device, meeting, member, arguments), daemon=True)
-            for rank in range(1, count)
+            spawn.Process(target=_mate, args=(Team(rank, count), device, meeting, ready, member, arguments), daemon=True)
+            for rank, (_, ready) in enumerate(pipes, 1)
         ]
         try:
-            for mate in mates:
+            for mate, (here, ready) in zip(mates, pipes, strict=True):
                 mate.start()
+                ready.close()
+                # Whoever ends before the team meets is not waited for.
+                if here not in connection.wait([here, mate.sentinel]) or not _said(here):
+                    mate.join()
+                    raise HeadstartError(_gone(mates))
             _join(Team(0, count), device, meeting)
             yield Team(0, count)
             for mate in mates:
@@ -81,11 +88,20 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
             raise HeadstartError(f"{_gone(mates)}: {str(error).splitlines()[0]}") from error
         finally:
             for mate in mates:
-                mate.kill()
+                if mate.pid is not None:
+                    mate.kill()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
         if any(mate.exitcode for mate in mates):
             raise HeadstartError(_gone(mates))
+
+
+def _said(here: connection.Connection) -> bool:
+    """Whether a process said that it is ready; false where it ended instead."""
+    try:
+        return bool(here.recv())
+    except EOFError:
+        return False
 
 
 def _join(place: Team, device: Device, meeting: str) -> None:
@@ -95,7 +111,14 @@ def _join(place: Team, device: Device, meeting: str) -> None:
     distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)
 
 
-def _mate(place: Team, device: Device, meeting: str, member: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _mate(
+    place: Team,
+    device: Device,
+    meeting: str,
+    ready: connection.Connection,
+    member: Callable[..., None],
+    arguments: tuple[Any, ...],
+) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -105,10 +128,11 @@ def _mate(place: Team, device: Device, meeting: str, member: Callable[..., None]
 
     threading.Thread(target=watch, daemon=True).start()
     logging.disable(logging.WARNING)  # rank 0 says it
+    ready.send(True)
     _join(place, device, meeting)
     member(place, *arguments)
 
 
 def _gone(mates: list[SpawnProcess]) -> str:
-    codes = ", ".join(f"rank {rank}: {mate.exitcode}" for rank, mate in enumerate(mates, 1))
+    codes = ", ".join(f"rank {rank}: {mate.exitcode}" for rank, mate in enumerate(mates, 1) if mate.pid is not None)
     return f"a process of the team stopped (exit codes {codes}); its own message stands above"

@@ -139,4 +139,6 @@ def _atoms_of_class(atoms: np.ndarray, labels: np.ndarray, n_classes: int) -> np
 
 def _keys(pixels: pd.Index, seed: int) -> np.ndarray:
     """The place in line of each of these pixel hashes: the first 64 bits of SHA-256 of the seed and the hash, as uint64."""
-    return np.array([int.from_bytes(hashlib.sha256(f"{seed}:{value}".encode()).digest()[:8], "big") for value in pixels.tolist()], np.uint64)
+    return np.array(
+        [int.from_bytes(hashlib.sha256(f"{seed}:{value}".encode()).digest()[:8], "big") for value in pixels.tolist()], np.uint64
+    )

@@ -9,6 +9,7 @@ memory runs out; several GPUs are a team of processes (parallel.py), each with i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -106,10 +107,17 @@ def fit(
     same weights.
     """
     one_thread()
-    place = torch.device(device.kind, team.rank) if device.kind == "cuda" else torch.device("cpu")
-    tail.to(place)
-    try:
+    with placed(tail, device, team) as place:
         return _Run(tail, train, validation, recipe, device, place, team).through(phases)
+
+
+@contextlib.contextmanager
+def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[torch.device]:
+    """Have the tail where this process computes, and back on the CPU, with nothing to be trained, afterwards."""
+    place = torch.device(device.kind, team.rank) if device.kind == "cuda" else torch.device("cpu")
+    try:
+        tail.to(place)
+        yield place
     finally:
         tail.requires_grad_(False).to("cpu")
 
@@ -134,7 +142,7 @@ def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: T
     def shard(start: int) -> np.ndarray:
         one_thread()
         with torch.inference_mode(), devices.autocast(device, place.type):
-            return tail(_tensor(rows[start : start + size]).to(place)).float().cpu().numpy()
+            return tail(_tensor(rows[start : start + size], place)).float().cpu().numpy()
 
     starts = range(0, len(rows), size)[team.rank :: team.size]
     out = np.zeros((len(rows), _classes(tail)), np.float32)
@@ -249,13 +257,14 @@ class _Run:
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
             self.team.add([*gradients, sums])
             for parameter, gradient in zip(trained, gradients, strict=True):
-                parameter.grad = gradient.div_(self.scale) if self.scale != 1 else gradient
+                # In the layout of the weights, which the fused optimizer takes for granted: gradients of 3x3 convolutions come channels last.
+                parameter.grad = torch.empty_like(parameter).copy_(gradient).div_(self.scale)
             norm = nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
             if self.device.precision == "float16" and not bool(torch.isfinite(norm)):
                 self.scale /= 2  # and this step is left out
             else:
                 optimizer.step()
-            schedule.step()
+                schedule.step()
             loss, right = sums.tolist()
             total += loss * len(chosen)
             hits += right
@@ -266,10 +275,10 @@ class _Run:
         """Each batch, and on a GPU its activations (those of this process's part), read while the one before is worked on."""
         if self.place.type == "cpu":
             return ((chosen, None) for chosen in batches)
-        return ahead(((chosen, self._activations(self._mine(chosen), epoch).pin_memory()) for chosen in batches), 2)
+        return ahead(((chosen, torch.from_numpy(self._rows(self._mine(chosen), epoch)).pin_memory()) for chosen in batches), 2)
 
-    def _activations(self, chosen: np.ndarray, epoch: int) -> torch.Tensor:
-        return _tensor(_in_views(self.train.views, chosen, (chosen + epoch) % len(self.train.views)))
+    def _rows(self, chosen: np.ndarray, epoch: int) -> np.ndarray:
+        return _in_views(self.train.views, chosen, (chosen + epoch) % len(self.train.views))
 
     def _mine(self, chosen: np.ndarray) -> np.ndarray:
         """The part of a batch that falls to this process."""
@@ -300,10 +309,10 @@ class _Run:
         def shard(start: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
             one_thread()
             part = mine[start : start + self.shard]
-            given = self._activations(part, epoch) if read is None else read[start : start + self.shard]
+            given = self._rows(part, epoch) if read is None else read[start : start + self.shard]
             labels = torch.from_numpy(self.train.labels[part]).to(self.place)
             with devices.autocast(self.device, self.place.type):
-                outputs = self.tail(given.to(self.place, non_blocking=True)).float()
+                outputs = self.tail(_tensor(given, self.place)).float()
             loss = functional.cross_entropy(
                 outputs, labels, self.class_weights, label_smoothing=self.recipe.label_smoothing, reduction="sum"
             )
@@ -327,10 +336,11 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def _in_views(views: Sequence[Activations], images: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Rows of `images`, each from the view that `which` names."""
-    out = np.empty((len(images), *views[0].shape[1:]), np.float32)
-    for number in np.unique(which):
-        out[which == number] = views[number][images[which == number]]
+    """Rows of `images`, each from the view that `which` names, in the type they are stored in."""
+    parts = {number: views[number][images[which == number]] for number in np.unique(which).tolist()}
+    out = np.empty((len(images), *views[0].shape[1:]), next((part.dtype for part in parts.values()), np.dtype(np.float32)))
+    for number, part in parts.items():
+        out[which == number] = part
     return out
 
 
@@ -359,9 +369,9 @@ def _weights(trained: dict[str, list[nn.Parameter]]) -> list[tuple[nn.Parameter,
     return [(p, p.detach().clone()) for parameters in trained.values() for p in parameters]
 
 
-def _tensor(rows: np.ndarray) -> torch.Tensor:
-    """float32, pictures with their channels last: a training step on them takes two thirds of the time."""
-    tensor = torch.from_numpy(rows.astype(np.float32, copy=False))
+def _tensor(rows: np.ndarray | torch.Tensor, place: torch.device) -> torch.Tensor:
+    """float32 on the device, pictures with their channels last: a training step on them takes two thirds of the time."""
+    tensor = (torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows).to(place, non_blocking=True).float()
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 

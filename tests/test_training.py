@@ -292,6 +292,21 @@ def test_shards_add_up_to_the_gradient_of_the_weighted_mean_loss(smoothing: floa
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6)
 
 
+def test_every_weight_moves_against_its_own_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam's first step is the rate, against the sign of the gradient; activations have their channels last, weights have not."""
+    network, train = tail(), examples(48)
+    found = gradients(network, train, monkeypatch)
+    network = tail()
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    scripted(monkeypatch, [1.0, 0.5])
+    run(network, phase(1), train=train, batch_size=48, weight_decay=0.0)
+    for name, gradient in found.items():
+        clear = gradient.abs() > 1e-4
+        assert clear.float().mean() > 0.5, name
+        step = (dict(network.named_parameters())[name] - before[name]).detach() * clear
+        torch.testing.assert_close(step, -RATE * gradient.sign() * clear, rtol=0, atol=RATE / 50, msg=name)
+
+
 def test_measure_takes_out_the_temperature() -> None:
     network = nn.Sequential(OrderedDict(head=nn.Linear(3, 3)))
     network[0].weight.data, network[0].bias.data = torch.eye(3), torch.zeros(3)
