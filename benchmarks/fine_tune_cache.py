@@ -75,7 +75,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
     phase = job.phases[0]
     trained = training._unfreeze(job.tail, phase)
     optimizer = torch.optim.AdamW(training._groups(trained, phase, recipe.weight_decay), lr=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
+    schedule = training.one_cycle_of(optimizer, 1)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     n, size = len(loaded.labels), training.SHARD
     shards = [training._tensor(loaded.views[0][np.arange(i, min(i + size, n))], torch.device("cpu")) for i in range(0, n, size)]

@@ -49,12 +49,18 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         if device == "auto":
             return CPU
         raise ParamsError("device: cuda is asked for, but PyTorch finds no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`")
-    # The same bytes from the same kind of GPU, and float32 that is float32.
+    steady()
+    best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return Device("cuda", best if precision == "auto" else precision)
+
+
+def steady() -> None:
+    """Have this process get the same bytes from the same kind of GPU, and float32 that is float32."""
+    import torch
+
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    return Device("cuda", best if precision == "auto" else precision)
 
 
 def autocast(device: Device, kind: str) -> Any:

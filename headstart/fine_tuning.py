@@ -58,12 +58,12 @@ def run(
     head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
     head.bias.data /= done.temperature
     after = right(job.tail, job.validation, device)
-    names = job.network.stage_names()
+    names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
     summary = {
         "strategy": plan["strategy"],
         "phases": done.phases,
-        "frozen": names[: job.below],
-        "trained": [*names[job.below :], "head"],
+        "frozen": [name for name in names if name not in rates],
+        "trained": [*(name for name in names if name in rates), "head"],
         "views": len(job.train.views),
         "cache_bytes": 0 if job.streamed else cache_bytes(job.frozen.shape, sum(len(v) for v in [*job.train.views, *job.validation.views])),
         "streamed": job.streamed,
@@ -83,7 +83,6 @@ class _Job:
     """What training starts from; every process of a team makes the same one."""
 
     network: model.Network
-    below: int  # stages that are frozen
     frozen: features.Frozen
     tail: nn.Sequential
     phases: list[Phase]
@@ -136,7 +135,7 @@ def _prepare(
         train = [features.Streamed(frozen, parts["train"], root, view) for view in drawn]
         validation = features.Streamed(frozen, parts["validation"], root, plain)
     examples = (training.Examples(train, labels["train"]), training.Examples([validation], labels["validation"]))
-    return _Job(network, count, frozen, network.tail(count), phases, *examples, streamed=not fitting)
+    return _Job(network, frozen, network.tail(count), phases, *examples, streamed=not fitting)
 
 
 def _member(team: parallel.Team, arguments: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from headstart import devices
 from headstart.devices import Device
 from headstart.errors import HeadstartError, ParamsError
 
@@ -85,11 +86,14 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
             for mate in mates:
                 mate.join()
         except RuntimeError as error:  # what torch.distributed raises when a mate is gone
+            if not connection.wait([mate.sentinel for mate in mates], timeout=5):
+                raise
             raise HeadstartError(f"{_gone(mates)}: {str(error).splitlines()[0]}") from error
         finally:
             for mate in mates:
                 if mate.pid is not None:
                     mate.kill()
+                    mate.join()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
         if any(mate.exitcode for mate in mates):
@@ -106,6 +110,7 @@ def _said(here: connection.Connection) -> bool:
 
 def _join(place: Team, device: Device, meeting: str) -> None:
     if device.kind == "cuda":
+        devices.steady()
         torch.cuda.set_device(place.rank)
     backend = "nccl" if device.kind == "cuda" else "gloo"
     distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)

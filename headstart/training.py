@@ -10,6 +10,7 @@ memory runs out; several GPUs are a team of processes (parallel.py), each with i
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -211,7 +212,7 @@ class _Run:
         optimizer = torch.optim.AdamW(_groups(trained, phase, self.recipe.weight_decay), fused=True)
         n = len(self.train.labels)
         steps = phase.epochs * -(-n // self.recipe.batch_size)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
+        schedule = one_cycle_of(optimizer, steps)
         first, best_epoch, best_weights = self.curve[-1]["epoch"], 0, _weights(trained)
         epoch = 0
         for epoch in range(1, phase.epochs + 1):
@@ -244,7 +245,7 @@ class _Run:
         self,
         epoch: int,
         optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
+        schedule: Callable[[], None],
         progress: Progress,
     ) -> tuple[float, float]:
         """One pass over the images, each in one of its views, the next one in the next epoch. Returns training loss and accuracy."""
@@ -264,7 +265,7 @@ class _Run:
                 self.scale /= 2  # and this step is left out
             else:
                 optimizer.step()
-                schedule.step()
+            schedule()
             loss, right = sums.tolist()
             total += loss * len(chosen)
             hits += right
@@ -325,6 +326,19 @@ class _Run:
             return [torch.zeros_like(parameter) for parameter in trained], 0.0, 0.0
         gradients = [sum(values[1:], values[0]) for values in zip(*(part[0] for part in parts), strict=True)]
         return gradients, float(sum(part[1] for part in parts)), float(sum(part[2] for part in parts))
+
+
+def one_cycle_of(optimizer: torch.optim.Optimizer, steps: int) -> Callable[[], None]:
+    """Give the optimizer the rates of the first of `steps` steps; each call of what is returned gives it those of the next."""
+    highest, number = [group["lr"] for group in optimizer.param_groups], itertools.count()
+
+    def advance() -> None:
+        share = one_cycle(next(number), steps)
+        for group, rate in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = rate * share
+
+    advance()
+    return advance
 
 
 def one_cycle(step: int, steps: int) -> float:

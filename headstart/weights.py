@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,12 +80,12 @@ def keep(weights: Mapping[str, Any], sha256: str) -> None:
 
 def of_source(card: dict[str, Any]) -> dict[str, np.ndarray]:
     """The weights that a source card names, without a classifier. Raises HeadstartError if they cannot be had any more."""
-    try:
-        known = read(_path(card["weights_sha256"]))
+    path = _path(card["weights_sha256"])
+    with contextlib.suppress(Exception):  # missing or damaged: the source itself has them
+        known = read(path)
         if digest(known) == card["weights_sha256"]:
             return known
-    except Exception:  # missing or damaged: the source itself has them
-        _path(card["weights_sha256"]).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     from headstart import sources
 
     trunk = sources.known(card).trunk.state_dict()
