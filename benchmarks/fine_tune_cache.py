@@ -31,21 +31,12 @@ from torch import nn
 from torch.nn import functional
 from workspace import report
 
-from headstart import features, fine_tuning, frozen_head, heads, manifest, model, sources, training
+from headstart import features, fine_tuning, frozen_head, manifest, model, sources, training
 from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
 from headstart.params import Params, kwargs
 from headstart.progress import Progress
 from headstart.transforms import View
-
-
-def plan(epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """fine_tune's defaults with a fixed number of epochs: what fine_tuning takes, and what the recipe takes."""
-    values = {**kwargs(Params(), "fine_tune"), "epochs": epochs, "patience": epochs}
-    values.pop("class_weights")
-    values.pop("processes")
-    recipe = {name: values.pop(name) for name in ("batch_size", "patience", "weight_decay", "label_smoothing")}
-    return values, recipe
 
 
 def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
@@ -117,26 +108,27 @@ def main() -> None:
             classes = sorted(set(table["label"]))
             head = Params().train_head
             fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
-            heads.save(Path("head.safetensors"), fitted)
-            values, wanted = plan(options.epochs)
-            recipe = training.Recipe(**wanted, class_weights=np.ones(len(classes)), seed=seed)
-            arguments = (table, root, card, Path("head.safetensors"), classes)
+            usual = {**kwargs(Params(), "fine_tune"), "epochs": options.epochs, "patience": options.epochs, "depth": 3}
+            values = fine_tuning.settings(usual, table, classes, seed)
+            values.pop("processes")
+            recipe = values["recipe"]
+            arguments = (table, root, card, fitted["train_only"], classes)
             row: dict[str, Any] = {"seed": seed}
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **values, recipe=recipe)
+            done = fine_tuning.run(*arguments, **values)
             row["cached_seconds"] = time.perf_counter() - started
             row["cached_accuracy"], row["n_test"] = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **values, recipe=recipe, device=training.CPU)
+            job = fine_tuning._prepare(*arguments, **values, device=training.CPU)
             row["tail_efficiency"] = efficiency(job, recipe)
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs}, recipe=recipe)
+            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs})
             row["streamed_seconds"] = time.perf_counter() - started
             row["streamed_accuracy"], _ = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, recipe=recipe, device=training.CPU)
+            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, device=training.CPU)
             drawn = features.views(View.of(card), seed, values["augmentation"], options.epochs)
             started = time.perf_counter()
             uncached(job, table, root, card, drawn, recipe)

@@ -38,13 +38,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from fine_tune_cache import plan
 from frozen_pass import alone, seconds
 from PIL import Image
 from torch.utils.data import Dataset
 from workspace import report
 
-from headstart import devices, features, fine_tuning, frozen_head, heads, manifest, model, progress, sources, stages, training, weights
+from headstart import devices, features, fine_tuning, heads, manifest, model, progress, sources, stages, weights
 from headstart.cores import in_order, workers
 from headstart.params import Params, kwargs
 from headstart.transforms import View
@@ -171,14 +170,12 @@ def fine_tune(source: sources.Source, table: pd.DataFrame, root: Path, device: d
     classes = sorted(set(table["label"]))
     random = np.random.default_rng(0)
     head = heads.Head(random.normal(0, 0.01, (len(classes), source.features)).astype(np.float32), np.zeros(len(classes), np.float32))
-    heads.save(Path("head.safetensors"), {frozen_head.TRAIN_ONLY: head})
-    values, wanted = plan(epochs)
-    recipe = training.Recipe(**wanted, class_weights=np.ones(len(classes)), seed=0)
+    usual = {**kwargs(Params(), "fine_tune"), "epochs": epochs, "patience": epochs, "depth": 3, "processes": 1}
     progress.finished.clear()
     if device.kind == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    done = fine_tuning.run(table, root, source.card(), Path("head.safetensors"), classes, recipe=recipe, device=device, **values)
+    done = fine_tuning.run(table, root, source.card(), head, classes, device=device, **fine_tuning.settings(usual, table, classes, 0))
     whole = time.perf_counter() - started
     part = {kind: [row for row in progress.finished if row["what"].startswith(kind)] for kind in ("frozen layers", "fine-tuning")}
     views, loop = (sum(row["seconds"] for row in rows) for rows in part.values())

@@ -51,20 +51,13 @@ def train(
 
 
 def fine_tune(
-    table: pd.DataFrame, images: Path, card: dict[str, Any], trained_heads: Path, classes: list[str], everything: params.Params
+    table: pd.DataFrame, images: Path, card: dict[str, Any], head: heads.Head, classes: list[str], everything: params.Params
 ) -> dict[str, Any]:
     """The weights after fine-tuning from the head that saw the train split only."""
-    from headstart import fine_tuning, training
+    from headstart import fine_tuning
 
-    block = params.kwargs(everything, "fine_tune")
-    labels = table.loc[table["split"] == "train", "label"]
-    recipe = training.Recipe(
-        **{name: block.pop(name) for name in ("batch_size", "patience", "weight_decay", "label_smoothing")},
-        class_weights=fine_tuning.class_weights(labels, classes, block.pop("class_weights") == "balanced"),
-        seed=everything.seed,
-    )
-    device = devices.choose(everything.device, everything.precision)
-    done = fine_tuning.run(table, images, card, trained_heads, classes, recipe=recipe, device=device, **block)
+    plan = fine_tuning.settings(params.kwargs(everything, "fine_tune"), table, classes, everything.seed)
+    done = fine_tuning.run(table, images, card, head, classes, **plan, device=devices.choose(everything.device, everything.precision))
     return {key: value.numpy() for key, value in done.network.weights().items()}
 
 
@@ -89,8 +82,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     trained, saved, classes = train(table, options.images, card, everything)
     if options.fine_tune:
-        heads.save(options.out / "head.safetensors", trained)
-        saved = fine_tune(table, options.images, card, options.out / "head.safetensors", classes, everything)
+        saved = fine_tune(table, options.images, card, trained[frozen_head.TRAIN_ONLY], classes, everything)
     weights.write(options.out / weights.WEIGHTS, saved)
     (options.out / weights.CARD).write_text(json.dumps(model_card(card, classes), indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""The command line: `headstart import`, `run`, `show`, `predict`, `params`. Answers on standard output, progress on standard error.
+"""The command line: `headstart COMMAND`. Answers on standard output, progress on standard error.
 
 Each command imports what it needs when it runs, so that `headstart show` pays for neither Prefect nor PyTorch.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import io
+import json
 import logging
 import os
 import signal
@@ -81,6 +83,60 @@ examples:
 """
 
 
+_DEVELOP = """\
+Train a source model of your own on SOURCE_DATA, a task with many images, and register it in registry/sources/NAME/, so that
+checkpoint:registry/sources/NAME competes in the ranking of `headstart run`. It is registered only if it beats the most frequent class
+and a logistic regression on tiny thumbnails by a standard error on its own test images (else exit code 1). All happens in develop/NAME/,
+a DVC pipeline of its own: `dvc repro` in there does the same.
+
+SOURCE_DATA is whatever `headstart import` takes.
+"""
+
+_DEVELOP_EXAMPLES = """\
+examples:
+  headstart develop ~/many-photos
+  headstart develop torchvision:eurosat --from wheel:efficientnet_lite0 --set epochs=10
+  headstart develop scans/ --labels scans.csv --name scans --architecture torchvision:resnet18 --set input_size=96
+
+--set writes develop/NAME/source.yaml, or params.yaml (seed, device, index_images.test_share, ...), so the value stays; source.yaml
+lists every name with its meaning.
+"""
+
+_PROMOTE = """\
+Copy the model of the last run into the registry and let it stand there, unless a paired test on the promotion split shows it to
+be worse than the model that stands (one-sided, 95%). Images that one of them was trained on do not count. Where nothing stands
+yet, it is promoted. Says why; keeps every decision in registry/history.jsonl, every promoted model in registry/history/. Where it
+is refused, the exit code is 1 and what stood stands.
+"""
+
+_PROMOTE_EXAMPLES = """\
+examples:
+  headstart promote
+  headstart promote --force                           # whatever the test says
+  headstart predict inbox/ --model registry/model     # with the model that stands
+
+Both models were chosen on validation images. With --split test, images that chose nothing judge them; a test split that decides
+often wears out.
+"""
+
+
+_SOURCES = """\
+List the source models that can be used: parameters, GFLOPs (multiply-adds) of an image at the input size, published ImageNet-1k top-1
+accuracy, licence of the weights, download, and whether they are on this machine already. Any name here may be a candidate in params.yaml.
+
+PATTERN is a name, a name with * or ?, or a part of one without its kind; all sources if none is given. What is not known is within no bound.
+Checkpoints are those in registry/sources/, and those that a PATTERN names by their path.
+"""
+
+_SOURCES_EXAMPLES = """\
+examples:
+  headstart sources --here
+  headstart sources mobilenet --max-gflops 0.5
+  headstart sources 'timm:convnext_*' --max-parameters 30 --licence apache-2.0 --licence mit
+  headstart run --set 'select_source.candidates=["timm:convnext_*"]' --set select_source.max_parameters=30
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser().parse_args(argv)
@@ -131,6 +187,45 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, or a folder of images")
     predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
     predict.set_defaults(command=_predict)
+
+    develop = commands.add_parser(
+        "develop", help="train a source model of your own", description=_DEVELOP, epilog=_DEVELOP_EXAMPLES, **shape
+    )
+    develop.add_argument("source", metavar="SOURCE_DATA", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    develop.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE_DATA, as for import")
+    develop.add_argument("--name", help="name of the source model (default: that of SOURCE_DATA)")
+    develop.add_argument("--from", metavar="START", dest="start", help="random weights, or a candidate as in params.yaml (default: random)")
+    develop.add_argument(
+        "--architecture", metavar="LIBRARY:NAME", help="what to train from random weights (default: timm:tf_efficientnet_lite0)"
+    )
+    develop.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
+    )
+    develop.add_argument("--force", action="store_true", help="register it even if it does not beat the baselines")
+    develop.set_defaults(command=_develop)
+
+    sources = commands.add_parser(
+        "sources", help="list the source models", description=_SOURCES, epilog=_SOURCES_EXAMPLES, **shape
+    )
+    sources.add_argument("patterns", metavar="PATTERN", nargs="*", help="timm:convnext_*, torchvision:resnet50, mobilenet, ...")
+    sources.add_argument("--max-parameters", metavar="M", type=float, help="at most so many million parameters")
+    sources.add_argument("--max-gflops", metavar="G", type=float, help="at most so many GFLOPs an image")
+    sources.add_argument("--licence", metavar="L", action="append", dest="licences", help="only weights with this licence; repeatable")
+    sources.add_argument("--here", action="store_true", help="only what is on this machine")
+    sources.add_argument("--all-figures", action="store_true", help="count parameters and GFLOPs of all that is listed")
+    sources.add_argument("--json", action="store_true", help="print a JSON list")
+    sources.set_defaults(command=_sources)
+
+    promote = commands.add_parser(
+        "promote", help="keep the model, unless it is worse", description=_PROMOTE, epilog=_PROMOTE_EXAMPLES, **shape
+    )
+    promote.add_argument(
+        "--split", choices=("validation", "test"), default="validation", help="images to compare on (default: %(default)s)"
+    )
+    promote.add_argument("--registry", type=Path, default=Path("registry"), help="folder of the registry (default: %(default)s)")
+    promote.add_argument("--force", action="store_true", help="promote whatever the comparison says")
+    promote.add_argument("--json", action="store_true", help="print the decision as it is recorded")
+    promote.set_defaults(command=_promote)
 
     settings = commands.add_parser(
         "params", help="list the parameters", description="List every parameter: value, bounds, meaning.", **shape
@@ -204,6 +299,59 @@ def _predict(options: argparse.Namespace) -> int:
     if not readable:
         raise HeadstartError("no file could be read as an image")
     return 0
+
+
+def _develop(options: argparse.Namespace) -> int:
+    from flows import develop_folder, server
+    from headstart import params
+
+    _in_project()
+    name = develop_folder.name_of(options.source, options.name)
+    develop_folder.source_of(options.source)
+    given = {"start": options.start, "architecture": options.architecture}
+    values = {**{key: value for key, value in given.items() if value}, **params.parse(options.assignments)}
+    develop_folder.change(name, values, dry=True)
+    server.HOME.mkdir(parents=True, exist_ok=True)  # Prefect wants it when it is imported
+    server.configure()
+    print("starting Prefect", file=sys.stderr, flush=True)
+    with server.given() if server.configured() else server.temporary() as ready:
+        from flows.develop import develop  # imported while the server starts; Prefect reads its environment here
+
+        ready()
+        with _lines():  # after that import: it sets up logging anew
+            labels = str(options.labels) if options.labels else None
+            done = develop(options.source, name=name, labels=labels, parameters=values, force=options.force)
+    for outcome in done["outcomes"]:
+        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
+    print()
+    print(develop_folder.summary(name, done["card"]))
+    return 0
+
+
+def _sources(options: argparse.Namespace) -> int:
+    from flows import sources
+
+    bounds = {name: getattr(options, name) for name in ("max_parameters", "max_gflops", "licences", "here", "all_figures")}
+    found, remark = sources.find(options.patterns, **bounds)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2, ensure_ascii=False))
+    elif found:
+        print(sources.table(found), flush=True)
+    print(remark, file=sys.stderr)
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from flows import promote
+    from headstart import devices, lock, params, promotion
+
+    _in_project()
+    with lock.hold("headstart promote"):
+        values = params.load()
+        device = devices.choose(values.device, values.precision)
+        entry = promotion.promote(options.registry, split=options.split, force=options.force, device=device)
+    print(json.dumps(entry, indent=2, ensure_ascii=False) if options.json else promote.describe(entry, options.registry))
+    return 1 if entry["decision"] == "refused" else 0
 
 
 def _params(options: argparse.Namespace) -> int:

@@ -8,16 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from headstart import naming
 from headstart.errors import HeadstartError
 
 METRICS = Path("reports/metrics.json")
 RANKING = Path("reports/ranking.json")
 VALIDATION = Path("reports/validation.json")
-FINE_TUNED = Path("models/fine_tuned/summary.json")
+VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.html")
 FINAL = Path("models/final")
 
 _LABEL, _WIDTH = 12, 110
+_SHIPS = {
+    "head": "frozen head",
+    "fine_tuned": "fine-tuned model",
+    "average": "average of frozen head and fine-tuned model",
+    "scratch": "network from random weights",
+}
 
 
 def metrics_text() -> str:
@@ -29,7 +36,7 @@ def metrics_text() -> str:
 
 
 def summary() -> str:
-    """What was chosen and why, what ships and why, how good it is, and where the report lies. Raises HeadstartError if there is none."""
+    """What was chosen and why, whether transfer helped, what ships and why, how good it is, and where the report lies. Raises HeadstartError if there is none."""
     try:
         metrics = json.loads(metrics_text())
         return "\n".join(_summary(metrics))
@@ -40,9 +47,10 @@ def summary() -> str:
 
 
 def _summary(metrics: dict[str, Any]) -> Iterator[str]:
-    test, ranking, fine_tuned = metrics["test"], _read(RANKING), _read(FINE_TUNED)
-    yield from _line("source", metrics["source"], ranking.get("reason"))
-    yield from _line("ships", {"head": "frozen head", "fine_tuned": "fine-tuned model"}[metrics["shipped"]], fine_tuned.get("reason"))
+    test, ranking, verdict = metrics["test"], _read(RANKING), _read(VERDICT)
+    yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
+    yield from _transfer(verdict, metrics.get("transfer"))
+    yield from _line("ships", _ships(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
     yield from _line("accuracy", _score(test, "accuracy"), _beside(metrics))
     for name, label in (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration")):
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
@@ -54,12 +62,36 @@ def _summary(metrics: dict[str, Any]) -> Iterator[str]:
         yield from _line("report", str(REPORT))
 
 
+def _clear(ranking: dict[str, Any]) -> str:
+    """Whether the ranking had a clear winner, and whether the race overruled it."""
+    if "clear" not in ranking or sum(row["status"] == "ranked" for row in ranking.get("candidates", [])) == 1:
+        return ""
+    if ranking["chosen"] != ranking["ranked_first"]:
+        return f" (by the race; the ranking had {'a' if ranking['clear'] else 'no'} clear winner)"
+    return " (the clear winner)" if ranking["clear"] else " (no clear winner)"
+
+
+def _transfer(verdict: dict[str, Any], test: dict[str, Any] | None) -> Iterator[str]:
+    """Whether transfer helped, how surely, why, and whether the test images agree."""
+    if not verdict:
+        return
+    tested = "pretrained_against_random" in verdict
+    answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
+    yield from _line("transfer", answer, verdict["evidence"])
+    if test:
+        says = {"leaves open": "leave it open"}.get(test["says"], f"{test['says'].removesuffix('s')} it")
+        yield from _line("", f"the test images {says}")
+
+
+def _ships(shipped: str, mix: float | None) -> str:
+    words = _SHIPS.get(shipped, f"fine-tuned model ({naming.arm(shipped)})")
+    return f"{words}, {mix:.0%} fine-tuned" if mix is not None else words
+
+
 def _beside(metrics: dict[str, Any]) -> str:
-    """What the other model reaches on the same images."""
-    if metrics["shipped"] == "fine_tuned":
-        return f"frozen head: {_score(metrics['head'], 'accuracy')}"
-    other = metrics.get("fine_tuned")
-    return f"fine-tuned: {_score(other, 'accuracy')}" if other else ""
+    """What the other models reach on the same images."""
+    others = [name for name in naming.ARMS if name != metrics["shipped"] and metrics.get(name)]
+    return "\n".join(f"{naming.arm(name)}: {_score(metrics[name], 'accuracy')}" for name in others)
 
 
 def _score(scores: dict[str, Any], name: str) -> str:
@@ -86,10 +118,12 @@ def _health(validation: dict[str, Any]) -> Iterator[str]:
 
 
 def _line(label: str, text: str, more: str | None = "") -> list[str]:
-    """A labelled line, and `more` below it, wrapped."""
+    """A labelled line, and the lines of `more` below it, wrapped."""
     lines = [f"{label:<{_LABEL}}{text}"]
     indent = " " * _LABEL
-    return lines + textwrap.wrap(more or "", _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return lines + [
+        part for line in (more or "").splitlines() for part in textwrap.wrap(line, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -28,13 +28,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Dot:
-    """A labelled point with an error bar of `error` either way."""
+    """A labelled point with an error bar of `error` either way; `edge`: it is on the frontier, which a line joins."""
 
     text: str
     x: float
     y: float
     error: float = 0.0
     chosen: bool = False
+    edge: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,12 @@ def lines(
     walls: Sequence[tuple[float, str]] = (),
     rings: Sequence[tuple[float, float]] = (),
     ceiling: float = math.inf,
+    x_names: Sequence[str] = (),
 ) -> Markup:
     """Lines over a common x axis.
 
     `level` is a horizontal line with its name, `walls` are vertical ones with what begins there, `rings` mark points, `ceiling` bounds the
-    y axis from above. `log` makes x logarithmic.
+    y axis from above. `log` makes x logarithmic; `x_names` are what stands at x = 0, 1, 2, ... instead of the numbers.
     """
     top = 34 if walls else 28
     height, bottom = 250, 206
@@ -104,7 +106,8 @@ def lines(
     low, high = _padded(ys, ceiling)
     x = Axis(*_spread(min(xs), max(xs), log), 48, WIDTH - 14, log)
     y = Axis(low, high, bottom, top + 14)
-    parts = [_grid(x, y, y_text, x_title, y_title, bottom, whole=not log)]
+    x_text = (lambda value: x_names[round(value)]) if x_names else plain
+    parts = [_grid(x, y, y_text, x_title, y_title, bottom, whole=not log, x_text=x_text)]
     for place, name in walls:
         parts.append(f'<line class="wall" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{top}" y2="{bottom}"/>')
         parts.append(_text(x(place) + 4, top + 9, name, "small"))
@@ -120,7 +123,7 @@ def lines(
 
 
 def dots(points: Sequence[Dot], *, alt: str, x_title: str, y_title: str, y_text: Callable[[float], str] = short) -> Markup:
-    """Labelled points with error bars; the chosen one is filled and stands out. A label that would cover another is left to the tooltip."""
+    """Labelled points with error bars, those on the edge joined; the chosen one is filled. A label that would cover another is left to the tooltip."""
     height, bottom = 260, 216
     log = max(p.x for p in points) > 6 * min(p.x for p in points) > 0
     low_x, high_x = _spread(min(p.x for p in points), max(p.x for p in points), log)
@@ -128,7 +131,10 @@ def dots(points: Sequence[Dot], *, alt: str, x_title: str, y_title: str, y_text:
         low_x, high_x = 0.0, high_x * 1.15
     low, high = _padded([p.y + sign * p.error for p in points for sign in (-1, 1)], 1.0)
     x, y = Axis(low_x, high_x, 52, WIDTH - 14, log), Axis(low, high, bottom, 30)
+    edge = sorted((x(p.x), y(p.y)) for p in points if p.edge)
     parts = [_grid(x, y, y_text, x_title, y_title, bottom)]
+    if len(edge) > 1:
+        parts.append('<polyline class="edge" points="' + " ".join(f"{px:.1f},{py:.1f}" for px, py in edge) + '"/>')
     taken = [(x(p.x) - 6, min(y(p.y) - 6, y(min(p.y + p.error, high))), x(p.x) + 6, max(y(p.y) + 6, y(p.y - p.error))) for p in points]
     for p in sorted(points, key=lambda p: (not p.chosen, -p.y)):
         px, py, name = x(p.x), y(p.y), "chosen" if p.chosen else "other"
@@ -181,6 +187,27 @@ def whiskers(rows: Sequence[tuple[str, float, float, float]], *, alt: str, text:
         parts.append(
             f'<circle class="{kind}" cx="{x(value):.1f}" cy="{y}" r="6"><title>{escape(name)}: {escape(text(value))}</title></circle>'
         )
+    return _svg(bottom + 24, alt, parts)
+
+
+def ladder(rows: Sequence[tuple[str, float, str, bool]], *, alt: str, text: Callable[[float], str] = short) -> Markup:
+    """Values down a ladder of names (name, value, words at its end, marked), joined by a line; the marked ones are filled and stand on a shade."""
+    left, right, step, top = 118, 96, 21, 6
+    low, high = _padded([value for _, value, *_ in rows], 1.0)
+    bottom = top + step * len(rows)
+    x = Axis(low, high, left, WIDTH - right)
+    shades = [top + step * n for n, (*_, marked) in enumerate(rows) if marked]
+    parts = [f'<rect class="shade" x="0" y="{y}" width="{WIDTH}" height="{step}"/>' for y in shades]
+    for value in x.ticks(4):
+        parts.append(f'<line class="grid" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{top}" y2="{bottom}"/>')
+        parts.append(_text(x(value), bottom + 16, text(value), "middle"))
+    places = [(x(value), top + step * (n + 0.5)) for n, (_, value, *_) in enumerate(rows)]
+    parts.append('<polyline class="s1" points="' + " ".join(f"{px:.1f},{py:.1f}" for px, py in places) + '"/>')
+    for (px, py), (name, value, words, marked) in zip(places, rows, strict=True):
+        parts.append(_text(left - 10, py + 4, _cut(name, 16), "end strong" if marked else "end", title=name))
+        tip = f"{escape(name)}: {escape(text(value))}"
+        parts.append(f'<circle class="{"chosen" if marked else "other"}" cx="{px:.1f}" cy="{py:.1f}" r="5"><title>{tip}</title></circle>')
+        parts.append(_text(WIDTH - right + 12, py + 4, words, "small"))
     return _svg(bottom + 24, alt, parts)
 
 

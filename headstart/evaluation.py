@@ -1,4 +1,4 @@
-"""Read the test split once, for every arm: what ships, the frozen head, and the fine-tuned model where it does not ship."""
+"""Read the test split once, for every arm: what ships, the frozen head, the fine-tuned model, the network from random weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from headstart import features, frozen_head, heads, manifest, metrics, weights
+from headstart import features, frozen_head, heads, manifest, metrics, verdict, weights
 from headstart.devices import CPU, Device
 from headstart.transforms import View
 
@@ -35,29 +35,42 @@ class Evaluation:
     reliability: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Model:
+    """A whole model: its name among the arms, weights under the library's names, and the card of its network (as a source card has it)."""
+
+    name: str
+    weights: dict[str, np.ndarray]
+    card: dict[str, Any]
+
+
 def evaluate(
     table: pd.DataFrame,
     root: Path,
     source_card: dict[str, Any],
     head: heads.Head,
     head_summary: dict[str, Any],
-    fine_tuned: Path,
-    fine_tuned_summary: dict[str, Any],
+    models: list[Model],
+    chosen: Model,
+    summaries: list[dict[str, Any]],
     *,
+    answer: str,
     bootstrap: int,
     bins: int,
     seed: int,
     device: Device = CPU,
 ) -> Evaluation:
-    """Measure both arms on the test split and put together what ships. `head` is the one fitted on train and validation."""
+    """Measure every arm on the test split and put together what ships. `head` is the one fitted on train and validation; `models` are the
+    other arms, `chosen` is what ships, `answer` the verdict on transfer; `summaries` are those of the stages, for the card."""
     classes: list[str] = head_summary["classes"]
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = np.searchsorted(classes, test["label"].to_numpy())
-    head_probabilities = metrics.softmax(head.logits(frozen_head.of_source(source_card, test, root, device)))
-    tuned = weights.read(fine_tuned)
-    probabilities = {"head": head_probabilities, "fine_tuned": metrics.softmax(_logits(fine_tuned, source_card, test, root, device))}
+    probabilities = {"head": metrics.softmax(head.logits(frozen_head.of_source(source_card, test, root, device)))}
+    for model in [*models, *([chosen] if chosen.name not in ("head", *(one.name for one in models)) else [])]:
+        what = f"{model.name.replace('_', ' ')}, test images"
+        probabilities[model.name] = metrics.softmax(logits(model.weights, model.card, test, root, device, what))
     arms = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
-    shipped: str = fine_tuned_summary["ships"]
+    shipped = chosen.name
     sizes = table["split"].value_counts()
     report = {
         "source": source_card["name"],
@@ -66,15 +79,27 @@ def evaluate(
         **{f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")},
         "test": arms[shipped],
         **arms,
+        "transfer": _transfer({name: p.argmax(1) == labels for name, p in probabilities.items()}, test["sha256"].to_numpy(str), answer),
     }
     return Evaluation(
-        tuned if shipped == "fine_tuned" else with_head(source_card, tuned, head),
-        _card(source_card, classes, shipped, table, [source_card, head_summary, fine_tuned_summary], arms[shipped]),
+        with_head(source_card, chosen.weights, head) if shipped == "head" else chosen.weights,
+        _card(source_card, chosen.card, classes, shipped, table, summaries, arms[shipped]),
         report,
-        _predictions(test, classes, labels, probabilities[shipped], head_probabilities),
+        _predictions(test, classes, labels, probabilities[shipped], probabilities["head"]),
         pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[probabilities[shipped].argmax(1)]}),
         pd.DataFrame(metrics.reliability(probabilities[shipped], labels, bins)),
     )
+
+
+def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> dict[str, Any] | None:
+    """What the test images say of the verdict: the fine-tuned model against the network from random weights, one run each."""
+    if "scratch" not in right or "fine_tuned" not in right:
+        return None
+    pair = [[verdict.Trial(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch")]
+    found = verdict.compare(*pair, names=("from the source's weights", "from random weights"))
+    opposite = {"positive": "negative", "negative": "positive"}
+    says = "confirms" if found["answer"] == answer else "contradicts" if found["answer"] == opposite.get(answer) else "leaves open"
+    return {"verdict": answer, "says": says, **{key: found[key] for key in ("answer", "evidence", "asymptote")}}
 
 
 def with_head(card: dict[str, Any], tuned: dict[str, np.ndarray], head: heads.Head) -> dict[str, np.ndarray]:
@@ -84,24 +109,31 @@ def with_head(card: dict[str, Any], tuned: dict[str, np.ndarray], head: heads.He
     return {**bare, weight: head.weight, bias: head.bias}
 
 
-def _logits(tuned: Path, card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device) -> np.ndarray:
+def logits(
+    values: dict[str, np.ndarray], card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
+) -> np.ndarray:
+    """Logits (n, classes) of the rows of `table` under a whole model: weights under the library's names and the card of its network."""
+
     def make() -> nn.Module:
-        from headstart import model, sources
+        import torch
 
-        return model.rebuild(_as_card(card), sources.read_weights(tuned))
+        from headstart import model
 
-    frozen = features.logits(card, weights.digest(weights.read(tuned)), make, device)
-    return features.extract(frozen, table, root, View.of(card), dtype="float32", what="fine-tuned model, test images")[:]
+        return model.rebuild(_as_card(card), {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
+
+    frozen = features.logits(card, weights.digest(values), make, device)
+    return features.extract(frozen, table, root, View.of(card), dtype="float32", what=what)[:]
 
 
-def _as_card(source_card: dict[str, Any]) -> dict[str, Any]:
+def _as_card(card: dict[str, Any]) -> dict[str, Any]:
     """The part of a model card that a source card already holds."""
-    transform = {key: source_card[key] for key in weights.TRANSFORM}
-    return {key: source_card[key] for key in ("library", "architecture", "kind", "weights_sha256")} | {"transform": transform}
+    transform = {key: card[key] for key in weights.TRANSFORM}
+    return {key: card[key] for key in ("library", "architecture", "kind", "weights_sha256")} | {"transform": transform}
 
 
 def _card(
     source_card: dict[str, Any],
+    shipped_card: dict[str, Any],
     classes: list[str],
     shipped: str,
     table: pd.DataFrame,
@@ -112,8 +144,8 @@ def _card(
     return {
         "format": 1,
         "shipped": shipped,
-        "source": source_card["name"],
-        **_as_card(source_card),
+        "source": shipped_card["name"],
+        **_as_card(shipped_card),
         "classes": classes,
         "data_sha256": data_hash(table),
         "parameters": parameters,

@@ -25,7 +25,10 @@ class Findings:
     fine_tuned: dict[str, Any]
     card: dict[str, Any]
     metrics: dict[str, Any]
+    verdict: dict[str, Any]
+    baseline: dict[str, Any]
     curve: pd.DataFrame
+    baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     reliability: pd.DataFrame
@@ -46,10 +49,13 @@ def gather(
     predictions: Path,
     confusion: Path,
     reliability: Path,
+    verdict: Path,
+    baseline: Path,
+    baseline_curve: Path,
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
-    """Read the outputs of the stages. The curve, the reliability table and the timings may be missing; for anything else HeadstartError says which stage to run."""
+    """Read the outputs of the stages. Curves, the reliability table and the timings may be missing; for anything else HeadstartError says which file is not there."""
     import pandas as pd
 
     try:
@@ -60,7 +66,10 @@ def gather(
             fine_tuned=_json(fine_tuned / "summary.json"),
             card=_json(final / "card.json"),
             metrics=_json(metrics),
+            verdict=_json(verdict),
+            baseline=_json(baseline / "summary.json"),
             curve=_table(curve),
+            baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),
             confusion=pd.read_csv(confusion, dtype=str, keep_default_na=False),  # a class may be called NA
             reliability=_table(reliability),

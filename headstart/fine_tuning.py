@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """The fine-tuned network, a row an epoch, and a summary of plain values."""
+    """The fine-tuned network, a row before training and one an epoch, and a summary of plain values.
+
+    `right` (rows of the curve, validation images) says which images were classified rightly, `steps` how many steps of the optimizer were
+    done at each row, and `best` the row whose weights the network has. `logits` (validation images, classes) are the network's.
+    """
 
     network: model.Network
     curve: list[dict[str, Any]]
     summary: dict[str, Any]
+    right: np.ndarray
+    steps: list[int]
+    best: int
+    logits: np.ndarray
 
 
 def run(
     table: pd.DataFrame,
     root: Path,
     card: dict[str, Any],
-    trained_heads: Path,
+    head: heads.Head,
     classes: list[str],
     *,
     recipe: training.Recipe,
@@ -42,22 +50,21 @@ def run(
     processes: int | str = "auto",
     **plan: Any,
 ) -> Result:
-    """Fine-tune the source that `card` names, from its train-only head, on the train split, watching the validation split.
+    """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
 
     `plan` is strategy, depth, epochs, rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats
     the head it started from on validation by one paired standard error.
     """
-    arguments = {"table": table, "root": root, "card": card, "trained_heads": trained_heads, "classes": classes}
+    arguments = {"table": table, "root": root, "card": card, "head": head, "classes": classes}
     arguments |= {"recipe": recipe, "device": device, **plan}
     count = parallel.size(processes, device)
     job = _prepare(**arguments)
-    before = right(job.tail, job.validation, device)
+    before = held_out(job, device)
     with parallel.team(count, device, _member, arguments) as team:
         done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team)
-    head = job.network.head
-    head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
-    head.bias.data /= done.temperature
-    after = right(job.tail, job.validation, device)
+    job.network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
+    job.network.head.bias.data /= done.temperature
+    after = held_out(job, device)
     names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
     summary = {
         "strategy": plan["strategy"],
@@ -73,9 +80,26 @@ def run(
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": done.temperature,
-        **verdict(before, after),
+        **verdict(*(scores.argmax(1) == job.validation.labels for scores in (before, after))),
     }
-    return Result(job.network, done.curve, summary)
+    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, after)
+
+
+def settings(block: Mapping[str, Any], table: pd.DataFrame, classes: list[str], seed: int) -> dict[str, Any]:
+    """The keyword arguments of `run` for a fine_tune block of params.yaml: the recipe, and the plan."""
+    plan = dict(block)
+    labels = table.loc[table["split"] == "train", "label"]
+    recipe = training.Recipe(
+        plan.pop("batch_size"),
+        plan.pop("patience"),
+        plan.pop("weight_decay"),
+        plan.pop("label_smoothing"),
+        class_weights(labels, classes, plan.pop("class_weights") == "balanced"),
+        seed,
+        plan.pop("regulariser"),
+        plan.pop("regulariser_strength"),
+    )
+    return {"recipe": recipe, **plan}
 
 
 @dataclass(frozen=True)
@@ -95,11 +119,11 @@ def _prepare(
     table: pd.DataFrame,
     root: Path,
     card: dict[str, Any],
-    trained_heads: Path,
+    head: heads.Head,
     classes: list[str],
     *,
     strategy: str,
-    depth: int,
+    depth: int | str,
     epochs: int,
     rate: float,
     decay: float,
@@ -112,8 +136,8 @@ def _prepare(
     """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
     source = sources.known(card)
     weights.keep(source.trunk.state_dict(), card["weights_sha256"])
-    network = model.of(source, heads.load(trained_heads, "train_only"))
-    phases = STRATEGIES[strategy](network.stage_names(), depth=depth, epochs=epochs, rate=rate, decay=decay)
+    network = model.of(source, head)
+    phases = STRATEGIES[strategy](network.stage_names(), depth=choose_depth(depth, card), epochs=epochs, rate=rate, decay=decay)
     below, count = network.below({name for phase in phases for name in phase.rates})
     frozen = features.Frozen.of(lambda: below, features.identity(card, f"below {count}"), card["input_size"], device)
     parts = {split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")}
@@ -144,10 +168,10 @@ def _member(team: parallel.Team, arguments: dict[str, Any]) -> None:
     training.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team)
 
 
-def right(tail: nn.Sequential, examples: training.Examples, device: Device = CPU) -> np.ndarray:
-    """Whether each image (n,) is classified rightly."""
-    with training.placed(tail, device):
-        return training.logits(tail, examples.views[0], device).argmax(1) == examples.labels
+def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
+    """Logits (n, classes) of the validation images."""
+    with training.placed(job.tail, device):
+        return training.logits(job.tail, job.validation.views[0], device)
 
 
 def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
@@ -174,6 +198,11 @@ def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     """Bytes of `rows` cached activations of this shape."""
     return rows * int(np.prod(shape)) * np.dtype(features.HALF).itemsize
+
+
+def choose_depth(wanted: int | str, card: dict[str, Any]) -> int:
+    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (depth.py), 3 where none was made."""
+    return int(card.get("depth", 3)) if wanted == "auto" else int(wanted)
 
 
 def choose_views(wanted: int | str, images: int) -> int:

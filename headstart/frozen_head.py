@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,22 @@ def train(
 
 def of_source(card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
     """Features (n, d) of the rows of `table` in the plain view of the source that `card` names."""
+    rows = depths(card, table, root, device)
+    return rows.columns(rows.shape[1] - card["features"], rows.shape[1])
 
-    def make() -> nn.Module:
+
+def depths(
+    card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None
+) -> Rows:
+    """What every stage of the source gives for the rows of `table` (n, sum of widths), averaged over positions; the features are the last columns.
+
+    One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network where it is at hand.
+    """
+
+    def load() -> nn.Module:
         from headstart import model, sources
 
-        return model.trunk(sources.known(card))
+        return model.Depths(sources.known(card))
 
-    frozen = features.Frozen.of(make, features.identity(card, "features"), card["input_size"], device)
+    frozen = features.Frozen.of(make or load, features.identity(card, "depths"), card["input_size"], device)
     return features.extract(frozen, table, root, View.of(card), what=f"{card['name']}, images")

@@ -25,6 +25,7 @@ MAX_ITERATIONS = 500
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
 PATIENCE = 2  # penalties
+LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
 
 
 class Features(Protocol):
@@ -210,7 +211,7 @@ def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[
 
 
 def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (d,) of the rows, or of those that are `counted` (n,); constant features get 1."""
+    """Mean and standard deviation (d,) of the rows, or of those that are `counted` (n,), the least ones raised; all-constant features get 1."""
     total, square = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for part in blocks(len(features)):
         block = features[part].astype(np.float64)
@@ -219,6 +220,8 @@ def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.n
     n = len(features) if counted is None else int(counted.sum())
     mean = total / n
     scale = np.sqrt(np.maximum(square / n - mean**2, 0))
+    # A feature that is nearly always zero would throw off the one image in which it is not.
+    scale = np.maximum(scale, LEAST_SCALE * np.median(scale))
     return mean, np.where(scale > 1e-6, scale, 1.0)
 
 

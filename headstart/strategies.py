@@ -12,11 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phase:
-    """Train the stages (or `head`) that `rates` names, each at its highest learning rate, for at most `epochs`."""
+    """Train the stages (or `head`) that `rates` names, each at its highest learning rate, for at most `epochs`.
+
+    `statistics` says what BatchNorm in these stages normalises with in training: `source`, its running statistics, which stay as they are,
+    or `batch`, those of the images at hand, which it then also gathers. Weights that mean nothing yet need the latter.
+    """
 
     name: str
     epochs: int
     rates: dict[str, float]
+    statistics: str = "source"
 
 
 def head_only(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
@@ -37,6 +42,11 @@ def gradual(stages: list[str], *, depth: int, epochs: int, rate: float, decay: f
 def full(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
     """Train everything, each deeper stage `decay` times slower."""
     return [Phase("all", epochs, _rates(stages, len(stages), rate, decay))]
+
+
+def from_scratch(stages: list[str], *, epochs: int, rate: float) -> list[Phase]:
+    """Train everything at one rate, from random weights. What transfer is compared with, so none of STRATEGIES."""
+    return [Phase("from scratch", epochs, _rates(stages, len(stages), rate, 1.0), statistics="batch")]
 
 
 STRATEGIES: dict[str, Callable[..., list[Phase]]] = {"head_only": head_only, "last_stages": last_stages, "gradual": gradual, "full": full}

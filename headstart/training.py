@@ -1,7 +1,9 @@
 """The one training loop: phases of AdamW with a rate that rises and falls once, early stopping on validation, the best weights restored.
 
 It trains the tail of a network on activations that the frozen part computed once. The tail stays in eval mode throughout, so that
-BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes.
+BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes. Only a phase
+that asks for the statistics of the batch (from random weights) trains replicas of the tail, one a shard, that share its weights and whose
+BatchNorms are in train mode; the running statistics that they gather are averaged into the tail after each step.
 A batch is worked on in shards of a fixed size, a core each, and their gradients are added in order: on two cores that is several times
 as fast as one graph on two threads, and the result does not depend on the number of cores. On a GPU a batch is one shard, halved when
 memory runs out; several GPUs are a team of processes (parallel.py), each with its part of every batch.
@@ -10,11 +12,12 @@ memory runs out; several GPUs are a team of processes (parallel.py), each with i
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +26,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart import devices, stages
 from headstart.cores import ahead, in_order, one_thread
@@ -30,6 +34,7 @@ from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
 from headstart.parallel import ALONE, Team
 from headstart.progress import Progress
+from headstart.regularisers import REGULARISERS
 from headstart.strategies import Phase
 
 log = logging.getLogger(__name__)
@@ -37,6 +42,7 @@ WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with
 MAX_TEMPERATURE = 4.0
 LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 SHARD = 16  # images that one core works on at a time
+MOMENTUM = 0.1  # of running statistics that a phase gathers; some networks come with 0.01, at which a short training learns none
 
 
 class Activations(Protocol):
@@ -67,11 +73,13 @@ class Recipe:
     label_smoothing: float
     class_weights: np.ndarray  # (classes,)
     seed: int
+    regulariser: str = "none"  # one of REGULARISERS
+    strength: float = 0.0  # its factor in the loss
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), and that temperature.
+    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), that temperature, and which images (n,) are right.
 
     The temperature (Guo et al., ICML 2017) takes out how confident a network is overall, which label smoothing lowers and overfitting
     raises, so that the loss of networks trained in different ways tells how well they order the classes.
@@ -80,17 +88,21 @@ class Measure:
     loss: float
     accuracy: float
     temperature: float
+    right: np.ndarray = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run of all phases left: a row an epoch, a summary a phase, and how many images went through the tail."""
+    """What a run of all phases left: a row before training and one an epoch, a summary a phase, how many images went through the tail."""
 
     curve: list[dict[str, Any]]
     phases: list[dict[str, Any]]
     image_passes: int
     temperature: float  # of the final network on validation
     shard: int  # images worked on at a time in the end; the gradients of a batch are those of its shards, added
+    right: np.ndarray = field(compare=False)  # (rows of the curve, validation images): which are classified rightly
+    steps: list[int]  # of the optimizer, done at each row of the curve
+    best: int  # the row of the curve whose weights are kept
 
 
 def fit(
@@ -132,7 +144,8 @@ def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team:
         return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, examples.labels].mean())
 
     found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
-    return Measure(float(found.fun), float((scores.argmax(1) == examples.labels).mean()), float(np.exp(found.x)))
+    right = scores.argmax(1) == examples.labels
+    return Measure(float(found.fun), float(right.mean()), float(np.exp(found.x)), right)
 
 
 def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
@@ -184,12 +197,19 @@ class _Run:
         self.class_weights = torch.from_numpy(self.recipe.class_weights.astype(np.float32)).to(self.place)
         self.shard = SHARD if self.place.type == "cpu" else -(-self.recipe.batch_size // self.team.size)
         self.scale = 2.0**16 if self.device.precision == "float16" else 1.0  # of the loss: small gradients vanish in float16
+        self.source = [] if self.recipe.regulariser == "none" else _values(list(self.tail.parameters()))
+        self.anchored: list[tuple[torch.Tensor, torch.Tensor]] = []  # those of them that are trained
+        self.gathering: set[str] = set()  # stages whose BatchNorms use and gather the statistics of the batch
+        self.replicas: list[nn.Sequential] = []  # of the tail, one a shard, where there are such
         self.curve: list[dict[str, Any]] = []
+        self.right: list[np.ndarray] = []
+        self.steps: list[int] = []
+        self.taken, self.best = 0, 0  # steps of the optimizer so far; the row of the curve whose weights are the best
 
     def through(self, phases: list[Phase]) -> Trained:
         """Train through the phases."""
         best = self._measure()
-        self.curve.append(_row("start", 0, None, None, None, best))
+        self._note("start", None, None, None, best)
         self.tail.requires_grad_(False)
         summaries: list[dict[str, Any]] = []
         n = len(self.train.labels)
@@ -201,32 +221,48 @@ class _Run:
                 if summaries[-1]["best_epoch"] == 0:
                     progress.total = progress.done
                     break
-        return Trained(self.curve, summaries, sum(done["epochs"] for done in summaries) * n, best.temperature, self.shard)
+        passes = sum(done["epochs"] for done in summaries) * n
+        return Trained(self.curve, summaries, passes, best.temperature, self.shard, np.stack(self.right), self.steps, self.best)
 
     def _measure(self) -> Measure:
         return measure(self.tail, self.validation, self.device, self.team)
 
+    def _note(self, phase: str, rate: float | None, train_loss: float | None, train_accuracy: float | None, now: Measure) -> None:
+        """Append a row to the curve."""
+        row = {"phase": phase, "epoch": len(self.curve), "rate": rate, "train_loss": train_loss, "train_accuracy": train_accuracy}
+        self.curve.append({**row, "validation_loss": now.loss, "validation_accuracy": now.accuracy})
+        self.right.append(now.right)
+        self.steps.append(self.taken)
+
     def _phase(self, phase: Phase, best: Measure, summaries: list[dict[str, Any]], progress: Progress) -> Measure:
         """One phase, from a network that measures `best`; appends to the curve and the summaries. Returns what is best now."""
         trained = _unfreeze(self.tail, phase)
-        optimizer = torch.optim.AdamW(_groups(trained, phase, self.recipe.weight_decay), fused=True)
+        trunk = {p for name, parameters in trained.items() if name != "head" for p in parameters}
+        self.anchored = [(p, value) for p, value in self.source if p in trunk]
+        self.gathering, self.replicas = set(trained) if phase.statistics == "batch" else set(), []
+        kept = [
+            *itertools.chain(*trained.values()),
+            *(b for layer in _batch_norms(self.tail, self.gathering) for b in layer.buffers(False)),
+        ]
+        to_source = self.recipe.regulariser == "l2_sp"
+        optimizer = torch.optim.AdamW(_groups(trained, phase, self.recipe.weight_decay, to_source), fused=True)
         n = len(self.train.labels)
         steps = phase.epochs * -(-n // self.recipe.batch_size)
         schedule = one_cycle_of(optimizer, steps)
-        first, best_epoch, best_weights = self.curve[-1]["epoch"], 0, _weights(trained)
+        first, best_epoch, best_weights = len(self.curve) - 1, 0, _values(kept)
         epoch = 0
         for epoch in range(1, phase.epochs + 1):
             train_loss, train_accuracy = self._epoch(epoch, optimizer, schedule, progress)
             now = self._measure()
             rate = max(group["lr"] for group in optimizer.param_groups)
-            self.curve.append(_row(phase.name, first + epoch, rate, train_loss, train_accuracy, now))
+            self._note(phase.name, rate, train_loss, train_accuracy, now)
             if now.loss < best.loss:
-                best, best_epoch, best_weights = now, epoch, _weights(trained)
+                best, best_epoch, best_weights, self.best = now, epoch, _values(kept), first + epoch
             elif epoch - max(best_epoch, WARM_UP * phase.epochs) >= self.recipe.patience:
                 break
         progress.total -= (phase.epochs - epoch) * n
-        for parameter, value in best_weights:
-            parameter.data.copy_(value)
+        for weight, value in best_weights:
+            weight.data.copy_(value)
         self.tail.requires_grad_(False)
         summaries.append(
             {
@@ -252,11 +288,11 @@ class _Run:
         order = self.random.permutation(len(self.train.labels))
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         total, hits = 0.0, 0.0
-        batches = (order[start : start + self.recipe.batch_size] for start in range(0, len(order), self.recipe.batch_size))
+        batches = (order[part] for part in _parts(len(order), self.recipe.batch_size, even=bool(self.gathering)))
         for chosen, read in self._read(batches, epoch):
-            gradients, loss, right = self._gradients(chosen, read, epoch, trained)
+            gradients, statistics, loss, right = self._gradients(chosen, read, epoch, trained)
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
-            self.team.add([*gradients, sums])
+            self.team.add([*gradients, *statistics, sums])
             for parameter, gradient in zip(trained, gradients, strict=True):
                 # In the layout of the weights, which the fused optimizer takes for granted: gradients of 3x3 convolutions come channels last.
                 parameter.grad = torch.empty_like(parameter).copy_(gradient).div_(self.scale)
@@ -265,6 +301,8 @@ class _Run:
                 self.scale /= 2  # and this step is left out
             else:
                 optimizer.step()
+                self.taken += 1
+                self._keep(statistics)
             schedule()
             loss, right = sums.tolist()
             total += loss * len(chosen)
@@ -287,8 +325,8 @@ class _Run:
 
     def _gradients(
         self, chosen: np.ndarray, read: torch.Tensor | None, epoch: int, trained: list[nn.Parameter]
-    ) -> tuple[list[torch.Tensor], float, float]:
-        """Sums over this process's part of a batch: gradients, loss, right answers. When memory runs out, shards are halved."""
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
+        """Sums over this process's part of a batch: gradients, statistics, loss, right answers. When memory runs out, shards are halved."""
         while True:
             try:
                 return self._in_shards(chosen, read, epoch, trained)
@@ -303,29 +341,67 @@ class _Run:
 
     def _in_shards(
         self, chosen: np.ndarray, read: torch.Tensor | None, epoch: int, trained: list[nn.Parameter]
-    ) -> tuple[list[torch.Tensor], float, float]:
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         mine = self._mine(chosen)
         share = self.scale / self.class_weights[torch.from_numpy(self.train.labels[chosen]).to(self.place)].sum()
+        parts = _parts(len(mine), self.shard, even=bool(self.gathering))
+        tails = self._tails(parts)
+        weights, source = [p for p, _ in self.anchored], [value for _, value in self.anchored]
+        strength = self.recipe.strength * self.scale / len(chosen)  # of an image's share in the penalty
 
-        def shard(start: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        def shard(number: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
             one_thread()
-            part = mine[start : start + self.shard]
-            given = self._rows(part, epoch) if read is None else read[start : start + self.shard]
+            part, tail = mine[parts[number]], tails[number]
+            given = self._rows(part, epoch) if read is None else read[parts[number]]
             labels = torch.from_numpy(self.train.labels[part]).to(self.place)
             with devices.autocast(self.device, self.place.type):
-                outputs = self.tail(_tensor(given, self.place)).float()
+                features = tail[:-1](_tensor(given, self.place))
+                outputs = tail[-1](features).float()
             loss = functional.cross_entropy(
                 outputs, labels, self.class_weights, label_smoothing=self.recipe.label_smoothing, reduction="sum"
             )
-            gradients = torch.autograd.grad(loss * share, trained, allow_unused=True, materialize_grads=True)
+            penalty = REGULARISERS[self.recipe.regulariser](features, weights, source) * strength * len(part)
+            gradients = torch.autograd.grad(loss * share + penalty, trained, allow_unused=True, materialize_grads=True)
             return list(gradients), loss.detach() * share / self.scale, (outputs.argmax(1) == labels).sum()
 
-        starts = range(0, len(mine), self.shard)
-        parts = list(_on(self.place)(shard, starts))
-        if not parts:  # a last batch smaller than the team
-            return [torch.zeros_like(parameter) for parameter in trained], 0.0, 0.0
-        gradients = [sum(values[1:], values[0]) for values in zip(*(part[0] for part in parts), strict=True)]
-        return gradients, float(sum(part[1] for part in parts)), float(sum(part[2] for part in parts))
+        done = list(_on(self.place)(shard, range(len(parts))))
+        statistics = self._statistics(tails, parts, len(chosen))
+        if not done:  # a last batch smaller than the team
+            return [torch.zeros_like(parameter) for parameter in trained], statistics, 0.0, 0.0
+        gradients = [sum(values[1:], values[0]) for values in zip(*(each[0] for each in done), strict=True)]
+        return gradients, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done))
+
+    def _tails(self, parts: list[slice]) -> list[nn.Sequential]:
+        """The network that each shard goes through: the tail, or replicas of it as it is now that gather statistics."""
+        if not self.gathering:
+            return [self.tail] * len(parts)
+        while len(self.replicas) < len(parts):
+            self.replicas.append(_replica(self.tail, self.gathering))
+        for replica in self.replicas[: len(parts)]:
+            for own, value in zip(_running(replica, self.gathering), _running(self.tail, self.gathering), strict=True):
+                own.copy_(value)
+        # One image alone has no statistics (over 1x1 maps PyTorch refuses): it is normalised with the running ones.
+        return [
+            replica if part.stop - part.start > 1 else self.tail for replica, part in zip(self.replicas[: len(parts)], parts, strict=True)
+        ]
+
+    def _statistics(self, tails: list[nn.Sequential], parts: list[slice], n: int) -> list[torch.Tensor]:
+        """This process's summand of the running statistics after a batch of `n` images: the mean over its shards, by their images."""
+        shards = [
+            [value * ((part.stop - part.start) / n) for value in _running(tail, self.gathering)]
+            for tail, part in zip(tails, parts, strict=True)
+        ]
+        return [sum(values[1:], values[0]) for values in zip(*shards, strict=True)] or [
+            torch.zeros_like(value) for value in _running(self.tail, self.gathering)
+        ]
+
+    def _keep(self, statistics: list[torch.Tensor]) -> None:
+        """Take over the running statistics of a batch."""
+        for own, value in zip(_running(self.tail, self.gathering), statistics, strict=True):
+            own.copy_(value)
+        for layer in _batch_norms(self.tail, self.gathering):
+            if layer.num_batches_tracked is not None:
+                layer.num_batches_tracked.add_(1)
 
 
 def one_cycle_of(optimizer: torch.optim.Optimizer, steps: int) -> Callable[[], None]:
@@ -369,35 +445,49 @@ def _unfreeze(tail: nn.Sequential, phase: Phase) -> dict[str, list[nn.Parameter]
     return trained
 
 
-def _groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: float) -> list[dict[str, Any]]:
-    """Optimizer groups: a rate a stage; biases and the scales of normalisation are not decayed."""
+def _groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: float, to_source: bool = False) -> list[dict[str, Any]]:
+    """Optimizer groups: a rate a stage; biases and the scales of normalisation are not decayed, nor is a trunk that is held `to_source`."""
     groups: list[dict[str, Any]] = []
     for name, parameters in trained.items():
-        for decay, chosen in ((weight_decay, [p for p in parameters if p.ndim > 1]), (0.0, [p for p in parameters if p.ndim <= 1])):
+        decays = 0.0 if to_source and name != "head" else weight_decay
+        for decay, chosen in ((decays, [p for p in parameters if p.ndim > 1]), (0.0, [p for p in parameters if p.ndim <= 1])):
             if chosen:
                 groups.append({"params": chosen, "lr": phase.rates[name], "weight_decay": decay})
     return groups
 
 
-def _weights(trained: dict[str, list[nn.Parameter]]) -> list[tuple[nn.Parameter, torch.Tensor]]:
-    return [(p, p.detach().clone()) for parameters in trained.values() for p in parameters]
+def _values(weights: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights and a copy of what they hold now."""
+    return [(weight, weight.detach().clone()) for weight in weights]
+
+
+def _batch_norms(tail: nn.Sequential, names: set[str]) -> list[_BatchNorm]:
+    """The BatchNorms of these stages that keep running statistics."""
+    layers = (layer for key, stage in tail.named_children() if stages.name(key) in names for layer in stage.modules())
+    return [layer for layer in layers if isinstance(layer, _BatchNorm) and layer.running_mean is not None]
+
+
+def _running(tail: nn.Sequential, names: set[str]) -> list[torch.Tensor]:
+    """The running means and variances of these stages."""
+    return [value for layer in _batch_norms(tail, names) for value in (layer.running_mean, layer.running_var) if value is not None]
+
+
+def _replica(tail: nn.Sequential, names: set[str]) -> nn.Sequential:
+    """The tail once more: the same parameters, but buffers of its own, and in these stages BatchNorms in train mode (and nothing else)."""
+    replica = copy.deepcopy(tail, {id(parameter): parameter for parameter in tail.parameters()})
+    for layer in _batch_norms(replica, names):
+        layer.training, layer.momentum = True, MOMENTUM
+    return replica
+
+
+def _parts(n: int, size: int, *, even: bool) -> list[slice]:
+    """Slices of at most `size` of `n` images: all as large, save the last, or `even`, as the statistics of a few images are poor."""
+    count = -(-n // size)
+    bounds = [n * i // count for i in range(count)] if even else range(0, n, size)
+    return [slice(*pair) for pair in itertools.pairwise([*bounds, n])]
 
 
 def _tensor(rows: np.ndarray | torch.Tensor, place: torch.device) -> torch.Tensor:
     """float32 on the device, pictures with their channels last: a training step on them takes two thirds of the time."""
     tensor = (torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows).to(place, non_blocking=True).float()
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-
-
-def _row(
-    phase: str, epoch: int, rate: float | None, train_loss: float | None, train_accuracy: float | None, now: Measure
-) -> dict[str, Any]:
-    return {
-        "phase": phase,
-        "epoch": epoch,
-        "rate": rate,
-        "train_loss": train_loss,
-        "train_accuracy": train_accuracy,
-        "validation_loss": now.loss,
-        "validation_accuracy": now.accuracy,
-    }

@@ -14,6 +14,9 @@ def evaluate(
     source: Path = Path("models/source.json"),
     head: Path = Path("models/head"),
     fine_tuned: Path = Path("models/fine_tuned"),
+    baseline: Path = Path("models/baseline"),
+    chosen: Path = Path("models/chosen"),
+    verdict: Path = Path("reports/verdict.json"),
     final: Path = Path("models/final"),
     predictions: Path = Path("reports/predictions.parquet"),
     metrics: Path = Path("reports/metrics.json"),
@@ -27,14 +30,21 @@ def evaluate(
     precision: str,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
+    card, ships = outputs.read_json(source), outputs.read_json(chosen / "summary.json")
+    summaries = [card, *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen))]
+    models = [evaluation.Model("fine_tuned", weights.read(fine_tuned / weights.WEIGHTS), card)]
+    if (baseline / weights.WEIGHTS).exists():
+        models.append(evaluation.Model("scratch", weights.read(baseline / weights.WEIGHTS), summaries[3]["card"]))
     done = evaluation.evaluate(
         manifest.read(clean),
         images,
-        outputs.read_json(source),
+        card,
         heads.load(head / "head.safetensors", "final"),
-        outputs.read_json(head / "summary.json"),
-        fine_tuned / weights.WEIGHTS,
-        outputs.read_json(fine_tuned / "summary.json"),
+        summaries[1],
+        models,
+        evaluation.Model(ships["arm"], weights.read(chosen / weights.WEIGHTS), ships["card"]),
+        summaries,
+        answer=outputs.read_json(verdict)["answer"],
         bootstrap=bootstrap,
         bins=calibration_bins,
         seed=seed,

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, features, fine_tuning, manifest, model, outputs, weights
-from headstart.training import Recipe
+from headstart import devices, features, fine_tuning, heads, manifest, model, outputs, trials, weights
 from tasks import stage
 
 
@@ -21,7 +20,7 @@ def fine_tune(
     curve: Path = Path("reports/curves/fine_tune.csv"),
     *,
     strategy: str,
-    depth: int,
+    depth: int | str,
     epochs: int,
     patience: int,
     rate: float,
@@ -30,44 +29,49 @@ def fine_tune(
     label_smoothing: float,
     class_weights: str,
     batch_size: int,
-    views: int,
+    views: int | str,
     cache_gib: float,
     augmentation: dict[str, Any],
     processes: int | str,
+    regulariser: str,
+    regulariser_strength: float,
     seed: int,
     device: str,
     precision: str,
 ) -> None:
     """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
     table, card, classes = manifest.read(clean), outputs.read_json(source), outputs.read_json(head / "summary.json")["classes"]
-    loss_weights = fine_tuning.class_weights(table.loc[table["split"] == "train", "label"], classes, class_weights == "balanced")
-    plan: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "strategy": strategy,
         "depth": depth,
         "epochs": epochs,
+        "patience": patience,
         "rate": rate,
         "decay": decay,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "class_weights": class_weights,
+        "regulariser": regulariser,
+        "regulariser_strength": regulariser_strength,
+        "batch_size": batch_size,
         "views": views,
         "cache_gib": cache_gib,
+        "augmentation": augmentation,
     }
-    recipe = Recipe(batch_size, patience, weight_decay, label_smoothing, loss_weights, seed)
     place = devices.choose(device, precision)
     done = fine_tuning.run(
         table,
         images,
         card,
-        head / "head.safetensors",
+        heads.load(head / "head.safetensors", "train_only"),
         classes,
-        **plan,
-        augmentation=augmentation,
-        recipe=recipe,
+        **fine_tuning.settings(parameters, table, classes, seed),
         device=place,
         processes=processes,
     )
-    optimiser = {"patience": patience, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "class_weights": class_weights}
-    parameters = {**plan, **optimiser, "batch_size": batch_size, "augmentation": augmentation}
     with outputs.folder(out) as folder:
         model.save(folder / weights.WEIGHTS, done.network)
+        trials.write(folder / "trials.safetensors", {(0, 0): trials.trial(table, done)})
         outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)

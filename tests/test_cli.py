@@ -416,3 +416,136 @@ def test_a_killed_run_leaves_no_orphans(project: Path, monkeypatch: pytest.Monke
     with lock.hold("the next"):
         data.recover()
         assert dvc.repro("index_images")["outcome"] == "ran"
+
+
+# Promote
+
+
+def promoted(patch: pytest.MonkeyPatch, decision: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Have every promotion end with `decision`; returns the list of what was asked for."""
+    asked: list[tuple[Path, dict[str, Any]]] = []
+
+    def promote(folder: Path, **options: Any) -> dict[str, Any]:
+        asked.append((folder, options))
+        assert lock.VARIABLE in os.environ, "it holds the run lock"
+        figures = {"n": 9, "split": "validation", "accuracy": 1.0, "difference": None}
+        return {"decision": decision, "forced": False, "model": "0001-aa", "reason": "so it is", "notes": [], **figures}
+
+    replace_module(patch, "promotion", promote=promote)
+    return asked
+
+
+@pytest.mark.parametrize(("decision", "code"), [("promoted", 0), ("unchanged", 0), ("refused", 1)])
+def test_promote_says_what_was_decided(
+    toy_project: Path, decision: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = promoted(monkeypatch, decision)
+    assert cli.main(["promote"]) == code
+    out, err = capsys.readouterr()
+    assert out.startswith(decision)
+    assert "right on 100.0% of 9 validation images\n" in out
+    assert err == ""
+    assert cli.main(["promote", "--json", "--split", "test", "--force", "--registry", "kept"]) == code
+    assert json.loads(capsys.readouterr().out)["reason"] == "so it is"
+    assert [folder for folder, _ in asked] == [Path("registry"), Path("kept")]
+    assert [(options["split"], options["force"]) for _, options in asked] == [("validation", False), ("test", True)]
+
+
+def test_promote_without_a_model_names_the_run(toy_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["promote"]) == 1
+    assert "models/final/card.json is missing: no model has been made yet; run `headstart run` first" in capsys.readouterr().err
+    assert not Path("registry").exists()
+
+
+def test_promote_is_refused_where_it_makes_no_sense(toy_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["promote", "--split", "train"])
+    assert end.value.code == 2
+    with pytest.raises(SystemExit):
+        cli.main(["promote", "--help"])
+    out = capsys.readouterr().out
+    assert "headstart predict inbox/ --model registry/model" in out
+    assert max(map(len, out.splitlines())) <= 130
+    Path("dvc.yaml").unlink()
+    assert cli.main(["promote"]) == 1
+    assert "not the root of a Headstart project" in capsys.readouterr().err
+
+
+def test_promote_waits_for_no_other_run(toy_project: Path) -> None:
+    with lock.hold("headstart run"):
+        code, out, err = run("promote", **{lock.VARIABLE: ""})
+    assert (code, out) == (4, "")
+    assert "headstart run (process" in err
+
+
+# Sources
+
+
+def test_sources_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", "torch")
+    assert cli.main(["sources", "torchvision:mobilenet_v3_*", "wheel:efficientnet_lite0"]) == 0
+    out, err = capsys.readouterr()
+    heading, *lines = out.splitlines()
+    assert heading.split() == ["NAME", "PARAMETERS", "GFLOPS", "INPUT", "IMAGENET", "LICENCE", "DOWNLOAD", "HERE"]
+    assert [line.split()[0] for line in lines] == [
+        *(f"torchvision:mobilenet_v3_{name}" for name in ("large/IMAGENET1K_V1", "large/IMAGENET1K_V2", "small/IMAGENET1K_V1")),
+        "wheel:efficientnet_lite0",
+    ]
+    assert lines[-1].split()[1:] == ["4.65", "M", "0.39", "224", "75.1%", "apache-2.0", "19", "MB", "yes"]
+    assert lines[0].split()[-1] == "no"
+    assert err.endswith("4 sources, 1 here\n")
+
+
+def test_sources_within_bounds_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sources", "mobilenet_v3", "--max-gflops", "0.1", "--licence", "BSD-3-Clause", "--licence", "mit", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["kind"]) == ("torchvision:mobilenet_v3_small/IMAGENET1K_V1", "torchvision")
+    assert (found["parameters"], found["gflops"], found["input_size"]) == (2_542_856, 0.057, 224)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["timm:convnxt_*"], 2, "error: timm:convnxt_* matches no source; did you mean timm:convnext"),
+        (["torchvision:resnet19"], 2, "error: torchvision has no classifier 'resnet19'; did you mean resnet1"),
+        (["checkpoint:nowhere"], 1, "error: nowhere does not exist"),
+        (["torchvision:vgg16*", "--max-parameters", "5"], 0, "none of 2 sources is left: 2 more than 5 million parameters"),
+        (["torchvision:resnet18", "--here"], 0, "none of 1 sources is left: 1 not here"),
+        (["wheel:*", "--licence", "mit"], 0, "none of 3 sources is left: 3 licence apache-2.0"),
+    ],
+)
+def test_sources_says_why_there_are_none(
+    arguments: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", "torch")
+    assert cli.main(["sources", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+
+
+def test_a_long_list_of_sources_counts_nothing_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headstart import sources
+
+    counted: list[str] = []
+
+    def whole(library: str, architecture: str) -> Any:
+        counted.append(architecture)
+        raise RuntimeError("cannot be built")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "whole", whole)
+    assert cli.main(["sources", "timm:vit_*"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) > 200
+    assert "figures of timm are counted once where at most 50 sources are left, or with --all-figures" in err
+    assert counted == []
+    assert cli.main(["sources", "timm:test_vit*"]) == 0
+    assert counted == ["test_vit.r160_in1k", "test_vit2.r160_in1k", "test_vit3.r160_in1k"]
+    assert cli.main(["sources", "timm:resnet*", "--all-figures"]) == 0
+    assert len(counted) > 60

@@ -38,11 +38,25 @@ class Setting:
         self.weights = folder / "model.safetensors"
         model.save(self.weights, self.tuned)
 
-    def evaluate(self, ships: str = "fine_tuned", table: pd.DataFrame | None = None) -> Evaluation:
-        verdict = {"ships": ships, "parameters": {"fine_tune": {"depth": 2}}}
-        source = {**self.card, "parameters": {"select_source": {"folds": 5}}}
-        table = self.table if table is None else table
-        return evaluation.evaluate(table, self.root, source, self.head, self.summary, self.weights, verdict, **SETTINGS)
+    def evaluate(self, ships: str = "fine_tuned", card: dict[str, Any] | None = None, scratch: bool = False) -> Evaluation:
+        source = {**(card or self.card), "parameters": {"select_source": {"folds": 5}}}
+        summaries = [source, self.summary, {"parameters": {"fine_tune": {"depth": 2}}}]
+        tuned = weights.read(self.weights)
+        models = [evaluation.Model("fine_tuned", tuned, source)]
+        random = {**self.card, "input_size": 32, "name": "random weights", "weights_sha256": "random:0"}
+        if scratch or ships == "scratch":
+            models.append(evaluation.Model("scratch", scaled(tuned, 0.5), random))
+        made = {one.name: one for one in models}
+        halved = evaluation.Model(ships, scaled(tuned, 0.9), source)
+        chosen = evaluation.Model("head", tuned, source) if ships == "head" else made.get(ships, halved)
+        return evaluation.evaluate(
+            self.table, self.root, source, self.head, self.summary, models, chosen, summaries, answer="positive", **SETTINGS
+        )
+
+
+def scaled(values: dict[str, np.ndarray], factor: float) -> dict[str, np.ndarray]:
+    """The weights times a factor, counters as they are."""
+    return {key: np.asarray(factor * value, value.dtype) if value.ndim else value for key, value in values.items()}
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +175,31 @@ def test_a_changed_source_is_refused(setting: Setting) -> None:
 
     changed = replace(sources.load(setting.card["name"])).card() | {"weights_sha256": "0" * 64}
     with pytest.raises(HeadstartError, match="have changed since it was chosen"):
-        evaluation.evaluate(
-            setting.table,
-            setting.root,
-            changed,
-            setting.head,
-            setting.summary,
-            setting.weights,
-            {"ships": "head", "parameters": {}},
-            **SETTINGS,
-        )
+        setting.evaluate("head", card=changed)
+
+
+def test_an_average_that_ships_is_an_arm_of_its_own(setting: Setting) -> None:
+    done = setting.evaluate("average")
+    assert done.metrics["test"] == done.metrics["average"] != done.metrics["fine_tuned"]
+    assert done.card["shipped"] == "average"
+    assert done.card["source"] == setting.card["name"]
+    assert done.metrics["transfer"] is None
+
+
+def test_a_network_from_random_weights_ships_with_its_own_transform(setting: Setting) -> None:
+    done = setting.evaluate("scratch")
+    assert done.card["transform"]["input_size"] == 32
+    assert done.card["source"] == "random weights"
+    assert set(done.metrics) >= {"head", "fine_tuned", "scratch"}
+    assert "average" not in done.metrics
+
+
+def test_the_test_images_confirm_or_contradict_and_change_nothing(setting: Setting) -> None:
+    done = setting.evaluate("head", scratch=True)
+    transfer = done.metrics["transfer"]
+    difference = done.metrics["fine_tuned"]["accuracy"] - done.metrics["scratch"]["accuracy"]
+    assert transfer["asymptote"]["difference"] == pytest.approx(difference)
+    assert transfer["verdict"] == "positive"
+    expected = {"positive": "confirms", "none_shown": "leaves open", "negative": "contradicts"}
+    assert transfer["says"] == expected[transfer["answer"]]
+    assert done.metrics["shipped"] == "head"

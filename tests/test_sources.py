@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from torch import nn
@@ -52,6 +53,12 @@ def features(trunk: nn.Module, images: torch.Tensor) -> torch.Tensor:
         return trunk(images)
 
 
+def logits(source: Source, images: torch.Tensor) -> np.ndarray:
+    """Of the source's own classes."""
+    assert source.head is not None
+    return source.head.logits(features(source.trunk, images).numpy())
+
+
 def test_the_wheel_is_described(lite: Source) -> None:
     assert (lite.name, lite.kind, lite.library, lite.architecture) == ("wheel:efficientnet_lite0", "wheel", "timm", "tf_efficientnet_lite0")
     assert (lite.features, lite.input_size, lite.fixed_size, lite.classifier) == (1280, 224, False, "classifier")
@@ -77,6 +84,17 @@ def test_the_wheel_names_what_is_on_real_photos(lite: Source, lite_file: dict[st
     pavilion, flower = logits.topk(3).indices.tolist()
     assert set(pavilion) & {663, 668, 698, 832}  # monastery, mosque, palace, stupa of ImageNet-1k
     assert set(flower) & {985, 984, 308, 309}  # daisy, rapeseed, fly, bee
+
+
+def test_the_head_of_the_wheel_gives_the_logits_of_the_whole_network(
+    lite: Source, lite_file: dict[str, torch.Tensor], photos: torch.Tensor
+) -> None:
+    whole = sources.whole("timm", "tf_efficientnet_lite0").eval()
+    whole.load_state_dict(dict(zip(whole.state_dict(), lite_file.values(), strict=True)))
+    np.testing.assert_allclose(logits(lite, photos), features(whole, photos).numpy(), rtol=1e-4, atol=1e-4)
+    assert lite.head is not None
+    assert lite.head.weight.shape == (1000, 1280)
+    assert "head" not in lite.card()
 
 
 def test_the_wheel_remembers_the_statistics_of_photos(lite: Source, photos: torch.Tensor) -> None:
@@ -120,6 +138,7 @@ def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
         ("torchvision:resnet19", "did you mean resnet1"),
         ("torchvision:fcn_resnet50", "no classifier"),
         ("torchvision:resnet50/IMAGENET1K_V9", "IMAGENET1K_V1, IMAGENET1K_V2"),
+        ("torchvision:vgg16/IMAGENET1K_FEATURES", "known: IMAGENET1K_V1"),  # half of its weights are NaN
         ("timm:resnet18x", "did you mean resnet18"),
         ("timm:resnet18.a9_in1k", "resnet18.a1_in1k"),
     ],
@@ -177,6 +196,17 @@ def test_torchvision_from_its_cache(name: str, torch_home: Path) -> None:
     skeleton, classifier = sources.skeleton("torchvision", architecture)
     assert classifier == source.classifier
     assert list(skeleton.state_dict()) == list(kept)
+    whole, images = sources.whole("torchvision", architecture).eval(), torch.rand(2, 3, 64, 64)
+    whole.load_state_dict(made)
+    np.testing.assert_allclose(logits(source, images), features(whole, images).numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("weights_name", "licence"), [("IMAGENET1K_V2", "bsd-3-clause"), ("IMAGENET1K_SWAG_E2E_V1", "cc-by-nc-4.0")])
+def test_weights_of_torchvision_with_a_licence_of_their_own(weights_name: str, licence: str) -> None:
+    import torchvision
+
+    chosen = torchvision.models.get_model_weights("regnet_y_16gf")[weights_name]
+    assert sources._torchvision_licence(chosen) == licence
 
 
 def test_torchvision_out_of_reach(torch_home: Path) -> None:
@@ -194,22 +224,59 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "resnet18"])
-def test_timm_from_the_hugging_face_cache(name: str, hub: Path) -> None:
+def fill(hub: Path, name: str, made: dict[str, torch.Tensor]) -> None:
+    """Leave weights in the Hugging Face cache as timm's download of them does."""
     from safetensors.torch import save_file
 
-    made = untrained("timm", "resnet18")
-    repository, commit, blob = hub / "models--timm--resnet18.a1_in1k", "0" * 40, "1" * 64
+    repository, commit, blob = hub / f"models--timm--{name}", "0" * 40, "1" * 64
     for folder in ("refs", f"snapshots/{commit}", "blobs"):
         (repository / folder).mkdir(parents=True)
     (repository / "refs/main").write_text(commit)
     save_file(made, repository / "blobs" / blob)
     (repository / f"snapshots/{commit}/model.safetensors").symlink_to(f"../../blobs/{blob}")
+
+
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "resnet18"])
+def test_timm_from_the_hugging_face_cache(name: str, hub: Path) -> None:
+    made = untrained("timm", "resnet18")
+    fill(hub, "resnet18.a1_in1k", made)
     source = sources.load(f"timm:{name}")
     assert (source.name, source.architecture, source.features, source.classifier) == (f"timm:{name}", name, 512, "fc")
     assert (source.input_size, source.interpolation, source.crop, source.licence) == (224, "bicubic", 0.95, "apache-2.0")
     assert all(torch.equal(value, made[key]) for key, value in source.trunk.state_dict().items())
     assert list(sources.skeleton("timm", name)[0].state_dict()) == list(source.trunk.state_dict())
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["test_resnet", "test_efficientnet", "test_byobnet", "test_convnext", "test_nfnet", "test_vit3", "mobilenetv3_small_050"],
+)
+def test_the_head_of_timm_gives_the_logits_of_the_whole_network(architecture: str, hub: Path) -> None:
+    made = untrained("timm", architecture)
+    for value in made.values():
+        if value.ndim == 1 and value.is_floating_point():
+            value.uniform_(0.5, 1.5)  # a new network has zeros there, which hide what is left out
+    whole = sources.whole("timm", architecture).eval()
+    whole.load_state_dict(made)
+    [name] = [name for name in timm.list_pretrained(f"{architecture}.*") if name.startswith(f"{architecture}.")]
+    fill(hub, name, made)
+    source = sources.load(f"timm:{name}")
+    images = torch.rand(2, 3, source.input_size, source.input_size)
+    np.testing.assert_allclose(logits(source, images), features(whole, images).numpy(), rtol=1e-3, atol=1e-4)
+    bare = timm.create_model(name, num_classes=0)
+    assert list(bare.state_dict()) == list(source.trunk.state_dict())
+    assert weights.digest({key: made[key] for key in bare.state_dict()}) == source.weights_sha256
+
+
+def test_a_classifier_with_a_normalisation_of_its_own_is_no_head(hub: Path) -> None:
+    fill(hub, "efficientvit_m0.r224_in1k", untrained("timm", "efficientvit_m0"))
+    assert sources.load("timm:efficientvit_m0.r224_in1k").head is None
+
+
+def test_what_clip_ends_in_is_no_classifier(hub: Path) -> None:
+    fill(hub, "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m", untrained("timm", "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m"))
+    source = sources.load("timm:vit_xsmall_patch16_clip_224.tinyclip_yfcc15m")
+    assert (source.features, source.head) == (256, None)
 
 
 def test_timm_out_of_reach(hub: Path) -> None:
@@ -252,6 +319,21 @@ def test_a_checkpoint_of_our_own(tmp_path: Path) -> None:
         assert (source.interpolation, source.crop) == ("bicubic", 0.9)
         saved = sources.read_weights(folder / "model.safetensors")
         assert all(torch.equal(value, saved[key]) for key, value in source.trunk.state_dict().items())
+        assert source.head is not None
+        np.testing.assert_array_equal(source.head.weight, np.ones((2, 512)))
+        np.testing.assert_array_equal(source.head.bias, np.zeros(2))
+
+
+@pytest.mark.parametrize(("left_out", "shape"), [([], (1000, 512)), (["fc.bias"], (1000, 512)), (["fc.weight", "fc.bias"], None)])
+def test_the_head_of_a_checkpoint_is_what_its_file_holds(left_out: list[str], shape: tuple[int, int] | None, tmp_path: Path) -> None:
+    made = untrained("timm", "resnet18")
+    torch.save({key: value for key, value in made.items() if key not in left_out}, tmp_path / "a.pth")
+    (tmp_path / "card.json").write_text(json.dumps(CARD))
+    head = sources.load(f"checkpoint:{tmp_path / 'a.pth'}").head
+    assert (head.weight.shape if head else None) == shape
+    if head:
+        np.testing.assert_array_equal(head.weight, made["fc.weight"])
+        np.testing.assert_array_equal(head.bias, made["fc.bias"] * ("fc.bias" not in left_out))
 
 
 def test_a_checkpoint_may_be_a_pickled_state_dict(tmp_path: Path) -> None:

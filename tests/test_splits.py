@@ -138,3 +138,42 @@ def test_classes_too_small_to_divide_stay_in_training() -> None:
 def test_nothing_to_cut() -> None:
     assert assign(frame()).tolist() == []
     assert assign(frame(("validation", "a", 2))).tolist() == ["test"] * 2
+
+
+def many(counts: dict[str, int]) -> pd.DataFrame:
+    labels = [label for label, n in counts.items() for _ in range(n)]
+    return pd.DataFrame({"label": labels, "sha256": [f"{i:064x}" for i in range(len(labels))]})
+
+
+def test_a_sample_keeps_proportions_whatever_the_order() -> None:
+    table = many({"a": 600, "b": 300, "c": 100})
+    chosen = splits.sample(table, 100, seed=0)
+    assert chosen["label"].value_counts().to_dict() == {"a": 60, "b": 30, "c": 10}
+    assert chosen.index.tolist() == list(range(100))
+    shuffled = splits.sample(table.sample(frac=1, random_state=1), 100, seed=0)
+    assert set(shuffled["sha256"]) == set(chosen["sha256"])
+    assert set(splits.sample(table, 100, seed=1)["sha256"]) != set(chosen["sha256"])
+
+
+def test_a_sample_of_few_is_all_of_them() -> None:
+    table = many({"a": 60, "b": 30})[::-1]
+    for limit in (90, 1000):
+        assert splits.sample(table, limit, seed=0)["sha256"].tolist() == table["sha256"].tolist()
+    assert len(splits.sample(many({}), 10, seed=0)) == 0
+
+
+def test_a_larger_sample_contains_the_smaller_one() -> None:
+    table = many({"a": 600, "b": 300})
+    assert set(splits.sample(table, 90, seed=0)["sha256"]) < set(splits.sample(table, 300, seed=0)["sha256"])
+
+
+def test_a_sample_leaves_two_of_a_rare_class() -> None:
+    counts = splits.sample(many({"a": 989, "b": 10, "c": 1}), 50, seed=0)["label"].value_counts()
+    assert (counts["b"], counts["c"]) == (2, 1)
+
+
+def test_the_order_of_files_is_that_of_no_other_seed() -> None:
+    files = [f"{i:064x}" for i in range(100)]
+    orders = [sorted(files, key=lambda file: splits.hash_order(file, seed)) for seed in range(3)]
+    assert len({tuple(order) for order in [files, *orders]}) == 4
+    assert len({splits.hash_order(file, 0) for file in files}) == 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headstart.params import FineTune
-from headstart.strategies import STRATEGIES, Phase
+from headstart.strategies import STRATEGIES, Phase, from_scratch
 
 STAGES = ["stem", "one", "two", "three"]
 
@@ -31,6 +31,16 @@ def test_gradual_adds_a_stage_a_phase() -> None:
 
 def test_full_trains_everything() -> None:
     assert phases("full") == [Phase("all", 5, {"head": 0.1, "three": 0.05, "two": 0.025, "one": 0.0125, "stem": 0.00625})]
+
+
+def test_from_scratch_trains_everything_at_one_rate_with_the_statistics_of_the_batch() -> None:
+    rates = {"head": 0.1, "three": 0.1, "two": 0.1, "one": 0.1, "stem": 0.1}
+    assert from_scratch(STAGES, epochs=5, rate=0.1) == [Phase("from scratch", 5, rates, "batch")]
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_fine_tuning_keeps_the_statistics_of_the_source(name: str) -> None:
+    assert {phase.statistics for phase in phases(name)} == {"source"}
 
 
 @pytest.mark.parametrize("name", ["last_stages", "gradual"])

@@ -1,11 +1,17 @@
-"""headstart.training: what is named learns, what is not stays to the bit, the best is kept; neither cores nor scarce memory matter."""
+"""headstart.training: what is named learns, what is not stays to the bit, the best is kept; neither cores nor scarce memory matter.
+
+With the statistics of the batch a network learns from random weights, and keeps the running statistics that PyTorch would.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +20,11 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import cores, features, training, transforms
-from headstart.devices import Device
+from headstart import cores, features, parallel, training, transforms
+from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
 from headstart.store import Rows
-from headstart.strategies import Phase
+from headstart.strategies import Phase, from_scratch
 from headstart.training import Examples, Recipe
 from tests import networks
 
@@ -77,6 +83,39 @@ def test_the_loss_falls_and_the_answers_get_right() -> None:
     assert done.image_passes == 8 * 60
 
 
+def test_the_rows_of_the_curve_say_which_images_are_right_and_after_how_many_steps() -> None:
+    network = tail()
+    done = run(network, phase(4), phase(3, "two", head=RATE, blocks_1=RATE))
+    assert done.right.shape == (8, 30)
+    assert done.right.dtype == bool
+    assert done.right.mean(1).tolist() == pytest.approx([row["validation_accuracy"] for row in done.curve])
+    assert done.steps == [0, 3, 6, 9, 12, 15, 18, 21]
+    losses = [row["validation_loss"] for row in done.curve]
+    assert losses[done.best] == min(losses)
+    now = training.logits(network, examples(30, seed=1).views[0]).argmax(1) == examples(30, seed=1).labels
+    assert np.array_equal(done.right[done.best], now)
+    assert not np.array_equal(done.right[0], now)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([1.0, 0.9, 0.5, 0.6, 0.7, 0.4], 5),
+        ([1.0, 0.9, 0.5, 0.6, 0.7, 0.8], 2),
+        ([0.1, 0.9, 0.5, 0.6], 0),
+        ([1.0, 0.5, 0.9, 0.9, 0.4, 0.6], 4),
+    ],
+)
+def test_the_best_row_is_that_of_the_weights_that_are_kept(losses: list[float], best: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phases of three epochs and of two; one that brings nothing leaves what was best before."""
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, losses, seen)
+    network = tail()
+    done = run(network, phase(3, "one"), phase(2, "two", head=RATE, blocks_1=RATE))
+    assert done.best == best
+    assert state(network) == seen[best]
+
+
 @pytest.mark.parametrize(
     ("rates", "changed"),
     [({"head": RATE}, {"head"}), ({"head": RATE, "blocks_2": RATE}, {"head", "blocks-2"}), ({"blocks_1": RATE}, {"blocks-1"})],
@@ -117,7 +156,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], seen: list[di
     def measure(network: nn.Module, *_: Any) -> training.Measure:
         if seen is not None:
             seen.append(state(network))
-        return training.Measure(next(left), 0.5, 1.0)
+        return training.Measure(next(left), 0.5, 1.0, np.zeros(30, bool))
 
     monkeypatch.setattr(training, "measure", measure)
 
@@ -338,6 +377,208 @@ def test_a_phase_that_brings_nothing_is_the_last(monkeypatch: pytest.MonkeyPatch
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
+def scratch(epochs: int = 4, rate: float = RATE) -> Phase:
+    return from_scratch(["blocks.1", "blocks.2"], epochs=epochs, rate=rate)[0]
+
+
+def deep(seed: int = 0) -> nn.Sequential:
+    """Three stages of random weights and a head: images (n, 3, 10, 10) -> logits (n, 4)."""
+    torch.manual_seed(seed)
+    end = nn.Sequential(block(8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(OrderedDict([("one", block(3, 8)), ("two", block(8, 8)), ("three", end), ("head", nn.Linear(8, 4))])).eval()
+
+
+def stripes(n: int, seed: int) -> Examples:
+    """Stripes in one of four directions, at any phase, under noise."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    y, x = np.mgrid[:10, :10]
+    waves = np.sin(1.5 * np.array([x, y, x + y, x - y])[labels] + random.uniform(0, 2 * np.pi, (n, 1, 1)))
+    return Examples([rows((waves[:, None] + random.normal(0, 0.5, (n, 3, 10, 10))).astype(np.float32))], labels)
+
+
+def test_a_network_learns_from_random_weights_with_the_statistics_of_the_batch() -> None:
+    found = {}
+    for statistics in ("batch", "source"):
+        phases = [replace(each, statistics=statistics) for each in from_scratch(["one", "two", "three"], epochs=10, rate=0.003)]
+        done = training.fit(deep(), phases, stripes(160, 0), stripes(80, 1), recipe(batch_size=32, class_weights=np.ones(4)))
+        found[statistics] = done.right[done.best].mean()
+    assert found["batch"] > 0.9
+    assert found["batch"] > found["source"] + 0.2
+
+
+def unbiased() -> nn.Sequential:
+    """The tail without the biases that BatchNorm takes out again: their gradients are rounding, and Adam makes steps of that."""
+    network = tail()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.bias = None
+    return network
+
+
+def plain_loop(network: nn.Sequential, train: Examples, epochs: int, batch: int) -> None:
+    """The same training as PyTorch does it: one graph, everything in train mode."""
+    order, steps = np.random.default_rng(0), epochs * (len(train.labels) // batch)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 0.1
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=RATE)
+    advance = training.one_cycle_of(optimizer, steps)
+    network.train()
+    for _ in range(epochs):
+        for chosen in order.permutation(len(train.labels)).reshape(-1, batch):
+            optimizer.zero_grad()
+            outputs = network(torch.from_numpy(train.views[0][chosen].astype(np.float32)))
+            nn.functional.cross_entropy(outputs, torch.from_numpy(train.labels[chosen])).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), training.LARGEST_GRADIENT)
+            optimizer.step()
+            advance()
+    network.eval()
+
+
+def test_running_statistics_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SHARD", 20)
+    ours, theirs = unbiased(), unbiased()
+    for layer in ours.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 0.01
+    scripted(monkeypatch, [1.0, 0.9, 0.8, 0.7])
+    run(ours, scratch(3))
+    plain_loop(theirs, examples(), 3, 20)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
+    assert {int(value) for name, value in ours.state_dict().items() if "num_batches" in name} == {9}
+    assert {layer.momentum for layer in ours.modules() if isinstance(layer, nn.BatchNorm2d)} == {0.01}
+    assert not any(module.training for module in ours.modules())
+
+
+def test_running_statistics_are_the_mean_over_the_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step on 40 images in shards of 13, 13 and 14, through a stage whose input is the images themselves."""
+    scripted(monkeypatch, [1.0, 0.9])
+    network, train = tail(), examples(40)
+    run(network, scratch(1), train=train, batch_size=40)
+    images = train.views[0][np.random.default_rng(0).permutation(40)]
+    given = tail().get_submodule("blocks-1")[0](torch.from_numpy(images.astype(np.float32))).detach()  # type: ignore[index]
+    means = [shard.mean((0, 2, 3)) * len(shard) / 40 for shard in (given[:13], given[13:26], given[26:])]
+    variances = [shard.var((0, 2, 3)) * len(shard) / 40 for shard in (given[:13], given[13:26], given[26:])]
+    layer: Any = network.get_submodule("blocks-1")[1]  # type: ignore[index]
+    torch.testing.assert_close(layer.running_mean, 0.1 * sum(means))
+    torch.testing.assert_close(layer.running_var, 0.9 + 0.1 * sum(variances))
+
+
+def from_random_weights(network: nn.Sequential, n: int = 90, **other: Any) -> bytes:
+    done = run(network, scratch(2), phase(1, "two", head=RATE, blocks_1=RATE), train=examples(n, views=2), **{"batch_size": 40, **other})
+    assert done.best > 0
+    return b"".join(state(network).values()) + str(done.curve).encode()
+
+
+def test_statistics_of_the_batch_give_the_same_bytes_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [from_random_weights(tail())]
+    try:
+        for count in (1, 2, 5):
+            monkeypatch.setattr(cores, "workers", lambda count=count: count)
+            cores._pool.cache_clear()
+            results.append(from_random_weights(tail()))
+    finally:
+        cores._pool.cache_clear()
+    assert all(result == results[0] for result in results)
+
+
+def test_only_batch_norm_of_what_is_trained_changes_its_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout stays off, and a stage below that is frozen keeps its statistics."""
+    dropping = tail()
+    dropping.get_submodule("blocks-2").append(nn.Dropout(0.9))  # type: ignore[operator]
+    assert from_random_weights(dropping.eval()) == from_random_weights(tail())
+    network = tail()
+    before = {name: state(stage) for name, stage in network.named_children()}
+    run(network, Phase("one", 2, {"head": RATE, "blocks.2": RATE}, "batch"))
+    after = {name: state(stage) for name, stage in network.named_children()}
+    assert before["blocks-1"] == after["blocks-1"]
+    assert all(before["blocks-2"][name] != after["blocks-2"][name] for name in before["blocks-2"])
+
+
+def test_the_statistics_of_the_best_epoch_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [1.0, 0.9, 0.5, 0.8, 0.7], seen)
+    network = tail()
+    run(network, scratch(4))
+    assert state(network) == seen[2]
+    assert len({each["blocks-1.1.running_var"] for each in seen}) == 5
+    before = state(network)
+    scripted(monkeypatch, [0.1, 0.9, 0.5])
+    run(network, scratch(2))
+    assert state(network) == before
+
+
+def test_parts_are_full_or_even() -> None:
+    def sizes(*given: int, even: bool) -> list[int]:
+        parts = training._parts(*given, even=even)
+        assert [i for part in parts for i in range(part.start, part.stop)] == list(range(given[0]))
+        return [part.stop - part.start for part in parts]
+
+    assert sizes(33, 16, even=False) == [16, 16, 1]
+    assert sizes(33, 16, even=True) == [11, 11, 11]
+    assert sizes(32, 16, even=True) == [16, 16]
+    assert sizes(17, 16, even=True) == [8, 9]
+    assert sizes(1, 16, even=True) == sizes(1, 16, even=False) == [1]
+    assert sizes(0, 16, even=True) == sizes(0, 16, even=False) == []
+
+
+def test_an_image_alone_is_normalised_with_the_running_statistics() -> None:
+    """A batch of one, where BatchNorm over 1x1 maps has nothing to compute a variance of."""
+    network = tail()
+    network.get_submodule("blocks-2").append(nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.BatchNorm2d(6), nn.Flatten()))  # type: ignore[operator]
+    done = run(network.eval(), scratch(2), train=examples(21), batch_size=2)
+    assert done.steps == [0, 11, 22]
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_memory_that_runs_out_counts_no_image_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shard gathered before its memory ran out is forgotten."""
+    results = []
+    for shard, room in ((40, 8), (5, 100)):
+        monkeypatch.setattr(training, "SHARD", shard)
+        results.append(from_random_weights(in_room(room)))
+    assert results[0] == results[1]
+
+
+class Together:
+    """One of two threads that add up as the processes of a team do."""
+
+    size = 2
+
+    def __init__(self, rank: int, given: dict[int, list[torch.Tensor]], barrier: threading.Barrier) -> None:
+        self.rank, self.given, self.barrier = rank, given, barrier
+
+    def add(self, tensors: list[torch.Tensor]) -> None:
+        self.given[self.rank] = [tensor.clone() for tensor in tensors]
+        self.barrier.wait()
+        for tensor, first, second in zip(tensors, self.given[0], self.given[1], strict=True):
+            tensor.copy_(first + second)
+        self.barrier.wait()
+
+
+def test_a_team_gathers_the_statistics_of_all_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two members with a shard of ten of every batch each, and one alone with both."""
+
+    def member(team: Any) -> nn.Sequential:
+        network = unbiased()
+        training.fit(network, [scratch(2)], examples(), examples(30, seed=1), recipe(), CPU, team)
+        return network
+
+    barrier, given = threading.Barrier(2, timeout=60), {}
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda rank: member(Together(rank, given, barrier)), range(2))
+    assert state(first) == state(second)
+    monkeypatch.setattr(training, "SHARD", 10)
+    alone = member(parallel.ALONE)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(value, alone.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
+    assert float((first.state_dict()["blocks-2.0.1.running_mean"]).abs().max()) > 0.01
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_learns_nearly_the_same(precision: str) -> None:
     losses = []
@@ -362,6 +603,7 @@ def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.optim.AdamW, "step", watch)
     done = training.fit(network, [phase(4)], examples(), examples(30, seed=1), recipe(batch_size=3), Device("cpu", "float16"))
     assert 60 < len(steps) < 80
+    assert done.steps[-1] == len(steps)
     assert done.curve[-1]["validation_loss"] < 0.1 < done.curve[0]["validation_loss"]
 
 

@@ -69,18 +69,24 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "evaluate": {**settings, "bootstrap": 100, "calibration_bins": 10},
     }
     tuning = {**params.kwargs(params.Params(), "fine_tune"), "depth": 1, "epochs": 1, "views": 1, "batch_size": 8}
+    fresh = {**params.kwargs(params.Params(), "baseline"), "epochs": 1, "views": 1, "batch_size": 8, "max_size": 32}
+    judging = {**params.kwargs(params.Params(), "verdict"), "average": False, "remedies": False, "resamples": 100}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        from tasks import fine_tune, train_head
+        from tasks import baseline, fine_tune, train_head, verdict
 
         manifest.write(networks.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
         Path("models").mkdir()
-        Path("models/source.json").write_text(json.dumps({**sources.load(networks.checkpoint(Path("source"))).card(), "parameters": {}}))
+        card = {**sources.load(networks.checkpoint(Path("source"))).card(), "fixed_size": False}
+        Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
+        Path("models/architecture.json").write_text(json.dumps(card))
         Path("settings.json").write_text(json.dumps(given))
         train_head.train_head(**given["train_head"])
         fine_tune.fine_tune(**settings, **tuning)
-        summary = Path("models/fine_tuned/summary.json")
-        summary.write_text(json.dumps({**json.loads(summary.read_text()), "ships": "head"}))
+        baseline.baseline(**settings, **fresh, verdict=judging)
+        verdict.verdict(**settings, **judging)
+        summary = Path("models/chosen/summary.json")
+        summary.write_text(json.dumps({**json.loads(summary.read_text()), "arm": "head"}))
         patch.setattr(sys, "argv", ["stages", "first"])
         exec(compile(STAGES, "stages", "exec"), {})
     return folder

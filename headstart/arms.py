@@ -1,0 +1,216 @@
+"""What could ship, measured on the validation images: the frozen head, the fine-tuned model, averages of both, the network from random weights, remedies.
+
+The choice begins with the frozen head. What replaces it must be right on more validation images by more than a paired standard error. Where the network
+from random weights does as well as the fine-tuned one, REMEDIES are tried in their order, and the first that is better in the same sense ships.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+
+from headstart import evaluation, fine_tuning, frozen_head, metrics, naming, proof, sources, trials
+from headstart.devices import CPU, Device
+from headstart.heads import Head
+
+log = logging.getLogger(__name__)
+HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
+MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A whole model that could ship: weights under the library's names, the card of its network, and its validation logits (n, classes)."""
+
+    name: str
+    weights: dict[str, np.ndarray]
+    card: dict[str, Any]  # library, architecture, weights_sha256 and transform fields, as a source card has them
+    logits: np.ndarray
+    mix: float | None = None
+
+    def right(self, labels: np.ndarray) -> np.ndarray:
+        """Whether each image (n,) is classified rightly."""
+        return self.logits.argmax(1) == labels
+
+    def likelihood(self, labels: np.ndarray) -> float:
+        """Mean log likelihood (nats) of the labels (n,)."""
+        return float(log_softmax(self.logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the arms are measured."""
+
+    table: pd.DataFrame
+    root: Path
+    classes: list[str]
+    device: Device = CPU
+
+    @property
+    def held(self) -> pd.DataFrame:
+        """The validation rows."""
+        return self.table[self.table["split"] == "validation"].reset_index(drop=True)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Their classes (n,)."""
+        return np.searchsorted(self.classes, self.held["label"].to_numpy())
+
+
+def arm(name: str, values: dict[str, np.ndarray], card: dict[str, Any], data: Data, mix: float | None = None) -> Arm:
+    """Measure a whole model on the validation images."""
+    what = f"{name.replace('_', ' ')}, validation images"
+    return Arm(name, values, card, evaluation.logits(values, card, data.held, data.root, data.device, what), mix)
+
+
+def frozen(head: Head, values: dict[str, np.ndarray], card: dict[str, Any], data: Data) -> Arm:
+    """The frozen head on the validation images, from the stored features; `values` are the source's weights with it on top."""
+    return Arm(HEAD, values, card, head.logits(frozen_head.of_source(card, data.held, data.root, data.device)))
+
+
+def figures(one: Arm, labels: np.ndarray) -> dict[str, Any]:
+    """An arm's validation figures as plain values."""
+    return {
+        "name": one.name,
+        "mix": one.mix,
+        "validation_accuracy": float(one.right(labels).mean()),
+        "log_likelihood": one.likelihood(labels),
+    }
+
+
+def average(head: Arm, tuned: Arm, data: Data) -> list[Arm]:
+    """Averages of two models of one network, in the mixes tried (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022)."""
+    return [
+        arm(AVERAGE, {key: mixed(head.weights[key], value, mix) for key, value in tuned.weights.items()}, tuned.card, data, mix)
+        for mix in MIXES
+    ]
+
+
+def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """The average of two arrays with a share of the second; counters (integers) are the second's."""
+    if not np.issubdtype(second.dtype, np.floating):
+        return second
+    return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which arm ships, and why."""
+
+    arm: Arm
+    reason: str
+
+
+def choose(head: Arm, tuned: list[Arm], scratch: Arm | None, labels: np.ndarray) -> Choice:
+    """The choice among the arms. tuned: the fine-tuned model first, then averages, of which the likeliest stands for them all."""
+    best = max(tuned, key=lambda one: one.likelihood(labels))
+    choice = Choice(head, "") if not tuned else better(Choice(head, ""), best, labels)
+    if choice.arm is head:
+        choice = Choice(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
+    return better(choice, scratch, labels) if scratch else choice
+
+
+def better(choice: Choice, other: Arm, labels: np.ndarray) -> Choice:
+    """The choice as it stands, or `other` where it is right on more images by more than a paired standard error."""
+    difference, error = metrics.paired_difference(other.right(labels), choice.arm.right(labels))
+    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
+    if difference > error * (1 + 1e-9):
+        return Choice(other, f"{title(other)} beats {title(choice.arm)} on validation: {compared(other, choice.arm, labels)}")
+    return choice
+
+
+def compared(first: Arm, second: Arm, labels: np.ndarray) -> str:
+    """Two arms in words and numbers."""
+    ours, theirs = first.right(labels), second.right(labels)
+    difference, error = metrics.paired_difference(ours, theirs)
+    return (
+        f"{title(first)} {ours.mean():.1%} of {len(labels)} images right, {title(second)} {theirs.mean():.1%} "
+        f"(difference {difference:+.1%}, standard error {error:.1%})"
+    )
+
+
+def title(one: Arm) -> str:
+    """An arm in words."""
+    known = {HEAD: "the frozen head", FINE_TUNED: "the fine-tuned model", SCRATCH: "the network from random weights"}
+    return f"the average with {one.mix:.0%} fine-tuned weights" if one.name == AVERAGE else known.get(one.name, naming.arm(one.name))
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a remedy starts from: the source that was fine-tuned and how, and the sources that were ranked."""
+
+    data: Data
+    card: dict[str, Any]
+    head: dict[str, Any]  # the block of train_head
+    block: dict[str, Any]  # of fine_tune
+    ranking: dict[str, Any]
+    seed: int
+
+    def tuned(self, name: str, card: dict[str, Any], **changes: Any) -> Arm:
+        """Fine-tune the source of `card` with changes to the block."""
+        cell = trials.Cell(0, 0, self.seed, self.data.table)
+        done = proof.pretrained(cell, self.data.root, card, self.data.classes, self.head, {**self.block, **changes}, self.data.device)
+        return Arm(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
+
+
+def another_source(context: Context) -> Arm | None:
+    """The next source of the ranking, fine-tuned in the same way."""
+    rows = [row for row in context.ranking["candidates"] if row["status"] == "ranked" and row["name"] != context.card["name"]]
+    if not rows:
+        return None
+    card = {**sources.load(rows[0]["name"]).card(), "input_size": rows[0]["input_size"]}
+    return context.tuned("another_source", card)
+
+
+def shallower_cut(context: Context) -> Arm | None:
+    """Half as many stages retrained: more of the source is kept."""
+    depth = fine_tuning.choose_depth(context.block["depth"], context.card)
+    return context.tuned("shallower_cut", context.card, depth=depth // 2) if depth > 1 else None
+
+
+def l2_sp(context: Context) -> Arm | None:
+    """The weights held near the source's (Li, Grandvalet & Davoine, ICML 2018)."""
+    return context.tuned("l2_sp", context.card, regulariser="l2_sp", regulariser_strength=0.01)
+
+
+def bss(context: Context) -> Arm | None:
+    """Features of little use held down (Chen et al., NeurIPS 2019)."""
+    return context.tuned("bss", context.card, regulariser="bss", regulariser_strength=0.001)
+
+
+def more_layers(context: Context) -> Arm | None:
+    """All stages retrained, the deeper the slower."""
+    return context.tuned("more_layers", context.card, strategy="full")
+
+
+REMEDIES: dict[str, Callable[[Context], Arm | None]] = {
+    "another_source": another_source,
+    "shallower_cut": shallower_cut,
+    "l2_sp": l2_sp,
+    "bss": bss,
+    "more_layers": more_layers,
+}
+
+
+def remedy(context: Context, choice: Choice) -> tuple[Choice, list[dict[str, Any]]]:
+    """Try the remedies in order until one beats the choice on validation. Returns what ships then, and a row for each that was tried."""
+    tried: list[dict[str, Any]] = []
+    labels = context.data.labels
+    for name, attempt in REMEDIES.items():
+        log.info("remedy: %s", name.replace("_", " "))
+        found = attempt(context)
+        if found is None:
+            continue
+        now = better(choice, found, labels)
+        taken = now.arm is found
+        tried.append({"name": name, "source": found.card["name"], "validation_accuracy": float(found.right(labels).mean()), "ships": taken})
+        if taken:
+            return now, tried
+    return choice, tried

@@ -1,0 +1,156 @@
+"""A race: the leading sources get a short fine-tune, the better half a longer one, until one is left (successive halving, Jamieson & Talwalkar, AISTATS 2016).
+
+Every entrant starts from a converged head and trains its last stages, as fine_tune does by default, on the same images and number of views. A round's order
+is that of the validation log likelihood. The budget is in image passes, never in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+from scipy.stats import kendalltau
+
+from headstart import fine_tuning, frozen_head, heads, metrics, scores
+from headstart.devices import CPU, Device
+
+log = logging.getLogger(__name__)
+# How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
+# this file alone.
+BLOCK: dict[str, Any] = {
+    "strategy": "last_stages",
+    "depth": 3,
+    "rate": 3e-4,
+    "decay": 0.9,
+    "weight_decay": 0.01,
+    "regulariser": "none",
+    "regulariser_strength": 0.01,
+    "label_smoothing": 0.1,
+    "class_weights": "none",
+    "batch_size": 32,
+    "cache_gib": 20.0,
+    "processes": "auto",
+    "augmentation": {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False},
+}
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who won, whom it beat for certain, and the whole race as plain values."""
+
+    winner: str
+    beaten: dict[str, tuple[float, float]]  # by name: how much better the winner was (nats) and its standard error, where that is less
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Lap:
+    """What an entrant reached in a round."""
+
+    likelihood: np.ndarray  # (n,) of each validation image's class, nats
+    figures: dict[str, Any]
+
+
+def run(
+    table: pd.DataFrame,
+    root: Path,
+    cards: Sequence[dict[str, Any]],
+    *,
+    taken: str,
+    epochs: int,
+    views: int,
+    folds: int,
+    seed: int,
+    device: Device = CPU,
+) -> Race:
+    """Race the sources that `cards` name, two or more, in the order of the ranking, which takes `taken`.
+
+    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; each later round has half the
+    entrants (rounded up) and twice the epochs. Who was beaten is told by the last round that it ran in.
+    """
+    starts = {card["name"]: _head(table, root, card, folds, seed, device) for card in cards}
+    field = list(cards)
+    rounds: list[dict[str, _Lap]] = []  # best first
+    out: list[str] = []  # the last to leave first
+    while len(field) > 1:
+        lap = epochs * 2 ** len(rounds)
+        log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), lap)
+        made = 0 if rounds else views  # the frozen layers run in the first round; what they give is kept for the others
+        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], lap, views, made, seed, device) for card in field}
+        order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
+        rounds.append({name: laps[name] for name in order})
+        kept = -(-len(order) // 2)
+        out = [*order[kept:], *out]
+        field = [card for card in field if card["name"] in order[:kept]]
+    final = [field[0]["name"], *out]
+    last = {name: laps for laps in rounds for name in laps}
+    gaps = {name: _gap(last[name][final[0]], last[name][name]) for name in out}
+    held = int((table["split"] == "validation").sum())
+    beaten = {name: (gap, error) for name, (gap, error) in gaps.items() if gap > error and held > 1}
+    return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
+
+
+def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, seed: int, device: Device) -> heads.Head:
+    """The head that an entrant starts from, on the train split."""
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    classes = sorted(set(table["label"]))
+    labels = np.searchsorted(classes, train["label"].to_numpy())
+    parts = heads.split_folds(labels, train["group"].to_numpy(), folds, seed)
+    rows = frozen_head.of_source(card, train, root, device)
+    return heads.fit(rows, labels, parts, classes=len(classes), penalties=scores.PENALTIES, what="head, fits")[0]
+
+
+def _lap(
+    table: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    head: heads.Head,
+    epochs: int,
+    views: int,
+    made: int,
+    seed: int,
+    device: Device,
+) -> _Lap:
+    """One entrant in one round, for which `made` views of each image go through the frozen layers."""
+    classes = sorted(set(table["label"]))
+    plan = fine_tuning.settings({**BLOCK, "epochs": epochs, "patience": epochs, "views": views}, table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, **plan, device=device)
+    held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
+    likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
+    figures = {
+        "epochs": epochs,
+        "validation_accuracy": float((done.logits.argmax(1) == held).mean()),
+        "validation_log_likelihood": float(likelihood.mean()),
+        "image_passes": done.summary["image_passes"] + made * int((table["split"] == "train").sum()),
+    }
+    return _Lap(likelihood, figures)
+
+
+def _gap(first: _Lap, second: _Lap) -> tuple[float, float]:
+    return metrics.paired_difference(first.likelihood, second.likelihood)
+
+
+def _report(rounds: list[dict[str, _Lap]], final: list[str], ranked: list[str], last: dict[str, _Lap], taken: str) -> dict[str, Any]:
+    """How it went, and how well the ranking foretold it: Kendall's tau of the two orders, and the accuracy (0-1) that `taken` lacked of the best in the
+    `last` round that it ran in."""
+    rows = []
+    for number, laps in enumerate(rounds, 1):
+        first = next(iter(laps.values()))
+        for place, (name, lap) in enumerate(laps.items(), 1):
+            gap, error = _gap(first, lap)
+            rows.append({"round": number, "place": place, "name": name, **lap.figures, "gap": gap, "standard_error": error})
+    accuracy = {name: lap.figures["validation_accuracy"] for name, lap in last.items()}
+    return {
+        "winner": final[0],
+        "order": final,
+        "kendall_tau": float(kendalltau([ranked.index(name) for name in final], range(len(final))).statistic),
+        "regret": max(accuracy.values()) - accuracy[taken],
+        "image_passes": sum(row["image_passes"] for row in rows),
+        "rows": rows,
+    }

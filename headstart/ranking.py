@@ -1,0 +1,90 @@
+"""Who leads, how surely, and who is taken: scores of many sources put together, with bootstrap confidence.
+
+Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and the sources'
+differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of draws in which a
+source leads is the chance that it is best on images like these (Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+LEVEL = 0.16  # a source that beats the leader in so many draws cannot be told from it: one standard error, one-sided
+CLEAR = 0.95  # chance of being best from which a leader is a clear winner
+TIE = 1e-9  # standard errors: what is nearer is equal, such as the same weights under two names
+_DRAWS = 100  # at a time
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Of each source, in the order given: aggregate, chance of being best, chance of beating the leader."""
+
+    votes: list[str]  # the scores that counted
+    aggregate: np.ndarray  # (sources,) mean standard errors above the mean of the sources
+    best: np.ndarray  # (sources,) they add up to 1; sources that tie share a draw
+    beats_leader: np.ndarray  # (sources,) or ties with it; 1 for the leader itself
+
+    @property
+    def leader(self) -> int:
+        """The source of the highest aggregate, the first of several."""
+        return int(self.aggregate.argmax())
+
+
+def stand(rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int) -> Standing:
+    """Put the scores of each source together. rows: for each source, values (n,) of each image by score, higher being better.
+
+    A score that some source lacks does not count. Deterministic for a seed.
+    """
+    keys = [key for key in votes if all(key in one for one in rows)]
+    values = np.stack([[np.asarray(one[key], np.float64) for one in rows] for key in keys])  # (scores, sources, n)
+    n = values.shape[2]
+    random = np.random.default_rng(seed)
+    with threadpool_limits(1):
+        parts = [
+            values @ (random.multinomial(n, np.full(n, 1 / n), size=min(_DRAWS, resamples - start)).T / n)
+            for start in range(0, resamples, _DRAWS)
+        ]
+    drawn, means = np.concatenate(parts, axis=2), values.mean(axis=2)
+    drawn, means = drawn - drawn.mean(axis=1, keepdims=True), means - means.mean(axis=1, keepdims=True)
+    unit = np.sqrt(drawn.var(axis=2).mean(axis=1))
+    unit = np.where(unit > 1e-12, unit, 1.0)  # a score that sees no difference, or a single source
+    totals, aggregate = (drawn / unit[:, None, None]).mean(axis=0), (means / unit[:, None]).mean(axis=0)
+    aggregate = aggregate.round(9)  # so that equal sources are equal, whatever the order of adding up
+    first = totals >= totals.max(axis=0) - TIE
+    return Standing(keys, aggregate, (first / first.sum(axis=0)).mean(axis=1), (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1))
+
+
+def choose(rows: Sequence[Mapping[str, Any]], standing: Standing) -> tuple[int, str]:
+    """The number of the cheapest source (GFLOPs an image) that cannot be told from the leader, and why."""
+    leader = standing.leader
+    level = [i for i in range(len(rows)) if standing.beats_leader[i] >= LEVEL]
+    chosen = min(level, key=lambda i: (rows[i]["gflops"], -standing.aggregate[i]))
+    first, taken, share = rows[leader], rows[chosen], f"best in {standing.best[leader]:.1%} of bootstrap draws"
+    if len(rows) == 1:
+        return chosen, f"{first['name']} is the only candidate that could be had"
+    if standing.best[leader] >= CLEAR:
+        return chosen, f"{first['name']} is the clear winner: {share} ({_score(first)})"
+    start = f"no clear winner: {first['name']} leads ({_score(first)}), {share}"
+    if len(level) == 1:
+        return chosen, f"{start}, and no other comes within a standard error of it"
+    if chosen == leader:
+        return chosen, f"{start}, and none of those that cannot be told from it costs less"
+    return chosen, (
+        f"{start}, but {taken['name']} ({_score(taken)}) cannot be told from it and costs less "
+        f"({taken['gflops']:.3g} against {first['gflops']:.3g} GFLOPs an image)"
+    )
+
+
+def frontier(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Whether each source is on the accuracy-cost frontier: nothing that costs as little is better, nothing that is as good costs less."""
+    pairs = list(zip(costs, values, strict=True))
+    return [not any((c <= cost and v > value) or (c < cost and v >= value) for c, v in pairs) for cost, value in pairs]
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    return f"linear probe {row['probe_accuracy']:.1%} right, log loss {-row['probe_log_likelihood']:.3f}"

@@ -1,0 +1,147 @@
+"""Train a whole network from random weights: what transfer is compared with, and a way to make a source of one's own.
+
+The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
+trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from headstart import features, model, sources, strategies, training
+from headstart.devices import CPU, Device
+from headstart.engines import Engine
+from headstart.heads import Head
+from headstart.store import prune
+from headstart.transforms import View
+
+PIXELS = "uint8"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The network at its best epoch, a row an epoch, and a summary of plain values."""
+
+    network: model.Network
+    curve: list[dict[str, Any]]
+    summary: dict[str, Any]
+    right: np.ndarray  # (epochs + 1, n validation) bool: what each row of the curve classified rightly
+    best: int  # the row of the curve that the network is of
+    steps: list[int]  # of the optimizer, done at each row of the curve
+
+
+def train(
+    table: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    classes: list[str],
+    *,
+    epochs: int,
+    rate: float,
+    batch_size: int,
+    weight_decay: float,
+    label_smoothing: float,
+    augmentation: dict[str, Any],
+    views: int,
+    seed: int,
+    device: Device = CPU,
+    cache_gib: float = 20.0,
+) -> Result:
+    """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
+
+    `card` says library, architecture, input_size, mean, std, interpolation and crop. `seed` fixes weights, views and order. At most
+    `cache_gib` of pixels are kept, which may mean fewer than `views` views, or none kept. Raises DataError when a file has changed.
+    """
+    network = untrained(card, classes, seed)
+    parts = [table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")]
+    labels = [np.searchsorted(classes, part["label"].to_numpy()) for part in parts]
+    drawn = features.views(View.of(card), seed, augmentation, views)
+    fitting = fit_views(views, card["input_size"], len(parts[0]), len(parts[1]), cache_gib)
+    given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
+    recipe = training.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
+    examples = training.Examples(given, labels[0]), training.Examples([validation], labels[1])
+    done = training.fit(whole(network), strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate), *examples, recipe, device)
+    network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
+    network.head.bias.data /= done.temperature
+    summary = {
+        "phases": done.phases,
+        "views": len(given),
+        "streamed": not fitting,
+        "device": device.name,
+        "shard": done.shard,
+        "image_passes": done.image_passes,
+        "temperature": done.temperature,
+        "validation": {"n": len(labels[1]), "accuracy": float(done.right[done.best].mean())},
+    }
+    return Result(network, done.curve, summary, done.right, done.best, done.steps)
+
+
+def card_of(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:
+    """The card of an architecture with random weights, at `size` pixels at most where the network takes other sizes than its own."""
+    at = architecture["input_size"] if architecture["fixed_size"] else min(architecture["input_size"], size)
+    return {**architecture, "input_size": at, "name": "random weights", "kind": "random", "weights_sha256": f"random:{seed}"}
+
+
+def untrained(card: dict[str, Any], classes: list[str], seed: int) -> model.Network:
+    """The architecture of `card` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
+    size = card["input_size"]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        trunk, classifier = sources.skeleton(card["library"], card["architecture"])
+        with torch.inference_mode():
+            width = trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
+        head = Head(np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32))
+        return model.Network(trunk, classifier, head, card["mean"], card["std"])
+
+
+def whole(network: model.Network) -> nn.Sequential:
+    """All of a network as the tail that is trained: pixels (n, size, size, 3) -> logits (n, classes)."""
+    tail = nn.Sequential()
+    tail.add_module("normalise", nn.Sequential(network.normalise, ChannelsLast()))
+    for key, module in network.tail(0).named_children():
+        tail.add_module(key, module)
+    return tail
+
+
+class ChannelsLast(nn.Module):
+    """Lay images (n, 3, size, size) out in memory as the convolutions are fastest on."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+def pixels(
+    train: pd.DataFrame, validation: pd.DataFrame, root: Path, drawn: list[View], plain: View, fitting: int, cache_gib: float
+) -> tuple[Sequence[training.Activations], training.Activations]:
+    """Pixels of the training images in the first `fitting` views, and of the validation images; where none fit, all views, as they are needed."""
+    frozen = decoder(plain.size)
+    if not fitting:
+        return [features.Streamed(frozen, train, root, view) for view in drawn], features.Streamed(frozen, validation, root, plain)
+    drawn = drawn[:fitting]
+    stores = [features.store(frozen, view, PIXELS, features.FOLDER) for view in [*drawn, plain]]
+    prune(features.FOLDER, stores, pixel_bytes(plain.size, len(train) * fitting + len(validation)), int(cache_gib * 2**30))
+    rows = features.extract_views(frozen, train, root, drawn, dtype=PIXELS, what=f"pixels, {fitting} views of the training images")
+    return rows, features.extract(frozen, validation, root, plain, dtype=PIXELS, what="pixels, validation images")
+
+
+def decoder(size: int) -> features.Frozen:
+    """A frozen part that does nothing, so that what is stored are the images themselves: uint8 (size, size, 3)."""
+    return features.Frozen("pixels", size, Engine("pixels", 1, lambda images: images), (size, size, 3))
+
+
+def fit_views(views: int, size: int, train: int, validation: int, cache_gib: float) -> int:
+    """As many views, up to `views`, as fit `cache_gib` of disk; 0 if not even one does."""
+    return max((n for n in range(1, views + 1) if pixel_bytes(size, train * n + validation) <= cache_gib * 2**30), default=0)
+
+
+def pixel_bytes(size: int, images: int) -> int:
+    """Bytes of `images` stored images of `size` pixels a side."""
+    return images * size * size * 3
