@@ -85,9 +85,9 @@ examples:
 
 _DEVELOP = """\
 Train a source model of your own on SOURCE_DATA, a task with many images, and register it in registry/sources/NAME/, so that
-checkpoint:registry/sources/NAME competes in the ranking of `headstart run`. It is registered only if it beats the most frequent class
-and a logistic regression on tiny thumbnails by a standard error on its own test images (else exit code 1). All happens in develop/NAME/,
-a DVC pipeline of its own: `dvc repro` in there does the same.
+checkpoint:registry/sources/NAME competes in the ranking of `headstart run`. It is registered only if it beats the most frequent
+class and a logistic regression on tiny thumbnails by a standard error on its own test images (else exit code 1). All happens in
+develop/NAME/, a DVC pipeline of its own: `dvc repro` in there does the same.
 
 SOURCE_DATA is whatever `headstart import` takes.
 """
@@ -204,9 +204,7 @@ def parser() -> argparse.ArgumentParser:
     develop.add_argument("--force", action="store_true", help="register it even if it does not beat the baselines")
     develop.set_defaults(command=_develop)
 
-    sources = commands.add_parser(
-        "sources", help="list the source models", description=_SOURCES, epilog=_SOURCES_EXAMPLES, **shape
-    )
+    sources = commands.add_parser("sources", help="list the source models", description=_SOURCES, epilog=_SOURCES_EXAMPLES, **shape)
     sources.add_argument("patterns", metavar="PATTERN", nargs="*", help="timm:convnext_*, torchvision:resnet50, mobilenet, ...")
     sources.add_argument("--max-parameters", metavar="M", type=float, help="at most so many million parameters")
     sources.add_argument("--max-gflops", metavar="G", type=float, help="at most so many GFLOPs an image")

@@ -54,5 +54,9 @@ def cut(likelihoods: list[np.ndarray]) -> int:
     best = max(likelihoods, key=np.mean)
     gaps = (metrics.paired_difference(best, values) for values in likelihoods)
     level = next(number for number, (gap, error) in enumerate(gaps) if gap <= error)
-    most = max(int(len(likelihoods) * LARGEST), 1)
-    return max(level, len(likelihoods) - most)
+    return max(level, lowest(len(likelihoods)))
+
+
+def lowest(count: int) -> int:
+    """The number of the lowest of `count` stages that may be retrained."""
+    return count - max(int(count * LARGEST), 1)

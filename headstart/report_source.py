@@ -35,6 +35,7 @@ def _three(value: float) -> str:
 COLUMNS = {
     "probe_accuracy": Column("Linear probe", "right", percent),
     "probe_log_likelihood": Column("Linear probe", "log loss", _loss),
+    "depth_log_likelihood": Column("Best depth", "log loss", _loss),
     "knn_accuracy": Column("Neighbours", "right", percent),
     "logme": Column("LogME", "nats", _three),
     "h_score": Column("H\u2011score", "shrunk", _three),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -41,6 +42,9 @@ class Data:
     neighbours: int
     classifier: heads.Head | None = None  # the source's own, over the same features: weight (source classes, d)
     published: float | None = None  # the source's published top-1 accuracy on ImageNet (0-1)
+    stages: tuple[
+        Features, ...
+    ] = ()  # (n, width) each: what the stages below the features give, averaged over positions, as far as they may be retrained
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,27 @@ class Score:
 _one_thread = threadpool_limits.wrap(limits=1)
 
 
-@_one_thread
 def probe(data: Data) -> dict[str, np.ndarray]:
-    """Cross-validated logistic regression: whether each row is classified rightly, and its log likelihood (nats)."""
-    validated = heads.cross_validate(
-        data.features, data.labels, data.folds, classes=data.classes, penalties=PENALTIES, what="linear probe, fits"
-    )
-    logits = validated.held_out.astype(np.float64)
+    """Cross-validated logistic regression: whether each row is classified rightly, its log likelihood (nats), and the latter at the depth
+    where it is best: what lies above that depth was made for the source's classes, and is retrained (depth.py)."""
+    at_features = _cross_validated(data, data.features)
+    likelihoods = [_likelihoods(logits, data.labels) for logits in (at_features, *(_cross_validated(data, part) for part in data.stages))]
     return {
-        "probe_accuracy": (logits.argmax(1) == data.labels).astype(np.float64),
-        "probe_log_likelihood": log_softmax(logits, axis=1)[np.arange(len(logits)), data.labels],
+        "probe_accuracy": (at_features.argmax(1) == data.labels).astype(np.float64),
+        "probe_log_likelihood": likelihoods[0],
+        "depth_log_likelihood": max(likelihoods, key=np.mean),
     }
+
+
+def _cross_validated(data: Data, features: Features) -> np.ndarray:
+    """Out-of-fold logits (n, classes) of a logistic regression on `features` (n, width), its penalty chosen on them."""
+    how: dict[str, Any] = {"classes": data.classes, "penalties": PENALTIES, "what": "linear probe, fits"}
+    return heads.cross_validate(features, data.labels, data.folds, **how).held_out.astype(np.float64)
+
+
+def _likelihoods(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The log likelihood (n,) of each row's label."""
+    return log_softmax(logits, axis=1)[np.arange(len(logits)), labels]
 
 
 @_one_thread
@@ -218,7 +232,7 @@ SCORES: dict[str, Score] = {
         assumptions="What a linear head can read out of the frozen features foretells what fine-tuning reaches. Held-out folds, so not optimistic, "
         "but for the penalty, which is chosen on them.",
         cost="O(n d classes) an iteration of L-BFGS, a fit for each fold and penalty: the dearest of these scores",
-        votes=("probe_log_likelihood",),
+        votes=("depth_log_likelihood",),
     ),
     "knn": Score(
         knn,
@@ -226,7 +240,6 @@ SCORES: dict[str, Score] = {
         paper="Wu, Xiong, Yu & Lin, CVPR 2018 (unweighted vote)",
         assumptions="Images of one class lie close together, whatever the shape of the class. Held-out folds; nothing is fitted.",
         cost="O(n^2 d)",
-        votes=("knn_accuracy",),
     ),
     "logme": Score(
         logme,

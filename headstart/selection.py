@@ -126,8 +126,9 @@ def _score(
             skipped[name] = str(error)
             continue
         card = {**source.card(), "input_size": choose_size(source, input_size, train), "fixed_size": source.fixed_size}
-        features, widths = _features(source, card, train, root, device)
-        data = scores.Data(features, labels, parts, len(classes), neighbours, source.head, catalogue.published(name))
+        given_by, widths = _stages(source, card, train, root, device)
+        upper = given_by[depth.lowest(len(given_by)) : -1]
+        data = scores.Data(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
         figures = {
             "parameters": sum(p.numel() for p in source.trunk.parameters()),
             "gflops": sources.gflops(source.trunk, card["input_size"]),
@@ -147,11 +148,14 @@ def _score(
     return scored, skipped
 
 
-def _features(source: sources.Source, card: dict[str, Any], train: pd.DataFrame, root: Path, device: Device) -> tuple[Rows, dict[str, int]]:
-    """The features (n, d) of the training images, and the widths of all stages, which are computed in the same pass."""
+def _stages(
+    source: sources.Source, card: dict[str, Any], train: pd.DataFrame, root: Path, device: Device
+) -> tuple[list[Rows], dict[str, int]]:
+    """What each stage gives for the training images (n, width), from the image to the features, in one pass; and the widths by name."""
     network = model.Depths(source)
-    rows = frozen_head.depths(card, train, root, device, lambda: network)
-    return rows.columns(rows.shape[1] - source.features, rows.shape[1]), network.widths(card["input_size"])
+    rows, widths = frozen_head.depths(card, train, root, device, lambda: network), network.widths(card["input_size"])
+    ends = np.cumsum(list(widths.values())).tolist()
+    return [rows.columns(start, end) for start, end in zip([0, *ends], ends, strict=False)], widths
 
 
 def _rank(scored: list[_Candidate], skipped: dict[str, str], bootstrap: int, seed: int) -> dict[str, Any]:
