@@ -59,12 +59,11 @@ def run(
     arguments |= {"recipe": recipe, "device": device, **plan}
     count = parallel.size(processes, device)
     job = _prepare(**arguments)
-    before = held_out(job, device)
     with parallel.team(count, device, _member, arguments) as team:
         done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team)
     job.network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
     job.network.head.bias.data /= done.temperature
-    after = held_out(job, device)
+    logits = held_out(job, device)
     names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
     summary = {
         "strategy": plan["strategy"],
@@ -80,9 +79,9 @@ def run(
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": done.temperature,
-        **verdict(*(scores.argmax(1) == job.validation.labels for scores in (before, after))),
+        **verdict(done.right[0], done.right[done.best]),
     }
-    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, after)
+    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, logits)
 
 
 def settings(block: Mapping[str, Any], table: pd.DataFrame, classes: list[str], seed: int) -> dict[str, Any]:

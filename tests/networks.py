@@ -31,6 +31,34 @@ def trunk(seed: int = 0, width: int = 16) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, width, 5, stride=2, padding=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 
 
+class Blocks(nn.Module):
+    """A network of these stages, averaged over positions in the end."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.blocks(x).mean((2, 3))
+
+
+def layer(kernel: torch.Tensor) -> nn.Conv2d:
+    """A convolution with this kernel (out, in, side, side) that keeps the size of a picture."""
+    made = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2], padding=kernel.shape[2] // 2, padding_mode="replicate")
+    made.weight.data, made.bias.data = kernel, torch.zeros(len(kernel))  # type: ignore[union-attr]
+    return made
+
+
+def same() -> nn.Module:
+    """A stage that hands its picture on as it is."""
+    return layer(torch.eye(3)[:, :, None, None].clone())
+
+
+def nothing() -> nn.Module:
+    """A stage that leaves nothing of its picture."""
+    return layer(torch.zeros(3, 3, 1, 1))
+
+
 def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> sources.Source:
     """A source of a made-up kind."""
     values: dict[str, Any] = {

@@ -80,38 +80,12 @@ def test_a_steady_loss_is_one_however_much_images_differ() -> None:
     assert depth.cut([3 * SPREAD - 1, 3 * SPREAD - 0.99, 3 * SPREAD - 0.98 + 0.001 * SPREAD, 3 * SPREAD - 0.97]) == 3
 
 
-class Stages(nn.Module):
-    """Blocks one after the other, averaged in the end."""
-
-    def __init__(self, *blocks: nn.Module) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.blocks(x).mean((2, 3))
-
-
-def layer(kernel: torch.Tensor) -> nn.Conv2d:
-    """A convolution that keeps the size."""
-    made = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2], padding=kernel.shape[2] // 2, padding_mode="replicate")
-    made.weight.data, made.bias.data = kernel, torch.zeros(len(kernel))  # type: ignore[union-attr]
-    return made
-
-
-def same() -> nn.Module:
-    return layer(torch.eye(3)[:, :, None, None].clone())
-
-
-def nothing() -> nn.Module:
-    return layer(torch.zeros(3, 3, 1, 1))
-
-
 def edges() -> nn.Module:
     """How much a picture changes from one column to the next: what an average over positions does not see before."""
     kernel = torch.zeros(3, 3, 3, 3)
     for channel in range(3):
         kernel[channel, channel, 1] = torch.tensor([-1.0, 1.0, 0.0])
-    return nn.Sequential(layer(kernel), nn.ReLU())
+    return nn.Sequential(networks.layer(kernel), nn.ReLU())
 
 
 def probe(monkeypatch: pytest.MonkeyPatch, network: nn.Module, table: pd.DataFrame, folds: int = 3, features: int = 3) -> depth.Depth:
@@ -144,7 +118,7 @@ def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 
 def test_where_later_stages_destroy_information_the_cut_is_early(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = probe(monkeypatch, Stages(same(), same(), *(nothing() for _ in range(4))), coloured)
+    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.same(), *(networks.nothing() for _ in range(4))), coloured)
     accuracies = [row["accuracy"] for row in done.curve]
     assert min(accuracies[:2]) > 0.9
     assert max(accuracies[2:]) < 0.6
@@ -156,7 +130,7 @@ def test_where_later_stages_destroy_information_the_cut_is_early(coloured: pd.Da
 
 
 def test_where_information_shows_late_little_is_retrained(striped: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = probe(monkeypatch, Stages(same(), same(), same(), edges()), striped)
+    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.same(), networks.same(), edges()), striped)
     accuracies = [row["accuracy"] for row in done.curve]
     assert max(accuracies[:3]) < 0.8
     assert accuracies[3] == 1
@@ -173,11 +147,11 @@ def test_a_chain_of_one_stage_is_retrained(coloured: pd.DataFrame, monkeypatch: 
 def test_classes_of_one_image_and_few_folds_do_not_stop_it(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     few = coloured.groupby("label").head(2).iloc[:-1]
     assert few["label"].value_counts().min() == 1
-    done = probe(monkeypatch, Stages(same(), nothing()), few.reset_index(drop=True), folds=20)
+    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.nothing()), few.reset_index(drop=True), folds=20)
     assert all(np.isfinite([row["accuracy"], row["log_likelihood"]]).all() for row in done.curve)
     assert done.stages == 1
 
 
 def test_the_same_bytes_each_time(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Stages(same(), nothing())
+    network = networks.Blocks(networks.same(), networks.nothing())
     assert probe(monkeypatch, network, coloured) == probe(monkeypatch, network, coloured)

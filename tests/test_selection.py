@@ -64,6 +64,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     monkeypatch.chdir(tmp_path)
+    forgetful = [*(networks.same() for _ in range(3)), networks.nothing()]
     networks.use(
         monkeypatch,
         {
@@ -71,6 +72,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
             "wide": lambda: networks.source("wide", networks.trunk(width=64), features=64, licence="mit"),
             "blind": lambda: networks.source("blind", Blind()),
             "twin": lambda: networks.source("twin", networks.trunk()),
+            "forgetful": lambda: networks.source("forgetful", networks.Blocks(*forgetful), features=3),
             "gone": gone,
         },
     )
@@ -120,6 +122,14 @@ def test_candidates_are_ranked_and_described(photos: pd.DataFrame) -> None:
     assert (blind["frontier"], seeing["frontier"]) == (False, True)
 
 
+def test_a_source_is_judged_at_the_depth_where_it_is_best(photos: pd.DataFrame) -> None:
+    """Of the stages that may be retrained: what the last has lost is no loss."""
+    row, seeing = (select(photos, name).report["candidates"][0] for name in ("forgetful", "seeing"))
+    assert row["probe_log_likelihood"] == pytest.approx(-np.log(3), abs=0.1)
+    assert row["depth_log_likelihood"] > -0.3
+    assert seeing["depth_log_likelihood"] == seeing["probe_log_likelihood"]  # it has one stage
+
+
 def test_the_report_says_how_it_came_about(photos: pd.DataFrame) -> None:
     done = select(photos, "wide", "seeing", "blind")
     report = done.report
@@ -133,7 +143,7 @@ def test_the_report_says_how_it_came_about(photos: pd.DataFrame) -> None:
     assert ("is the clear winner" in report["reason"]) == report["clear"]
     described = {score["name"]: score for score in report["scores"]}
     assert list(described) == list(scores.SCORES)
-    assert described["probe"]["keys"] == ["probe_accuracy", "probe_log_likelihood"]
+    assert {"probe_accuracy", "probe_log_likelihood"} <= set(described["probe"]["keys"]) <= set(report["candidates"][0])
     assert described["leep"]["keys"] == ["leep"]
     assert described["imagenet_accuracy"]["keys"] == []  # published of none of these
     assert all(score["title"] and score["paper"] and score["assumptions"] and score["cost"] for score in described.values())
