@@ -33,12 +33,13 @@ FLOAT32 = 4  # bytes
 def entries(patterns: Iterable[str] = ()) -> list[Entry]:
     """Entries of the sources that any of the patterns matches, or of all there are, by kind and name.
 
-    A pattern is a source's name, one with * or ?, or, without a kind, a part of a name. Raises ParamsError for one that matches nothing.
+    A pattern is a source's name, one with * or ?, or, without a kind, a part of a name. Raises ParamsError for one that matches nothing,
+    and for a name what `sources.load` raises where it is wrong or its checkpoint is not there.
     """
+    patterns = list(patterns)
     names = {name for pattern in patterns for name in _names(pattern, parts=True)}
     names = names or {name for kind in sources.LISTS for name in _matches(f"{kind}:*")}
-    listed = [sources.split(name) for name in names]
-    return [sources.LISTS[kind].entry(rest) for kind, rest in sorted(listed)]
+    return [_entry(name, strict=name in patterns) for name in sorted(names, key=sources.split)]
 
 
 def expand(
@@ -126,13 +127,15 @@ def to_download(found: Iterable[Entry]) -> int:
     return sum(entry.download_bytes or 0 for entry in found if not entry.here)
 
 
-def _entry(name: str) -> Entry:
-    """The entry of a source; without any figures where it cannot be had, as `sources.load` will say."""
+def _entry(name: str, *, strict: bool = False) -> Entry:
+    """The entry of a source; without any figures where it cannot be had, as `sources.load` will say, unless `strict`."""
     kind, rest = sources.split(name)
-    with contextlib.suppress(sources.Unavailable):
-        if kind in sources.LISTS:
-            return sources.LISTS[kind].entry(rest)
-    return Entry(name, kind, None, None)
+    try:
+        return sources.LISTS[kind].entry(rest) if kind in sources.LISTS else Entry(name, kind, None, None)
+    except sources.Unavailable:
+        if strict:
+            raise
+        return Entry(name, kind, None, None)
 
 
 def _names(pattern: str, *, parts: bool = False) -> list[str]:

@@ -75,7 +75,7 @@ def choose(rows: Sequence[Mapping[str, Any]], standing: Standing) -> tuple[int, 
     if chosen == leader:
         return chosen, f"{start}, and none of those that cannot be told from it costs less"
     return chosen, (
-        f"{start}, but {taken['name']} ({_score(taken)}) cannot be told from it and costs less "
+        f"{start}, but {taken['name']} ({_score(taken)}) cannot be told from it and is taken, as it costs less "
         f"({taken['gflops']:.3g} against {first['gflops']:.3g} GFLOPs an image)"
     )
 
@@ -87,4 +87,4 @@ def frontier(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
 
 
 def _score(row: Mapping[str, Any]) -> str:
-    return f"linear probe {row['probe_accuracy']:.1%} right, log loss {-row['probe_log_likelihood']:.3f}"
+    return f"linear probe: log loss {-row['probe_log_likelihood']:.3f}, {row['probe_accuracy']:.1%} right"

@@ -478,8 +478,8 @@ def _from_timm(name: str, kind: str, trunk: nn.Module, architecture: str, licenc
     from timm.data import infer_imagenet_subset
 
     cfg: Any = trunk.pretrained_cfg
-    # What CLIP ends in is a linear layer too, but its outputs are no classes.
-    classifier = trunk.get_classifier() if infer_imagenet_subset(cfg) else None  # type: ignore[operator]
+    # What CLIP ends in is a linear layer too, but its outputs are no classes; VOLO and distilled networks add up two layers.
+    classifier = trunk.get_classifier() if infer_imagenet_subset(cfg) and isinstance(cfg["classifier"], str) else None  # type: ignore[operator]
     trunk.reset_classifier(0)  # type: ignore[operator]
     features = int(trunk.num_features if not hasattr(trunk, "head_hidden_size") else trunk.head_hidden_size)  # type: ignore[arg-type]
     return Source(

@@ -130,6 +130,18 @@ def test_checkpoints_by_path_and_from_the_registry() -> None:
         catalogue.entries(["checkpoint:registry/sources/half_made"])
 
 
+def test_a_damaged_card_does_not_hide_the_others() -> None:
+    networks.checkpoint(Path("registry/sources/a"))
+    networks.checkpoint(Path("registry/sources/b"))
+    Path("registry/sources/a/card.json").write_text("{damaged")
+    damaged, sound = catalogue.entries(["checkpoint:registry/sources/*"])
+    assert (damaged.here, damaged.architecture) == (False, None)
+    assert sound.here
+    assert catalogue.count([damaged, sound], gflops=True)[1].parameters
+    with pytest.raises(sources.Unavailable, match="cannot be loaded"):
+        catalogue.entries(["checkpoint:registry/sources/a"])
+
+
 def test_everything_by_kind_and_name() -> None:
     networks.checkpoint(Path("registry/sources/b"))
     found = catalogue.entries()

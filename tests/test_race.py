@@ -93,6 +93,7 @@ def test_each_round_halves_the_field_and_doubles_the_epochs(entrants: int, round
     assert done.report["image_passes"] == passes * N_TRAIN
     assert sum(row["image_passes"] for row in done.report["rows"]) == passes * N_TRAIN
     assert {(plan["views"], plan["depth"], plan["strategy"]) for plan in course.plans} == {(2, 3, "last_stages")}
+    assert [plan["recipe"].patience for plan in course.plans] == [epochs for _, epochs in course.asked]  # nobody stops early
 
 
 def test_every_entrant_is_tuned_as_fine_tune_does_by_default() -> None:

@@ -129,8 +129,8 @@ def test_the_cheapest_that_cannot_be_told_from_the_leader_is_taken() -> None:
     chosen, reason = ranking.choose(rows(5.0, 3.0, 2.0, 1.0), given)
     assert chosen == 2
     assert reason == (
-        "no clear winner: a leads (linear probe 90.0% right, log loss 0.300), best in 60.0% of bootstrap draws, but c (linear probe 92.0% right, "
-        "log loss 0.280) cannot be told from it and costs less (2 against 5 GFLOPs an image)"
+        "no clear winner: a leads (linear probe: log loss 0.300, 90.0% right), best in 60.0% of bootstrap draws, but c (linear probe: log loss "
+        "0.280, 92.0% right) cannot be told from it and is taken, as it costs less (2 against 5 GFLOPs an image)"
     )
 
 
@@ -138,7 +138,7 @@ def test_a_leader_that_is_cheap_is_taken() -> None:
     chosen, reason = ranking.choose(rows(1.0, 3.0), standing([3, 2], [0.7, 0.3], [1, 0.3]))
     assert chosen == 0
     assert reason.startswith(
-        "no clear winner: a leads (linear probe 90.0% right, log loss 0.300), best in 70.0% of bootstrap draws, and none of"
+        "no clear winner: a leads (linear probe: log loss 0.300, 90.0% right), best in 70.0% of bootstrap draws, and none of"
     )
     assert reason.endswith("those that cannot be told from it costs less")
 

@@ -268,15 +268,18 @@ def test_the_head_of_timm_gives_the_logits_of_the_whole_network(architecture: st
     assert weights.digest({key: made[key] for key in bare.state_dict()}) == source.weights_sha256
 
 
-def test_a_classifier_with_a_normalisation_of_its_own_is_no_head(hub: Path) -> None:
-    fill(hub, "efficientvit_m0.r224_in1k", untrained("timm", "efficientvit_m0"))
-    assert sources.load("timm:efficientvit_m0.r224_in1k").head is None
-
-
-def test_what_clip_ends_in_is_no_classifier(hub: Path) -> None:
-    fill(hub, "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m", untrained("timm", "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m"))
-    source = sources.load("timm:vit_xsmall_patch16_clip_224.tinyclip_yfcc15m")
-    assert (source.features, source.head) == (256, None)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientvit_m0.r224_in1k",  # normalises before the linear layer, and loses both
+        "volo_d1_224.sail_in1k",  # adds the greatest of what a second layer says of the patches
+        "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m",  # projects onto a space that it shares with text
+        "levit_128s.fb_dist_in1k",  # has two classifiers with a normalisation each
+    ],
+)
+def test_no_head_where_there_is_no_linear_classifier_over_the_features(name: str, hub: Path) -> None:
+    fill(hub, name, untrained("timm", name))
+    assert sources.load(f"timm:{name}").head is None
 
 
 def test_timm_out_of_reach(hub: Path) -> None:

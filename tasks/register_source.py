@@ -1,0 +1,40 @@
+"""In a develop directory: read the test split once, compare with naive baselines, write the source and its card: python -m tasks.register_source"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from headstart import developing, devices, manifest, outputs, weights
+from tasks import develop_stage
+
+
+def register_source(
+    images: Path = Path("data/images"),
+    clean: Path = Path("data/clean.parquet"),
+    trained: Path = Path("models/trained"),
+    out: Path = Path("models/source"),
+    metrics: Path = Path("reports/metrics.json"),
+    *,
+    seed: int,
+    device: str,
+    precision: str,
+) -> None:
+    """Write the model folder that `checkpoint:` takes, and whether it beats the baselines; `headstart develop` registers it if so."""
+    card = developing.evaluate(
+        manifest.read(clean),
+        images,
+        trained / weights.WEIGHTS,
+        outputs.read_json(trained / "summary.json"),
+        seed=seed,
+        device=devices.choose(device, precision),
+    )
+    with outputs.folder(out) as folder:
+        shutil.copy(trained / weights.WEIGHTS, folder / weights.WEIGHTS)
+        outputs.write_json(folder / weights.CARD, card)
+    outputs.write_json(metrics, card["metrics"])
+    print(card["metrics"]["reason"])
+
+
+if __name__ == "__main__":
+    develop_stage.run(register_source)

@@ -1,0 +1,69 @@
+"""In a develop directory: train a source model from random or pretrained weights: python -m tasks.train_source"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headstart import developing, devices, manifest, model, outputs, weights
+from tasks import develop_stage
+
+
+def train_source(
+    images: Path = Path("data/images"),
+    clean: Path = Path("data/clean.parquet"),
+    out: Path = Path("models/trained"),
+    curve: Path = Path("reports/curves/train_source.csv"),
+    *,
+    start: str,
+    architecture: str | None,
+    input_size: int | str,
+    strategy: str,
+    depth: int,
+    epochs: int,
+    rate: float | str,
+    decay: float,
+    weight_decay: float,
+    label_smoothing: float,
+    batch_size: int,
+    views: int,
+    cache_gib: float,
+    augmentation: dict[str, Any],
+    seed: int,
+    device: str,
+    precision: str,
+) -> None:
+    """Write the weights of the best epoch on validation, what was done, and the learning curve."""
+    done = developing.train(
+        manifest.read(clean),
+        images,
+        start=start,
+        architecture=architecture,
+        input_size=input_size,
+        strategy=strategy,
+        depth=depth,
+        epochs=epochs,
+        rate=rate,
+        decay=decay,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        batch_size=batch_size,
+        views=views,
+        cache_gib=cache_gib,
+        augmentation=augmentation,
+        seed=seed,
+        device=devices.choose(device, precision),
+    )
+    with outputs.folder(out) as folder:
+        model.save(folder / weights.WEIGHTS, done.network)
+        outputs.write_json(folder / "summary.json", done.summary)
+    with outputs.whole(curve) as temporary:
+        pd.DataFrame(done.curve).to_csv(temporary, index=False)
+    best = min(done.curve, key=lambda row: row["validation_loss"])
+    print(f"{best['validation_accuracy']:.1%} of the validation images right at epoch {best['epoch']} of {done.curve[-1]['epoch']}")
+
+
+if __name__ == "__main__":
+    develop_stage.run(train_source)
