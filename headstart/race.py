@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, t
 
 from headstart import fine_tuning, frozen_head, heads, metrics, scores
 from headstart.devices import CPU, Device
 
 log = logging.getLogger(__name__)
+CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
 # How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
 # this file alone.
 BLOCK: dict[str, Any] = {
@@ -45,7 +46,9 @@ class Race:
     """Who won, whom it beat for certain, and the whole race as plain values."""
 
     winner: str
-    beaten: dict[str, tuple[float, float]]  # by name: how much better the winner was (nats) and its standard error, where that is less
+    beaten: dict[
+        str, tuple[float, float]
+    ]  # by name: how much better the winner was (nats) and its standard error, where CERTAINTY is reached
     report: dict[str, Any]
 
 
@@ -92,7 +95,8 @@ def run(
     last = {name: laps for laps in rounds for name in laps}
     gaps = {name: _gap(last[name][final[0]], last[name][name]) for name in out}
     held = int((table["split"] == "validation").sum())
-    beaten = {name: (gap, error) for name, (gap, error) in gaps.items() if gap > error and held > 1}
+    certain = float(t.ppf(CERTAINTY, held - 1)) if held > 1 else np.inf
+    beaten = {name: (gap, error) for name, (gap, error) in gaps.items() if gap > certain * error}
     return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
 
 

@@ -1,7 +1,7 @@
 """Choose the source for the target data: score every candidate on frozen features, rank, race the leaders, and say how deep to retrain.
 
 The ranking (ranking.py) puts the voting scores together and takes the cheapest source that cannot be told from the leader. Its choice stands unless the
-race (race.py) is won by another by more than a paired standard error on validation. The probe of depths (depth.py) is of the source that is chosen.
+race (race.py) shows another to be better on validation with 99% certainty. The probe of depths (depth.py) is of the source that is chosen.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def develop(striped: tuple[Path, pd.DataFrame], folder: Path = Path("made"), **other: Any) -> dict[str, Any]:
     """Train and evaluate; what came of it lies in `folder` as register_source writes it. Returns the card."""
-    plan = TrainSource.model_validate({"architecture": "timm:test_resnet" if "start" not in other else None, **SMALL, **other})
+    plan = TrainSource.model_validate({"architecture": "timm:test_resnet", **SMALL, **other})
     done = developing.train(striped[1], striped[0], **plan.model_dump(), seed=0)
     with outputs.folder(folder) as new:
         model.save(new / weights.WEIGHTS, done.network)
@@ -60,13 +60,18 @@ def test_the_same_bytes_each_time(striped: tuple[Path, pd.DataFrame]) -> None:
     assert one == two
 
 
-def test_a_source_from_a_candidate_keeps_what_it_started_from(striped: tuple[Path, pd.DataFrame]) -> None:
+def test_a_source_from_a_candidate_trains_all_of_it_from_a_converged_head(striped: tuple[Path, pd.DataFrame]) -> None:
     start = networks.checkpoint(Path("start"), size=32)
-    card = develop(striped, start=start, rate=3e-3, epochs=2)
-    source = sources.load(start)
-    assert card["started_from"] == {"name": start, "weights_sha256": source.weights_sha256, "licence": None}
-    assert card["architecture"] == "test_resnet"
-    assert card["weights_sha256"] != source.weights_sha256, "all of it was trained"
+    plan = TrainSource.model_validate({**SMALL, "start": start, "rate": 3e-3, "epochs": 2, "decay": 0.5})
+    done = developing.train(striped[1], striped[0], **plan.model_dump(), seed=0)
+    rates = done.summary["phases"][0]["rates"]
+    assert list(rates) == ["head", "layer4", "layer3", "layer2", "layer1", "conv1"]
+    assert list(rates.values()) == pytest.approx([3e-3 / 2**i for i in range(6)])
+    assert len(done.curve) == 3
+    assert done.curve[0]["validation_accuracy"] > 0.5, "it starts from a head that was trained"
+    assert done.summary["started_from"] == {"name": start, "weights_sha256": sources.load(start).weights_sha256, "licence": None}
+    assert done.summary["architecture"] == "test_resnet"
+    assert done.network.head.out_features == 3
 
 
 @pytest.mark.parametrize("name", ["timm:no_such_network", "torchvision:resnet_and_a_half"])
