@@ -139,6 +139,7 @@ def test_images_that_change_between_stages_are_noticed(short_project: Path, monk
 
 def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: str) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
     from prefect.logging.handlers import APILogHandler
 
     seen: list[str] = []
@@ -168,5 +169,6 @@ def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: s
         assert run.state is not None
         assert run.state.is_completed()
         assert run.parameters == {"parameters": {"seed": 3}, "force": False}
-        stored = [log.message for log in client.read_logs()]
+        of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+        stored = [log.message for log in client.read_logs(log_filter=of_run)]
     assert set(expected) <= set(stored)
