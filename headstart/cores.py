@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -43,9 +43,10 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiti
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
-    finally:
+    finally:  # where an item failed, those begun beside it have ended before the caller goes on
         for future in begun:
             future.cancel()
+        wait(begun)
 
 
 def ahead(items: Iterator[Item], depth: int = 256) -> Iterator[Item]:

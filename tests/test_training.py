@@ -563,17 +563,17 @@ class Together:
 def test_a_team_gathers_the_statistics_of_all_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two members with a shard of ten of every batch each, and one alone with both."""
 
-    def member(team: Any) -> nn.Sequential:
-        network = unbiased()
+    def train(network: nn.Sequential, team: Any) -> nn.Sequential:
         training.fit(network, [scratch(2)], examples(), examples(30, seed=1), recipe(), CPU, team)
         return network
 
     barrier, given = threading.Barrier(2, timeout=60), {}
+    networks = [unbiased() for _ in range(2)]  # not in the threads: the random state that seeds them is one for all
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda rank: member(Together(rank, given, barrier)), range(2))
+        first, second = pool.map(lambda rank: train(networks[rank], Together(rank, given, barrier)), range(2))
     assert state(first) == state(second)
     monkeypatch.setattr(training, "SHARD", 10)
-    alone = member(parallel.ALONE)
+    alone = train(unbiased(), parallel.ALONE)
     for name, value in first.state_dict().items():
         torch.testing.assert_close(value, alone.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
     assert float((first.state_dict()["blocks-2.0.1.running_mean"]).abs().max()) > 0.01
