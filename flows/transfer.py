@@ -17,13 +17,13 @@ from tasks import stage
 LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
 
 
-def _task(name: str) -> Task[..., dvc.Outcome]:
-    block = params.Params.model_fields[name].annotation
+def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]:
+    """The Prefect task of a stage."""
 
-    @task(name=name, description=block.__doc__, cache_policy=NO_CACHE)
+    @task(name=name, description=description, cache_policy=NO_CACHE)
     def reproduce(force: bool, after: dvc.Outcome | None) -> dvc.Outcome:
         try:
-            return dvc.repro(name, force=force, say=_say())  # `after` only draws the line between the tasks
+            return dvc.repro(name, force=force, say=say_to_log())  # `after` only draws the line between the tasks
         except HeadstartError as error:
             get_run_logger().error(str(error))  # no line of the run: the command line ends with it
             raise
@@ -31,7 +31,7 @@ def _task(name: str) -> Task[..., dvc.Outcome]:
     return reproduce
 
 
-TASKS = {name: _task(name) for name in params.STAGES}
+TASKS = {name: task_of(name, params.Params.model_fields[name].annotation.__doc__) for name in params.STAGES}
 
 
 @flow(name="transfer")
@@ -41,7 +41,7 @@ def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> l
     `parameters` maps dotted names ("fine_tune.epochs") to values that are written to params.yaml first. `force` runs every stage.
     Returns what became of each stage. Raises HeadstartError of the kind that the failed stage raised.
     """
-    say = _say()
+    say = say_to_log()
     with lock.hold("headstart run"):
         for change in params.write(parameters or {}):
             say(change)
@@ -57,7 +57,7 @@ def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> l
     return outcomes
 
 
-def _say() -> Callable[[str], None]:
+def say_to_log() -> Callable[[str], None]:
     """Write a line to the log of the flow run or task run that we are in."""
     log = get_run_logger()
     return lambda line: log.info(line, extra=LINE)

@@ -119,9 +119,7 @@ def choose(head: Arm, tuned: list[Arm], scratch: Arm | None, labels: np.ndarray)
 
 def better(choice: Choice, other: Arm, labels: np.ndarray) -> Choice:
     """The choice as it stands, or `other` where it is right on more images by more than a paired standard error."""
-    difference, error = metrics.paired_difference(other.right(labels), choice.arm.right(labels))
-    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-    if difference > error * (1 + 1e-9):
+    if metrics.better(other.right(labels), choice.arm.right(labels)):
         return Choice(other, f"{title(other)} beats {title(choice.arm)} on validation: {compared(other, choice.arm, labels)}")
     return choice
 

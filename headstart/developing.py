@@ -169,8 +169,7 @@ def judge(right: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, Any]
     rows: dict[str, dict[str, Any]] = {}
     for name, theirs in baselines.items():
         difference, error = metrics.paired_difference(right, theirs)
-        # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-        beaten = difference > error * (1 + 1e-9)
+        beaten = metrics.better(right, theirs)
         rows[name] = {"accuracy": float(theirs.mean()), "difference": difference, "standard_error": error, "beaten": beaten}
     against = "; ".join(
         f"{name} {row['accuracy']:.1%} (difference {row['difference']:+.1%}, standard error {row['standard_error']:.1%})"

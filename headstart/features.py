@@ -188,6 +188,11 @@ def _code() -> str:
     return digest.hexdigest()
 
 
+def fit_views(count: int, row_bytes: int, train: int, validation: int, cache_gib: float) -> int:
+    """As many views, up to `count`, of `train` images as fit the disk budget beside one of `validation` images; 0 if not even one does."""
+    return max((n for n in range(1, count + 1) if row_bytes * (train * n + validation) <= cache_gib * 2**30), default=0)
+
+
 def views(plain: View, seed: int, augmentation: dict[str, Any], count: int) -> list[View]:
     """The random training views 1 to `count` that go with a plain view."""
     how = transforms.Augmentation(**augmentation)

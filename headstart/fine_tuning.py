@@ -176,8 +176,7 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
 def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
     """Which arm ships, by the paired difference of right answers (n,) on validation, and why."""
     difference, error = metrics.paired_difference(after, before)
-    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-    ships = "fine_tuned" if difference > error * (1 + 1e-9) else "head"
+    ships = "fine_tuned" if metrics.better(after, before) else "head"
     compared = f"{after.mean():.1%} of {len(after)} validation images right against {before.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
     reason = (
         f"fine-tuning beats the frozen head: {compared}"
@@ -214,7 +213,7 @@ def choose_views(wanted: int | str, images: int) -> int:
 
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:
     """As many views, up to `views`, as fit the disk budget; 0 if not even one does, and then activations are computed as they are needed."""
-    fitting = max((n for n in range(1, views + 1) if cache_bytes(shape, train * n + validation) <= cache_gib * 2**30), default=0)
+    fitting = features.fit_views(views, cache_bytes(shape, 1), train, validation, cache_gib)
     if fitting < views:
         each = cache_bytes(shape, train) / 2**30
         makes = (

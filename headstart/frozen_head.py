@@ -60,6 +60,25 @@ def train(
     return fitted, summary
 
 
+def on(
+    train: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    classes: list[str],
+    *,
+    penalties: list[float],
+    folds: int,
+    balanced: bool = False,
+    seed: int,
+    device: Device = CPU,
+) -> heads.Head:
+    """A head fitted on the rows of `train` alone, on the source that `card` names, its penalty by cross-validation over them."""
+    labels = np.searchsorted(classes, train["label"].to_numpy())
+    parts = heads.split_folds(labels, train["group"].to_numpy(), folds, seed)
+    rows = of_source(card, train, root, device)
+    return heads.fit(rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits")[0]
+
+
 def of_source(card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
     """Features (n, d) of the rows of `table` in the plain view of the source that `card` names."""
     rows = depths(card, table, root, device)

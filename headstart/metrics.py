@@ -55,6 +55,13 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     return float(difference.mean()), error
 
 
+def better(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the mean of `first` is higher by more than a paired standard error. Arrays (n,) of the same images."""
+    difference, error = paired_difference(first, second)
+    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
+    return difference > error * (1 + 1e-9)
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities (n, classes), float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headstart import fine_tuning, frozen_head, heads, trials, verdict
+from headstart import fine_tuning, frozen_head, trials, verdict
 from headstart.devices import CPU, Device
 from headstart.trials import Cell
 from headstart.verdict import Trial
@@ -84,21 +84,11 @@ def pretrained(
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune; the blocks are those of train_head and fine_tune."""
     train = cell.table[cell.table["split"] == "train"].reset_index(drop=True)
-    fitted = head_on(train, root, card, classes, head, cell.seed, device)
+    how: dict[str, Any] = {"penalties": head["penalties"], "folds": head["folds"], "balanced": head["class_weights"] == "balanced"}
+    fitted = frozen_head.on(train, root, card, classes, **how, seed=cell.seed, device=device)
     return fine_tuning.run(
         cell.table, root, card, fitted, classes, **fine_tuning.settings(block, cell.table, classes, cell.seed), device=device
     )
-
-
-def head_on(
-    train: pd.DataFrame, root: Path, card: dict[str, Any], classes: list[str], block: dict[str, Any], seed: int, device: Device = CPU
-) -> heads.Head:
-    """A head on the frozen source, fitted on the rows of `train`."""
-    labels = np.searchsorted(classes, train["label"].to_numpy())
-    parts = heads.split_folds(labels, train["group"].to_numpy(), block["folds"], seed)
-    rows = frozen_head.of_source(card, train, root, device)
-    balanced = block["class_weights"] == "balanced"
-    return heads.fit(rows, labels, parts, classes=len(classes), penalties=block["penalties"], balanced=balanced, what="head, fits")[0]
 
 
 def _mean(arm: Trials) -> list[dict[str, float]]:

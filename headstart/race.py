@@ -103,11 +103,8 @@ def run(
 def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, seed: int, device: Device) -> heads.Head:
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
-    classes = sorted(set(table["label"]))
-    labels = np.searchsorted(classes, train["label"].to_numpy())
-    parts = heads.split_folds(labels, train["group"].to_numpy(), folds, seed)
-    rows = frozen_head.of_source(card, train, root, device)
-    return heads.fit(rows, labels, parts, classes=len(classes), penalties=scores.PENALTIES, what="head, fits")[0]
+    how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
+    return frozen_head.on(train, root, card, sorted(set(table["label"])), **how)
 
 
 def _lap(

@@ -64,7 +64,7 @@ def train(
     parts = [table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")]
     labels = [np.searchsorted(classes, part["label"].to_numpy()) for part in parts]
     drawn = features.views(View.of(card), seed, augmentation, views)
-    fitting = fit_views(views, card["input_size"], len(parts[0]), len(parts[1]), cache_gib)
+    fitting = features.fit_views(views, pixel_bytes(card["input_size"], 1), len(parts[0]), len(parts[1]), cache_gib)
     given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
     recipe = training.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
     examples = training.Examples(given, labels[0]), training.Examples([validation], labels[1])
@@ -135,11 +135,6 @@ def pixels(
 def decoder(size: int) -> features.Frozen:
     """A frozen part that does nothing, so that what is stored are the images themselves: uint8 (size, size, 3)."""
     return features.Frozen("pixels", size, Engine("pixels", 1, lambda images: images), (size, size, 3))
-
-
-def fit_views(views: int, size: int, train: int, validation: int, cache_gib: float) -> int:
-    """As many views, up to `views`, as fit `cache_gib` of disk; 0 if not even one does."""
-    return max((n for n in range(1, views + 1) if pixel_bytes(size, train * n + validation) <= cache_gib * 2**30), default=0)
 
 
 def pixel_bytes(size: int, images: int) -> int:

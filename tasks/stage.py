@@ -25,15 +25,21 @@ STATE = Path(".headstart")
 FAILURE = STATE / "failure.json"
 
 
-def run(function: Callable[..., None]) -> None:
-    """Run a stage function as a process of its own, and exit with 0 or with the code of the error it raised."""
+Arguments = Callable[[Callable[..., None]], dict[str, Any]]
+
+
+def run(function: Callable[..., None], read: Arguments | None = None) -> None:
+    """Run a stage function as a process of its own, and exit with 0 or with the code of the error it raised.
+
+    `read` gives the function's keyword-only arguments; left out, they come from params.yaml.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     die_with_parent()
     die_with_run()
     name = function.__name__
     try:
         with lock.hold(f"dvc repro, stage {name}"):
-            _run(function)
+            _run(function, read or arguments)
     except HeadstartError as error:
         if lock.VARIABLE not in os.environ or not FAILURE.exists():  # a flow reads the note and says it, once
             print(f"error: {error}", file=sys.stderr)
@@ -42,14 +48,14 @@ def run(function: Callable[..., None]) -> None:
         sys.exit(130)
 
 
-def _run(function: Callable[..., None]) -> None:
+def _run(function: Callable[..., None], read: Arguments) -> None:
     """Run the function under the lock, and note how long it took, or why it failed."""
     name = function.__name__
     FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
-        with unchanged(function):
-            function(**arguments(function))
+        with unchanged(function, read):
+            function(**read(function))
         note(
             STATE / "timings" / f"{name}.json",
             {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
@@ -64,18 +70,21 @@ def _run(function: Callable[..., None]) -> None:
 
 
 @contextlib.contextmanager
-def unchanged(function: Callable[..., None]) -> Iterator[None]:
+def unchanged(function: Callable[..., None], read: Arguments | None = None) -> Iterator[None]:
     """Check that nobody changed the images or the parameters while the stage read them. Raises DataError or ParamsError.
 
     DVC hashes both after a stage has run, so it would record outputs of the old ones as made from the new ones, for good.
     """
     images = inspect.signature(function).parameters.get("images")
-    values, files = arguments(function), fingerprint(images.default) if images else ""
+    read = read or arguments
+    values, files = read(function), fingerprint(images.default) if images else ""
     yield
     if images and fingerprint(images.default) != files:
         raise DataError(f"{images.default} changed while {function.__name__} was reading it, so its result does not count: run again")
-    if arguments(function) != values:
-        raise ParamsError(f"{params.PATH} changed while {function.__name__} was running, so its result does not count: run again")
+    if read(function) != values:
+        raise ParamsError(
+            f"{'the parameters' if read is not arguments else params.PATH} changed while {function.__name__} was running, so its result does not count: run again"
+        )
 
 
 def fingerprint(folder: Path) -> str:

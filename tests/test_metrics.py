@@ -128,3 +128,9 @@ def test_softmax_of_large_logits() -> None:
     probabilities = metrics.softmax(np.array([[1000, 1000, -1000], [0, np.log(3), -np.inf]], np.float32))
     np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0], [0.25, 0.75, 0]], atol=1e-6)
     assert probabilities.dtype == np.float64
+
+
+@pytest.mark.parametrize(("gained", "better"), [(0, False), (1, False), (2, True), (-3, False)])
+def test_better_is_by_more_than_a_standard_error_which_one_image_is(gained: int, better: bool) -> None:
+    right = np.arange(50) < 30
+    assert metrics.better(np.arange(50) < 30 + gained, right) is better
