@@ -136,6 +136,7 @@ def _mate(
     ready.send(True)
     _join(place, device, meeting)
     member(place, *arguments)
+    distributed.destroy_process_group()  # its threads, still running as the interpreter ends, would now and then abort the process
 
 
 def _gone(mates: list[SpawnProcess]) -> str:
