@@ -26,7 +26,6 @@ RANDOM = "random"
 LARGEST, STEP, UPSCALE = 224, 32, 8  # pixels that `input_size: auto` goes up to, and in steps of; most times a source's images are enlarged
 RATES = {True: 2e-3, False: 3e-4}  # from random weights, from pretrained ones
 THUMBNAIL = 8  # pixels
-FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # of the logistic regressions
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
@@ -118,7 +117,7 @@ def _from_candidate(
     label_smoothing: float,
     **plan: Any,
 ) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
-    from headstart import fine_tuning, frozen_head, sources
+    from headstart import fine_tuning, frozen_head, heads, sources
     from headstart.training import Recipe
 
     source = sources.load(start)
@@ -127,7 +126,7 @@ def _from_candidate(
     size = source.input_size if source.fixed_size else choose_size(input_size, source.input_size, UPSCALE, table)
     card = {**source.card(), "input_size": size}
     recipe = Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
-    fitted, _ = frozen_head.train(table, root, card, penalties=PENALTIES, folds=FOLDS, balanced=False, seed=seed, device=device)
+    fitted, _ = frozen_head.train(table, root, card, penalties=heads.PENALTIES, folds=heads.FOLDS, balanced=False, seed=seed, device=device)
     head = fitted[frozen_head.TRAIN_ONLY]
     done = fine_tuning.run(table, root, card, head, classes, recipe=recipe, device=device, epochs=epochs, **plan)
     return done.network, done.curve, done.summary, {**card, "licence": source.licence}
@@ -156,8 +155,8 @@ def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
         features.extract(scratch.decoder(THUMBNAIL), part, root, view, dtype=scratch.PIXELS, what="thumbnails")[:].reshape(len(part), -1)
         for part in (seen, test)
     ]
-    folds = heads.split_folds(labels, seen["group"].to_numpy(), FOLDS, seed)
-    head, _ = heads.fit(tiny[0], labels, folds, classes=len(classes), penalties=PENALTIES, what="naive baseline, fits")
+    folds = heads.split_folds(labels, seen["group"].to_numpy(), heads.FOLDS, seed)
+    head, _ = heads.fit(tiny[0], labels, folds, classes=len(classes), penalties=heads.PENALTIES, what="naive baseline, fits")
     return {
         "majority": np.full(len(test), classes[np.bincount(labels).argmax()]),
         "thumbnails": classes[head.logits(tiny[1]).argmax(1)],

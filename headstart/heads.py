@@ -25,6 +25,7 @@ MAX_ITERATIONS = 500
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
 PATIENCE = 2  # penalties
+FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # where no parameters say other ones
 LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
 
 

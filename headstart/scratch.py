@@ -2,10 +2,15 @@
 
 The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
+
+Epoch 0 is a head fitted on the features of the random weights, frozen, just as transfer begins with a head fitted on the features of a source: a
+few images are often better served by that than by a short training, and where it is not tried, any source seems to help. The training itself
+begins with a head of zeros: the statistics of the batch make other features.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +21,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from headstart import features, model, sources, strategies, training
+from headstart import features, heads, model, sources, splits, strategies, training
 from headstart.devices import CPU, Device
 from headstart.engines import Engine
 from headstart.heads import Head
@@ -24,6 +29,7 @@ from headstart.store import prune
 from headstart.transforms import View
 
 PIXELS = "uint8"
+LARGEST_START = 2000  # images that the head on random weights is fitted on
 
 
 @dataclass(frozen=True)
@@ -68,20 +74,44 @@ def train(
     given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
     recipe = training.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
     examples = training.Examples(given, labels[0]), training.Examples([validation], labels[1])
+    frozen = with_head(network, parts[0], root, View.of(card), classes, seed)
+    first = training.measure(whole(frozen), examples[1])
     done = training.fit(whole(network), strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate), *examples, recipe, device)
-    network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
-    network.head.bias.data /= done.temperature
+    curve, phases = [{**done.curve[0], **_figures(first)}, *done.curve[1:]], done.phases
+    best, temperature, right = done.best, done.temperature, np.concatenate([first.right[None], done.right[1:]])
+    if best == 0 or first.loss <= curve[best]["validation_loss"]:
+        network, best, temperature, phases = frozen, 0, first.temperature, [{**phases[0], "best_epoch": 0, **_figures(first)}]
+    network.head.weight.data /= temperature  # so that its probabilities mean what they say; it moves no prediction
+    network.head.bias.data /= temperature
     summary = {
-        "phases": done.phases,
+        "phases": phases,
         "views": len(given),
         "streamed": not fitting,
         "device": device.name,
         "shard": done.shard,
         "image_passes": done.image_passes,
-        "temperature": done.temperature,
-        "validation": {"n": len(labels[1]), "accuracy": float(done.right[done.best].mean())},
+        "temperature": temperature,
+        "validation": {"n": len(labels[1]), "accuracy": float(right[best].mean())},
     }
-    return Result(network, done.curve, summary, done.right, done.best, done.steps)
+    return Result(network, curve, summary, right, best, done.steps)
+
+
+def _figures(measured: training.Measure) -> dict[str, float]:
+    return {"validation_loss": measured.loss, "validation_accuracy": measured.accuracy}
+
+
+def with_head(network: model.Network, train: pd.DataFrame, root: Path, plain: View, classes: list[str], seed: int) -> model.Network:
+    """A copy of the network with a head fitted on its features of the images of `train`, of at most LARGEST_START."""
+    some = splits.sample(train, LARGEST_START, seed)
+    labels = np.searchsorted(classes, some["label"].to_numpy())
+    images = features.Streamed(decoder(plain.size), some, root, plain)
+    given = training.outputs(whole(network)[:-1], images, network.head.in_features)
+    folds = heads.split_folds(labels, some["group"].to_numpy(), heads.FOLDS, seed)
+    head, _ = heads.fit(given, labels, folds, classes=len(classes), penalties=heads.PENALTIES, what="head on random weights, fits")
+    copied = copy.deepcopy(network)
+    copied.head.weight.data.copy_(torch.from_numpy(head.weight))
+    copied.head.bias.data.copy_(torch.from_numpy(head.bias))
+    return copied
 
 
 def card_of(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:

@@ -149,7 +149,12 @@ def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team:
 
 
 def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
-    """Logits (n, classes) of all rows, read and computed in small batches, where the tail's weights are."""
+    """Logits (n, classes) of all rows, where the tail's weights are."""
+    return outputs(tail, rows, _classes(tail), device, team)
+
+
+def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
+    """What a network gives (n, width) for all rows, read and computed in small batches, where its weights are."""
     place = next(tail.parameters()).device
     size = SHARD if place.type == "cpu" else 8 * SHARD
 
@@ -159,7 +164,7 @@ def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: T
             return tail(_tensor(rows[start : start + size], place)).float().cpu().numpy()
 
     starts = range(0, len(rows), size)[team.rank :: team.size]
-    out = np.zeros((len(rows), _classes(tail)), np.float32)
+    out = np.zeros((len(rows), width), np.float32)
     for start, part in zip(starts, _on(place)(shard, starts), strict=True):
         out[start : start + size] = part
     if team.size > 1:

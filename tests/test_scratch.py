@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart import features, manifest, scratch, weights
+from headstart import features, heads, manifest, scratch, weights
 from tests import toy
 
 CLASSES = ["leaning", "lying", "standing"]
@@ -60,7 +61,13 @@ def digest(done: scratch.Result) -> str:
     return weights.digest(done.network.weights())
 
 
-def test_it_learns_what_thumbnails_do_not_show(striped: tuple[Path, pd.DataFrame]) -> None:
+def without_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the head on random weights: epoch 0 is a head of zeros."""
+    monkeypatch.setattr(scratch, "with_head", lambda network, *_: copy.deepcopy(network))
+
+
+def test_it_learns_what_thumbnails_do_not_show(striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    without_head(monkeypatch)
     before = {key: value.clone() for key, value in scratch.untrained(CARD, CLASSES, 0).weights().items()}
     done = train(striped, epochs=8)
     n = int((striped[1]["split"] == "validation").sum())
@@ -73,6 +80,55 @@ def test_it_learns_what_thumbnails_do_not_show(striped: tuple[Path, pd.DataFrame
     assert done.curve[-1]["epoch"] == 8, "no epoch is saved"
     after = done.network.weights()
     assert [key for key in before if torch.equal(before[key], after[key])] == [], "all is trained, and the statistics are gathered"
+
+
+def answers(done: scratch.Result, striped: tuple[Path, pd.DataFrame]) -> tuple[torch.Tensor, np.ndarray]:
+    """Logits of the network that was kept for the validation images, and their labels."""
+    held = striped[1][striped[1]["split"] == "validation"]
+    images = np.stack([np.asarray(Image.open(striped[0] / path)) for path in held["path"]])
+    with torch.inference_mode():
+        return done.network(torch.from_numpy(images)), np.searchsorted(CLASSES, held["label"])
+
+
+def test_a_head_on_the_random_weights_is_kept_where_training_brings_less(striped: tuple[Path, pd.DataFrame]) -> None:
+    done = train(striped, epochs=1)
+    assert done.best == done.summary["phases"][0]["best_epoch"] == 0
+    assert done.right[0].mean() == done.summary["validation"]["accuracy"] == done.curve[0]["validation_accuracy"] > 0.5
+    before = scratch.untrained(CARD, CLASSES, 0).weights()
+    after = done.network.weights()
+    assert [key for key in before if not torch.equal(before[key], after[key])] == ["fc.weight", "fc.bias"]
+    logits, labels = answers(done, striped)
+    assert (logits.argmax(1).numpy() == labels).tolist() == done.right[0].tolist()
+    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)))
+    assert loss == pytest.approx(done.curve[0]["validation_loss"], abs=1e-4) == done.summary["phases"][0]["validation_loss"]
+
+
+def test_training_is_kept_where_it_brings_more_and_starts_from_no_head(
+    striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = train(striped, epochs=30, rate=5e-3)
+    assert done.best == done.summary["phases"][0]["best_epoch"] > 0
+    assert done.curve[done.best]["validation_loss"] < done.curve[0]["validation_loss"]
+    without_head(monkeypatch)
+    plain = train(striped, epochs=30, rate=5e-3)
+    assert plain.curve[1:] == done.curve[1:]
+    assert digest(plain) == digest(done)
+    assert plain.curve[0] != done.curve[0]
+
+
+def test_the_head_on_random_weights_is_fitted_on_training_images_alone_and_not_on_too_many(
+    striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    fit = heads.fit
+    monkeypatch.setattr(heads, "fit", lambda rows, labels, *rest, **how: (given.append((rows, labels)), fit(rows, labels, *rest, **how))[1])
+    train(striped, epochs=1)
+    monkeypatch.setattr(scratch, "LARGEST_START", 12)
+    train(striped, epochs=1)
+    counts = striped[1].loc[striped[1]["split"] == "train", "label"].value_counts()
+    assert np.bincount(given[0][1]).tolist() == counts[CLASSES].tolist()
+    assert np.bincount(given[1][1]).tolist() == [4, 4, 4]
+    assert given[0][0].shape == (counts.sum(), scratch.untrained(CARD, CLASSES, 0).head.in_features)
 
 
 def test_the_seed_fixes_all_and_disturbs_nothing(striped: tuple[Path, pd.DataFrame]) -> None:
