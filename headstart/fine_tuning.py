@@ -48,14 +48,15 @@ def run(
     recipe: training.Recipe,
     device: Device = CPU,
     processes: int | str = "auto",
+    begun: model.Network | None = None,
     **plan: Any,
 ) -> Result:
     """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
 
-    `plan` is strategy, depth, epochs, rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats
+    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. `plan` is strategy, depth, epochs, rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats
     the head it started from on validation by one paired standard error.
     """
-    arguments = {"table": table, "root": root, "card": card, "head": head, "classes": classes}
+    arguments = {"table": table, "root": root, "card": card, "head": head, "classes": classes, "begun": begun}
     arguments |= {"recipe": recipe, "device": device, **plan}
     count = parallel.size(processes, device)
     job = _prepare(**arguments)
@@ -121,6 +122,7 @@ def _prepare(
     head: heads.Head,
     classes: list[str],
     *,
+    begun: model.Network | None,
     strategy: str,
     depth: int | str,
     epochs: int,
@@ -135,7 +137,7 @@ def _prepare(
     """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
     source = sources.known(card)
     weights.keep(source.trunk.state_dict(), card["weights_sha256"])
-    network = model.of(source, head)
+    network = begun or model.of(source, head)
     phases = STRATEGIES[strategy](network.stage_names(), depth=choose_depth(depth, card), epochs=epochs, rate=rate, decay=decay)
     below, count = network.below({name for phase in phases for name in phase.rates})
     frozen = features.Frozen.of(lambda: below, features.identity(card, f"below {count}"), card["input_size"], device)

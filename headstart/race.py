@@ -1,4 +1,4 @@
-"""A race: the leading sources get a short fine-tune, the better half a longer one, until one is left (successive halving, Jamieson & Talwalkar, AISTATS 2016).
+"""A race: the leading sources get a short fine-tune, the better half go on as long again, until one is left (successive halving, Jamieson & Talwalkar, AISTATS 2016).
 
 Every entrant starts from a converged head and trains its last stages, as fine_tune does by default, on the same images and number of views. A round's order
 is that of the validation log likelihood. The budget is in image passes, never in seconds.
@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import log_softmax
 from scipy.stats import kendalltau, t
 
-from headstart import fine_tuning, frozen_head, heads, metrics, scores
+from headstart import fine_tuning, frozen_head, heads, metrics, model, scores
 from headstart.devices import CPU, Device
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Race:
 class _Lap:
     """What an entrant reached in a round."""
 
+    network: model.Network
     likelihood: np.ndarray  # (n,) of each validation image's class, nats
     figures: dict[str, Any]
 
@@ -74,18 +75,19 @@ def run(
 ) -> Race:
     """Race the sources that `cards` name, two or more, in the order of the ranking, which takes `taken`.
 
-    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; each later round has half the
-    entrants (rounded up) and twice the epochs. Who was beaten is told by the last round that it ran in.
+    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each later round half the
+    entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
     """
     starts = {card["name"]: _head(table, root, card, folds, seed, device) for card in cards}
     field = list(cards)
     rounds: list[dict[str, _Lap]] = []  # best first
     out: list[str] = []  # the last to leave first
     while len(field) > 1:
-        lap = epochs * 2 ** len(rounds)
-        log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), lap)
-        made = 0 if rounds else views  # the frozen layers run in the first round; what they give is kept for the others
-        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], lap, views, made, seed, device) for card in field}
+        total = epochs * 2 ** len(rounds)
+        log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
+        before = rounds[-1] if rounds else {}
+        how: dict[str, Any] = {"epochs": total, "views": views, "seed": seed, "device": device}
+        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], before.get(card["name"]), **how) for card in field}
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)
@@ -112,25 +114,27 @@ def _lap(
     root: Path,
     card: dict[str, Any],
     head: heads.Head,
+    before: _Lap | None,
+    *,
     epochs: int,
     views: int,
-    made: int,
     seed: int,
     device: Device,
 ) -> _Lap:
-    """One entrant in one round, for which `made` views of each image go through the frozen layers."""
+    """One entrant in one round, after which it has had `epochs` in all. The frozen layers run before the first one; what they give is kept."""
     classes = sorted(set(table["label"]))
-    plan = fine_tuning.settings({**BLOCK, "epochs": epochs, "patience": epochs, "views": views}, table, classes, seed)
-    done = fine_tuning.run(table, root, card, head, classes, **plan, device=device)
+    more = epochs - before.figures["epochs"] if before else epochs
+    plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
     held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
     likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
     figures = {
         "epochs": epochs,
         "validation_accuracy": float((done.logits.argmax(1) == held).mean()),
         "validation_log_likelihood": float(likelihood.mean()),
-        "image_passes": done.summary["image_passes"] + made * int((table["split"] == "train").sum()),
+        "image_passes": done.summary["image_passes"] + (0 if before else views * int((table["split"] == "train").sum())),
     }
-    return _Lap(likelihood, figures)
+    return _Lap(done.network, likelihood, figures)
 
 
 def _gap(first: _Lap, second: _Lap) -> tuple[float, float]:

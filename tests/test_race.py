@@ -47,15 +47,27 @@ class Course:
         return np.random.default_rng(len(card["name"])).normal(size=(len(some), 3)).astype(np.float32)
 
     def run(
-        self, some: pd.DataFrame, root: Path, card: dict[str, Any], head: heads.Head, classes: list[str], *, epochs: int, **plan: Any
+        self,
+        some: pd.DataFrame,
+        root: Path,
+        card: dict[str, Any],
+        head: heads.Head,
+        classes: list[str],
+        *,
+        epochs: int,
+        begun: Any,
+        **plan: Any,
     ) -> Any:
         self.asked.append((card["name"], epochs))
         self.plans.append(plan)
+        name, total = begun or (card["name"], 0)
+        assert name == card["name"]
+        total += epochs
         assert head.weight.shape == (2, 3)
         held = np.searchsorted(classes, some.loc[some["split"] == "validation", "label"])
         logits = np.zeros((len(held), 2), np.float32)
-        logits[np.arange(len(held)), held] = self.margins[card["name"]][epochs][: len(held)]
-        return SimpleNamespace(logits=logits, summary={"image_passes": epochs * (some["split"] == "train").sum()})
+        logits[np.arange(len(held)), held] = self.margins[name][total][: len(held)]
+        return SimpleNamespace(network=(name, total), logits=logits, summary={"image_passes": epochs * (some["split"] == "train").sum()})
 
 
 def cards(*names: str) -> list[dict[str, Any]]:
@@ -70,7 +82,7 @@ def steady(level: float, number: int = 0) -> dict[int, np.ndarray]:
 def test_of_three_two_go_on_and_one_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     course = Course(monkeypatch, {"a": steady(0), "b": steady(3, 1), "c": steady(2, 2)})
     done = race.run(table(), Path(), cards("a", "b", "c"), taken="a", **LAP)
-    assert course.asked == [("a", 1), ("b", 1), ("c", 1), ("b", 2), ("c", 2)]
+    assert course.asked == [("a", 1), ("b", 1), ("c", 1), ("b", 1), ("c", 1)]
     assert done.winner == "b"
     assert done.report["order"] == ["b", "c", "a"]
     assert [(row["round"], row["place"], row["name"], row["epochs"]) for row in done.report["rows"]] == [
@@ -84,13 +96,17 @@ def test_of_three_two_go_on_and_one_wins(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("entrants", "rounds"), [(2, [2]), (3, [3, 2]), (5, [5, 3, 2])])
-def test_each_round_halves_the_field_and_doubles_the_epochs(entrants: int, rounds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_round_halves_the_field_and_doubles_what_epochs_it_has_had(
+    entrants: int, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = "abcde"[:entrants]
     course = Course(monkeypatch, {name: steady(place, place) for place, name in enumerate(names)})
     done = race.run(table(), Path(), cards(*names), taken="a", **{**LAP, "epochs": 2})
-    assert [epochs for _, epochs in course.asked] == [2 * 2**number for number, size in enumerate(rounds) for _ in range(size)]
+    more = [2, 2, 4]  # 2, 4 and 8 in all
+    assert [epochs for _, epochs in course.asked] == [more[number] for number, size in enumerate(rounds) for _ in range(size)]
+    assert [row["epochs"] for row in done.report["rows"]] == [2 * 2**number for number, size in enumerate(rounds) for _ in range(size)]
     assert done.report["order"] == list(reversed(names))
-    passes = sum(2 * 2**number * size for number, size in enumerate(rounds)) + LAP["views"] * entrants
+    passes = sum(more[number] * size for number, size in enumerate(rounds)) + LAP["views"] * entrants
     assert done.report["image_passes"] == passes * N_TRAIN
     assert sum(row["image_passes"] for row in done.report["rows"]) == passes * N_TRAIN
     assert {(plan["views"], plan["depth"], plan["strategy"]) for plan in course.plans} == {(2, 3, "last_stages")}
@@ -189,3 +205,24 @@ def test_a_race_of_real_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sorted(report["order"]) == sorted(names)
     assert all(row["validation_log_likelihood"] < 0 and 0 <= row["validation_accuracy"] <= 1 for row in report["rows"])
     assert report["rows"][0]["validation_log_likelihood"] > report["rows"][1]["validation_log_likelihood"]
+
+
+def test_who_goes_on_starts_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three real networks: in the second round each begins with the validation loss that it ended the first with."""
+    monkeypatch.chdir(tmp_path)
+    photos = networks.table(Path("images"), size=32)
+    names = [networks.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(3)]
+    entrants = [{**sources.load(name).card(), "input_size": 32} for name in names]
+    runs: list[tuple[str, fine_tuning.Result]] = []
+    run = fine_tuning.run
+    monkeypatch.setattr(fine_tuning, "run", lambda *given, **how: (runs.append((given[2]["name"], run(*given, **how))), runs[-1][1])[1])
+    race.run(photos, Path("images"), entrants, taken=names[0], **LAP)
+    assert len(runs) == 5
+    first = dict(runs[:3])
+    for name, again in runs[3:]:
+        row = first[name].curve[first[name].best]
+        assert again.curve[0]["validation_loss"] == pytest.approx(row["validation_loss"], rel=1e-5)
+        assert (
+            again.curve[0]["validation_loss"] != pytest.approx(first[name].curve[0]["validation_loss"], rel=1e-3) or first[name].best == 0
+        )
+        assert again.steps == [0, first[name].steps[1]]
