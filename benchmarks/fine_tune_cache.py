@@ -20,18 +20,16 @@ import argparse
 import os
 import tempfile
 import time
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 from workspace import report
 
-from headstart import features, fine_tuning, frozen_head, manifest, model, sources, training
+from headstart import features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
 from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
 from headstart.params import Params, kwargs
@@ -42,13 +40,11 @@ from headstart.transforms import View
 def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
     pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
-    network = job.network
-    whole = nn.Sequential(OrderedDict([("normalise", network.normalise), *network.stages.named_children(), ("head", network.head)]))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
     examples = training.Examples([features.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
     held = training.Examples([features.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
-    done = training.fit(whole, job.phases, examples, held, seed_of)
-    network.head.weight.data /= done.temperature
+    done = training.fit(scratch.whole(job.network), job.phases, examples, held, seed_of)
+    job.network.head.weight.data /= done.temperature
 
 
 def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any]) -> tuple[float, int]:

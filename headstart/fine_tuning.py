@@ -122,7 +122,7 @@ def _prepare(
     head: heads.Head,
     classes: list[str],
     *,
-    begun: model.Network | None,
+    begun: model.Network | None = None,
     strategy: str,
     depth: int | str,
     epochs: int,
