@@ -67,7 +67,10 @@ class Race(Block):
         3, ge=0, le=50, description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1: no race."
     )
     epochs: int = Field(
-        1, ge=1, le=100, description="Epochs of the first round; in each later one half of the sources go on, until they have had twice as many."
+        1,
+        ge=1,
+        le=100,
+        description="Epochs of the first round; in each later one half of the sources go on, until they have had twice as many.",
     )
     views: int = Field(1, ge=1, le=64, description="Augmented views of each training image that a source is raced on.")
     max_images: int = Field(
