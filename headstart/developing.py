@@ -97,7 +97,7 @@ def _from_random(
     except Exception as error:  # what timm or torchvision raise for a name they do not know
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ParamsError(f"architecture: {library} cannot make {name!r}: {first[:300]}") from None
-    done = scratch.train(table, root, card, classes, seed=seed, device=device, **plan)
+    done = scratch.train(table, root, card, classes, seed=seed, head_first=False, device=device, **plan)
     return done.network, done.curve, done.summary, card
 
 

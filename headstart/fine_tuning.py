@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from headstart import features, heads, metrics, model, parallel, sources, training, weights
+from headstart import checkpoints, features, heads, metrics, model, parallel, sources, training, weights
+from headstart.checkpoints import Keeper
 from headstart.devices import CPU, Device
 from headstart.store import prune
 from headstart.strategies import STRATEGIES, Phase
@@ -60,8 +61,9 @@ def run(
     arguments |= {"recipe": recipe, "device": device, **plan}
     count = parallel.size(processes, device)
     job = _prepare(**arguments)
-    with parallel.team(count, device, _member, arguments) as team:
-        done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team)
+    keeper = checkpoints.keeper()
+    with parallel.team(count, device, _member, arguments, keeper) as team:
+        done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team, keeper)
     job.network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
     job.network.head.bias.data /= done.temperature
     logits = held_out(job, device)
@@ -159,14 +161,18 @@ def _prepare(
     else:
         train = [features.Streamed(frozen, parts["train"], root, view) for view in drawn]
         validation = features.Streamed(frozen, parts["validation"], root, plain)
-    examples = (training.Examples(train, labels["train"]), training.Examples([validation], labels["validation"]))
+    how = features.HALF if fitting else "streamed"
+    examples = (
+        training.Examples(train, labels["train"], checkpoints.images(frozen, parts["train"], drawn, how)),
+        training.Examples([validation], labels["validation"], checkpoints.images(frozen, parts["validation"], [plain], how)),
+    )
     return _Job(network, frozen, network.tail(count), phases, *examples, streamed=not fitting)
 
 
-def _member(team: parallel.Team, arguments: dict[str, Any]) -> None:
+def _member(team: parallel.Team, arguments: dict[str, Any], keeper: Keeper | None) -> None:
     """What the other processes of a team do."""
     job = _prepare(**arguments)
-    training.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team)
+    training.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team, keeper)
 
 
 def held_out(job: _Job, device: Device = CPU) -> np.ndarray:

@@ -3,9 +3,9 @@
 The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
 
-Epoch 0 is a head fitted on the features of the random weights, frozen, just as transfer begins with a head fitted on the features of a source: a
-few images are often better served by that than by a short training, and where it is not tried, any source seems to help. The training itself
-begins with a head of zeros: the statistics of the batch make other features.
+Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on these features,
+as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and where it is not
+tried, any source seems to help. The training itself begins with a head of zeros: the statistics of the batch make other features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from headstart import features, heads, model, sources, splits, strategies, training
+from headstart import checkpoints, features, heads, model, parallel, sources, splits, strategies, training
 from headstart.devices import CPU, Device
 from headstart.engines import Engine
 from headstart.heads import Head
@@ -30,6 +30,7 @@ from headstart.transforms import View
 
 PIXELS = "uint8"
 LARGEST_START = 2000  # images that the head on random weights is fitted on
+DRAWS = 3  # of random weights, of which the best begins
 
 
 @dataclass(frozen=True)
@@ -58,33 +59,43 @@ def train(
     augmentation: dict[str, Any],
     views: int,
     seed: int,
+    head_first: bool = True,
     device: Device = CPU,
     cache_gib: float = 20.0,
 ) -> Result:
     """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
 
-    `card` says library, architecture, input_size, mean, std, interpolation and crop. `seed` fixes weights, views and order. At most
+    `card` says library, architecture, input_size, mean, std, interpolation and crop. `seed` fixes weights, views and order. `head_first`: epoch 0
+    is a head on the best of several draws of random weights; else a head of zeros on one draw, so that what is kept has learned something. At most
     `cache_gib` of pixels are kept, which may mean fewer than `views` views, or none kept. Raises DataError when a file has changed.
     """
-    network = untrained(card, classes, seed)
     parts = [table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")]
     labels = [np.searchsorted(classes, part["label"].to_numpy()) for part in parts]
     drawn = features.views(View.of(card), seed, augmentation, views)
     fitting = features.fit_views(views, pixel_bytes(card["input_size"], 1), len(parts[0]), len(parts[1]), cache_gib)
     given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
     recipe = training.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
-    examples = training.Examples(given, labels[0]), training.Examples([validation], labels[1])
-    frozen = with_head(network, parts[0], root, View.of(card), classes, seed)
+    decoded, how = decoder(card["input_size"]), PIXELS if fitting else "streamed"
+    examples = (
+        training.Examples(given, labels[0], checkpoints.images(decoded, parts[0], drawn[: len(given)], how)),
+        training.Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(card)], how)),
+    )
+    if head_first:
+        network, frozen = begin(parts[0], root, card, classes, seed)
+    else:
+        network = untrained(card, classes, seed)
+        frozen = copy.deepcopy(network)
     first = training.measure(whole(frozen), examples[1])
-    done = training.fit(whole(network), strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate), *examples, recipe, device)
-    curve, phases = [{**done.curve[0], **_figures(first)}, *done.curve[1:]], done.phases
+    phases = strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate)
+    done = training.fit(whole(network), phases, *examples, recipe, device, parallel.ALONE, checkpoints.keeper())
+    curve, summaries = [{**done.curve[0], **_figures(first)}, *done.curve[1:]], done.phases
     best, temperature, right = done.best, done.temperature, np.concatenate([first.right[None], done.right[1:]])
     if best == 0 or first.loss <= curve[best]["validation_loss"]:
-        network, best, temperature, phases = frozen, 0, first.temperature, [{**phases[0], "best_epoch": 0, **_figures(first)}]
+        network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **_figures(first)}]
     network.head.weight.data /= temperature  # so that its probabilities mean what they say; it moves no prediction
     network.head.bias.data /= temperature
     summary = {
-        "phases": phases,
+        "phases": summaries,
         "views": len(given),
         "streamed": not fitting,
         "device": device.name,
@@ -100,18 +111,32 @@ def _figures(measured: training.Measure) -> dict[str, float]:
     return {"validation_loss": measured.loss, "validation_accuracy": measured.accuracy}
 
 
-def with_head(network: model.Network, train: pd.DataFrame, root: Path, plain: View, classes: list[str], seed: int) -> model.Network:
-    """A copy of the network with a head fitted on its features of the images of `train`, of at most LARGEST_START."""
+def begin(train: pd.DataFrame, root: Path, card: dict[str, Any], classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
+    """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
+
+    The best is that whose head has the lowest cross-validated log loss.
+    """
     some = splits.sample(train, LARGEST_START, seed)
     labels = np.searchsorted(classes, some["label"].to_numpy())
-    images = features.Streamed(decoder(plain.size), some, root, plain)
-    given = training.outputs(whole(network)[:-1], images, network.head.in_features)
     folds = heads.split_folds(labels, some["group"].to_numpy(), heads.FOLDS, seed)
-    head, _ = heads.fit(given, labels, folds, classes=len(classes), penalties=heads.PENALTIES, what="head on random weights, fits")
-    copied = copy.deepcopy(network)
-    copied.head.weight.data.copy_(torch.from_numpy(head.weight))
-    copied.head.bias.data.copy_(torch.from_numpy(head.bias))
-    return copied
+    networks = [untrained(card, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
+    width = networks[0].head.in_features
+    images = features.Streamed(decoder(card["input_size"]), some, root, View.of(card))
+    given = training.outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
+    how: dict[str, Any] = {"classes": len(classes), "penalties": heads.PENALTIES, "what": "head on random weights, fits"}
+    fits = [heads.fit(np.ascontiguousarray(part), labels, folds, **how) for part in np.split(given, DRAWS, axis=1)]
+    best = min(range(DRAWS), key=lambda draw: fits[draw][1].figures["log_loss"])
+    copied = copy.deepcopy(networks[best])
+    copied.head.weight.data.copy_(torch.from_numpy(fits[best][0].weight))
+    copied.head.bias.data.copy_(torch.from_numpy(fits[best][0].bias))
+    return networks[best], copied
+
+
+class _Beside(nn.ModuleList):
+    """What several networks give for the same images, side by side."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([network(images) for network in self], dim=1)
 
 
 def card_of(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ BatchNorms are in train mode; the running statistics that they gather are averag
 A batch is worked on in shards of a fixed size, a core each, and their gradients are added in order: on two cores that is several times
 as fast as one graph on two threads, and the result does not depend on the number of cores. On a GPU a batch is one shard, halved when
 memory runs out; several GPUs are a team of processes (parallel.py), each with its part of every batch.
+A training that was killed goes on from its checkpoint, where somebody keeps one (checkpoints.py), and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import copy
 import itertools
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +30,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from headstart import devices, stages
+from headstart import checkpoints, devices, stages, weights
+from headstart.checkpoints import Keeper
 from headstart.cores import ahead, in_order, one_thread
 from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
@@ -42,6 +45,8 @@ WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with
 MAX_TEMPERATURE = 4.0
 LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 SHARD = 16  # images that one core works on at a time
+# What a checkpoint holds of a run as plain values.
+_KEPT = ("curve", "summaries", "steps", "epoch", "best_epoch", "taken", "best", "temperature", "scale")
 MOMENTUM = 0.1  # of running statistics that a phase gathers; some networks come with 0.01, at which a short training learns none
 
 
@@ -57,10 +62,14 @@ class Activations(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Activations of images in one or more views, each (n, ...), and their labels (n,)."""
+    """Activations of images in one or more views, each (n, ...), and their labels (n,).
+
+    `images` names the activations among all others, as checkpoints.images does, for what keeps checkpoints.
+    """
 
     views: Sequence[Activations]
     labels: np.ndarray
+    images: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,15 +122,40 @@ def fit(
     recipe: Recipe,
     device: Device = CPU,
     team: Team = ALONE,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train `tail` (named stages and `head`) in place through the phases; one that brings nothing ends the training.
 
     Deterministic on one kind of processor: batches, views and order come from the recipe's seed. Every process of a team ends with the
-    same weights.
+    same weights. With a `keeper` it goes on from the checkpoint of the same training, if one was left, and ends as that would have.
     """
     one_thread()
+    key = _key(tail, phases, train, validation, recipe, device, team) if keeper else ""
     with placed(tail, device, team) as place:
-        return _Run(tail, train, validation, recipe, device, place, team).through(phases)
+        return _Run(tail, train, validation, recipe, device, place, team, keeper, key).through(phases)
+
+
+def _key(
+    tail: nn.Sequential, phases: list[Phase], train: Examples, validation: Examples, recipe: Recipe, device: Device, team: Team
+) -> str:
+    """The name of a training among all others."""
+    return checkpoints.key(
+        {
+            "weights": weights.digest({**dict(tail.named_parameters()), **dict(tail.named_buffers())}),
+            "network": [(name, type(module).__qualname__, module.extra_repr()) for name, module in tail.named_modules()],
+            "phases": [asdict(phase) for phase in phases],
+            "recipe": {**asdict(recipe), "class_weights": recipe.class_weights.tolist()},
+            "labels": [examples.labels.tolist() for examples in (train, validation)],
+            "images": [train.images, validation.images],
+            "device": [device.kind, device.precision, torch.cuda.get_device_name() if device.kind == "cuda" else _processor()],
+            "parts": [team.size, SHARD],
+        }
+    )
+
+
+def _processor() -> str:
+    """What decides the bytes that a CPU computes: its kind and its instructions."""
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 @contextlib.contextmanager
@@ -196,6 +230,8 @@ class _Run:
     device: Device
     place: torch.device
     team: Team
+    keeper: Keeper | None = None  # of checkpoints, where they are kept
+    key: str = ""  # of this run's
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.recipe.seed)
@@ -209,25 +245,34 @@ class _Run:
         self.curve: list[dict[str, Any]] = []
         self.right: list[np.ndarray] = []
         self.steps: list[int] = []
+        self.summaries: list[dict[str, Any]] = []  # of the phases that are done
+        self.epoch, self.best_epoch = 0, 0  # of the phase at hand: how many are done, and after which of them the weights were the best
         self.taken, self.best = 0, 0  # steps of the optimizer so far; the row of the curve whose weights are the best
+        self.temperature = 1.0  # of the network at that row
 
     def through(self, phases: list[Phase]) -> Trained:
         """Train through the phases."""
-        best = self._measure()
-        self._note("start", None, None, None, best)
+        saved = self._restore(phases)
+        if not self.curve:
+            now = self._measure()
+            self.temperature = now.temperature
+            self._note("start", None, None, None, now)
         self.tail.requires_grad_(False)
-        summaries: list[dict[str, Any]] = []
         n = len(self.train.labels)
-        with Progress(
-            sum(phase.epochs for phase in phases) * n, "fine-tuning, images", how=f"torch {self.device.name}", quiet=self.team.rank > 0
-        ) as progress:
-            for phase in phases:
-                best = self._phase(phase, best, summaries, progress)
-                if summaries[-1]["best_epoch"] == 0:
-                    progress.total = progress.done
-                    break
-        passes = sum(done["epochs"] for done in summaries) * n
-        return Trained(self.curve, summaries, passes, best.temperature, self.shard, np.stack(self.right), self.steps, self.best)
+        if left := self._left(phases):
+            images = (sum(phase.epochs for phase in left) - self.epoch) * n
+            with Progress(images, "fine-tuning, images", how=f"torch {self.device.name}", quiet=self.team.rank > 0) as progress:
+                while left := self._left(phases):
+                    self._phase(left[0], phases, progress, saved)
+                    saved = {}
+                progress.total = progress.done
+            self._save(phases)
+        passes = sum(done["epochs"] for done in self.summaries) * n
+        return Trained(self.curve, self.summaries, passes, self.temperature, self.shard, np.stack(self.right), self.steps, self.best)
+
+    def _left(self, phases: list[Phase]) -> list[Phase]:
+        """The phases that are not done; none are left after one that brought nothing."""
+        return [] if self.summaries and self.summaries[-1]["best_epoch"] == 0 else phases[len(self.summaries) :]
 
     def _measure(self) -> Measure:
         return measure(self.tail, self.validation, self.device, self.team)
@@ -239,48 +284,109 @@ class _Run:
         self.right.append(now.right)
         self.steps.append(self.taken)
 
-    def _phase(self, phase: Phase, best: Measure, summaries: list[dict[str, Any]], progress: Progress) -> Measure:
-        """One phase, from a network that measures `best`; appends to the curve and the summaries. Returns what is best now."""
+    def _phase(self, phase: Phase, phases: list[Phase], progress: Progress, saved: Mapping[str, np.ndarray]) -> None:
+        """One of the phases, or what is left of it after a checkpoint that `saved` its state; appends to the curve and the summaries."""
         trained = _unfreeze(self.tail, phase)
         trunk = {p for name, parameters in trained.items() if name != "head" for p in parameters}
         self.anchored = [(p, value) for p, value in self.source if p in trunk]
-        self.gathering, self.replicas = set(trained) if phase.statistics == "batch" else set(), []
-        kept = [
-            *itertools.chain(*trained.values()),
-            *(b for layer in _batch_norms(self.tail, self.gathering) for b in layer.buffers(False)),
-        ]
+        self.gathering, self.replicas = _gathering(phase), []
+        changed = _changed(self.tail, phase)
         to_source = self.recipe.regulariser == "l2_sp"
         optimizer = torch.optim.AdamW(_groups(trained, phase, self.recipe.weight_decay, to_source), fused=True)
         n = len(self.train.labels)
-        steps = phase.epochs * -(-n // self.recipe.batch_size)
-        schedule = one_cycle_of(optimizer, steps)
-        first, best_epoch, best_weights = len(self.curve) - 1, 0, _values(kept)
-        epoch = 0
-        for epoch in range(1, phase.epochs + 1):
-            train_loss, train_accuracy = self._epoch(epoch, optimizer, schedule, progress)
+        steps = -(-n // self.recipe.batch_size)  # an epoch
+        best = _values(changed.values())
+        if saved:
+            best = [(weight, _like(weight, saved[f"best.{name}"])) for name, weight in changed.items()]
+            _resume(optimizer, saved)
+        schedule = one_cycle_of(optimizer, phase.epochs * steps, self.epoch * steps)
+        while self.epoch < phase.epochs and not self._in_vain(phase):
+            train_loss, train_accuracy = self._epoch(self.epoch + 1, optimizer, schedule, progress)
+            self.epoch += 1
             now = self._measure()
             rate = max(group["lr"] for group in optimizer.param_groups)
             self._note(phase.name, rate, train_loss, train_accuracy, now)
-            if now.loss < best.loss:
-                best, best_epoch, best_weights, self.best = now, epoch, _values(kept), first + epoch
-            elif epoch - max(best_epoch, WARM_UP * phase.epochs) >= self.recipe.patience:
-                break
-        progress.total -= (phase.epochs - epoch) * n
-        for weight, value in best_weights:
+            if now.loss < self.curve[self.best]["validation_loss"]:
+                best = _values(changed.values())
+                self.best_epoch, self.best, self.temperature = self.epoch, len(self.curve) - 1, now.temperature
+            self._save(phases, optimizer, dict(zip(changed, best, strict=True)))
+        progress.total -= (phase.epochs - self.epoch) * n
+        for weight, value in best:
             weight.data.copy_(value)
         self.tail.requires_grad_(False)
-        summaries.append(
+        self.summaries.append(
             {
                 "name": phase.name,
-                "epochs": epoch,
-                "best_epoch": best_epoch,
-                "stopped_early": epoch < phase.epochs,
-                "validation_loss": best.loss,
-                "validation_accuracy": best.accuracy,
+                "epochs": self.epoch,
+                "best_epoch": self.best_epoch,
+                "stopped_early": self.epoch < phase.epochs,
+                "validation_loss": self.curve[self.best]["validation_loss"],
+                "validation_accuracy": self.curve[self.best]["validation_accuracy"],
                 "rates": phase.rates,
             }
         )
-        return best
+        self.epoch, self.best_epoch = 0, 0
+
+    def _in_vain(self, phase: Phase) -> bool:
+        """Whether the epochs since the best one have used up the patience."""
+        return self.epoch > self.best_epoch and self.epoch - max(self.best_epoch, WARM_UP * phase.epochs) >= self.recipe.patience
+
+    def _save(
+        self,
+        phases: list[Phase],
+        optimizer: torch.optim.Optimizer | None = None,
+        best: Mapping[str, tuple[torch.Tensor, torch.Tensor]] | None = None,
+    ) -> None:
+        """Keep a checkpoint, if one is due: of the phase at hand after an epoch, or, without an optimizer, of all when all is done."""
+        if not self.keeper:
+            return
+        shards = torch.zeros(self.team.size, device=self.place)  # memory may have run out in some processes only
+        shards[self.team.rank] = self.shard
+        self.team.add([shards])
+        if self.team.rank == 0 and self.keeper.due():
+            self.keeper.write(self.key, lambda: self._state(phases, optimizer, best or {}, shards))
+
+    def _state(
+        self,
+        phases: list[Phase],
+        optimizer: torch.optim.Optimizer | None,
+        best: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+        shards: torch.Tensor,
+    ) -> checkpoints.State:
+        """What a checkpoint holds. What no phase so far has changed is not in it."""
+        tensors = {"right": torch.from_numpy(np.stack(self.right)), "shards": shards, "torch": torch.get_rng_state()}
+        if self.place.type == "cuda":
+            tensors["cuda"] = torch.cuda.get_rng_state(self.place)
+        for phase in phases[: len(self.summaries) + 1]:
+            tensors |= {f"weights.{name}": value for name, value in _changed(self.tail, phase).items()}
+        tensors |= {f"best.{name}": value for name, (_, value) in best.items()}
+        for number, moments in (optimizer.state_dict()["state"] if optimizer else {}).items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+        values = {name: getattr(self, name) for name in _KEPT} | {"random": self.random.bit_generator.state}
+        return {name: value.detach().cpu().numpy() for name, value in tensors.items()}, values
+
+    def _restore(self, phases: list[Phase]) -> dict[str, np.ndarray]:
+        """Stand where the checkpoint does, if there is one; returns its arrays, which hold what the phase at hand goes on from."""
+        if not self.keeper:
+            return {}
+        found = self.keeper.read(self.key)
+        able = torch.tensor([float(found is not None)], device=self.place)
+        self.team.add([able])
+        if found is None or int(able) < self.team.size:  # a team goes on together or not at all
+            return {}
+        arrays, values = found
+        for name in _KEPT:
+            setattr(self, name, values[name])
+        self.random.bit_generator.state = values["random"]
+        self.right, self.shard = list(arrays["right"]), int(arrays["shards"][self.team.rank])
+        torch.set_rng_state(torch.from_numpy(arrays["torch"]))
+        if self.place.type == "cuda":
+            torch.cuda.set_rng_state(torch.from_numpy(arrays["cuda"]), self.place)
+        for phase in phases[: len(self.summaries) + 1]:
+            for name, value in _changed(self.tail, phase).items():
+                value.data.copy_(torch.from_numpy(arrays[f"weights.{name}"]))
+        log.info("training goes on from a checkpoint: epochs done: %d", len(self.curve) - 1)
+        return arrays if self.epoch else {}
 
     def _epoch(
         self,
@@ -409,9 +515,9 @@ class _Run:
                 layer.num_batches_tracked.add_(1)
 
 
-def one_cycle_of(optimizer: torch.optim.Optimizer, steps: int) -> Callable[[], None]:
-    """Give the optimizer the rates of the first of `steps` steps; each call of what is returned gives it those of the next."""
-    highest, number = [group["lr"] for group in optimizer.param_groups], itertools.count()
+def one_cycle_of(optimizer: torch.optim.Optimizer, steps: int, done: int = 0) -> Callable[[], None]:
+    """Give the optimizer the rates of the first of `steps` steps, or of that after `done`; each call of what is returned, of the next."""
+    highest, number = [group["lr"] for group in optimizer.param_groups], itertools.count(done)
 
     def advance() -> None:
         share = one_cycle(next(number), steps)
@@ -461,9 +567,43 @@ def _groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: 
     return groups
 
 
-def _values(weights: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _values(tensors: Iterable[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Weights and a copy of what they hold now."""
-    return [(weight, weight.detach().clone()) for weight in weights]
+    return [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+
+def _like(tensor: torch.Tensor, array: np.ndarray) -> torch.Tensor:
+    """An array as a tensor, where another one of its shape is and in the same layout."""
+    return torch.empty_like(tensor, requires_grad=False).copy_(torch.from_numpy(array))
+
+
+def _resume(optimizer: torch.optim.Optimizer, saved: Mapping[str, np.ndarray]) -> None:
+    """Give an optimizer the moments that a checkpoint saved; the rates are its own."""
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in saved.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimizer":
+            number, _, name = rest.partition(".")
+            weight = weights[int(number)]
+            moments.setdefault(int(number), {})[name] = _like(weight, array) if array.shape == weight.shape else torch.from_numpy(array)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _gathering(phase: Phase) -> set[str]:
+    """The stages whose BatchNorms use and gather the statistics of the batch in a phase."""
+    return set(phase.rates) if phase.statistics == "batch" else set()
+
+
+def _changed(tail: nn.Sequential, phase: Phase) -> dict[str, torch.Tensor]:
+    """What a phase changes, by name: the weights of the stages that it names, and what their BatchNorms gather."""
+    gathered = {id(value) for layer in _batch_norms(tail, _gathering(phase)) for value in layer.buffers(recurse=False)}
+    found: dict[str, torch.Tensor] = {}
+    for key, stage in tail.named_children():
+        if stages.name(key) in phase.rates:
+            found |= {f"{key}.{name}": value for name, value in stage.named_parameters()}
+            found |= {f"{key}.{name}": value for name, value in stage.named_buffers() if id(value) in gathered}
+    return found
 
 
 def _batch_norms(tail: nn.Sequential, names: set[str]) -> list[_BatchNorm]:

@@ -6,11 +6,13 @@ Every stage file ends with `stage.run(function)`. The flow learns why a stage st
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import inspect
 import json
 import logging
 import os
+import shutil
 import stat
 import sys
 import time
@@ -18,11 +20,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import lock, outputs, params, progress
+from headstart import checkpoints, lock, outputs, params, progress
 from headstart.errors import DataError, HeadstartError, ParamsError
 
 STATE = Path(".headstart")
 FAILURE = STATE / "failure.json"
+SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 
 
 Arguments = Callable[[Callable[..., None]], dict[str, Any]]
@@ -35,6 +38,7 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     die_with_parent()
+    die_with_dvc()
     die_with_run()
     name = function.__name__
     try:
@@ -49,12 +53,13 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
 
 
 def _run(function: Callable[..., None], read: Arguments) -> None:
-    """Run the function under the lock, and note how long it took, or why it failed."""
+    """Run the function under the lock, and note how long it took, or why it failed. What it trains goes on where a killed run stood."""
     name = function.__name__
     FAILURE.unlink(missing_ok=True)
+    remove_leftovers(function)
     started = time.monotonic()
     try:
-        with unchanged(function, read):
+        with checkpoints.keeping(), unchanged(function, read):
             function(**read(function))
         note(
             STATE / "timings" / f"{name}.json",
@@ -102,6 +107,15 @@ def fingerprint(folder: Path) -> str:
     return f"{total:032x}"
 
 
+def remove_leftovers(function: Callable[..., None]) -> None:
+    """Remove what a killed run of this stage had begun to write beside its outputs, under the run lock: outputs.whole names it so."""
+    for parameter in inspect.signature(function).parameters.values():
+        if isinstance(parameter.default, Path):
+            for left in parameter.default.parent.glob(f".{glob.escape(parameter.default.name)}.*"):
+                if left.suffix[1:].isdigit():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
 def arguments(function: Callable[..., None]) -> dict[str, Any]:
     """The keyword-only arguments of a stage function, from params.yaml: the top-level seed and the block of its name."""
     everything = params.load()
@@ -126,26 +140,64 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def die_with_run() -> None:
-    """Under a flow, end this process and its workers when the flow, who reads our output, is gone.
+def die_with_dvc() -> None:
+    """Under dvc on Linux, end this process and its workers when dvc is gone, which would have recorded what we make.
 
-    The parent-death signal alone is not enough: a shell that stays between dvc and us (dash does) hides dvc's death from us, and
-    dvc waits for us so as to release its locks.
+    The parent-death signal alone is not enough: a shell that stays between dvc and us (dash does) hides dvc's death from us.
     """
+    if "DVC_STAGE" not in os.environ or sys.platform != "linux":
+        return
+    import select
+
+    try:
+        pid = _caller()
+        dvc = os.pidfd_open(pid)
+    except OSError:  # gone before we looked, or a kernel before 5.3
+        return
+    if pid == 1 and b"dvc" not in Path("/proc/1/cmdline").read_bytes():
+        _end()  # dvc died while we started: our shell has been left to another parent
+    _watch(dvc, select.POLLIN)
+
+
+def die_with_run() -> None:
+    """Under a flow, end this process and its workers when the flow, who reads our output, is gone: dvc waits for us so as to release its locks."""
     if lock.VARIABLE not in os.environ or sys.platform == "win32" or not stat.S_ISFIFO(os.fstat(1).st_mode):
         return
-    import multiprocessing
+    # dvc gets its own signal first, which it ignores while we run; later it would break off releasing its locks
+    _watch(1, 0, 0.5)
+
+
+def _caller() -> int:
+    """The process id of who called us: the nearest ancestor that is no shell."""
+    pid = os.getppid()
+    while pid > 1:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+        if name not in SHELLS:
+            break
+        pid = int(rest.split()[1])
+    return pid
+
+
+def _watch(descriptor: int, events: int, patience: float = 0.0) -> None:
+    """End this process `patience` seconds after one of the events, or the closing of the other end, has come to a descriptor."""
     import select
-    import signal
     import threading
 
     def watch() -> None:
-        output = select.poll()
-        output.register(1, 0)  # for nothing but the closing of the other end
-        output.poll()
-        time.sleep(0.5)  # dvc gets its own signal first, which it ignores while we run; later it would break off releasing its locks
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        os.kill(os.getpid(), signal.SIGTERM)
+        other = select.poll()
+        other.register(descriptor, events)
+        other.poll()
+        time.sleep(patience)
+        _end()
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _end() -> None:
+    """End this process's workers and itself."""
+    import multiprocessing
+    import signal
+
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart import features, heads, manifest, scratch, weights
+from headstart import features, heads, manifest, model, scratch, weights
 from tests import toy
 
 CLASSES = ["leaning", "lying", "standing"]
@@ -61,15 +61,13 @@ def digest(done: scratch.Result) -> str:
     return weights.digest(done.network.weights())
 
 
-def without_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the head on random weights: epoch 0 is a head of zeros."""
-    monkeypatch.setattr(scratch, "with_head", lambda network, *_: copy.deepcopy(network))
+def draws(seed: int) -> list[model.Network]:
+    return [scratch.untrained(CARD, CLASSES, scratch.DRAWS * seed + draw) for draw in range(scratch.DRAWS)]
 
 
-def test_it_learns_what_thumbnails_do_not_show(striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    without_head(monkeypatch)
+def test_it_learns_what_thumbnails_do_not_show(striped: tuple[Path, pd.DataFrame]) -> None:
     before = {key: value.clone() for key, value in scratch.untrained(CARD, CLASSES, 0).weights().items()}
-    done = train(striped, epochs=8)
+    done = train(striped, epochs=8, head_first=False)
     n = int((striped[1]["split"] == "validation").sum())
     assert done.right.shape == (9, n)
     assert [row["validation_accuracy"] for row in done.curve] == pytest.approx(done.right.mean(1).tolist())
@@ -94,9 +92,9 @@ def test_a_head_on_the_random_weights_is_kept_where_training_brings_less(striped
     done = train(striped, epochs=1)
     assert done.best == done.summary["phases"][0]["best_epoch"] == 0
     assert done.right[0].mean() == done.summary["validation"]["accuracy"] == done.curve[0]["validation_accuracy"] > 0.5
-    before = scratch.untrained(CARD, CLASSES, 0).weights()
     after = done.network.weights()
-    assert [key for key in before if not torch.equal(before[key], after[key])] == ["fc.weight", "fc.bias"]
+    changed = [[key for key, value in network.weights().items() if not torch.equal(value, after[key])] for network in draws(0)]
+    assert changed.count(["fc.weight", "fc.bias"]) == 1, "it is one of the draws"
     logits, labels = answers(done, striped)
     assert (logits.argmax(1).numpy() == labels).tolist() == done.right[0].tolist()
     loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)))
@@ -109,26 +107,52 @@ def test_training_is_kept_where_it_brings_more_and_starts_from_no_head(
     done = train(striped, epochs=30, rate=5e-3)
     assert done.best == done.summary["phases"][0]["best_epoch"] > 0
     assert done.curve[done.best]["validation_loss"] < done.curve[0]["validation_loss"]
-    without_head(monkeypatch)
+    begin = scratch.begin
+
+    def without_head(*given: Any) -> tuple[model.Network, model.Network]:
+        network, _ = begin(*given)
+        return network, copy.deepcopy(network)
+
+    monkeypatch.setattr(scratch, "begin", without_head)
     plain = train(striped, epochs=30, rate=5e-3)
     assert plain.curve[1:] == done.curve[1:]
     assert digest(plain) == digest(done)
     assert plain.curve[0] != done.curve[0]
 
 
-def test_the_head_on_random_weights_is_fitted_on_training_images_alone_and_not_on_too_many(
+def test_the_draw_with_the_best_features_of_training_images_begins(
     striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = []
+    folder, table = striped
+    given: list[tuple[np.ndarray, np.ndarray, float]] = []
     fit = heads.fit
-    monkeypatch.setattr(heads, "fit", lambda rows, labels, *rest, **how: (given.append((rows, labels)), fit(rows, labels, *rest, **how))[1])
-    train(striped, epochs=1)
+
+    def watch(rows: Any, labels: np.ndarray, *rest: Any, **how: Any) -> Any:
+        head, validated = fit(rows, labels, *rest, **how)
+        given.append((rows, labels, validated.figures["log_loss"]))
+        return head, validated
+
+    monkeypatch.setattr(heads, "fit", watch)
+    some = table[table["split"] == "train"].reset_index(drop=True)
+    chosen = set()
+    for seed in range(4):
+        given.clear()
+        network, with_head = scratch.begin(some, folder, CARD, CLASSES, seed)
+        best = int(np.argmin([loss for *_, loss in given]))
+        chosen.add(best)
+        assert weights.digest(network.weights()) == weights.digest(draws(seed)[best].weights())
+        images = torch.from_numpy(np.stack([np.asarray(Image.open(folder / path)) for path in some["path"]]))
+        with torch.inference_mode():
+            features = network.stages(network.normalise(images)).numpy()
+        np.testing.assert_allclose(given[best][0], features, atol=1e-4)
+        assert [np.bincount(labels).tolist() for _, labels, _ in given] == [some["label"].value_counts()[CLASSES].tolist()] * 3
+        assert not torch.equal(with_head.head.weight, network.head.weight)
+        assert not network.head.weight.any()
+    assert len(chosen) > 1
     monkeypatch.setattr(scratch, "LARGEST_START", 12)
-    train(striped, epochs=1)
-    counts = striped[1].loc[striped[1]["split"] == "train", "label"].value_counts()
-    assert np.bincount(given[0][1]).tolist() == counts[CLASSES].tolist()
-    assert np.bincount(given[1][1]).tolist() == [4, 4, 4]
-    assert given[0][0].shape == (counts.sum(), scratch.untrained(CARD, CLASSES, 0).head.in_features)
+    given.clear()
+    scratch.begin(some, folder, CARD, CLASSES, 0)
+    assert [np.bincount(labels).tolist() for _, labels, _ in given] == [[4, 4, 4]] * 3
 
 
 def test_the_seed_fixes_all_and_disturbs_nothing(striped: tuple[Path, pd.DataFrame]) -> None:
