@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.8
 
-.PHONY: setup demo test lint repro clean
+.PHONY: setup demo test lint repro screenshots clean
 
 setup: .venv/ready
 
@@ -30,5 +30,10 @@ lint: setup
 repro: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
+# Pictures of the Prefect UI for docs/; needs Chromium.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py
+
 clean:
+	test ! -f .headstart/up.json || $(BIN)/headstart down
 	rm -rf .headstart build *.egg-info .mypy_cache .pytest_cache .ruff_cache

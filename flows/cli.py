@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import io
 import json
@@ -20,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, ParamsError
 
 INTERRUPTED = 130
 
@@ -53,6 +52,7 @@ examples:
   headstart import pets.zip
   headstart import scans/ --labels scans.csv     # columns path,label and, if you like, split
   headstart import torchvision:flowers102
+  headstart import --update                      # again from the same place, which data/images.dvc names
 """
 
 _RUN = """\
@@ -136,6 +136,47 @@ examples:
   headstart run --set 'select_source.candidates=["timm:convnext_*"]' --set select_source.max_parameters=30
 """
 
+_RUNS = """\
+Past runs, the newest first: when, name, version of the images, source, test accuracy, whether transfer helped, and what became of
+it. They are DVC experiments (`dvc exp list`), one for each run that changed something, and the runs of this checkout that failed.
+"""
+
+_RUNS_EXAMPLES = """\
+examples:
+  headstart runs
+  headstart runs --compare 1a2b3c4d-efficientnet_lite0-amber-fox 1a2b3c4d-efficientnet_lite1-calm-otter
+  headstart runs --json | jq -r '.[] | select(.accuracy > 0.9) | .name'
+"""
+
+_RESTORE = """\
+Bring parameters, images, models and reports back to what they were after RUN. What is here now is kept as an experiment first,
+whose name is printed: restoring that brings it back. Data and weights that this machine does not have come from the DVC remote.
+Nothing is committed, and code stays as it is: where a stage's code has changed since, you are told.
+"""
+
+_RESTORE_EXAMPLES = """\
+examples:
+  headstart restore 1a2b3c4d-efficientnet_lite0-amber-fox
+  headstart predict photo.jpg              # with the model of that run
+"""
+
+_UP = """\
+Start a Prefect server on 127.0.0.1, a work pool, the deployments of prefect.yaml and a worker for this checkout, and print the address of
+the UI. They run on until `headstart down`. Called again, it starts what died, and registers deployments that changed. From then on
+`headstart run` in this checkout talks to that server.
+"""
+
+_UP_EXAMPLES = """\
+examples:
+  headstart up
+  headstart up --port 4300                            # where several checkouts share a machine
+"""
+
+_DOWN = """\
+Stop the worker, then the server. Refused (exit code 4) while a flow run is running. Runs that wait, and schedules, go on after the
+next `headstart up`.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
@@ -168,7 +209,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     add = commands.add_parser("import", help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES, **shape)
-    add.add_argument("source", metavar="SOURCE", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    which = add.add_mutually_exclusive_group(required=True)
+    which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
     add.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE: columns path,label[,split]")
     add.set_defaults(command=_import)
 
@@ -225,6 +268,24 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("--json", action="store_true", help="print the decision as it is recorded")
     promote.set_defaults(command=_promote)
 
+    runs = commands.add_parser("runs", help="list past runs, compare two", description=_RUNS, epilog=_RUNS_EXAMPLES, **shape)
+    runs.add_argument("--compare", metavar=("A", "B"), nargs=2, help="the parameters and metrics in which two runs differ")
+    runs.add_argument("--json", action="store_true", help="print JSON")
+    runs.set_defaults(command=_runs)
+
+    restore = commands.add_parser("restore", help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES, **shape)
+    restore.add_argument("run", metavar="RUN", help="its name, as `headstart runs` prints it")
+    restore.add_argument("--force", action="store_true", help="also where files here are on nobody's record and would be lost")
+    restore.set_defaults(command=_restore)
+
+    up = commands.add_parser("up", help="start a Prefect server and a worker", description=_UP, epilog=_UP_EXAMPLES, **shape)
+    up.add_argument("--port", metavar="N", type=int, default=4200, help="port of a new server (default: %(default)s)")
+    up.set_defaults(command=_up)
+
+    down = commands.add_parser("down", help="stop them", description=_DOWN, **shape)
+    down.add_argument("--force", action="store_true", help="end flow runs that are running; what they completed stays")
+    down.set_defaults(command=_down)
+
     settings = commands.add_parser(
         "params", help="list the parameters", description="List every parameter: value, bounds, meaning.", **shape
     )
@@ -237,15 +298,19 @@ def _import(options: argparse.Namespace) -> int:
     from headstart import lock
 
     _in_project()
+    if options.update and options.labels:
+        raise ParamsError("--update takes the labels from where they came from, too; leave out --labels")
     with lock.hold("headstart import"):
-        summary = data.replace(options.source, options.labels)
+        before = data.version()
+        summary = data.update() if options.update else data.replace(options.source, options.labels)
+        same = data.version() == before
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     print(f"{summary.files:,} images in {len(summary.classes)} classes ({_few(summary.classes)}); splits: {splits}")
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {_few(summary.skipped, 3)}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
-    print("next: headstart run")
+    print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
 
 
@@ -253,6 +318,7 @@ def _run(options: argparse.Namespace) -> int:
     from headstart import lock, params
 
     _in_project()
+    orphaned = False
     with lock.hold("headstart run"):
         from flows import data, server, show
 
@@ -261,16 +327,26 @@ def _run(options: argparse.Namespace) -> int:
         data.check()
         server.configure()
         print("starting Prefect", file=sys.stderr, flush=True)
-        with server.given() if server.configured() else server.temporary() as ready:
-            from flows.transfer import transfer  # imported while the server starts; Prefect reads its environment here
+        with server.chosen() as ready:
+            from flows.transfer import ended, transfer  # imported while the server starts; Prefect reads its environment here
 
             ready()
+            ended.clear()
             with _lines():  # after that import: it sets up logging anew
-                outcomes = transfer(parameters=values, force=options.force)
+                try:
+                    outcomes = transfer(parameters=values, force=options.force)
+                except Exception:
+                    if not ended or server.answers():
+                        raise
+                    outcomes, orphaned = ended[-1], True
+                    print("warning: the Prefect server died; the run went through, and DVC has it", file=sys.stderr)
     for outcome in outcomes:
         print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
     print()
     print(show.summary())
+    if orphaned:
+        sys.stdout.flush()
+        os._exit(0)  # at an ordinary exit Prefect would try for minutes to reach the server
     return 0
 
 
@@ -282,20 +358,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    if not (options.model / "card.json").is_file():
-        raise HeadstartError(f"there is no model at {options.model}; make one with `headstart run`, or name one with --model")
-    from headstart import predict
+    from flows import predict
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(["path", "label", "probability", "error"])
-    readable = 0
-    for path, label, probability, error in predict.predict(options.paths, options.model):
-        out.writerow([path, label, "" if probability is None else f"{probability:.6f}", error])
-        readable += not error
-    if not readable:
-        raise HeadstartError("no file could be read as an image")
+    for _ in predict.write(options.paths, options.model, sys.stdout):
+        pass
     return 0
 
 
@@ -312,7 +380,7 @@ def _develop(options: argparse.Namespace) -> int:
     server.HOME.mkdir(parents=True, exist_ok=True)  # Prefect wants it when it is imported
     server.configure()
     print("starting Prefect", file=sys.stderr, flush=True)
-    with server.given() if server.configured() else server.temporary() as ready:
+    with server.chosen() as ready:
         from flows.develop import develop  # imported while the server starts; Prefect reads its environment here
 
         ready()
@@ -352,6 +420,54 @@ def _promote(options: argparse.Namespace) -> int:
     return 1 if entry["decision"] == "refused" else 0
 
 
+def _runs(options: argparse.Namespace) -> int:
+    from flows import runs
+
+    _in_project()
+    if options.compare:
+        found = runs.compare(*options.compare)
+        print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else runs.comparison(found))
+        return 0
+    known = runs.every()
+    if options.json:
+        print(json.dumps([dataclasses.asdict(run) for run in known], indent=2, ensure_ascii=False))
+    elif known:
+        print(runs.table(known), flush=True)
+    print(runs.remark(known), file=sys.stderr)
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from flows import restore
+    from headstart import lock
+
+    _in_project()
+    with lock.hold("headstart restore"):
+        print(restore.restore(options.run, force=options.force, say=lambda line: print(line, file=sys.stderr, flush=True)))
+    return 0
+
+
+def _up(options: argparse.Namespace) -> int:
+    from flows import operate, server
+
+    _in_project()
+    server.use(None)  # another one may be configured; this is about the checkout's own
+    server.configure()
+    print("starting Prefect", file=sys.stderr, flush=True)
+    print(operate.up(options.port))
+    return 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    from flows import operate, server
+
+    _in_project()
+    server.use(None)  # another one may be configured; this is about the checkout's own
+    server.configure()
+    print(operate.down(options.force))
+    return 0
+
+
 def _params(options: argparse.Namespace) -> int:
     from headstart import params
 
@@ -383,6 +499,7 @@ def _lines() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda record: getattr(record, "headstart", False))
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL)  # it has a handler of its own, for a server that is away
     for logger in loggers:
         logger.addHandler(handler)
     try:

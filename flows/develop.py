@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 
 from flows import data, develop_folder, dvc
-from flows.transfer import say_to_log, task_of
+from flows.transfer import outcome_of, say_to_log, task_of
 from headstart import lock
 
 TASKS = {name: task_of(name) for name in develop_folder.STAGES}
@@ -34,10 +34,12 @@ def develop(
         for change in develop_folder.change(name, parameters or {}):
             say(change)
         outcomes: list[dvc.Outcome] = []
+        made: Any = None
         with contextlib.chdir(folder):
             say(f"[0/{len(TASKS)}] import")
             data.replace(source, table)
             for stage, reproduce in TASKS.items():
                 say(f"[{len(outcomes) + 1}/{len(TASKS)}] {stage}")
-                outcomes.append(reproduce(False, outcomes[-1] if outcomes else None))
+                made = reproduce(False, made)
+                outcomes.append(outcome_of(made))
         return {"name": name, "card": develop_folder.register(name, force=force), "outcomes": outcomes}

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from flows import child
 from headstart.errors import BusyError, DataError, HeadstartError, ParamsError
@@ -98,6 +98,30 @@ def fetch(path: Path, say: Say | None = None) -> None:
         call("checkout", target, say=say)
     except DvcError:
         call("pull", target, say=say)
+
+
+def remote() -> str | None:
+    """The name of the default remote, None if none is set. Raises DvcError."""
+    lines = call("config", "core.remote")
+    return lines[-1].strip() or None if lines else None
+
+
+def data_status(*, granular: bool = False) -> dict[str, Any]:
+    """What `dvc data status` says: `not_in_cache` lists what is on record and not in the cache (files inside folders if `granular`),
+    `uncommitted` under `added` and `modified` what lies here and is not on record. Raises DvcError."""
+    return _json_of(call("data", "status", "--json", *(["--granular"] if granular else [])))
+
+
+def status() -> dict[str, list[Any]]:
+    """The stages and records that are not up to date, each with the reasons as `dvc status --json` gives them. Raises DvcError."""
+    return _json_of(call("status", "--json"))
+
+
+def _json_of(lines: list[str]) -> dict[str, Any]:
+    """The JSON object among the lines, some of which may be warnings."""
+    found = [line for line in lines if line.startswith("{")]
+    content: dict[str, Any] = json.loads(found[-1]) if found else {}
+    return content
 
 
 def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:

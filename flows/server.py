@@ -1,6 +1,6 @@
-"""The Prefect server a run talks to: the user's own where one is configured, else a temporary one that ends with the run.
+"""The Prefect server a run talks to: one that the user names, else the one that `headstart up` left, else one that ends with the run.
 
-Prefect would start a temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several
+For the last, Prefect would start a temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several
 seconds), it does not hear the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
 """
 
@@ -10,15 +10,23 @@ import contextlib
 import os
 import socket
 import subprocess
+import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from flows import child
+from headstart import outputs
 from headstart.errors import HeadstartError
 from tasks import stage
 
 HOME = stage.STATE / "prefect"
+STANDING = stage.STATE / "up.json"  # what `headstart up` started: the port, and the marks of its processes
+LOOPBACK = ("127.0.0.1", "localhost")  # where a proxy has no business
 PATIENCE = 120.0  # seconds for the server to start; the first start makes its database
 
 
@@ -26,6 +34,9 @@ def configure() -> None:
     """Set Prefect's environment for a run from the command line. What the user has set stays. Call before prefect is imported."""
     if "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+        state = standing()
+        if alive(state.get("server")):
+            use(state["port"])
     quiet = {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -33,46 +44,118 @@ def configure() -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE)),
         # Lines of the run reach the server's log; the terminal gets them from us, without Prefect's own.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; flows/operate.py has runs without one crashed
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # somebody waits for the run to end, even where the server has died
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
 
 
+def chosen() -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """The server of a run: the configured one if it answers, else a temporary one."""
+    if configured() and answers():
+        return given()
+    if configured():
+        print(f"warning: the Prefect server at {configured()} does not answer; a temporary one keeps this run", file=sys.stderr)
+    return temporary()
+
+
 @contextlib.contextmanager
 def given() -> Iterator[Callable[[], None]]:
-    """The server that the user configured; Prefect itself says so if it does not answer."""
+    """The server that the user configured."""
     yield lambda: None
 
 
-def configured() -> bool:
-    """Whether the environment, a profile or a settings file names a server."""
+def configured() -> str | None:
+    """The API of the server that the environment, a profile or a settings file names."""
     from prefect.settings import get_current_settings
 
-    return bool(get_current_settings().api.url)
+    return get_current_settings().api.url
+
+
+def answers() -> bool:
+    """Whether the configured server answers; whatever it answers."""
+    url = f"{configured()}/health"
+    direct = [urllib.request.ProxyHandler({})] if urllib.parse.urlsplit(url).hostname in LOOPBACK else []
+    try:
+        with urllib.request.build_opener(*direct).open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Callable[[], None]]:
     """Start a server, and end it on the way out. Until then PREFECT_API_URL names it. Yields what waits until it answers."""
-    from prefect.context import refresh_global_settings_context
-
     HOME.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     extra = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-    arguments = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
-    with (HOME / "server.log").open("w") as log:
-        process = child.start("uvicorn", *arguments, "--log-level", "error", "--lifespan", "on", output=log, extra=extra)
+    log = HOME / "temporary.log"
+    with log.open("w") as output:
+        process = child.start("uvicorn", *arguments(port), output=output, extra=extra)
     try:
-        os.environ["PREFECT_API_URL"] = address = f"http://127.0.0.1:{port}/api"
-        refresh_global_settings_context()  # Prefect read the environment when it was imported
-        yield lambda: _wait(process, address)
+        use(port)
+        yield lambda: wait(port, lambda: process.poll() is None, f"see {log}, or name a server with PREFECT_API_URL")
     finally:
         _flush()
         child.stop(process)
+        use(None)
+
+
+def arguments(port: int) -> list[str]:
+    """What uvicorn is told so as to serve Prefect on loopback."""
+    application = ["--factory", "prefect.server.api.server:create_app", "--log-level", "error", "--lifespan", "on"]
+    return [*application, "--host", "127.0.0.1", "--port", str(port)]
+
+
+def address(port: int) -> str:
+    """Where Prefect's API is."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def use(port: int | None) -> None:
+    """Have this process and its children talk to the server on this port; None: to none."""
+    if port is None:
         os.environ.pop("PREFECT_API_URL", None)
+    else:
+        os.environ["PREFECT_API_URL"] = address(port)
+    if "prefect" in sys.modules:  # it read the environment when it was imported
+        from prefect.context import refresh_global_settings_context
+
         refresh_global_settings_context()
+
+
+def standing() -> dict[str, Any]:
+    """What `headstart up` noted: `port`, and the marks of `server` and `worker`. Empty where nothing was started."""
+    try:
+        state = outputs.read_json(STANDING)
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def mark(pid: int) -> dict[str, Any]:
+    """What tells a process from a later one with the same id."""
+    return {"pid": pid, "born": _born(pid)}
+
+
+def alive(marked: Mapping[str, Any] | None) -> bool:
+    """Whether a marked process runs: this very one, not another that has its id now."""
+    return marked is not None and child.alive(marked["pid"]) and _born(marked["pid"]) == marked["born"]
+
+
+def _born(pid: int) -> str:
+    """When a process started, in a form that means something on this machine only; "" if there is none."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # in clock ticks since the machine started
+        except OSError:
+            return ""
+    return subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _flush(patience: float = 10.0) -> None:
@@ -84,12 +167,12 @@ def _flush(patience: float = 10.0) -> None:
         worker.drain_all(timeout=patience)
 
 
-def _wait(process: subprocess.Popen[str], address: str) -> None:
+def wait(port: int, lives: Callable[[], bool], remedy: str) -> None:
     """Return when the server answers. Raises HeadstartError if it ends or takes too long."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on loopback
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), opener.open(f"{address}/health", timeout=5):
+    while time.monotonic() < deadline and lives():
+        with contextlib.suppress(OSError), opener.open(f"{address(port)}/health", timeout=5):
             return
         time.sleep(0.1)
-    raise HeadstartError(f"Prefect's temporary server did not start; see {HOME / 'server.log'}, or name one with PREFECT_API_URL")
+    raise HeadstartError(f"Prefect's server did not start; {remedy}")

@@ -93,7 +93,7 @@ class SelectSource(Block):
         None, gt=0, le=100_000, description="Most multiply-adds (10^9) of an image at the candidate's own input size; empty: any number."
     )
     licences: list[str] = Field([], description="Licences of weights that are allowed (apache-2.0, mit, ...); empty: any.")
-    input_size: int | Literal["auto"] = Field(
+    input_size: Annotated[int, Field(ge=32, le=1024)] | Literal["auto"] = Field(
         "auto",
         description="Side of the square network input (pixels, 32-1024); auto: the source's own size, at most 8 times the median shorter side of the images.",
     )
@@ -261,16 +261,10 @@ def load(path: Path = PATH) -> Params:
 def check(values: Any, where: str = "parameters") -> Params:
     """Turn plain values into Params. Raises ParamsError that lists every problem at once, with what is allowed."""
     try:
-        params = Params.model_validate(values or {})
+        return Params.model_validate(values or {})
     except ValidationError as error:
         problems = list(dict.fromkeys(_problem(item) for item in error.errors()))
         raise ParamsError(f"{where} has {len(problems)} problem(s):\n" + "\n".join(f"  - {p}" for p in problems)) from None
-    size = params.select_source.input_size
-    if size != "auto" and (not 32 <= size <= 1024):
-        raise ParamsError(
-            f"{where} has 1 problem(s):\n  - select_source.input_size: {size} is out of bounds; give auto or 32 to 1024 (pixels)"
-        )
-    return params
 
 
 def kwargs(params: Params, stage: str) -> dict[str, Any]:
@@ -350,7 +344,7 @@ def _describe(block: Block, prefix: str) -> Iterator[str]:
         default = field.get_default(call_default_factory=True)
         yield f"{prefix}{name} = {_shown(value)}"
         yield f"    {field.description}"
-        yield f"    {_allowed(field)}; default {_shown(default)}"
+        yield f"    {allowed(field)}; default {_shown(default)}"
 
 
 def _shown(value: Any) -> str:
@@ -359,7 +353,7 @@ def _shown(value: Any) -> str:
     return "empty" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _allowed(field: FieldInfo) -> str:
+def allowed(field: FieldInfo) -> str:
     """What a field accepts, in words: its type and bounds, or its choices."""
     return " ".join([_kind(field.annotation), *_bounds(field.metadata)])
 
@@ -406,7 +400,7 @@ def _problem(item: Any) -> str:
         return f"{where}: unknown parameter; {hint}known here: {', '.join(known)}"
     field, within = _field(places)
     if field and within and not within[0].isdigit():  # one of several types: pydantic has an error for each, under names of its own
-        return f"{where.removesuffix('.' + '.'.join(within))}: {item['input']!r} is wrong: give a {_allowed(field)}"
+        return f"{where.removesuffix('.' + '.'.join(within))}: {item['input']!r} is wrong: give a {allowed(field)}"
     return f"{where}: {item['input']!r} is wrong: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 

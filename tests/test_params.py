@@ -174,7 +174,7 @@ def test_the_description_names_every_parameter_with_its_bounds() -> None:
         in text
     )
     assert "head_only | last_stages | gradual | full; default last_stages" in text
-    assert "whole number or auto; default auto" in text
+    assert "whole number from 32 to 1,024 or auto; default auto" in text
     assert "\ndevice = auto\n" in text
     assert "auto | cpu | cuda; default auto" in text
     assert "fine_tune.views = auto" in text

@@ -118,6 +118,23 @@ def test_both_doors_agree(project: Path) -> None:
     assert states(run("headstart", "run", cwd=project)) == dict.fromkeys(STAGES, "cached")
 
 
+def test_a_second_clone_has_the_same_from_a_remote(project: Path, photos: Path, tmp_path: Path) -> None:
+    [name] = [entry["name"] for entry in json.loads(run("headstart", "runs", "--json", cwd=project))]
+    for add in (("remote", "add", "--local", "--default", "store", str(tmp_path / "store")), ("push", "--quiet")):
+        run("dvc", *add, cwd=project)
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    run("git", "fetch", "--quiet", "origin", "refs/exps/*:refs/exps/*", cwd=clone)
+    run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"), cwd=clone)
+    assert name in run("headstart", "restore", name, cwd=clone)
+    assert results(clone) == results(project)
+    assert states(run("headstart", "run", cwd=clone)) == dict.fromkeys(STAGES, "cached")
+    predictions = [run("headstart", "predict", str(photos / "bee"), cwd=folder) for folder in (project, clone)]
+    assert predictions[0] == predictions[1]
+    assert [entry["name"] for entry in json.loads(run("headstart", "runs", "--json", cwd=clone)) if entry["state"] == "completed"] == [name]
+    run("dvc", "remote", "remove", "--local", "store", cwd=project)
+
+
 def test_predict_needs_the_model_alone(project: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(project / "models/final", tmp_path / "model")
     shutil.copy(project / "params.yaml", tmp_path)

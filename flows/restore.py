@@ -1,0 +1,162 @@
+"""Bring the workspace back to a past run: parameters, images, models and reports, once what lies here is kept. Code stays as it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flows import data, dvc, git, given, runs, save
+from headstart import outputs, params
+from headstart.errors import DataError, HeadstartError, ParamsError
+
+_Files = Mapping[Path, bytes | None]  # None: not there
+
+
+def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
+    """Make the workspace what it was after the run `name`, and return what to tell the user. Call under the run lock.
+
+    By the time that anything changes, what is here is kept as an experiment and all that the run needs is in DVC's cache. Raises
+    ParamsError for an unknown run or for parameters that this version does not take, DataError for data that cannot be had, and
+    HeadstartError where something here is on no record and would be lost, unless `force`: then all is as it was.
+    """
+    run = runs.find(name)
+    files = _files(run)
+    data.recover()
+    try:
+        if data.IMAGES.is_dir():
+            data.record(say)
+        _refuse_losses()
+    except HeadstartError as error:
+        if not force or isinstance(error, dvc.DvcError):
+            raise
+        say(f"warning: {error}")
+    kept = save.found() or save.experiment(f"before-{re.sub('^(before-)+', '', name)}", kind="before", restored=name)
+    _fetch(files, say)
+    try:
+        _bring(files, force)
+    except Exception as error:
+        raise HeadstartError(
+            f"{name} is restored in part only ({error}); try again, or go back with `headstart restore {kept} --force`"
+        ) from error
+    return "\n".join(_told(run, kept))
+
+
+def fetch_outputs(say: dvc.Say) -> None:
+    """In a fresh clone, bring what finished stages left from the remote, so that a run need not make it again. Call under the run lock.
+
+    Only where it is on record and not here, and not for stages whose own inputs were changed. What cannot be had is made again.
+    """
+    lock = _locked(save.LOCK.read_bytes() if save.LOCK.exists() else None)
+    absent = {stage for path, stage in save.outs(cached=True).items() if stage in lock and not path.exists()}
+    try:
+        if not absent or not dvc.remote():
+            return
+        wanted = sorted(absent - {stage for stage, why in dvc.status().items() if any(map(_is_change, why))})
+        if wanted:
+            say(f"bringing what these stages left from the DVC remote: {', '.join(wanted)}")
+            dvc.call("pull", *wanted)
+    except dvc.DvcError as error:
+        say(f"warning: not all could be had from the DVC remote, and is made again ({error.lines[-1] if error.lines else error})")
+
+
+def _is_change(why: str | Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a reason that `dvc status` gives is more than a file that is not here."""
+    return why == "changed command" if isinstance(why, str) else any(how != "deleted" for how in why.get("changed deps", {}).values())
+
+
+def _files(run: runs.Run) -> _Files:
+    """What git holds of the run and belongs back here. Raises ParamsError if this version does not take its parameters."""
+    from ruamel.yaml import YAML, YAMLError
+
+    ignoring = {path.parent / ".gitignore" for path in [data.IMAGES, *save.outs(cached=True)]}
+    paths = [params.PATH, save.LOCK, data.RECORD, *save.outs(cached=False), *(path for path in ignoring if not path.exists())]
+    files = dict(zip(paths, git.read([f"{run.commit}:./{path}" for path in paths]), strict=True))
+    try:
+        params.check(YAML(typ="safe").load((files[params.PATH] or b"").decode()), f"{params.PATH} of {run.name}")
+    except (ParamsError, YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{error}\n{_other_code(run)}; nothing was changed") from None
+    return files
+
+
+def _refuse_losses() -> None:
+    """Raise HeadstartError if outputs lie here that no run has put on record."""
+    uncommitted = dvc.data_status().get("uncommitted", {})
+    lost = sorted({path for kind in ("added", "modified") for path in uncommitted.get(kind, [])})
+    if lost:
+        raise HeadstartError(
+            f"{', '.join(lost[:5])}{', ...' if len(lost) > 5 else ''}: not what a finished stage has left, so no record has it and it would be "
+            "lost; `headstart run` first, copy it elsewhere, or give --force"
+        )
+
+
+def _fetch(files: _Files, say: dvc.Say) -> None:
+    """Have all that these records name in the cache, from the remote where need be; the records here stay. Raises DataError."""
+    records = (save.LOCK, data.RECORD)
+    here = {path: path.read_bytes() if path.exists() else None for path in records}
+    _write({path: files[path] for path in records})
+    try:
+        reason = "no remote is set: `dvc remote add -d NAME PATH-OR-URL`"
+        if (missing := _missing()) and dvc.remote():
+            say(f"fetching {len(missing):,} files or folders from the DVC remote")
+            try:
+                dvc.call("fetch")
+                missing, reason = _missing(), "the remote does not have it"
+            except dvc.DvcError as error:
+                reason = error.lines[-1] if error.lines else str(error)
+    finally:
+        _write(here)
+    if missing:
+        shown = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+        raise DataError(f"not in DVC's cache, nor could it be fetched: {shown} ({reason}); nothing was changed")
+
+
+def _missing() -> list[str]:
+    return list(dvc.data_status(granular=True).get("not_in_cache", []))
+
+
+def _bring(files: _Files, force: bool) -> None:
+    """Change the workspace."""
+    _write(files)
+    given.forget()  # what a form gave to the last run is no part of this one
+    lock, cached = _locked(files[save.LOCK]), save.outs(cached=True)
+    gone = [path for path, stage in cached.items() if stage not in lock] + ([] if files[data.RECORD] else [data.IMAGES])
+    for path in gone:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    there = [*(stage for stage in lock if stage in cached.values()), *([str(data.RECORD)] if files[data.RECORD] else [])]
+    if there:
+        dvc.call("checkout", *(["--force"] if force else []), *there)
+    data.remember()
+
+
+def _locked(content: bytes | None) -> set[str]:
+    """The stages that a dvc.lock knows."""
+    from ruamel.yaml import YAML
+
+    return set((YAML(typ="safe").load((content or b"").decode()) or {}).get("stages") or {})
+
+
+def _write(files: _Files) -> None:
+    for path, content in files.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_bytes() != content:
+            with outputs.whole(path) as temporary:
+                temporary.write_bytes(content)
+
+
+def _told(run: runs.Run, kept: str) -> list[str]:
+    version = f" (images {run.data[:8]})" if run.data else ""
+    lines = [f"restored {run.name}{version}; what was here is kept as {kept}"]
+    if stale := dvc.status():
+        lines.append(f"`headstart run` would do this anew: {', '.join(stale)}. {_other_code(run)}")
+    return lines
+
+
+def _other_code(run: runs.Run) -> str:
+    return f"Its code may have been another: `git worktree add PLACE {str(run.commit)[:12]}` makes a checkout with it"
