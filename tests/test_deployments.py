@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 from prefect import Flow
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Failed
 from ruamel.yaml import YAML
 
@@ -37,6 +40,30 @@ def test_a_declared_deployment_is_a_flow_that_queues(declared: dict[str, Any]) -
     assert declared["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
     assert declared["work_pool"]["job_variables"] == {"working_dir": "."}, "the checkout of the worker, wherever it is"
     assert not any(schedule["active"] for schedule in declared.get("schedules", []))
+
+
+def entry(declared: dict[str, Any]) -> tuple[Any, ...]:
+    """What a deployment runs, wherever it does so."""
+    return (declared["entrypoint"], declared["concurrency_limit"], declared.get("parameters"), declared.get("schedules"))
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_the_templates_for_runners_declare_the_same_deployments(kind: str) -> None:
+    content = YAML(typ="safe").load((ROOT / f"runners/{kind}.yaml").read_text())
+    assert [entry(declared) for declared in content["deployments"]] == [entry(declared) for declared in DECLARED]
+    assert {declared["work_pool"]["name"] for declared in content["deployments"]} == {f"headstart-{kind}"}
+    places = [step[key]["directory"] for step in content["pull"] for key in step]
+    assert places == ["/headstart"]
+    assert f"WORKDIR {places[0]}\n" in (ROOT / "runners/Dockerfile").read_text()
+
+
+def test_the_work_pool_of_kubernetes_is_one_that_prefect_takes() -> None:
+    template = json.loads((ROOT / "runners/kubernetes-pool.json").read_text())
+    WorkPoolCreate(name="headstart-kubernetes", type="kubernetes", base_job_template=template)
+    named = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
+    assert named == set(template["variables"]["properties"])
+    content = YAML(typ="safe").load((ROOT / "runners/kubernetes.yaml").read_text())
+    assert set(content["deployments"][0]["work_pool"]["job_variables"]) <= named
 
 
 @pytest.mark.parametrize(
