@@ -40,11 +40,13 @@ def main() -> int:
 def pages() -> dict[str, tuple[str, int]]:
     """The pages: path below the server, and height in pixels, by the name of the picture."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
     from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 
     with get_client(sync_client=True) as client:
         form = client.read_deployment_by_name("transfer/on-demand").id
-        runs = client.read_flow_runs(limit=1, sort=FlowRunSort.END_TIME_DESC)
+        line = FlowFilter(name=FlowFilterName(any_=["transfer"]))
+        runs = client.read_flow_runs(flow_filter=line, limit=1, sort=FlowRunSort.END_TIME_DESC)
         artifacts = client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=50)[::-1]  # the newest of a key counts
     found = {"deployments": ("deployments", 900), "form": (f"deployments/deployment/{form}/run", 2400)}
     if runs:

@@ -18,7 +18,7 @@ VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.html")
 FINAL = Path("models/final")
 
-_LABEL, _WIDTH = 12, 110
+_LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
 _SHIPS = {
     "head": "frozen head",
     "fine_tuned": "fine-tuned model",
@@ -119,10 +119,14 @@ def _health(validation: dict[str, Any]) -> Iterator[str]:
 
 def _line(label: str, text: str, more: str | None = "") -> list[str]:
     """A labelled line, and the lines of `more` below it, wrapped."""
-    lines = [f"{label:<{_LABEL}}{text}"]
     indent = " " * _LABEL
-    return lines + [
-        part for line in (more or "").splitlines() for part in textwrap.wrap(line, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    starts = [f"{label:<{_LABEL}}", *[indent] * len((more or "").splitlines())]
+    return [
+        part
+        for start, line in zip(starts, [text, *(more or "").splitlines()], strict=True)
+        for part in textwrap.wrap(
+            line, _WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
     ]
 
 

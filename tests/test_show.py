@@ -105,7 +105,8 @@ def test_a_full_result() -> None:
         "            class 4: F1 0.860, precision 0.900, recall 0.800, 24 images",
         "            class 3: F1 0.870, precision 0.900, recall 0.800, 23 images",
         "warnings    one class is 12 times another",
-        "left out    5 unusable files: a/0.jpg (truncated); a/1.jpg (truncated); a/2.jpg (truncated); ...",
+        "left out    5 unusable files: a/0.jpg (truncated); a/1.jpg (truncated); a/2.jpg",
+        "            (truncated); ...",
         "model       models/final/",
         "report      reports/report.html",
     ]
