@@ -72,7 +72,7 @@ def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
         create_markdown_artifact(markdown=markdown(outcomes), key="summary", description="What the run came to")
 
     tell(say, create)
-    if (_read(show.VERDICT) or {}).get("answer") == "negative":
+    if outputs.read_object(show.VERDICT).get("answer") == "negative":
         tell(say, _negative)
 
 
@@ -140,24 +140,24 @@ def _result() -> str:
 
 
 def _headline() -> str:
-    answer = (_read(show.VERDICT) or {}).get("answer")
+    answer = outputs.read_object(show.VERDICT).get("answer")
     return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else "**Whether transfer helped was not tested.**"
 
 
 def _validation() -> None:
-    result = _read(show.VALIDATION)
+    result = outputs.read_object(show.VALIDATION)
     if result:
         _table("validation", validation_rows(result), "What the checks of the data found: problems, and files that were left out")
 
 
 def _ranking() -> None:
-    result = _read(show.RANKING)
+    result = outputs.read_object(show.RANKING)
     if result:
         _table("ranking", ranking_rows(result), str(result.get("reason", "")))
 
 
 def _metrics() -> None:
-    result = _read(show.METRICS)
+    result = outputs.read_object(show.METRICS)
     if result:
         _table("metrics", metrics_rows(result), f"On {result.get('n_test')} test images; {result.get('shipped')} ships")
 
@@ -194,11 +194,3 @@ def _table(name: str, rows: list[dict[str, Any]], description: str) -> None:
     from prefect.artifacts import create_table_artifact
 
     create_table_artifact(table=rows, key=name, description=description)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = outputs.read_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

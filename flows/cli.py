@@ -451,8 +451,7 @@ def _up(options: argparse.Namespace) -> int:
     from flows import operate, server
 
     _in_project()
-    server.use(None)  # another one may be configured; this is about the checkout's own
-    server.configure()
+    server.own()
     print("starting Prefect", file=sys.stderr, flush=True)
     print(operate.up(options.port))
     return 0
@@ -462,8 +461,7 @@ def _down(options: argparse.Namespace) -> int:
     from flows import operate, server
 
     _in_project()
-    server.use(None)  # another one may be configured; this is about the checkout's own
-    server.configure()
+    server.own()
     print(operate.down(options.force))
     return 0
 

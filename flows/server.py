@@ -129,13 +129,15 @@ def use(port: int | None) -> None:
         refresh_global_settings_context()
 
 
+def own() -> None:
+    """Configure Prefect for the server of this checkout, whatever other one is configured. Call before prefect is imported."""
+    use(None)
+    configure()
+
+
 def standing() -> dict[str, Any]:
     """What `headstart up` noted: `port`, and the marks of `server` and `worker`. Empty where nothing was started."""
-    try:
-        state = outputs.read_json(STANDING)
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+    return outputs.read_object(STANDING)
 
 
 def mark(pid: int) -> dict[str, Any]:

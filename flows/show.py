@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import naming
+from headstart import naming, outputs
 from headstart.errors import HeadstartError
 
 METRICS = Path("reports/metrics.json")
@@ -47,7 +47,7 @@ def summary() -> str:
 
 
 def _summary(metrics: dict[str, Any]) -> Iterator[str]:
-    test, ranking, verdict = metrics["test"], _read(RANKING), _read(VERDICT)
+    test, ranking, verdict = metrics["test"], outputs.read_object(RANKING), outputs.read_object(VERDICT)
     yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
     yield from _transfer(verdict, metrics.get("transfer"))
     yield from _line("ships", _ships(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
@@ -56,7 +56,7 @@ def _summary(metrics: dict[str, Any]) -> Iterator[str]:
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
     yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
     yield from _classes(test.get("per_class") or {})
-    yield from _health(_read(VALIDATION))
+    yield from _health(outputs.read_object(VALIDATION))
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
         yield from _line("report", str(REPORT))
@@ -128,12 +128,3 @@ def _line(label: str, text: str, more: str | None = "") -> list[str]:
             line, _WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
     ]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON file, or nothing: the summary does without what is missing."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

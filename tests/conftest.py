@@ -97,7 +97,12 @@ def _toy_template(environment: Path) -> Path:
 @pytest.fixture
 def toy_project(_toy_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the real stage names and trivial stages, never run, as the current folder."""
+    return copied(_toy_template, tmp_path, monkeypatch)
+
+
+def copied(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a project, as the current folder."""
     project = tmp_path / "project"
-    shutil.copytree(_toy_template, project)
+    shutil.copytree(template, project)
     monkeypatch.chdir(project)
     return project

@@ -358,26 +358,6 @@ def test_writing_them_takes_its_share_of_the_time_and_no_more(monkeypatch: pytes
         assert keeper.due() is due
 
 
-class Scarce(nn.Module):
-    """A layer whose memory does not hold the gradients of more than eight images, `times` times."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.times and len(x) > 8 and torch.is_grad_enabled():
-            self.times -= 1
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return x
-
-
-def scarce(times: int) -> nn.Sequential:
-    network = tail()
-    network.get_submodule("blocks-2").append(Scarce(times))  # type: ignore[operator]
-    return network
-
-
 def test_a_team_goes_on_together(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Two threads that add up as two processes do; the memory of the second is scarce for a moment, at the beginning.
 
@@ -386,7 +366,7 @@ def test_a_team_goes_on_together(monkeypatch: pytest.MonkeyPatch, caplog: pytest
 
     def train(kill: bool, blind: bool = False, fresh: bool = False) -> tuple[list[dict[str, bytes]], list[training.Trained]]:
         barrier, given = threading.Barrier(2, timeout=60), {}
-        networks = [scarce(0), scarce(int(fresh))]
+        networks = [in_room(8, 0), in_room(8, int(fresh))]
 
         class Watched(Keeper):
             def write(self, *given: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from flows import cli, data, dvc, git, given, restore, save
 from headstart import lock, outputs, params
+from tests.conftest import copied
 from tests.test_cli import files
 
 # Two stages that need no Python: one whose output DVC caches, one that also leaves a report to git.
@@ -66,10 +67,7 @@ def _two_runs(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def two_runs(_two_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project after the runs `first` (seed 0) and `second` (seed 1, one image more), as the current folder."""
-    project = tmp_path / "project"
-    shutil.copytree(_two_runs, project)
-    monkeypatch.chdir(project)
-    return project
+    return copied(_two_runs, tmp_path, monkeypatch)
 
 
 def test_a_run_comes_back_and_what_was_here_after_it(two_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

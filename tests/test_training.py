@@ -5,6 +5,7 @@ With the statistics of the batch a network learns from random weights, and keeps
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -608,21 +609,22 @@ def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyP
 
 
 class Full(nn.Module):
-    """A layer whose memory holds the gradients of `room` images at a time."""
+    """A layer whose memory holds the gradients of `room` images at a time, or runs out `times` times only."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, times: float = math.inf) -> None:
         super().__init__()
-        self.room = room
+        self.room, self.times = room, times
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) > self.room and torch.is_grad_enabled():
+        if self.times and len(x) > self.room and torch.is_grad_enabled():
+            self.times -= 1
             raise torch.OutOfMemoryError("CUDA out of memory")
         return x
 
 
-def in_room(room: int) -> nn.Sequential:
+def in_room(room: int, times: float = math.inf) -> nn.Sequential:
     network = tail()
-    network.get_submodule("blocks-2").append(Full(room))  # type: ignore[operator]
+    network.get_submodule("blocks-2").append(Full(room, times))  # type: ignore[operator]
     return network
 
 
