@@ -54,8 +54,9 @@ def run(
 ) -> Result:
     """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
 
-    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. `plan` is strategy, depth, epochs, rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats
-    the head it started from on validation by one paired standard error.
+    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. `plan` is strategy, depth, epochs,
+    rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats the head it started from on
+    validation by one paired standard error.
     """
     arguments = {"table": table, "root": root, "card": card, "head": head, "classes": classes, "begun": begun}
     arguments |= {"recipe": recipe, "device": device, **plan}

@@ -405,8 +405,7 @@ class _Run:
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
             self.team.add([*gradients, *statistics, sums])
             for parameter, gradient in zip(trained, gradients, strict=True):
-                # In the layout of the weights, which the fused optimizer takes for granted: gradients of 3x3 convolutions come channels last.
-                parameter.grad = torch.empty_like(parameter).copy_(gradient).div_(self.scale)
+                parameter.grad = gradient if self.scale == 1 else gradient.div_(self.scale)
             norm = nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
             if self.device.precision == "float16" and not bool(torch.isfinite(norm)):
                 self.scale /= 2  # and this step is left out
@@ -479,7 +478,9 @@ class _Run:
         statistics = self._statistics(tails, parts, len(chosen))
         if not done:  # a last batch smaller than the team
             return [torch.zeros_like(parameter) for parameter in trained], statistics, 0.0, 0.0
-        gradients = [sum(values[1:], values[0]) for values in zip(*(each[0] for each in done), strict=True)]
+        gradients = [
+            _added(values, parameter) for values, parameter in zip(zip(*(each[0] for each in done), strict=True), trained, strict=True)
+        ]
         return gradients, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done))
 
     def _tails(self, parts: list[slice]) -> list[nn.Sequential]:
@@ -575,6 +576,20 @@ def _values(tensors: Iterable[torch.Tensor]) -> list[tuple[torch.Tensor, torch.T
 def _like(tensor: torch.Tensor, array: np.ndarray) -> torch.Tensor:
     """An array as a tensor, where another one of its shape is and in the same layout."""
     return torch.empty_like(tensor, requires_grad=False).copy_(torch.from_numpy(array))
+
+
+def _added(gradients: Sequence[torch.Tensor], parameter: torch.Tensor) -> torch.Tensor:
+    """The sum of gradients, in order, in the layout of their parameter.
+
+    The fused optimizer takes that layout for granted; gradients of 3x3 convolutions come channels last.
+    """
+    total = torch.empty_like(parameter, requires_grad=False)
+    if len(gradients) == 1:
+        return total.copy_(gradients[0])
+    torch.add(gradients[0], gradients[1], out=total)
+    for more in gradients[2:]:
+        total.add_(more)
+    return total
 
 
 def _resume(optimizer: torch.optim.Optimizer, saved: Mapping[str, np.ndarray]) -> None:
