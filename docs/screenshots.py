@@ -1,5 +1,6 @@
-"""Screenshots of the Prefect UI for docs/: deployments, the form, a flow run, the summary and the ranking. `make screenshots`, after `headstart up` and a run.
+"""Screenshots of the Prefect UI for docs/: deployments, the form, a flow run, the summary, the ranking and a progress artifact.
 
+`make screenshots`, after `headstart up` and a run.
 Needs Chromium (chromium, chromium-browser or google-chrome on the PATH); says so and does nothing where there is none.
 """
 
@@ -52,6 +53,8 @@ def pages() -> dict[str, tuple[str, int]]:
     if runs:
         found["run"] = (f"runs/flow-run/{runs[0].id}", 1100)
     found |= {artifact.key: (f"artifacts/artifact/{artifact.id}", 900) for artifact in artifacts if artifact.key in ("summary", "ranking")}
+    if bars := [artifact for artifact in artifacts if artifact.type == "progress"]:
+        found["progress"] = (f"artifacts/artifact/{bars[-1].id}", 500)
     return found
 
 

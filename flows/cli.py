@@ -15,13 +15,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from headstart.errors import HeadstartError, ParamsError
 
 INTERRUPTED = 130
+Result = TypeVar("Result")
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
@@ -318,7 +319,6 @@ def _run(options: argparse.Namespace) -> int:
     from headstart import lock, params
 
     _in_project()
-    orphaned = False
     with lock.hold("headstart run"):
         from flows import data, server, show
 
@@ -331,19 +331,39 @@ def _run(options: argparse.Namespace) -> int:
             from flows.transfer import ended, transfer  # imported while the server starts; Prefect reads its environment here
 
             ready()
-            ended.clear()
             with _lines():  # after that import: it sets up logging anew
-                try:
-                    outcomes = transfer(parameters=values, force=options.force)
-                except Exception:
-                    if not ended or server.answers():
-                        raise
-                    outcomes, orphaned = ended[-1], True
-                    print("warning: the Prefect server died; the run went through, and DVC has it", file=sys.stderr)
+                outcomes, orphaned = _outlived(lambda: transfer(parameters=values, force=options.force), ended)
     for outcome in outcomes:
         print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
     print()
     print(show.summary())
+    return _done(orphaned)
+
+
+def _outlived(flow: Callable[[], Result], ended: list[Result]) -> tuple[Result, bool]:
+    """What a flow returns, and whether the server died under it: what it returned is lost then, but not what it left in `ended`.
+
+    Where it failed, what it failed with is raised, and not that nobody could be told.
+    """
+    from flows import server
+
+    ended.clear()
+    try:
+        return flow(), False
+    except Exception as error:
+        if server.answers():
+            raise
+        if ended:
+            print("warning: the Prefect server died; the run went through, and DVC has it", file=sys.stderr)
+            return ended[-1], True
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, HeadstartError):
+            cause = cause.__context__
+        raise cause or error from None
+
+
+def _done(orphaned: bool) -> int:
+    """End a run that went through."""
     if orphaned:
         sys.stdout.flush()
         os._exit(0)  # at an ordinary exit Prefect would try for minutes to reach the server
@@ -374,24 +394,25 @@ def _develop(options: argparse.Namespace) -> int:
     _in_project()
     name = develop_folder.name_of(options.source, options.name)
     develop_folder.source_of(options.source)
-    given = {"start": options.start, "architecture": options.architecture}
-    values = {**{key: value for key, value in given.items() if value}, **params.parse(options.assignments)}
+    short = {"start": options.start, "architecture": options.architecture}
+    values = {**{key: value for key, value in short.items() if value}, **params.parse(options.assignments)}
     develop_folder.change(name, values, dry=True)
     server.HOME.mkdir(parents=True, exist_ok=True)  # Prefect wants it when it is imported
     server.configure()
     print("starting Prefect", file=sys.stderr, flush=True)
     with server.chosen() as ready:
-        from flows.develop import develop  # imported while the server starts; Prefect reads its environment here
+        from flows.develop import develop, ended  # imported while the server starts; Prefect reads its environment here
 
         ready()
         with _lines():  # after that import: it sets up logging anew
             labels = str(options.labels) if options.labels else None
-            done = develop(options.source, name=name, labels=labels, parameters=values, force=options.force)
+            given: dict[str, Any] = {"name": name, "labels": labels, "parameters": values, "force": options.force}
+            done, orphaned = _outlived(lambda: develop(options.source, **given), ended)
     for outcome in done["outcomes"]:
         print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
     print()
     print(develop_folder.summary(name, done["card"]))
-    return 0
+    return _done(orphaned)
 
 
 def _sources(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +96,13 @@ def remember() -> None:
 
 
 def recover(say: dvc.Say | None = None) -> None:
-    """Undo what a run or import that ended too early left behind: previous images still waiting go back. Call under the run lock."""
+    """Mend what a run, import or restore that ended too early left behind: previous images still waiting go back, and a restore is
+    finished. Call under the run lock. Raises HeadstartError where that fails."""
+    from flows import restore  # which needs this module
+
+    tell = say or (lambda line: None)
     dvc.forget_dead()
-    torn.forget(say or (lambda line: None))
+    torn.forget(tell)
     previous = IMPORTING / "previous"
     if previous.exists():
         if IMAGES.exists():
@@ -105,6 +110,7 @@ def recover(say: dvc.Say | None = None) -> None:
         previous.rename(IMAGES)
     if IMPORTING.exists():
         shutil.rmtree(IMPORTING)
+    restore.finish(tell)
 
 
 def check() -> None:
@@ -113,23 +119,24 @@ def check() -> None:
         raise DataError(f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`)")
 
 
-def record(say: dvc.Say | None = None) -> None:
+def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
     """Have the images present and on record, so that files added by hand count. Call under the run lock.
 
-    Where the record was changed and the images were not (`git pull` brought another version), the images become those on record.
+    Where the record was changed and the images were not (`git pull` brought another version), the images become those on record. A DVC
+    remote that they are on and that does not answer is asked again after each of the pauses (seconds).
     Raises DataError where both were changed, or where what is on record cannot be had.
     """
     recover(say)
     check()
     if IMAGES.is_dir():
         _refuse_names(IMAGES)
-        _add(say)
+        _add(say, pauses)
     else:
-        _fetch(say)
+        _fetch(say, pauses)
     remember()
 
 
-def _add(say: dvc.Say | None) -> None:
+def _add(say: dvc.Say | None, pauses: Sequence[float]) -> None:
     """Record the images as they are, unless they only lag behind a record that was changed; then bring them up to it."""
     content, wanted = RECORD.read_bytes() if RECORD.exists() else b"", version()
     dvc.add(IMAGES, say)
@@ -147,13 +154,13 @@ def _add(say: dvc.Say | None) -> None:
         )
     if say:
         say(f"{RECORD} names another version: {IMAGES} changes from {str(found)[:8]} to {str(wanted)[:8]}")
-    _fetch(say)
+    _fetch(say, pauses)
 
 
-def _fetch(say: dvc.Say | None) -> None:
+def _fetch(say: dvc.Say | None, pauses: Sequence[float]) -> None:
     """Bring the images that are on record, from the cache or the remote."""
     try:
-        dvc.fetch(IMAGES, say)
+        dvc.fetch(IMAGES, say, pauses)
     except dvc.DvcError as error:
         last = error.lines[-1] if error.lines else "no reason given"
         raise DataError(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow, runtime
 from pydantic import Field
 
-from flows import artifacts, dvc, given
+from flows import artifacts, data, dvc, given
 from flows import develop as source_line
 from flows import predict as prediction
 from flows import transfer as line
@@ -43,8 +43,10 @@ def transfer(
     say = line.say_to_log()
     stop_with_worker()
     who = f"flow run {runtime.flow_run.name}"
-    with waiting(who, say), given.values(values(parameters), say, committed=start_from == "committed", who=who):
-        return line.run(say, force=force)
+    with waiting(who, say):
+        data.recover(say)
+        with given.values(values(parameters), say, committed=start_from == "committed", who=who):
+            return line.run(say, force=force)
 
 
 @flow(name="predict")

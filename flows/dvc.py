@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -23,6 +23,15 @@ ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (Hea
 _CHATTER = re.compile(
     r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
     r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
+)
+
+
+# What dvc and the libraries below it write where a remote does not answer, as far as they say so.
+_NO_ANSWER = re.compile(
+    r"(could not|cannot|unable to|failed to) (connect|establish a new connection)|connect call failed|connection (was )?(refused|reset|aborted|closed|lost)"
+    r"|timed? ?out|name or service not known|nodename nor servname|name resolution|getaddrinfo|network is (unreachable|down)|no route to host"
+    r"|server disconnected|service unavailable|bad gateway|gateway time-?out|max retries exceeded",
+    re.IGNORECASE,
 )
 
 
@@ -91,13 +100,65 @@ def add(path: Path, say: Say | None = None) -> None:
     call("add", "--quiet", str(path), say=say)
 
 
-def fetch(path: Path, say: Say | None = None) -> None:
-    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote."""
+def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
+    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote, as `pull` does."""
     target = f"{path}.dvc"
     try:
         call("checkout", target, say=say)
     except DvcError:
-        call("pull", target, say=say)
+        pull(target, say=say, pauses=pauses)
+
+
+def pull(*targets: str, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
+    """Bring what is on record from the remote. Where that does not answer, try again after each of the pauses (seconds). Raises DvcError."""
+    for pause in (*pauses, None):
+        try:
+            call("pull", *targets, say=say)
+            return
+        except DvcError as error:
+            away = _away(error)
+            if not away:
+                raise
+            if pause is None:
+                raise DvcError(str(error).splitlines()[0], [*error.lines, away]) from None
+            if say:
+                say(f"{away}; trying again in {pause:.0f} seconds")
+            time.sleep(pause)
+
+
+def _away(error: DvcError) -> str:
+    """That the remote does not answer, in words; "" if it does, or if there is none.
+
+    dvc itself takes a folder or a web server that is away for one that lacks the files, so these are looked at.
+    """
+    try:
+        name = remote()
+        url = call("config", f"remote.{name}.url")[-1].strip() if name else ""
+    except (DvcError, IndexError):
+        return ""
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if any(map(_NO_ANSWER.search, error.lines)):
+        away = True
+    elif scheme in ("http", "https"):
+        away = not _answers(url)
+    else:
+        away = bool(url) and not scheme and not Path(url).exists()
+    shown = re.sub("//[^/]*@", "//", url)  # without a password
+    return f"the DVC remote {name} ({shown}) does not answer" if away else ""
+
+
+def _answers(url: str) -> bool:
+    """Whether a web server does, and does not say itself that it cannot at the moment."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=20):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
 
 
 def remote() -> str | None:

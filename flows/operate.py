@@ -25,6 +25,7 @@ from headstart.errors import BusyError, HeadstartError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 POOL = "headstart"
 DECLARED = Path("prefect.yaml")
@@ -62,9 +63,12 @@ def up(port: int) -> str:
                 _pool(client)
                 _register(client)
                 _crash_zombies(client)
+                if "the server" in started:
+                    _ask_for_life(client)
                 state["registered"] = _declared()
                 _note(state)
                 if not server.alive(state.get("worker")):
+                    _crash_unbegun(client)
                     name = f"{socket.gethostname()}-{port}"
                     state["worker"] = _start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name)
                     _note(state)
@@ -222,6 +226,39 @@ def _crash_zombies(client: SyncPrefectClient) -> None:
     client.create_automation(AutomationCore(name=ZOMBIES, description=description, trigger=trigger, actions=[crash]))
 
 
+def _ask_for_life(client: SyncPrefectClient) -> None:
+    """Have the runs that an earlier server left as running crash too, unless they are heard of: it may have died with them.
+
+    A heartbeat in their name starts the clock of `_crash_zombies`; the server that got their own is gone.
+    """
+    from prefect.events import Event
+
+    beats = [
+        Event(
+            event="prefect.flow-run.heartbeat",
+            resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},  # type: ignore[arg-type]
+        )
+        for run in _busy(client)
+    ]
+    if beats:
+        client.request("POST", "/events", json=[beat.model_dump(mode="json") for beat in beats])
+
+
+def _crash_unbegun(client: SyncPrefectClient) -> None:
+    """Have the runs crash that a worker, now dead, had taken and not begun.
+
+    They have no heartbeat to be missed, and the next run of their deployment would wait for them.
+    """
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, WorkPoolFilter, WorkPoolFilterName
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    for run in client.read_flow_runs(flow_run_filter=taken, work_pool_filter=ours):
+        client.set_flow_run_state(run.id, Crashed(message="its worker died before it began"))
+
+
 def _wait_for_worker(client: SyncPrefectClient, name: str, mark: Mapping[str, Any]) -> None:
     """Return when the worker has reported to the server. Raises HeadstartError if it ends or takes too long."""
     deadline = time.monotonic() + server.PATIENCE
@@ -235,10 +272,14 @@ def _wait_for_worker(client: SyncPrefectClient, name: str, mark: Mapping[str, An
 
 def _running() -> list[str]:
     """The names of the flow runs that have a process, or are about to get one."""
+    with _client() as client:
+        return [run.name for run in _busy(client)]
+
+
+def _busy(client: SyncPrefectClient) -> list[FlowRun]:
+    """The flow runs that have a process, or are about to get one, as far as the server knows."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
 
     busy = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=busy)))
-    with _client() as client:
-        return [run.name for run in client.read_flow_runs(flow_run_filter=wanted)]
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=busy))))

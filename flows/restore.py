@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flows import data, dvc, git, given, runs, save
 from headstart import outputs, params
 from headstart.errors import DataError, HeadstartError, ParamsError
+from tasks import stage
+
+UNDERWAY = stage.STATE / "restoring.json"  # of a restore: its `run`, what is `kept`, `force`, and whether it `bring`s the run already
+RECORDS = (save.LOCK, data.RECORD)
 
 _Files = Mapping[Path, bytes | None]  # None: not there
 
@@ -24,7 +28,12 @@ def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
     """
     run = runs.find(name)
     files = _files(run)
-    data.recover()
+    try:
+        data.recover(say)
+    except HeadstartError as error:  # an earlier restore cannot be finished; what was here before it is kept
+        if not force:
+            raise
+        say(f"warning: {error}")
     try:
         if data.IMAGES.is_dir():
             data.record(say)
@@ -34,20 +43,41 @@ def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
             raise
         say(f"warning: {error}")
     kept = save.found() or save.experiment(f"before-{re.sub('^(before-)+', '', name)}", kind="before", restored=name)
+    note = {"run": name, "kept": kept, "force": force, "bring": False}
+    outputs.write_json(UNDERWAY, note)
     _fetch(files, say)
-    try:
-        _bring(files, force)
-    except Exception as error:
-        raise HeadstartError(
-            f"{name} is restored in part only ({error}); try again, or go back with `headstart restore {kept} --force`"
-        ) from error
+    outputs.write_json(UNDERWAY, {**note, "bring": True})
+    _bring(run.name, files, force=force, kept=kept)
     return "\n".join(_told(run, kept))
 
 
-def fetch_outputs(say: dvc.Say) -> None:
+def finish(say: dvc.Say) -> None:
+    """End a restore that was killed, so that nobody works with the parameters of one run and the images of another. Call under the run lock.
+
+    Where it had begun to change the workspace the run is brought whole, and else the records that it had lent are put back. Raises
+    HeadstartError where that fails.
+    """
+    note = outputs.read_object(UNDERWAY)
+    if not note:
+        return
+    name, kept = str(note["run"]), str(note["kept"])
+    files, before = _files(runs.find(name)), _files(runs.find(kept))
+    if note["bring"]:
+        say(f"`headstart restore {name}` was killed half-way and is finished now; what was here before is kept as {kept}")
+        now = params.PATH.read_bytes() if params.PATH.exists() else None
+        if now not in (files[params.PATH], before[params.PATH]):
+            say(f"{params.PATH} was edited since; that is kept as {save.experiment(f'before-{name}', kind='before', restored=name)}")
+        _bring(name, files, force=bool(note["force"]), kept=kept)
+    else:
+        _write({path: before[path] for path in RECORDS if (path.read_bytes() if path.exists() else None) == files[path]})
+        UNDERWAY.unlink()
+
+
+def fetch_outputs(say: dvc.Say, pauses: Sequence[float] = ()) -> None:
     """In a fresh clone, bring what finished stages left from the remote, so that a run need not make it again. Call under the run lock.
 
-    Only where it is on record and not here, and not for stages whose own inputs were changed. What cannot be had is made again.
+    Only where it is on record and not here, and not for stages whose own inputs were changed. A remote that does not answer is asked again
+    after each of the pauses (seconds); what cannot be had is made again.
     """
     lock = _locked(save.LOCK.read_bytes() if save.LOCK.exists() else None)
     absent = {stage for path, stage in save.outs(cached=True).items() if stage in lock and not path.exists()}
@@ -57,7 +87,7 @@ def fetch_outputs(say: dvc.Say) -> None:
         wanted = sorted(absent - {stage for stage, why in dvc.status().items() if any(map(_is_change, why))})
         if wanted:
             say(f"bringing what these stages left from the DVC remote: {', '.join(wanted)}")
-            dvc.call("pull", *wanted)
+            dvc.pull(*wanted, say=say, pauses=pauses)
     except dvc.DvcError as error:
         say(f"warning: not all could be had from the DVC remote, and is made again ({error.lines[-1] if error.lines else error})")
 
@@ -94,9 +124,8 @@ def _refuse_losses() -> None:
 
 def _fetch(files: _Files, say: dvc.Say) -> None:
     """Have all that these records name in the cache, from the remote where need be; the records here stay. Raises DataError."""
-    records = (save.LOCK, data.RECORD)
-    here = {path: path.read_bytes() if path.exists() else None for path in records}
-    _write({path: files[path] for path in records})
+    here = {path: path.read_bytes() if path.exists() else None for path in RECORDS}
+    _write({path: files[path] for path in RECORDS})
     try:
         reason = "no remote is set: `dvc remote add -d NAME PATH-OR-URL`"
         if (missing := _missing()) and dvc.remote():
@@ -108,6 +137,7 @@ def _fetch(files: _Files, say: dvc.Say) -> None:
                 reason = error.lines[-1] if error.lines else str(error)
     finally:
         _write(here)
+        UNDERWAY.unlink()
     if missing:
         shown = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
         raise DataError(f"not in DVC's cache, nor could it be fetched: {shown} ({reason}); nothing was changed")
@@ -117,8 +147,18 @@ def _missing() -> list[str]:
     return list(dvc.data_status(granular=True).get("not_in_cache", []))
 
 
-def _bring(files: _Files, force: bool) -> None:
-    """Change the workspace."""
+def _bring(name: str, files: _Files, *, force: bool, kept: str) -> None:
+    """Change the workspace. Raises HeadstartError that says how to go on."""
+    try:
+        _change(files, force)
+    except Exception as error:
+        raise HeadstartError(
+            f"{name} is restored in part only ({error}); try again, or go back with `headstart restore {kept} --force`"
+        ) from error
+    UNDERWAY.unlink()
+
+
+def _change(files: _Files, force: bool) -> None:
     _write(files)
     given.forget()  # what a form gave to the last run is no part of this one
     lock, cached = _locked(files[save.LOCK]), save.outs(cached=True)

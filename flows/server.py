@@ -44,6 +44,7 @@ def configure() -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE)),
         # Lines of the run reach the server's log; the terminal gets them from us, without Prefect's own.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else it writes whole events to the terminal where the server has died
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; flows/operate.py has runs without one crashed
         "PREFECT_CLIENT_MAX_RETRIES": "2",  # somebody waits for the run to end, even where the server has died
     }

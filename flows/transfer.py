@@ -19,7 +19,7 @@ from tasks import stage
 
 LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
 ended: list[list[dvc.Outcome]] = []  # of runs of this process that went through; what the flow returns can be lost with the server
-BACKOFF = [20.0, 120.0]  # seconds before a stage is tried again
+BACKOFF = [20.0, 120.0]  # seconds before a stage is tried again, or a DVC remote asked again, under a deployment
 # Failures that may be over after a while: the network, and memory that others use too (the kernel ends a process with signal 9).
 _PASSING = re.compile(
     r"failed with (MemoryError|\w*OutOfMemoryError|ConnectionError|Connection\w+Error|\w*Timeout(Error)?|URLError|HTTPError|SSLError|gaierror)\b"
@@ -75,6 +75,7 @@ def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> l
     """
     say = say_to_log()
     with lock.hold("headstart run"):
+        data.recover(say)
         given.take_back(say)
         for change in params.write(parameters or {}):
             say(change)
@@ -85,8 +86,9 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
     """Have the images on record and run the stages on them. Call under the run lock, with params.yaml as it is to be used."""
     params.load()
     with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
-        data.record(say)
-        restore.fetch_outputs(say)
+        pauses = BACKOFF if runtime.deployment.id else ()
+        data.record(say, pauses)
+        restore.fetch_outputs(say, pauses)
         artifacts.rename(say)
         before, made = stage.fingerprint(data.IMAGES), None
         for name, reproduce in TASKS.items():

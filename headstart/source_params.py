@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from headstart import outputs
 from headstart.errors import ParamsError
-from headstart.params import Augmentation, Block
+from headstart.params import Augmentation, Block, allowed
 
 PATH = Path("source.yaml")
 RANDOM = "random"
@@ -27,7 +27,7 @@ class TrainSource(Block):
         None,
         description=f"What to train from random weights: timm:NAME or torchvision:NAME; left out: {ARCHITECTURE}, or the candidate's own.",
     )
-    input_size: int | Literal["auto"] = Field(
+    input_size: Annotated[int, Field(ge=32, le=1024)] | Literal["auto"] = Field(
         "auto",
         description="Side of the square network input (pixels, 32-1024); auto: by the images, at most 224 from random weights, else the candidate's own.",
     )
@@ -36,7 +36,7 @@ class TrainSource(Block):
     )
     depth: int = Field(3, ge=1, le=100, description="Stages of the candidate, counted from the head, that last_stages and gradual train.")
     epochs: int = Field(30, ge=1, le=10_000, description="Passes over the training images; the best of them on validation is kept.")
-    rate: float | Literal["auto"] = Field(
+    rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = Field(
         "auto", description="Highest learning rate (AdamW, one cycle); auto: 0.002 from random weights, 0.0003 from a candidate."
     )
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage of a candidate deeper than the head.")
@@ -56,10 +56,6 @@ class TrainSource(Block):
                 raise ValueError(f"architecture {self.architecture!r} is not of the form timm:NAME or torchvision:NAME")
         elif self.architecture is not None:
             raise ValueError(f"the architecture is that of {self.start}; leave it out, or start from random weights")
-        if self.input_size != "auto" and not 32 <= self.input_size <= 1024:
-            raise ValueError("input_size: give auto or 32 to 1024 (pixels)")
-        if self.rate != "auto" and not 0 < self.rate <= 1:
-            raise ValueError("rate: give auto or a number above 0 to 1")
         return self
 
 
@@ -80,12 +76,17 @@ def check(values: Any, where: str) -> TrainSource:
     try:
         return TrainSource.model_validate(values)
     except ValidationError as error:
-        problems = [
-            ": ".join([*filter(None, [".".join(map(str, item["loc"]))]), item["msg"].removeprefix("Value error, ")])
-            for item in error.errors()
-        ]
+        problems = list(dict.fromkeys(map(_problem, error.errors())))
         known = ", ".join(TrainSource.model_fields)
         raise ParamsError("\n  - ".join([f"{where} has {len(problems)} problem(s) (known: {known}):", *problems])) from None
+
+
+def _problem(item: Any) -> str:
+    """One line for one pydantic error; the same line for each of the types that a field may have."""
+    field = TrainSource.model_fields.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None
+    if field and field.annotation is not Augmentation:
+        return f"{item['loc'][0]}: {item['input']!r} is wrong: give a {allowed(field)}"
+    return ": ".join([*filter(None, [".".join(map(str, item["loc"]))]), item["msg"].removeprefix("Value error, ")])
 
 
 def changed(plan: TrainSource, values: Mapping[str, Any], where: str) -> TrainSource:

@@ -132,7 +132,7 @@ def test_the_input_size_follows_the_images(side: int, expected: tuple[int, int])
         ({"epochs": 0}, "epochs: .*greater than or equal to 1"),
         ({"architecture": "resnet18"}, "timm:NAME or torchvision:NAME"),
         ({"start": "wheel:efficientnet_lite0", "architecture": "timm:resnet18"}, "leave it out"),
-        ({"input_size": 8}, "32 to 1024"),
+        ({"input_size": 8}, "here has 1 problem.*\n.*input_size: 8 is wrong: give a whole number from 32 to 1,024 or auto$"),
         ({"rate": -1.0}, "above 0 to 1"),
         ({"epochs.more": 1}, "epochs is a value"),
     ],

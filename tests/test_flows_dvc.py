@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -140,6 +141,72 @@ def test_images_come_back_from_the_cache_or_the_remote(toy_project: Path, tmp_pa
         shutil.rmtree(lost, ignore_errors=True)
         dvc.fetch(images)
         assert sorted(path.name for path in images.rglob("*.txt")) == ["1.txt", "2.txt"]
+
+
+def test_a_remote_that_is_away_is_asked_again_and_one_that_lacks_the_files_is_not(
+    toy_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, away, images = tmp_path / "store", tmp_path / "away", Path("data/images")
+    slept: list[float] = []
+    said: list[str] = []
+    monkeypatch.setattr(dvc, "time", SimpleNamespace(sleep=slept.append))
+    dvc.add(images)
+
+    def lost() -> None:
+        for folder in (images, Path(".dvc/cache")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    dvc.call("remote", "add", "--default", "store", str(store))
+    dvc.call("push", "data/images.dvc")
+    lost()
+    store.rename(away)
+    with pytest.raises(dvc.DvcError, match=f"the DVC remote store .{store}. does not answer$"):
+        dvc.fetch(images, pauses=[3.0, 4.0])
+    assert slept == [3.0, 4.0]
+
+    monkeypatch.setattr(dvc, "time", SimpleNamespace(sleep=lambda _: away.rename(store)))
+    dvc.fetch(images, said.append, [3.0])
+    assert sorted(path.name for path in images.rglob("*.txt")) == ["1.txt", "2.txt"]
+    assert f"the DVC remote store ({store}) does not answer; trying again in 3 seconds" in said
+
+    monkeypatch.setattr(dvc, "time", SimpleNamespace(sleep=slept.append))
+    lost()
+    shutil.rmtree(store)
+    store.mkdir()
+    with pytest.raises(dvc.DvcError):
+        dvc.fetch(images, pauses=[3.0])
+    dvc.call("config", "core.remote", "--unset")
+    with pytest.raises(dvc.DvcError):
+        dvc.fetch(images, pauses=[3.0])
+    assert slept == [3.0, 4.0], "neither is over after a while"
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "again"),
+    [
+        ('ERROR: unexpected error - Could not connect to the endpoint URL: "https://bucket"', "s3://bucket", True),
+        ("ERROR: unexpected error - Cannot connect to host storage:443 ssl:default [Name or service not known]", "gs://bucket", True),
+        ("ERROR: unexpected error - [Errno 111] Connect call failed ('10.0.0.1', 22)", "ssh://host/store", True),
+        ("ERROR: failed to transfer 'md5: 0123' - The read operation timed out", "azure://store", True),
+        ("ERROR: unexpected error - Forbidden: An error occurred (403) when calling HeadObject", "s3://bucket", False),
+        ("ERROR: failed to pull data from the cloud - Checkout failed", "s3://bucket", False),
+        ("ERROR: failed to pull data from the cloud - Checkout failed", "http://127.0.0.1:9/store", True),
+        ("ERROR: failed to pull data from the cloud - Checkout failed", ".", False),
+    ],
+)
+def test_what_counts_as_a_remote_that_is_away(said: str, url: str, again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def call(command: str, *names: str, say: dvc.Say | None = None) -> list[str]:
+        if command == "pull":
+            raise dvc.DvcError("`dvc pull` failed", [said])
+        return ["store" if names == ("core.remote",) else url]
+
+    monkeypatch.setattr(dvc, "call", call)
+    monkeypatch.setattr(dvc, "time", SimpleNamespace(sleep=slept.append))
+    with pytest.raises(dvc.DvcError, match="does not answer" if again else said[:20]):
+        dvc.pull(pauses=[5.0])
+    assert slept == [5.0] * again
 
 
 def test_marks_of_dead_processes_are_forgotten_and_those_of_living_ones_kept(toy_project: Path) -> None:

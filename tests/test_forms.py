@@ -83,3 +83,10 @@ def test_an_empty_form_is_empty_where_it_is_stored() -> None:
 def test_a_source_model_has_a_form_of_its_parameters_and_the_shared_ones() -> None:
     given = {"epochs": 2, "index_images": {"test_share": 0.3}, "seed": 1}
     assert forms.values(forms.DevelopForm.model_validate(given)) == {"epochs": 2, "seed": 1, "index_images.test_share": 0.3}
+    numbers = {
+        name: field["anyOf"][0] for name, field in fields(forms.DevelopForm.model_json_schema(), "") if name in ("input_size", "rate")
+    }
+    assert numbers == {
+        "input_size": {"type": "integer", "minimum": 32, "maximum": 1024},
+        "rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    }

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from flows import server
+from flows import operate, server
 from headstart import lock, outputs, params
 from headstart.params import STAGES
 from tests.conftest import ROOT
@@ -48,7 +49,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "flows.cli", *arguments],
             cwd=self.folder,
-            env={**environment, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+            env={**environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"},
             capture_output=True,
             text=True,
             timeout=300,
@@ -70,6 +71,26 @@ class Project:
         """A new run of a deployment, asked for as the UI asks for it."""
         with self.client() as client:
             return client.create_flow_run_from_deployment(client.read_deployment_by_name(deployment).id, parameters=parameters)
+
+    def scheduled(self, deployment: str) -> FlowRun:
+        """A run that the server itself makes as a schedule says, which is given as the UI gives it, and taken away when the run is on its way."""
+        from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+        from prefect.client.schemas.schedules import IntervalSchedule
+
+        with self.client() as client:
+            known = client.read_deployment_by_name(deployment).id
+            soon = datetime.now(UTC) + timedelta(seconds=5)
+            again = timedelta(seconds=30)  # should this machine be so busy that the server misses the first
+            added = client.create_deployment_schedules(known, [(IntervalSchedule(interval=again, anchor_date=soon), True)])
+            try:
+
+                def begun() -> FlowRun | None:
+                    runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[known])))
+                    return next((run for run in runs if run.auto_scheduled and run.state and not run.state.is_scheduled()), None)
+
+                return until(begun, f"a scheduled run of {deployment}")
+            finally:
+                client.delete_deployment_schedule(known, added[0].id)
 
     def end(self, run: FlowRun) -> FlowRun:
         """The run when it has ended."""
@@ -207,7 +228,8 @@ def test_values_of_a_form_are_for_one_run(project: Project) -> None:
 
     edited = path.read_text().replace("seed: 0", "seed: 5")
     path.write_text(edited)
-    run = project.end(project.start("transfer/nightly", **{"start_from": "committed"}))
+    run = project.end(project.scheduled("transfer/nightly"))
+    assert run.parameters == {"start_from": "committed"}
     log = project.log(run)
     assert project.stages(run) == {**dict.fromkeys(STAGES, "Cached"), "report": "Completed"}, log
     assert any("report.mistakes: 3 -> 24 (taken back" in line for line in log)
@@ -274,6 +296,19 @@ def test_a_killed_worker_ends_its_run_and_up_repairs(project: Project) -> None:
     with project.client() as client:
         assert [s.active for s in client.read_deployment_by_name("transfer/nightly").schedules] == [True]
     assert "up already" in project.headstart("up")
+
+
+def test_the_clock_runs_for_what_an_earlier_server_left_as_running(project: Project) -> None:
+    from prefect import flow
+    from prefect.states import Completed, Running
+
+    with project.client() as client:
+        run = client.create_flow_run(flow(len, name="left"), state=Running())
+        operate._ask_for_life(client)
+        resource = {"id": [f"prefect.flow-run.{run.id}"]}
+        wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": resource}}
+        until(lambda: client.request("POST", "/events/filter", json=wanted).json()["total"], "a heartbeat")
+        client.set_flow_run_state(run.id, Completed())
 
 
 def test_a_run_by_hand_talks_to_this_server_while_it_lives(project: Project) -> None:

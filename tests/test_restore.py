@@ -29,6 +29,21 @@ stages:
     outs: [models/final]
     metrics: [reports/metrics.json: {cache: false}]
 """
+# `headstart restore first`, killed as it calls a function of flows/ for the second, third, ... time.
+KILLED = """\
+import os, signal, sys
+from flows import cli, data, given, restore
+module, name, calls = globals()[sys.argv[1]], sys.argv[2], int(sys.argv[3])
+real = getattr(module, name)
+def fatal(*words, **more):
+    global calls
+    calls -= 1
+    if not calls:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*words, **more)
+setattr(module, name, fatal)
+cli.main(["restore", "first"])
+"""
 WEIGHTS = "image 0\n12seed: 0\n"  # of the run `first`
 
 
@@ -140,6 +155,41 @@ def test_a_state_before_any_run_comes_back(two_runs: Path) -> None:
     assert files() == before
 
 
+@pytest.mark.parametrize(
+    ("place", "begun"),
+    [
+        (("restore", "_missing", "1"), False),  # the records of the run are here, lent for a look at what is missing
+        (("given", "forget", "1"), True),  # its parameters and records are here, its images and models are not
+        (("data", "remember", "2"), True),  # all is here
+    ],
+)
+def test_a_restore_that_was_killed_is_finished_by_whatever_comes_next(two_runs: Path, place: tuple[str, ...], begun: bool) -> None:
+    second = files()
+    done = subprocess.run([sys.executable, "-c", KILLED, *place], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    said: list[str] = []
+    data.record(said.append)  # as a run begins
+    if begun:
+        assert said[0] == "`headstart restore first` was killed half-way and is finished now; what was here before is kept as second"
+        assert (params.load().seed, Path("models/final/weights").read_text()) == (0, WEIGHTS)
+        assert Path("data/images/a/1.txt").read_text() == "1"
+    else:
+        assert files() == second
+    assert dvc.status() == {}
+    restored("second")
+    assert files() == second
+    assert set(save.experiments()) == {"first", "second"}
+
+
+def test_what_was_edited_after_a_killed_restore_is_kept(two_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, "given", "forget", "1"], capture_output=True, check=False)
+    seed(9)
+    restored("second")
+    assert "params.yaml was edited since; that is kept as before-first" in capsys.readouterr().err
+    restored("before-first")
+    assert params.load().seed == 9
+
+
 def test_an_unknown_run_is_answered_with_the_known(two_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files()
     restored("secnd", code=2)
@@ -205,7 +255,7 @@ def test_a_second_clone_makes_nothing_again_that_the_remote_has(two_runs: Path, 
     said: list[str] = []
     data.record(said.append)
     restore.fetch_outputs(said.append)
-    assert said[-1] == "bringing what these stages left from the DVC remote: evaluate, index_images"
+    assert "bringing what these stages left from the DVC remote: evaluate, index_images" in said
     assert files() == made
 
     for path in ("data/index.txt", "models/final/weights"):
@@ -213,11 +263,12 @@ def test_a_second_clone_makes_nothing_again_that_the_remote_has(two_runs: Path, 
     shutil.rmtree(".dvc/cache")
     seed(3)
     restore.fetch_outputs(said.append)
-    assert said[-1] == "bringing what these stages left from the DVC remote: index_images", "the other has to run anew"
+    assert "bringing what these stages left from the DVC remote: index_images" in said, "the other has to run anew"
     assert dvc.repro("index_images")["outcome"] == "cached"
 
     Path("data/index.txt").unlink()
     shutil.rmtree(".dvc/cache")
     shutil.rmtree(tmp_path / "store")
     restore.fetch_outputs(said.append)
-    assert said[-1].startswith("warning: not all could be had from the DVC remote, and is made again (")
+    warning = "warning: not all could be had from the DVC remote, and is made again (the DVC remote store ({}) does not answer)"
+    assert said[-1] == warning.format(tmp_path / "store")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from flows import cli, server
+from headstart.errors import HeadstartError
 
 
 @pytest.fixture
@@ -74,6 +75,39 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert server.alive(mark)
     assert not server.alive({**mark, "born": "at another time"})
     assert not server.alive(None)
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_developed_source_counts_though_its_server_died(
+    ended: bool, toy_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows import develop, develop_folder
+
+    def run(source: str, **_: object) -> None:
+        if ended:
+            develop.ended.append({"name": "demo", "card": {}, "outcomes": [{"stage": "register_source", "outcome": "ran", "seconds": 1.0}]})
+            raise ConnectionError("the server is gone")
+        try:
+            raise HeadstartError("not registered: no better than chance")
+        except HeadstartError:
+            raise ConnectionError("the server is gone")  # noqa: B904
+
+    left: list[int] = []
+    answers = iter((True, False))  # at the beginning, and after the run
+    monkeypatch.setattr(develop, "develop", run)
+    monkeypatch.setattr(server, "answers", lambda: next(answers))
+    monkeypatch.setattr(develop_folder, "summary", lambda *_: "the source")
+    monkeypatch.setattr(os, "_exit", left.append)
+    assert cli.main(["develop", "demo"]) == (0 if ended else 1)
+    out, err = capsys.readouterr()
+    if ended:
+        assert out == "register_source ran 1.0\n\nthe source\n"
+        assert "the Prefect server died; the run went through" in err
+        assert left == [0]
+    else:
+        assert err.endswith("error: not registered: no better than chance\n")
+        assert left == []
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -122,6 +122,28 @@ def test_images_are_fetched_or_missed_clearly(short_project: Path) -> None:
         transfer()
 
 
+def test_under_a_deployment_a_remote_that_is_away_is_waited_for(
+    short_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import dvc
+    from flows import transfer as module
+
+    store, away = tmp_path / "store", tmp_path / "away"
+    dvc.call("remote", "add", "--default", "store", str(store))
+    data.record()
+    dvc.call("push")
+    store.rename(away)
+    for folder in ("data/images", ".dvc/cache"):
+        shutil.rmtree(folder)
+    with pytest.raises(DataError, match=r"could they be pulled \(the DVC remote store .* does not answer\)"):
+        transfer()
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "some")
+    monkeypatch.setattr(module, "BACKOFF", [0.01])
+    looked = dvc._away
+    monkeypatch.setattr(dvc, "_away", lambda error: (looked(error), away.rename(store))[0])  # it comes back as soon as it was missed
+    assert transfer() == dict.fromkeys(STAGES[:2], "ran")
+
+
 def test_images_that_change_between_stages_are_noticed(short_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import dvc
 
