@@ -34,6 +34,7 @@ from headstart.params import STAGES
 SMALL = [
     *("select_source.candidates=[wheel:efficientnet_lite0]", "select_source.input_size=32", "select_source.folds=2"),
     *("train_head.penalties=[1.0]", "train_head.folds=2", "fine_tune.views=1", "fine_tune.epochs=1", "evaluate.bootstrap=100"),
+    *("baseline.epochs=1", "baseline.views=1", "baseline.max_size=32", "verdict.average=false", "verdict.remedies=false"),
 ]
 STAMP = "python -S -c 'import time; print(time.time())' >> stamps"  # before and after each stage's command
 CHECKS = 5  # times that dvc is asked while there is nothing to do

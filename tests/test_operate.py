@@ -277,7 +277,12 @@ def flow_of(stage: int) -> int:
 
 
 def test_a_killed_worker_ends_its_run_and_up_repairs(project: Project) -> None:
-    """A schedule that was switched on meanwhile stays on, though the deployments are registered anew."""
+    """A run that it had taken and not begun crashes too.
+
+    A schedule that was switched on meanwhile stays on, though the deployments are registered anew.
+    """
+    from prefect.states import Pending
+
     run, pid = project.sleeping()
     with project.client() as client:
         nightly = client.read_deployment_by_name("transfer/nightly")
@@ -290,7 +295,13 @@ def test_a_killed_worker_ends_its_run_and_up_repairs(project: Project) -> None:
     with (project.folder / "prefect.yaml").open("a") as file:
         file.write("# changed\n")
     before = project.state
+    taken = project.start("transfer/on-demand")
+    with project.client() as client:
+        client.set_flow_run_state(taken.id, Pending())  # as a worker does that takes a run, and then dies
     assert "up: started the worker" in project.headstart("up")
+    crashed = project.end(taken).state
+    assert crashed is not None
+    assert (crashed.name, crashed.message) == ("Crashed", "its worker died before it began")
     assert project.state["server"] == before["server"]
     assert project.state["worker"] != before["worker"]
     with project.client() as client:
