@@ -32,6 +32,7 @@ from workspace import report
 from headstart import features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
 from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
+from headstart.gradients import Gradients
 from headstart.params import Params, kwargs
 from headstart.progress import Progress
 from headstart.transforms import View
@@ -71,7 +72,8 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
 
     def arithmetic(number: int) -> None:
         one_thread()
-        outputs = job.tail(shards[number])
+        with Gradients():
+            outputs = job.tail(shards[number])
         labels = torch.from_numpy(loaded.labels[number * size : number * size + len(outputs)])
         torch.autograd.grad(functional.cross_entropy(outputs, labels), parameters)
 

@@ -35,6 +35,7 @@ from headstart.checkpoints import Keeper
 from headstart.cores import ahead, in_order, one_thread
 from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
+from headstart.gradients import Gradients
 from headstart.parallel import ALONE, Team
 from headstart.progress import Progress
 from headstart.regularisers import REGULARISERS
@@ -464,7 +465,7 @@ class _Run:
             part, tail = mine[parts[number]], tails[number]
             given = self._rows(part, epoch) if read is None else read[parts[number]]
             labels = torch.from_numpy(self.train.labels[part]).to(self.place)
-            with devices.autocast(self.device, self.place.type):
+            with devices.autocast(self.device, self.place.type), Gradients() if self.place.type == "cpu" else contextlib.nullcontext():
                 features = tail[:-1](_tensor(given, self.place))
                 outputs = tail[-1](features).float()
             loss = functional.cross_entropy(
