@@ -73,6 +73,7 @@ class Race(Block):
         description="Epochs of the first round; in each later one half of the sources go on, until they have had twice as many.",
     )
     views: int = Field(1, ge=1, le=64, description="Augmented views of each training image that a source is raced on.")
+    share: float = Field(0.5, gt=0, le=1, description="Share of the training images in the race (stratified; 50 images at least).")
     max_images: int = Field(
         2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split, in the race."
     )
@@ -186,7 +187,7 @@ class Baseline(Block):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
     views: int = Field(4, ge=1, le=64, description="Augmented views of each training image.")
     max_size: int = Field(
-        128, ge=32, le=1024, description="Largest network input (pixels), for time; networks that take one size only keep it."
+        96, ge=32, le=1024, description="Largest network input (pixels), for time; networks that take one size only keep it."
     )
     max_images: int = Field(
         2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split."

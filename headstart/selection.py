@@ -25,6 +25,7 @@ from headstart.store import Rows
 log = logging.getLogger(__name__)
 UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
 SMALLEST = 32  # pixels: the stride of the usual networks
+LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
 ARCHITECTURE = ("library", "architecture", "input_size", "fixed_size", "mean", "std", "interpolation", "crop")
 
@@ -88,7 +89,7 @@ def select(
     found = {one.card["name"]: one for one in scored}
     if race["sources"] > 1 and len(scored) > 1:
         field = entrants(report["candidates"], report["chosen"], race["sources"])
-        limited = pd.concat([sample(table[table["split"] == split], race["max_images"], seed) for split in ("train", "validation")])
+        limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, race).items()])
         laps = {"epochs": race["epochs"], "views": race["views"], "folds": folds, "seed": seed, "device": device}
         done = run_race(limited.reset_index(drop=True), root, [found[name].card for name in field], taken=report["chosen"], **laps)
         report |= {"race": done.report, **_overruled(report["chosen"], done.winner, done.beaten)}
@@ -207,6 +208,12 @@ def _described(scored: list[_Candidate]) -> list[dict[str, Any]]:
         }
         for name, score in scores.SCORES.items()
     ]
+
+
+def field_size(table: pd.DataFrame, race: dict[str, Any]) -> dict[str, int]:
+    """The most images of each split in a race."""
+    training = int((table["split"] == "train").sum())
+    return {"train": min(race["max_images"], max(LEAST_RACED, round(race["share"] * training))), "validation": race["max_images"]}
 
 
 def entrants(rows: Sequence[dict[str, Any]], taken: str, count: int) -> list[str]:

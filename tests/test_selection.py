@@ -45,7 +45,7 @@ def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
         selection.choose_size(fixed, 96, sides(8))
 
 
-RACE = {"sources": 0, "epochs": 1, "views": 1, "max_images": 1000}
+RACE = {"sources": 0, "epochs": 1, "views": 1, "share": 1.0, "max_images": 1000}
 SETTINGS: dict[str, Any] = {
     "max_parameters": None,
     "max_gflops": None,
@@ -284,7 +284,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
 
     monkeypatch.setattr(selection, "run_race", run)
     ranked = select(photos, "seeing", "wide")
-    done = select(photos, "seeing", "wide", depths=True, race={"sources": 3, "epochs": 2, "views": 4, "max_images": 1000})
+    done = select(photos, "seeing", "wide", depths=True, race={**RACE, "sources": 3, "epochs": 2, "views": 4})
     names = {"toy:seeing", "toy:wide"}
     taken = ranked.report["chosen"]
     other = (names - {taken}).pop()
@@ -313,6 +313,14 @@ def test_the_race_sees_a_sample_of_each_split(photos: pd.DataFrame, monkeypatch:
     monkeypatch.setattr(selection, "run_race", run)
     select(photos, "seeing", "wide", race={**RACE, "sources": 2, "max_images": 20})
     assert sizes == [{"train": 18, "validation": 6}]
+
+
+@pytest.mark.parametrize(
+    ("training", "share", "most", "taken"), [(400, 0.5, 1000, 200), (60, 0.5, 1000, 50), (60, 1.0, 1000, 60), (400, 0.5, 100, 100)]
+)
+def test_the_race_trains_on_a_share_of_the_images(training: int, share: float, most: int, taken: int) -> None:
+    table = pd.DataFrame({"split": ["train"] * training + ["validation"] * 70 + ["test"] * 30})
+    assert selection.field_size(table, {**RACE, "share": share, "max_images": most}) == {"train": taken, "validation": most}
 
 
 def test_two_validation_images_are_enough_to_go_on(photos: pd.DataFrame) -> None:
