@@ -1,7 +1,8 @@
 """What could ship, measured on the validation images: the frozen head, the fine-tuned model, averages of both, the network from random weights, remedies.
 
 The choice begins with the frozen head. What replaces it must be right on more validation images by more than a paired standard error. Where the network
-from random weights does as well as the fine-tuned one, REMEDIES are tried in their order, and the first that is better in the same sense ships.
+from random weights does as well as the fine-tuned one, REMEDIES are tried in their order, and the first ships that a paired t test of 99% calls better: as up
+to five are tried, one standard error would let one ship by luck more often than not.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from headstart.heads import Head
 
 log = logging.getLogger(__name__)
 HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
+CERTAINTY = 0.99  # one-sided, that a remedy is better: five of them are better by chance in one case of twenty at most
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
@@ -117,9 +119,9 @@ def choose(head: Arm, tuned: list[Arm], scratch: Arm | None, labels: np.ndarray)
     return better(choice, scratch, labels) if scratch else choice
 
 
-def better(choice: Choice, other: Arm, labels: np.ndarray) -> Choice:
-    """The choice as it stands, or `other` where it is right on more images by more than a paired standard error."""
-    if metrics.better(other.right(labels), choice.arm.right(labels)):
+def better(choice: Choice, other: Arm, labels: np.ndarray, certainty: float | None = None) -> Choice:
+    """The choice as it stands, or `other` where it is right on more images, as metrics.better has it."""
+    if metrics.better(other.right(labels), choice.arm.right(labels), certainty):
         return Choice(other, f"{title(other)} beats {title(choice.arm)} on validation: {compared(other, choice.arm, labels)}")
     return choice
 
@@ -198,15 +200,22 @@ REMEDIES: dict[str, Callable[[Context], Arm | None]] = {
 
 
 def remedy(context: Context, choice: Choice) -> tuple[Choice, list[dict[str, Any]]]:
-    """Try the remedies in order until one beats the choice on validation. Returns what ships then, and a row for each that was tried."""
+    """Try the remedies in order until one beats the choice on validation. Returns what ships then, and a row for each that was tried.
+
+    None is tried where the choice is wrong on so few images that even an arm without a fault could not be called better.
+    """
     tried: list[dict[str, Any]] = []
     labels = context.data.labels
+    right = choice.arm.right(labels)
+    if not metrics.better(np.ones_like(right), right, CERTAINTY):
+        reason = f"{choice.reason}; no remedy was tried: on validation it is wrong on {int((~right).sum())} of {len(right)} images, too few to show that another is better"
+        return Choice(choice.arm, reason), tried
     for name, attempt in REMEDIES.items():
         log.info("remedy: %s", name.replace("_", " "))
         found = attempt(context)
         if found is None:
             continue
-        now = better(choice, found, labels)
+        now = better(choice, found, labels, CERTAINTY)
         taken = now.arm is found
         tried.append({"name": name, "source": found.card["name"], "validation_accuracy": float(found.right(labels).mean()), "ships": taken})
         if taken:

@@ -55,11 +55,18 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     return float(difference.mean()), error
 
 
-def better(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether the mean of `first` is higher by more than a paired standard error. Arrays (n,) of the same images."""
+def better(first: np.ndarray, second: np.ndarray, certainty: float | None = None) -> bool:
+    """Whether the mean of `first` is higher by more than a paired standard error, or, with `certainty` (0-1), by a one-sided paired t test.
+
+    Arrays (n,) of the same images.
+    """
     difference, error = paired_difference(first, second)
-    # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-    return difference > error * (1 + 1e-9)
+    if certainty is None:
+        # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
+        return difference > error * (1 + 1e-9)
+    from scipy.stats import t
+
+    return len(first) > 1 and difference > error * float(t.ppf(certainty, len(first) - 1))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -77,6 +77,29 @@ def test_where_no_remedy_helps_the_choice_stands(monkeypatch: pytest.MonkeyPatch
     assert arms.remedy(context, before)[0] is before
 
 
+@pytest.mark.parametrize(("wrong", "ships"), [(20, False), (14, True)])
+def test_a_remedy_ships_only_with_certainty(wrong: int, ships: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is right on three images more, of which the choice alone is right on none, or on six more: 1.7 and 2.5 standard errors."""
+    monkeypatch.setattr(arms, "REMEDIES", {"one": lambda context: made("one", 100 - wrong)})
+    context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
+    before = Choice(made("head", 80 if ships else 77), "because")
+    assert (arms.remedy(context, before)[0].arm.name == "one") == ships
+    assert metrics.better(made("one", 100 - wrong).right(LABELS), before.arm.right(LABELS)), "by a standard error both are better"
+
+
+@pytest.mark.parametrize(("wrong", "tried"), [(0, 0), (5, 0), (6, 1)])
+def test_no_remedy_is_tried_where_none_could_be_shown_to_help(wrong: int, tried: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "REMEDIES", {"one": lambda context: made("one", 50)})
+    context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
+    choice, rows = arms.remedy(context, Choice(made("head", 100 - wrong), "because"))
+    assert (choice.arm.name, len(rows)) == ("head", tried)
+    assert choice.reason == (
+        "because"
+        if tried
+        else f"because; no remedy was tried: on validation it is wrong on {wrong} of 100 images, too few to show that another is better"
+    )
+
+
 def test_an_average_mixes_weights_and_leaves_counters() -> None:
     first, second = np.zeros(3, np.float32), np.full(3, 4, np.float32)
     assert arms.mixed(first, second, 0.25).tolist() == [1, 1, 1]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from headstart import metrics
@@ -134,3 +135,12 @@ def test_softmax_of_large_logits() -> None:
 def test_better_is_by_more_than_a_standard_error_which_one_image_is(gained: int, better: bool) -> None:
     right = np.arange(50) < 30
     assert metrics.better(np.arange(50) < 30 + gained, right) is better
+
+
+@pytest.mark.parametrize(("gained", "better"), [(0, False), (2, False), (5, False), (6, True), (-20, False)])
+def test_better_with_certainty_is_a_paired_t_test(gained: int, better: bool) -> None:
+    right, now = np.arange(50) < 30, np.arange(50) < 30 + gained
+    assert metrics.better(now, right, 0.99) is better
+    if gained:
+        assert better == (ttest_rel(now.astype(float), right.astype(float), alternative="greater").pvalue < 0.01)
+    assert not metrics.better(now[:1], right[:1], 0.99)
