@@ -1,11 +1,12 @@
 """How good is the choice of the source: its regret against fine-tuning every candidate, and what it costs beside that.
 
-    python benchmarks/choice.py ANTS_BEES SIGN_DIGITS [--reference FILE.jsonl] [--seeds 3] [--labels 10 20 50 0]
+    python benchmarks/choice.py ANTS_BEES SIGN_DIGITS [--reference FILE.jsonl] [--seeds 3] [--first 0] [--labels 10 20 50 0]
 
 The candidates are the three wheels. For each data set, number of labels a class (train and validation together; 0: all) and seed, each candidate is
 fine-tuned with the default parameters (`last_stages`) and measured on the test split: the reference. The ranking (select_source's, without the race) sees
 the training images only. Regret is the best candidate's test accuracy less the chosen one's, in points. References are appended to FILE as they are
-made and not made again, so the script can be broken off and gone on with.
+made and not made again, so the script can be broken off and gone on with. PRIOR (headstart/ranking.py) was settled on seeds 0 to 2: `--first 3` takes
+seeds that it has not seen.
 
 Ends with a line of JSON. `mean_regret`: points, over all cells and seeds. `significantly_worse`: cells (data set and labels) in which the chosen candidates are worse than the best
 candidate of the cell by a paired test over seeds and images (one-sided 5%). `choice_cost_ratio`: image-FLOPs of ranking / of fine-tuning all.
@@ -26,7 +27,7 @@ import pandas as pd
 from scipy.stats import norm
 from workspace import report
 
-from headstart import features, fine_tuning, frozen_head, manifest, model, selection, sources, splits
+from headstart import devices, features, fine_tuning, frozen_head, manifest, model, selection, sources, splits
 from headstart.params import Params, kwargs
 from headstart.transforms import View
 
@@ -56,7 +57,7 @@ def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str
     fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
     plan = fine_tuning.settings({**kwargs(Params(), "fine_tune"), "depth": DEPTH}, table, classes, seed)
     started = time.perf_counter()
-    done = fine_tuning.run(table, root, card, fitted["train_only"], classes, **plan)
+    done = fine_tuning.run(table, root, card, fitted["train_only"], classes, **plan, device=devices.choose())
     seconds = time.perf_counter() - started
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = np.searchsorted(classes, test["label"].to_numpy())
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--reference", type=Path, default=Path("choice.jsonl"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--labels", type=int, nargs="+", default=[10, 20, 50, 0])
     parser.add_argument("--reference-only", action="store_true")
     options = parser.parse_args()
@@ -102,7 +104,7 @@ def main() -> None:
     folders = [folder.resolve() for folder in options.folders]
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             for root in folders:
                 table = manifest.index(root, **{**kwargs(Params(), "index_images"), "test_share": TEST_SHARE}, seed=seed)
                 table = table[table["readable"]].reset_index(drop=True)

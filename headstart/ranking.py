@@ -3,6 +3,10 @@
 Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and the sources'
 differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of draws in which a
 source leads is the chance that it is best on images like these (Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
+
+Frozen features do not tell all: of networks whose features suit the images alike, the better one on ImageNet is the better one once it is fine-tuned
+(Kornblith, Shlens & Le, CVPR 2019). So published accuracy is worth some nats in every voting score: little beside what few images leave open, or what
+a source that suits the images gains, and enough to tell siblings apart where images are many.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from threadpoolctl import threadpool_limits
 LEVEL = 0.16  # a source that beats the leader in so many draws cannot be told from it: one standard error, one-sided
 CLEAR = 0.95  # chance of being best from which a leader is a clear winner
 TIE = 1e-9  # standard errors: what is nearer is equal, such as the same weights under two names
+PRIOR = 1.8  # nats an image for a published ImageNet accuracy of 1 against 0, so 0.018 for a point; settled by benchmarks/choice.py
 _DRAWS = 100  # at a time
 
 
@@ -35,13 +40,23 @@ class Standing:
         return int(self.aggregate.argmax())
 
 
-def stand(rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int) -> Standing:
+def prior(published: Sequence[float | None]) -> np.ndarray:
+    """What the published ImageNet accuracies (0-1) of sources are worth (sources,), in nats an image; a source that has none is not held back."""
+    best = max((value for value in published if value is not None), default=0.0)
+    return np.array([0.0 if value is None else PRIOR * (value - best) for value in published])
+
+
+def stand(
+    rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int, prior: np.ndarray | None = None
+) -> Standing:
     """Put the scores of each source together. rows: for each source, values (n,) of each image by score, higher being better.
 
-    A score that some source lacks does not count. Deterministic for a seed.
+    A score that some source lacks does not count. `prior` (sources,) is added to the values of each. Deterministic for a seed.
     """
     keys = [key for key in votes if all(key in one for one in rows)]
     values = np.stack([[np.asarray(one[key], np.float64) for one in rows] for key in keys])  # (scores, sources, n)
+    if prior is not None:
+        values = values + prior[:, None]
     n = values.shape[2]
     random = np.random.default_rng(seed)
     with threadpool_limits(1):

@@ -51,6 +51,7 @@ class _Candidate:
     widths: dict[str, int]  # of its stages
     figures: dict[str, Any]  # what it is and costs
     scores: dict[str, dict[str, np.ndarray]]  # of each image (n,), by score and key
+    published: float | None  # accuracy on ImageNet (0-1)
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
@@ -139,7 +140,7 @@ def _score(
             "licence": source.licence,
         }
         given = {key: score.rows(data) for key, score in scores.SCORES.items()}
-        scored.append(_Candidate(card, widths, figures, given))
+        scored.append(_Candidate(card, widths, figures, given, data.published))
     if not scored:
         reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
         raise HeadstartError(
@@ -162,7 +163,8 @@ def _stages(
 def _rank(scored: list[_Candidate], skipped: dict[str, str], bootstrap: int, seed: int) -> dict[str, Any]:
     """What the ranking takes, why, whether its leader is a clear winner, and a row for each candidate: best first, then those that were skipped."""
     votes = [key for score in scores.SCORES.values() for key in score.votes]
-    standing = ranking.stand([one.rows for one in scored], votes, resamples=bootstrap, seed=seed)
+    published = ranking.prior([one.published for one in scored])
+    standing = ranking.stand([one.rows for one in scored], votes, resamples=bootstrap, seed=seed, prior=published)
     keys = list(dict.fromkeys(key for one in scored for key in one.rows))  # a source without a classifier of its own lacks some scores
     edge = ranking.frontier([one.figures["gflops"] for one in scored], [one.rows["probe_accuracy"].mean() for one in scored])
     rows = [

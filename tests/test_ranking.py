@@ -38,6 +38,28 @@ def test_two_sources_are_told_apart_as_a_paired_test_tells_them(errors: float) -
     assert found.beats_leader[1 - found.leader] == pytest.approx(norm.cdf(-errors), abs=0.04)
 
 
+def test_published_accuracy_is_worth_nats_and_a_source_without_one_is_not_held_back() -> None:
+    assert ranking.prior([0.70, None, 0.80, 0.75]) == pytest.approx([-0.18, 0, 0, -0.09])
+    assert ranking.prior([None, None]).tolist() == [0, 0]
+    assert ranking.prior([0.7]).tolist() == [0]
+
+
+@pytest.mark.parametrize(("images", "leads"), [(N, 0), (20, 1)])
+def test_a_prior_counts_the_more_the_more_images_agree(images: int, leads: int) -> None:
+    """It is the same as so many nats on each image; of few images, whose standard error is large, it is a small part."""
+    first, second = COMMON[:images] + 0.2 * NOISE[0][:images], COMMON[:images] + 0.2 * NOISE[1][:images]
+    second = second + (first - second).mean() + (0.05 if leads else 0.03)
+    given = ranking.prior([0.77, 0.75])
+    found = ranking.stand([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given)
+    assert found.leader == leads
+    as_values = stand(first, second - 0.036)
+    assert found.best == pytest.approx(as_values.best)
+    assert found.aggregate == pytest.approx(as_values.aggregate, abs=1e-6)
+    plain = stand(first, second)
+    assert plain.leader == 1
+    assert plain.best[0] < found.best[0]
+
+
 def test_chances_add_up_and_follow_the_aggregate() -> None:
     found = stand(COMMON + NOISE[0], COMMON + NOISE[1] + gap(1), COMMON + NOISE[2] + gap(2))
     assert found.best.sum() == pytest.approx(1)
