@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.errors import ParamsError
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Device:
-    """`kind` is cpu or cuda; `precision` is what a GPU multiplies with: float32, bfloat16 or float16. Weights and sums stay float32."""
+    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16. Weights and sums stay float32.
+
+    A GPU keeps to it in all that a network computes, a CPU in training only (products.py).
+    """
 
     kind: str = "cpu"
     precision: str = "float32"
@@ -23,7 +27,7 @@ class Device:
     @property
     def name(self) -> str:
         """As the report shows it."""
-        return "cpu" if self.kind == "cpu" else f"cuda {self.precision}"
+        return "cpu" if self == CPU else f"{self.kind} {self.precision}"
 
     def all(self) -> list[torch.device]:
         """Every device of this kind: all GPUs, or the one CPU."""
@@ -34,20 +38,22 @@ class Device:
 
 
 CPU = Device()
+CPU_BFLOAT16 = Device("cpu", "bfloat16")
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:
-    """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16; float32 on the CPU).
+    """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16).
 
-    Raises ParamsError when cuda is asked for and there is none.
+    A CPU takes bfloat16 for auto and bfloat16 where it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
     """
+    cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
     if device == "cpu" or (device == "auto" and not _driver()):
-        return CPU
+        return cpu
     import torch
 
     if not torch.cuda.is_available():
         if device == "auto":
-            return CPU
+            return cpu
         raise ParamsError("device: cuda is asked for, but PyTorch finds no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`")
     steady()
     best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
@@ -64,10 +70,20 @@ def steady() -> None:
 
 
 def autocast(device: Device, kind: str) -> Any:
-    """A context in which a network computes in the device's precision; `kind` is the type of the tensors' device."""
+    """A context in which a network computes in the device's precision; `kind` is the type of the tensors' device. With bfloat16 a CPU does so in training only."""
     import torch
 
-    return torch.autocast(kind, getattr(torch, device.precision), enabled=device.precision != "float32")
+    enabled = device.precision != "float32" and device != CPU_BFLOAT16
+    return torch.autocast(kind, getattr(torch, device.precision), enabled=enabled)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch. Known of Linux only."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _driver() -> bool:

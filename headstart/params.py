@@ -236,7 +236,9 @@ class Params(Block):
         "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="What a GPU multiplies with; auto: bfloat16, or float16 where the GPU lacks it. The CPU always uses float32."
+        "auto",
+        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 where there are instructions for it, else float16 on a GPU "
+        "and float32 on a CPU.",
     )
     index_images: IndexImages = Field(default_factory=IndexImages)
     validate_data: ValidateData = Field(default_factory=ValidateData)

@@ -37,6 +37,7 @@ from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
 from headstart.gradients import Gradients
 from headstart.parallel import ALONE, Team
+from headstart.products import Products
 from headstart.progress import Progress
 from headstart.regularisers import REGULARISERS
 from headstart.strategies import Phase
@@ -465,7 +466,7 @@ class _Run:
             part, tail = mine[parts[number]], tails[number]
             given = self._rows(part, epoch) if read is None else read[parts[number]]
             labels = torch.from_numpy(self.train.labels[part]).to(self.place)
-            with devices.autocast(self.device, self.place.type), Gradients() if self.place.type == "cpu" else contextlib.nullcontext():
+            with self._arithmetic():
                 features = tail[:-1](_tensor(given, self.place))
                 outputs = tail[-1](features).float()
             loss = functional.cross_entropy(
@@ -483,6 +484,17 @@ class _Run:
             _added(values, parameter) for values, parameter in zip(zip(*(each[0] for each in done), strict=True), trained, strict=True)
         ]
         return gradients, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done))
+
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """How a network and its gradients are computed in training."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(devices.autocast(self.device, self.place.type))
+            if self.place.type == "cpu":
+                stack.enter_context(Gradients())
+            if self.device == devices.CPU_BFLOAT16:
+                stack.enter_context(Products())
+            yield
 
     def _tails(self, parts: list[slice]) -> list[nn.Sequential]:
         """The network that each shard goes through: the tail, or replicas of it as it is now that gather statistics."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from headstart import devices
-from headstart.devices import CPU, Device
+from headstart.devices import CPU, CPU_BFLOAT16, Device
 from headstart.errors import ParamsError
 
 ROOT = Path(__file__).parent.parent
@@ -39,16 +39,37 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         setattr(where, switch, value)
 
 
+def with_flags(monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
+    """A CPU as Linux describes one with these flags."""
+    monkeypatch.setattr(Path, "read_text", lambda self: f"model name\t: a CPU\nflags\t\t: fpu {flags} avx2\n")
+
+
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16", "float16"])
-def test_the_cpu_computes_in_float32_whatever_is_asked(precision: str, no_gpu: None) -> None:
-    for device in ("cpu", "auto"):
-        assert devices.choose(device, precision) == CPU == Device("cpu", "float32")
-    assert CPU.name == "cpu"
-    assert CPU.all() == [torch.device("cpu")]
+@pytest.mark.parametrize("flags", ["avx512_bf16", "amx_bf16", "avx512f"])
+def test_the_cpu_trains_in_bfloat16_where_it_has_instructions(
+    precision: str, flags: str, no_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_flags(monkeypatch, flags)
+    expected = CPU_BFLOAT16 if "bf16" in flags and precision in ("auto", "bfloat16") else CPU
+    assert devices.choose("cpu", precision) == devices.choose("auto", precision) == expected
+
+
+def test_a_machine_that_does_not_describe_its_cpu_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert devices.choose("cpu", "bfloat16") == CPU
+
+
+def test_the_cpu_has_a_name_and_is_one() -> None:
+    assert (Device("cpu", "float32"), Device("cpu", "bfloat16")) == (CPU, CPU_BFLOAT16)
+    assert (CPU.name, CPU_BFLOAT16.name) == ("cpu", "cpu bfloat16")
+    assert CPU.all() == CPU_BFLOAT16.all() == [torch.device("cpu")]
 
 
 def test_the_cpu_where_there_is_a_gpu(gpu: None) -> None:
-    assert devices.choose("cpu") == CPU
+    assert devices.choose("cpu").kind == "cpu"
 
 
 def test_cuda_where_there_is_none_says_what_helps(no_gpu: None) -> None:
@@ -58,7 +79,7 @@ def test_cuda_where_there_is_none_says_what_helps(no_gpu: None) -> None:
 
 def test_a_driver_that_pytorch_cannot_use_is_none(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_driver", lambda: True)
-    assert devices.choose("auto") == CPU
+    assert devices.choose("auto").kind == "cpu"
     with pytest.raises(ParamsError, match="device: cuda"):
         devices.choose("cuda")
 
@@ -82,7 +103,7 @@ def test_the_gpu_where_there_is_one(
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_no_driver_is_found_without_pytorch(device: str) -> None:
-    script = f"import sys; from headstart import devices; devices._driver = lambda: False; print(devices.choose({device!r}).name, 'torch' in sys.modules)"
+    script = f"import sys; from headstart import devices; devices._driver = lambda: False; print(devices.choose({device!r}).kind, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout == "cpu False\n"
 
@@ -121,3 +142,8 @@ def test_no_library_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_autocast_is_the_precision_of_the_device(precision: str, type_: torch.dtype) -> None:
     with devices.autocast(Device("cuda", precision), "cpu"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == type_
+
+
+def test_a_cpu_computes_in_float32_but_in_training() -> None:
+    with devices.autocast(CPU_BFLOAT16, "cpu"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
