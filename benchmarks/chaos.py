@@ -1,6 +1,6 @@
 """Kill -9 at random moments, resume, and compare with a run that was left alone. Linux only.
 
-    python benchmarks/chaos.py [--kills 200] [--seed 0]
+    python benchmarks/chaos.py [--kills 200] [--seed 0] [--only flow|worker|server]
 
 A checkout with toy pictures and a tiny source network is run through once undisturbed. Then it is run again and again. Of the kills, 85%
 are of the stage or its dvc child, a tenth of all kills as the stage has written a checkpoint and not renamed it yet. The other 15% are of
@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=UNDER_UP, help="kill nothing but this, under `headstart up`")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # by way of what ends the processes
     of_flows = options.kills * 15 // 100
@@ -72,8 +73,11 @@ def main() -> None:
             os.environ.pop(name, None)
         chaos = Chaos(prepare(Path(folder)), random.Random(options.seed), total=options.kills)
         chaos.undisturbed()
-        chaos.of_stages(options.kills - of_flows, -(-options.kills // 10))
-        chaos.of_flows(of_flows)
+        if options.only:
+            chaos.of_standing([options.only] * options.kills)
+        else:
+            chaos.of_stages(options.kills - of_flows, -(-options.kills // 10))
+            chaos.of_flows(of_flows)
     print("seconds a kill: " + ", ".join(f"{name} {chaos.spent[name] / chaos.counts[name]:.1f}" for name in KINDS if chaos.counts[name]))
     print(json.dumps(chaos.figures()))
 
@@ -130,9 +134,9 @@ def kind(command: list[str]) -> str:
     """What a process is to a run: server, worker, flow (of the worker), dvc, stage, or something that is not killed."""
     if "uvicorn" in command:
         return "server"
-    if command[1:4] == ["-m", "prefect", "worker"]:
+    if command[1:5] == ["-m", "flows.patient", "prefect", "worker"]:
         return "worker"
-    if command[1:2] == ["-m"] and command[2] in ("prefect.engine", "prefect.runner._workspace_supervisor"):  # the second becomes the first
+    if command[1:4] == ["-m", "flows.patient", "prefect.engine"]:
         return "flow"
     if "--wait-for-lock" in command:
         return "dvc"
@@ -278,7 +282,18 @@ class Chaos:
 
     def of_flows(self, kills: int) -> None:
         """Kill flow, worker or server under `headstart up`; then, a sixth of the times, `headstart run` by hand or its temporary server."""
-        line = [self.dice.choice(UNDER_UP) for _ in range(kills - kills // 6)]
+        self.of_standing([self.dice.choice(UNDER_UP) for _ in range(kills - kills // 6)])
+        line = [self.dice.choice(BY_HAND) for _ in range(kills // 6)]
+        while line:
+            with self._running([str(BIN / "headstart"), "run"]) as run:
+                killed = self._kill(run, line[-1], self.seconds / 2)
+                self._after(run, killed)
+            if killed:
+                line.pop()
+        self._complete()
+
+    def of_standing(self, line: list[str]) -> None:
+        """Kill what is in the line, from its end on, under `headstart up`."""
         standing = Standing(self.project)
         try:
             if trouble := standing.up() if line else "":
@@ -288,14 +303,6 @@ class Chaos:
                     line.pop()
         finally:
             standing.down()
-        line = [self.dice.choice(BY_HAND) for _ in range(kills // 6)]
-        while line:
-            with self._running([str(BIN / "headstart"), "run"]) as run:
-                killed = self._kill(run, line[-1], self.seconds / 2)
-                self._after(run, killed)
-            if killed:
-                line.pop()
-        self._complete()
 
     def _submitted(self, standing: Standing, wanted: str) -> str:
         """Submit a run, kill flow, worker or server, and see what becomes of it. Returns what was killed, "" where the run ended first."""

@@ -52,6 +52,7 @@ def up(port: int) -> str:
         if not server.alive(state.get("server")):
             port = state["port"] if server.alive(state.get("worker")) else port  # the worker waits for it, and may have a run
             _free(port)
+            _unlock_leases()
             state |= {"port": port, "server": _start("server", "uvicorn", *server.arguments(port), **_serving(port)), "registered": ""}
             _note(state)
             started.append("the server")
@@ -70,7 +71,8 @@ def up(port: int) -> str:
                 if not server.alive(state.get("worker")):
                     _crash_unbegun(client)
                     name = f"{socket.gethostname()}-{port}"
-                    state["worker"] = _start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name)
+                    worker = ("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name)
+                    state["worker"] = _start("worker", "flows.patient", *worker)
                     _note(state)
                     started.append("the worker")
                     _wait_for_worker(client, name, state["worker"])
@@ -142,6 +144,8 @@ def _serving(port: int) -> dict[str, str]:
         "PREFECT_API_URL": server.address(port),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),
+        # Who holds the only slot of a deployment: kept in memory, it would be forgotten with the server, and the run that holds it cancelled.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 
 
@@ -158,6 +162,11 @@ def _free(port: int) -> None:
             ) from None
 
 
+def _unlock_leases() -> None:
+    """Take away the lock file of a server that was killed as it wrote who holds a slot: should its process id be given anew, the next would wait."""
+    (Path(os.environ["PREFECT_HOME"]) / "concurrency_leases/expirations.lock").unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _client() -> Iterator[SyncPrefectClient]:
     from prefect.client.orchestration import get_client
@@ -167,15 +176,21 @@ def _client() -> Iterator[SyncPrefectClient]:
 
 
 def _pool(client: SyncPrefectClient) -> None:
-    """Make the work pool where it is missing."""
-    from prefect.client.schemas.actions import WorkPoolCreate
+    """Make the work pool where it is missing, and have its runs started as ours are: patient (flows/patient.py)."""
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectNotFound
+    from prefect.utilities.processutils import command_to_string
     from prefect.workers.process import ProcessWorker
 
+    command = command_to_string([sys.executable, "-m", "flows.patient", "prefect.engine"])
     try:
-        client.read_work_pool(POOL)
+        template = client.read_work_pool(POOL).base_job_template
+        if template["variables"]["properties"]["command"].get("default") != command:
+            template["variables"]["properties"]["command"]["default"] = command
+            client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
+        template["variables"]["properties"]["command"]["default"] = command
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows import child
+from flows import child, patient
 from headstart import outputs
 from headstart.errors import HeadstartError
 from tasks import stage
@@ -100,9 +100,15 @@ def temporary() -> Iterator[Callable[[], None]]:
         process = child.start("uvicorn", *arguments(port), output=output, extra=extra)
     try:
         use(port)
-        yield lambda: wait(port, lambda: process.poll() is None, f"see {log}, or name a server with PREFECT_API_URL")
+
+        def ready() -> None:
+            wait(port, lambda: process.poll() is None, f"see {log}, or name a server with PREFECT_API_URL")
+            patient.install(patient.Absence(bearable=0.0))  # it does not come back, so nothing is asked twice
+
+        yield ready
     finally:
-        _flush()
+        if process.poll() is None:
+            _flush()
         child.stop(process)
         use(None)
 
@@ -133,6 +139,7 @@ def use(port: int | None) -> None:
 def own() -> None:
     """Configure Prefect for the server of this checkout, whatever other one is configured. Call before prefect is imported."""
     use(None)
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # over a minute in all: a server that has just started may be busy for long
     configure()
 
 

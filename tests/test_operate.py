@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from benchmarks import chaos
 from flows import operate, server
 from headstart import lock, outputs, params
 from headstart.params import STAGES
@@ -307,6 +308,17 @@ def test_a_killed_worker_ends_its_run_and_up_repairs(project: Project) -> None:
     with project.client() as client:
         assert [s.active for s in client.read_deployment_by_name("transfer/nightly").schedules] == [True]
     assert "up already" in project.headstart("up")
+
+
+def test_a_run_completes_though_the_server_dies_as_it_begins(project: Project) -> None:
+    """Its process asks again until the server is back, which still knows that the run has the only slot of its deployment."""
+    run = project.start("transfer/on-demand")
+    until(lambda: "flow" in chaos.working(project.folder.resolve()).values(), "a process of the run")
+    os.kill(project.state["server"]["pid"], signal.SIGKILL)
+    assert "up: started the server\n" in project.headstart("up")
+    run = project.end(run)
+    assert run.state is not None
+    assert run.state.name == "Completed", project.log(run)
 
 
 def test_the_clock_runs_for_what_an_earlier_server_left_as_running(project: Project) -> None:
