@@ -2,7 +2,8 @@
 
     python benchmarks/fine_tune_cache.py FOLDER [--source wheel:efficientnet_lite0] [--epochs 10] [--seeds 1]
 
-All sides train the same stages from the same head with the same recipe for the same number of epochs (no early stop), in one session:
+All sides train the same stages from the same head with the same recipe for the same number of epochs (no early stop), in one session, in the precision
+that `precision: auto` takes here:
 
 - cached: the product; the frozen layers run once for each image and view, from nothing;
 - uncached: every epoch decodes each image anew and runs the whole network in PyTorch, the frozen layers without gradients, in the same
@@ -29,15 +30,15 @@ import torch
 from torch.nn import functional
 from workspace import report
 
-from headstart import features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
+from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
 from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
-from headstart.gradients import Gradients
 from headstart.params import Params, kwargs
 from headstart.progress import Progress
 from headstart.transforms import View
 
 REPEATS = 9
+DEVICE = devices.choose("cpu")
 
 
 def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
@@ -46,7 +47,7 @@ def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
     examples = training.Examples([features.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
     held = training.Examples([features.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
-    done = training.fit(scratch.whole(job.network), job.phases, examples, held, seed_of)
+    done = training.fit(scratch.whole(job.network), job.phases, examples, held, seed_of, DEVICE)
     job.network.head.weight.data /= done.temperature
 
 
@@ -61,7 +62,7 @@ def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any
 def efficiency(job: Any, recipe: training.Recipe) -> float:
     """Time of forward and backward of an epoch's shards on data in memory / time of an epoch, by turns, the median of REPEATS each."""
     loaded = training.Examples([rows[:] for rows in job.train.views], job.train.labels)
-    run = training._Run(job.tail, loaded, job.validation, recipe, training.CPU, torch.device("cpu"), training.ALONE)
+    run = training._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), training.ALONE)
     phase = job.phases[0]
     trained = training._unfreeze(job.tail, phase)
     optimizer = torch.optim.AdamW(training._groups(trained, phase, recipe.weight_decay), lr=0.0, fused=True)
@@ -72,7 +73,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
 
     def arithmetic(number: int) -> None:
         one_thread()
-        with Gradients():
+        with run._arithmetic():
             outputs = job.tail(shards[number])
         labels = torch.from_numpy(loaded.labels[number * size : number * size + len(outputs)])
         torch.autograd.grad(functional.cross_entropy(outputs, labels), parameters)
@@ -118,19 +119,19 @@ def main() -> None:
             row: dict[str, Any] = {"seed": seed}
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **values)
+            done = fine_tuning.run(*arguments, **values, device=DEVICE)
             row["cached_seconds"] = time.perf_counter() - started
             row["cached_accuracy"], row["n_test"] = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **values, device=training.CPU)
+            job = fine_tuning._prepare(*arguments, **values, device=DEVICE)
             row["tail_efficiency"] = efficiency(job, recipe)
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs})
+            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs}, device=DEVICE)
             row["streamed_seconds"] = time.perf_counter() - started
             row["streamed_accuracy"], _ = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, device=training.CPU)
+            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, device=DEVICE)
             drawn = features.views(View.of(card), seed, values["augmentation"], options.epochs)
             started = time.perf_counter()
             uncached(job, table, root, card, drawn, recipe)
@@ -149,6 +150,7 @@ def main() -> None:
             "accuracy": {side: round(value, 4) for side, value in mean.items()},
             "standard_error": round(float(np.sqrt(mean["uncached"] * (1 - mean["uncached"]) / rows[0]["n_test"])), 4),
             "epochs": options.epochs,
+            "device": DEVICE.name,
             "runs": rows,
         }
     )

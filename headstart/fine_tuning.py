@@ -213,11 +213,8 @@ def choose_depth(wanted: int | str, card: dict[str, Any]) -> int:
 
 
 def choose_views(wanted: int | str, images: int) -> int:
-    """How many views of each training image: a number as given; auto: so many that about 12,000 are computed, 2 at least and 6 at most.
-
-    Few images need many views of each; many images bring their own variety.
-    """
-    return max(2, min(6, -(-12_000 // images))) if wanted == "auto" else int(wanted)
+    """How many views of each training image: a number as given; auto: 3, and 2 where more than 6,000 images bring variety of their own."""
+    return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
 
 
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:

@@ -161,7 +161,7 @@ class FineTune(Block):
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
     views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: about 12,000 views in all, 2 to 6 of each image.",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images.",
     )
     cache_gib: float = Field(
         20.0,
