@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Cost:
         self.gflops += images * gflops
 
 
+@cache
 def parts(name: str, size: int, depth: int) -> tuple[float, float]:
     """Multiply-adds (10^9) an image of a source below its last `depth` stages, and of these."""
     whole = stages.chain(sources.load(name).trunk).eval()

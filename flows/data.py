@@ -36,7 +36,7 @@ def replace(source: str, labels: Path | None = None) -> Summary:
     recover()
     new, previous = IMPORTING / "new", IMPORTING / "previous"
     IMPORTING.mkdir(parents=True)
-    records = {path: path.read_bytes() if path.exists() else None for path in (RECORD, IMAGES.parent / ".gitignore")}
+    records = {path: outputs.read_bytes(path) for path in (RECORD, IMAGES.parent / ".gitignore")}
     try:
         summary = datasets.import_dataset(source, new, labels=labels)
         if IMAGES.exists():
@@ -48,7 +48,7 @@ def replace(source: str, labels: Path | None = None) -> Summary:
         except BaseException:
             if IMAGES.exists():
                 IMAGES.rename(new)
-            _restore(records)
+            outputs.put_back(records)
             raise
         if previous.exists():
             previous.rename(IMPORTING / "done with")  # from here on the import counts
@@ -138,7 +138,7 @@ def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
 
 def _add(say: dvc.Say | None, pauses: Sequence[float]) -> None:
     """Record the images as they are, unless they only lag behind a record that was changed; then bring them up to it."""
-    content, wanted = RECORD.read_bytes() if RECORD.exists() else b"", version()
+    content, wanted = outputs.read_bytes(RECORD) or b"", version()
     dvc.add(IMAGES, say)
     found = version()
     if wanted in (None, found):
@@ -215,14 +215,6 @@ def _refuse_own_folder(source: str) -> None:
     folder = Path(source)
     if folder.is_dir() and IMPORTING.parent.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{source} contains this checkout's own {IMPORTING.parent}/ folder; name the folder of images itself")
-
-
-def _restore(contents: dict[Path, bytes | None]) -> None:
-    for path, content in contents.items():
-        if content is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(content)
 
 
 def _refuse_names(folder: Path) -> None:

@@ -264,13 +264,10 @@ def _crash_unbegun(client: SyncPrefectClient) -> None:
 
     They have no heartbeat to be missed, and the next run of their deployment would wait for them.
     """
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, WorkPoolFilter, WorkPoolFilterName
-    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
     from prefect.states import Crashed
 
-    taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
-    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-    for run in client.read_flow_runs(flow_run_filter=taken, work_pool_filter=ours):
+    for run in _runs(client, "PENDING", work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))):
         client.set_flow_run_state(run.id, Crashed(message="its worker died before it began"))
 
 
@@ -293,8 +290,13 @@ def _running() -> list[str]:
 
 def _busy(client: SyncPrefectClient) -> list[FlowRun]:
     """The flow runs that have a process, or are about to get one, as far as the server knows."""
+    return _runs(client, "RUNNING", "PENDING", "CANCELLING")
+
+
+def _runs(client: SyncPrefectClient, *states: str, **filters: Any) -> list[FlowRun]:
+    """The flow runs in a state of one of these types."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
 
-    busy = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=busy))))
+    wanted = FlowRunFilterStateType(any_=[StateType(state) for state in states])
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=wanted)), **filters)

@@ -64,12 +64,12 @@ def finish(say: dvc.Say) -> None:
     files, before = _files(runs.find(name)), _files(runs.find(kept))
     if note["bring"]:
         say(f"`headstart restore {name}` was killed half-way and is finished now; what was here before is kept as {kept}")
-        now = params.PATH.read_bytes() if params.PATH.exists() else None
+        now = outputs.read_bytes(params.PATH)
         if now not in (files[params.PATH], before[params.PATH]):
             say(f"{params.PATH} was edited since; that is kept as {save.experiment(f'before-{name}', kind='before', restored=name)}")
         _bring(name, files, force=bool(note["force"]), kept=kept)
     else:
-        _write({path: before[path] for path in RECORDS if (path.read_bytes() if path.exists() else None) == files[path]})
+        outputs.put_back({path: before[path] for path in RECORDS if outputs.read_bytes(path) == files[path]})
         UNDERWAY.unlink()
 
 
@@ -79,7 +79,7 @@ def fetch_outputs(say: dvc.Say, pauses: Sequence[float] = ()) -> None:
     Only where it is on record and not here, and not for stages whose own inputs were changed. A remote that does not answer is asked again
     after each of the pauses (seconds); what cannot be had is made again.
     """
-    lock = _locked(save.LOCK.read_bytes() if save.LOCK.exists() else None)
+    lock = _locked(outputs.read_bytes(save.LOCK))
     absent = {stage for path, stage in save.outs(cached=True).items() if stage in lock and not path.exists()}
     try:
         if not absent or not dvc.remote():
@@ -124,8 +124,8 @@ def _refuse_losses() -> None:
 
 def _fetch(files: _Files, say: dvc.Say) -> None:
     """Have all that these records name in the cache, from the remote where need be; the records here stay. Raises DataError."""
-    here = {path: path.read_bytes() if path.exists() else None for path in RECORDS}
-    _write({path: files[path] for path in RECORDS})
+    here = {path: outputs.read_bytes(path) for path in RECORDS}
+    outputs.put_back({path: files[path] for path in RECORDS})
     try:
         reason = "no remote is set: `dvc remote add -d NAME PATH-OR-URL`"
         if (missing := _missing()) and dvc.remote():
@@ -136,7 +136,7 @@ def _fetch(files: _Files, say: dvc.Say) -> None:
             except dvc.DvcError as error:
                 reason = error.lines[-1] if error.lines else str(error)
     finally:
-        _write(here)
+        outputs.put_back(here)
         UNDERWAY.unlink()
     if missing:
         shown = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
@@ -159,7 +159,7 @@ def _bring(name: str, files: _Files, *, force: bool, kept: str) -> None:
 
 
 def _change(files: _Files, force: bool) -> None:
-    _write(files)
+    outputs.put_back(files)
     given.forget()  # what a form gave to the last run is no part of this one
     lock, cached = _locked(files[save.LOCK]), save.outs(cached=True)
     gone = [path for path, stage in cached.items() if stage not in lock] + ([] if files[data.RECORD] else [data.IMAGES])
@@ -179,15 +179,6 @@ def _locked(content: bytes | None) -> set[str]:
     from ruamel.yaml import YAML
 
     return set((YAML(typ="safe").load((content or b"").decode()) or {}).get("stages") or {})
-
-
-def _write(files: _Files) -> None:
-    for path, content in files.items():
-        if content is None:
-            path.unlink(missing_ok=True)
-        elif not path.exists() or path.read_bytes() != content:
-            with outputs.whole(path) as temporary:
-                temporary.write_bytes(content)
 
 
 def _told(run: runs.Run, kept: str) -> list[str]:

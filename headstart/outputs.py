@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,21 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file that an earlier stage wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """What a file holds, None where there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+def put_back(files: Mapping[Path, bytes | None]) -> None:
+    """Have files hold what they held; None: not there. What holds it already is left alone."""
+    for path, wanted in files.items():
+        if wanted is None:
+            path.unlink(missing_ok=True)
+        elif read_bytes(path) != wanted:
+            with whole(path) as temporary:
+                temporary.write_bytes(wanted)
 
 
 def read_object(path: Path) -> dict[str, Any]:
