@@ -401,7 +401,7 @@ class _Run:
         order = self.random.permutation(len(self.train.labels))
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         total, hits = 0.0, 0.0
-        batches = (order[part] for part in _parts(len(order), self.recipe.batch_size, even=bool(self.gathering)))
+        batches = (order[part] for part in _parts(len(order), self.recipe.batch_size))
         for chosen, read in self._read(batches, epoch):
             gradients, statistics, loss, right = self._gradients(chosen, read, epoch, trained)
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
@@ -422,11 +422,10 @@ class _Run:
             progress.step(len(chosen))
         return total / len(order), hits / len(order)
 
-    def _read(self, batches: Iterator[np.ndarray], epoch: int) -> Iterator[tuple[np.ndarray, torch.Tensor | None]]:
-        """Each batch, and on a GPU its activations (those of this process's part), read while the one before is worked on."""
-        if self.place.type == "cpu":
-            return ((chosen, None) for chosen in batches)
-        return ahead(((chosen, torch.from_numpy(self._rows(self._mine(chosen), epoch)).pin_memory()) for chosen in batches), 2)
+    def _read(self, batches: Iterator[np.ndarray], epoch: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Each batch and its activations (those of this process's part), read while the one before is worked on."""
+        read = ((chosen, torch.from_numpy(self._rows(self._mine(chosen), epoch))) for chosen in batches)
+        return ahead(((chosen, rows if self.place.type == "cpu" else rows.pin_memory()) for chosen, rows in read), 2)
 
     def _rows(self, chosen: np.ndarray, epoch: int) -> np.ndarray:
         return _in_views(self.train.views, chosen, (chosen + epoch) % len(self.train.views))
@@ -436,7 +435,7 @@ class _Run:
         return np.array_split(chosen, self.team.size)[self.team.rank]
 
     def _gradients(
-        self, chosen: np.ndarray, read: torch.Tensor | None, epoch: int, trained: list[nn.Parameter]
+        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, trained: list[nn.Parameter]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         """Sums over this process's part of a batch: gradients, statistics, loss, right answers. When memory runs out, shards are halved."""
         while True:
@@ -452,11 +451,11 @@ class _Run:
             log.warning("the memory of the GPU ran out: batches of %d go on in parts of %d", self.recipe.batch_size, self.shard)
 
     def _in_shards(
-        self, chosen: np.ndarray, read: torch.Tensor | None, epoch: int, trained: list[nn.Parameter]
+        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, trained: list[nn.Parameter]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         mine = self._mine(chosen)
         share = self.scale / self.class_weights[torch.from_numpy(self.train.labels[chosen]).to(self.place)].sum()
-        parts = _parts(len(mine), self.shard, even=bool(self.gathering))
+        parts = _parts(len(mine), self.shard)
         tails = self._tails(parts)
         weights, source = [p for p, _ in self.anchored], [value for _, value in self.anchored]
         strength = self.recipe.strength * self.scale / len(chosen)  # of an image's share in the penalty
@@ -464,10 +463,9 @@ class _Run:
         def shard(number: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
             one_thread()
             part, tail = mine[parts[number]], tails[number]
-            given = self._rows(part, epoch) if read is None else read[parts[number]]
             labels = torch.from_numpy(self.train.labels[part]).to(self.place)
             with self._arithmetic():
-                features = tail[:-1](_tensor(given, self.place))
+                features = tail[:-1](_tensor(read[parts[number]], self.place))
                 outputs = tail[-1](features).float()
             loss = functional.cross_entropy(
                 outputs, labels, self.class_weights, label_smoothing=self.recipe.label_smoothing, reduction="sum"
@@ -653,11 +651,10 @@ def _replica(tail: nn.Sequential, names: set[str]) -> nn.Sequential:
     return replica
 
 
-def _parts(n: int, size: int, *, even: bool) -> list[slice]:
-    """Slices of at most `size` of `n` images: all as large, save the last, or `even`, as the statistics of a few images are poor."""
+def _parts(n: int, size: int) -> list[slice]:
+    """Slices of `n` images, at most `size` and as nearly as may be the same: cores wait for the largest, and a few images have poor statistics."""
     count = -(-n // size)
-    bounds = [n * i // count for i in range(count)] if even else range(0, n, size)
-    return [slice(*pair) for pair in itertools.pairwise([*bounds, n])]
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def _tensor(rows: np.ndarray | torch.Tensor, place: torch.device) -> torch.Tensor:

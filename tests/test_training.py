@@ -513,18 +513,17 @@ def test_the_statistics_of_the_best_epoch_are_kept(monkeypatch: pytest.MonkeyPat
     assert state(network) == before
 
 
-def test_parts_are_full_or_even() -> None:
-    def sizes(*given: int, even: bool) -> list[int]:
-        parts = training._parts(*given, even=even)
+def test_parts_are_even() -> None:
+    def sizes(*given: int) -> list[int]:
+        parts = training._parts(*given)
         assert [i for part in parts for i in range(part.start, part.stop)] == list(range(given[0]))
         return [part.stop - part.start for part in parts]
 
-    assert sizes(33, 16, even=False) == [16, 16, 1]
-    assert sizes(33, 16, even=True) == [11, 11, 11]
-    assert sizes(32, 16, even=True) == [16, 16]
-    assert sizes(17, 16, even=True) == [8, 9]
-    assert sizes(1, 16, even=True) == sizes(1, 16, even=False) == [1]
-    assert sizes(0, 16, even=True) == sizes(0, 16, even=False) == []
+    assert sizes(33, 16) == [11, 11, 11]
+    assert sizes(32, 16) == [16, 16]
+    assert sizes(17, 16) == [8, 9]
+    assert sizes(1, 16) == [1]
+    assert sizes(0, 16) == []
 
 
 def test_an_image_alone_is_normalised_with_the_running_statistics() -> None:
@@ -629,7 +628,7 @@ def in_room(room: int, times: float = math.inf) -> nn.Sequential:
     return network
 
 
-@pytest.mark.parametrize(("room", "shard"), [(100, 16), (16, 16), (15, 8), (8, 8), (5, 4), (1, 1)])
+@pytest.mark.parametrize(("room", "shard"), [(100, 16), (15, 16), (14, 8), (8, 8), (5, 4), (1, 1)])
 def test_out_of_memory_halves_the_shard(room: int, shard: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     phases = [phase(2), phase(1, "two", head=RATE, blocks_1=RATE)]
     before, network = state(tail()), in_room(room)
