@@ -68,15 +68,15 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
     optimizer = torch.optim.AdamW(training._groups(trained, phase, recipe.weight_decay), lr=0.0, fused=True)
     schedule = training.one_cycle_of(optimizer, 1)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    n, size = len(loaded.labels), training.SHARD
-    shards = [training._tensor(loaded.views[0][np.arange(i, min(i + size, n))], torch.device("cpu")) for i in range(0, n, size)]
+    order, batches = np.arange(len(loaded.labels)), training._parts(len(loaded.labels), recipe.batch_size)
+    parts = [order[batch][part] for batch in batches for part in training._parts(batch.stop - batch.start, training.SHARD)]
+    shards = [training._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
 
     def arithmetic(number: int) -> None:
         one_thread()
         with run._arithmetic():
             outputs = job.tail(shards[number])
-        labels = torch.from_numpy(loaded.labels[number * size : number * size + len(outputs)])
-        torch.autograd.grad(functional.cross_entropy(outputs, labels), parameters)
+        torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), parameters)
 
     def timed(work: Any) -> float:
         started = time.perf_counter()

@@ -13,7 +13,7 @@ import runpy
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
@@ -37,8 +37,14 @@ class Absence:
         with self._lock:
             self.began = None
 
-    def grows(self) -> bool:
-        """The server was not there. Returns whether to ask again."""
+    def pauses(self) -> Iterator[float]:
+        """Seconds to wait before each further try of one request; there are no more where the server has been away for longer than is bearable."""
+        pause = 1.0
+        while self._bearable():
+            yield pause
+            pause = min(2 * pause, LONGEST)
+
+    def _bearable(self) -> bool:
         with self._lock:
             now = self._clock()
             self.began = now if self.began is None else self.began
@@ -56,15 +62,14 @@ def install(absence: Absence) -> None:
 
     def in_threads(send: Callable[..., Any]) -> Callable[..., Any]:
         def patiently(*arguments: Any, **named: Any) -> Any:
-            pause = 1.0
+            pauses = absence.pauses()
             while True:
                 try:
                     answer = send(*arguments, **named)
                 except httpx.ConnectError:
-                    if not absence.grows():
+                    if (pause := next(pauses, None)) is None:
                         raise
                     time.sleep(pause)
-                    pause = min(2 * pause, LONGEST)
                 else:
                     absence.over()
                     return answer
@@ -73,15 +78,14 @@ def install(absence: Absence) -> None:
 
     def in_tasks(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def patiently(*arguments: Any, **named: Any) -> Any:
-            pause = 1.0
+            pauses = absence.pauses()
             while True:
                 try:
                     answer = await send(*arguments, **named)
                 except httpx.ConnectError:
-                    if not absence.grows():
+                    if (pause := next(pauses, None)) is None:
                         raise
                     await anyio.sleep(pause)
-                    pause = min(2 * pause, LONGEST)
                 else:
                     absence.over()
                     return answer

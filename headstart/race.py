@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
-from scipy.stats import kendalltau, t
+from scipy.stats import kendalltau
 
 from headstart import fine_tuning, frozen_head, heads, metrics, model, scores
 from headstart.devices import CPU, Device
@@ -95,10 +95,8 @@ def run(
         field = [card for card in field if card["name"] in order[:kept]]
     final = [field[0]["name"], *out]
     last = {name: laps for laps in rounds for name in laps}
-    gaps = {name: _gap(last[name][final[0]], last[name][name]) for name in out}
-    held = int((table["split"] == "validation").sum())
-    certain = float(t.ppf(CERTAINTY, held - 1)) if held > 1 else np.inf
-    beaten = {name: (gap, error) for name, (gap, error) in gaps.items() if gap > certain * error}
+    pairs = {name: (last[name][final[0]], last[name][name]) for name in out}
+    beaten = {name: _gap(*pair) for name, pair in pairs.items() if metrics.better(pair[0].likelihood, pair[1].likelihood, CERTAINTY)}
     return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
 
 

@@ -4,7 +4,7 @@ It trains the tail of a network on activations that the frozen part computed onc
 BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes. Only a phase
 that asks for the statistics of the batch (from random weights) trains replicas of the tail, one a shard, that share its weights and whose
 BatchNorms are in train mode; the running statistics that they gather are averaged into the tail after each step.
-A batch is worked on in shards of a fixed size, a core each, and their gradients are added in order: on two cores that is several times
+A batch is worked on in even shards of a bounded size, a core each, and their gradients are added in order: on two cores that is several times
 as fast as one graph on two threads, and the result does not depend on the number of cores. On a GPU a batch is one shard, halved when
 memory runs out; several GPUs are a team of processes (parallel.py), each with its part of every batch.
 A training that was killed goes on from its checkpoint, where somebody keeps one (checkpoints.py), and ends with the same bytes.
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase, and patience counts from its end
 MAX_TEMPERATURE = 4.0
 LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
-SHARD = 16  # images that one core works on at a time
+SHARD = 16  # images that one core works on at a time, at most
 # What a checkpoint holds of a run as plain values.
 _KEPT = ("curve", "summaries", "steps", "epoch", "best_epoch", "taken", "best", "temperature", "scale")
 MOMENTUM = 0.1  # of running statistics that a phase gathers; some networks come with 0.01, at which a short training learns none
