@@ -31,11 +31,12 @@ from torch.nn import functional
 from workspace import report
 
 from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
-from headstart.cores import in_order, one_thread
+from headstart.cores import in_order, one_thread, workers
 from headstart.engines import Engine
 from headstart.params import Params, kwargs
 from headstart.progress import Progress
 from headstart.transforms import View
+from headstart.updates import Updates
 
 REPEATS = 9
 DEVICE = devices.choose("cpu")
@@ -65,9 +66,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
     run = training._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), training.ALONE)
     phase = job.phases[0]
     trained = training._unfreeze(job.tail, phase)
-    optimizer = torch.optim.AdamW(training._groups(trained, phase, recipe.weight_decay), lr=0.0, fused=True)
-    schedule = training.one_cycle_of(optimizer, 1)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    updates = Updates([{**group, "lr": 0.0} for group in training._groups(trained, phase, recipe.weight_decay)], 1, parts=workers())
     order, batches = np.arange(len(loaded.labels)), training._parts(len(loaded.labels), recipe.batch_size)
     parts = [order[batch][part] for batch in batches for part in training._parts(batch.stop - batch.start, training.SHARD)]
     shards = [training._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
@@ -76,7 +75,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
         one_thread()
         with run._arithmetic():
             outputs = job.tail(shards[number])
-        torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), parameters)
+        torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), updates.weights)
 
     def timed(work: Any) -> float:
         started = time.perf_counter()
@@ -85,7 +84,7 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
 
     with Progress(10**9, "epochs", quiet=True) as progress:
         pairs = [
-            (timed(lambda: list(in_order(arithmetic, range(len(shards))))), timed(lambda: run._epoch(1, optimizer, schedule, progress)))
+            (timed(lambda: list(in_order(arithmetic, range(len(shards))))), timed(lambda: run._epoch(1, updates, progress)))
             for _ in range(REPEATS + 1)
         ][1:]
     job.tail.requires_grad_(False)

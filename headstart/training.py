@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import logging
-import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +28,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from headstart import checkpoints, devices, stages, weights
+from headstart import checkpoints, cores, devices, stages, weights
 from headstart.checkpoints import Keeper
 from headstart.cores import ahead, in_order, one_thread
 from headstart.devices import CPU, Device
@@ -41,11 +39,10 @@ from headstart.products import Products
 from headstart.progress import Progress
 from headstart.regularisers import REGULARISERS
 from headstart.strategies import Phase
+from headstart.updates import WARM_UP, Updates, like
 
 log = logging.getLogger(__name__)
-WARM_UP = 0.25  # share of a phase in which the rate rises; it starts again with each phase, and patience counts from its end
 MAX_TEMPERATURE = 4.0
-LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 SHARD = 16  # images that one core works on at a time, at most
 # What a checkpoint holds of a run as plain values.
 _KEPT = ("curve", "summaries", "steps", "epoch", "best_epoch", "taken", "best", "temperature", "scale")
@@ -294,24 +291,23 @@ class _Run:
         self.gathering, self.replicas = _gathering(phase), []
         changed = _changed(self.tail, phase)
         to_source = self.recipe.regulariser == "l2_sp"
-        optimizer = torch.optim.AdamW(_groups(trained, phase, self.recipe.weight_decay, to_source), fused=True)
         n = len(self.train.labels)
         steps = -(-n // self.recipe.batch_size)  # an epoch
+        groups = _groups(trained, phase, self.recipe.weight_decay, to_source)
+        updates = Updates(groups, phase.epochs * steps, self.epoch * steps, cores.workers() if self.place.type == "cpu" else 1)
         best = _values(changed.values())
         if saved:
-            best = [(weight, _like(weight, saved[f"best.{name}"])) for name, weight in changed.items()]
-            _resume(optimizer, saved)
-        schedule = one_cycle_of(optimizer, phase.epochs * steps, self.epoch * steps)
+            best = [(weight, like(weight, saved[f"best.{name}"])) for name, weight in changed.items()]
+            updates.resume({name.removeprefix("optimizer."): value for name, value in saved.items() if name.startswith("optimizer.")})
         while self.epoch < phase.epochs and not self._in_vain(phase):
-            train_loss, train_accuracy = self._epoch(self.epoch + 1, optimizer, schedule, progress)
+            train_loss, train_accuracy = self._epoch(self.epoch + 1, updates, progress)
             self.epoch += 1
             now = self._measure()
-            rate = max(group["lr"] for group in optimizer.param_groups)
-            self._note(phase.name, rate, train_loss, train_accuracy, now)
+            self._note(phase.name, updates.rate, train_loss, train_accuracy, now)
             if now.loss < self.curve[self.best]["validation_loss"]:
                 best = _values(changed.values())
                 self.best_epoch, self.best, self.temperature = self.epoch, len(self.curve) - 1, now.temperature
-            self._save(phases, optimizer, dict(zip(changed, best, strict=True)))
+            self._save(phases, updates, dict(zip(changed, best, strict=True)))
         progress.total -= (phase.epochs - self.epoch) * n
         for weight, value in best:
             weight.data.copy_(value)
@@ -336,22 +332,22 @@ class _Run:
     def _save(
         self,
         phases: list[Phase],
-        optimizer: torch.optim.Optimizer | None = None,
+        updates: Updates | None = None,
         best: Mapping[str, tuple[torch.Tensor, torch.Tensor]] | None = None,
     ) -> None:
-        """Keep a checkpoint, if one is due: of the phase at hand after an epoch, or, without an optimizer, of all when all is done."""
+        """Keep a checkpoint, if one is due: of the phase at hand after an epoch, or, without updates, of all when all is done."""
         if not self.keeper:
             return
         shards = torch.zeros(self.team.size, device=self.place)  # memory may have run out in some processes only
         shards[self.team.rank] = self.shard
         self.team.add([shards])
         if self.team.rank == 0 and self.keeper.due():
-            self.keeper.write(self.key, lambda: self._state(phases, optimizer, best or {}, shards))
+            self.keeper.write(self.key, lambda: self._state(phases, updates, best or {}, shards))
 
     def _state(
         self,
         phases: list[Phase],
-        optimizer: torch.optim.Optimizer | None,
+        updates: Updates | None,
         best: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
         shards: torch.Tensor,
     ) -> checkpoints.State:
@@ -362,8 +358,7 @@ class _Run:
         for phase in phases[: len(self.summaries) + 1]:
             tensors |= {f"weights.{name}": value for name, value in _changed(self.tail, phase).items()}
         tensors |= {f"best.{name}": value for name, (_, value) in best.items()}
-        for number, moments in (optimizer.state_dict()["state"] if optimizer else {}).items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in (updates.state() if updates else {}).items()}
         values = {name: getattr(self, name) for name in _KEPT} | {"random": self.random.bit_generator.state}
         return {name: value.detach().cpu().numpy() for name, value in tensors.items()}, values
 
@@ -393,29 +388,28 @@ class _Run:
     def _epoch(
         self,
         epoch: int,
-        optimizer: torch.optim.Optimizer,
-        schedule: Callable[[], None],
+        updates: Updates,
         progress: Progress,
     ) -> tuple[float, float]:
         """One pass over the images, each in one of its views, the next one in the next epoch. Returns training loss and accuracy."""
         order = self.random.permutation(len(self.train.labels))
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
         total, hits = 0.0, 0.0
         batches = (order[part] for part in _parts(len(order), self.recipe.batch_size))
         for chosen, read in self._read(batches, epoch):
-            gradients, statistics, loss, right = self._gradients(chosen, read, epoch, trained)
+            gradients, statistics, loss, right = self._gradients(chosen, read, epoch, updates)
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
             self.team.add([*gradients, *statistics, sums])
-            for parameter, gradient in zip(trained, gradients, strict=True):
-                parameter.grad = gradient if self.scale == 1 else gradient.div_(self.scale)
-            norm = nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
+            if self.scale != 1:
+                for gradient in gradients:
+                    gradient.div_(self.scale)
+            norm = nn.utils.get_total_norm(gradients)
             if self.device.precision == "float16" and not bool(torch.isfinite(norm)):
                 self.scale /= 2  # and this step is left out
             else:
-                optimizer.step()
+                updates.step(gradients, norm)
                 self.taken += 1
                 self._keep(statistics)
-            schedule()
+            updates.advance()
             loss, right = sums.tolist()
             total += loss * len(chosen)
             hits += right
@@ -435,12 +429,12 @@ class _Run:
         return np.array_split(chosen, self.team.size)[self.team.rank]
 
     def _gradients(
-        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, trained: list[nn.Parameter]
+        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, updates: Updates
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         """Sums over this process's part of a batch: gradients, statistics, loss, right answers. When memory runs out, shards are halved."""
         while True:
             try:
-                return self._in_shards(chosen, read, epoch, trained)
+                return self._in_shards(chosen, read, epoch, updates)
             except torch.OutOfMemoryError:
                 if self.shard == 1:
                     raise HeadstartError(
@@ -451,7 +445,7 @@ class _Run:
             log.warning("the memory of the GPU ran out: batches of %d go on in parts of %d", self.recipe.batch_size, self.shard)
 
     def _in_shards(
-        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, trained: list[nn.Parameter]
+        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, updates: Updates
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         mine = self._mine(chosen)
         share = self.scale / self.class_weights[torch.from_numpy(self.train.labels[chosen]).to(self.place)].sum()
@@ -471,16 +465,14 @@ class _Run:
                 outputs, labels, self.class_weights, label_smoothing=self.recipe.label_smoothing, reduction="sum"
             )
             penalty = REGULARISERS[self.recipe.regulariser](features, weights, source) * strength * len(part)
-            gradients = torch.autograd.grad(loss * share + penalty, trained, allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(loss * share + penalty, updates.weights, allow_unused=True, materialize_grads=True)
             return list(gradients), loss.detach() * share / self.scale, (outputs.argmax(1) == labels).sum()
 
         done = list(_on(self.place)(shard, range(len(parts))))
         statistics = self._statistics(tails, parts, len(chosen))
         if not done:  # a last batch smaller than the team
-            return [torch.zeros_like(parameter) for parameter in trained], statistics, 0.0, 0.0
-        gradients = [
-            _added(values, parameter) for values, parameter in zip(zip(*(each[0] for each in done), strict=True), trained, strict=True)
-        ]
+            return [torch.zeros_like(weight) for weight in updates.weights], statistics, 0.0, 0.0
+        gradients = updates.added([each[0] for each in done])
         return gradients, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done))
 
     @contextlib.contextmanager
@@ -527,27 +519,6 @@ class _Run:
                 layer.num_batches_tracked.add_(1)
 
 
-def one_cycle_of(optimizer: torch.optim.Optimizer, steps: int, done: int = 0) -> Callable[[], None]:
-    """Give the optimizer the rates of the first of `steps` steps, or of that after `done`; each call of what is returned, of the next."""
-    highest, number = [group["lr"] for group in optimizer.param_groups], itertools.count(done)
-
-    def advance() -> None:
-        share = one_cycle(next(number), steps)
-        for group, rate in zip(optimizer.param_groups, highest, strict=True):
-            group["lr"] = rate * share
-
-    advance()
-    return advance
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """Share of the highest rate at a step of `steps`: up in a line, then down to nothing along a cosine."""
-    warm = max(1, round(WARM_UP * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
 def _in_views(views: Sequence[Activations], images: np.ndarray, which: np.ndarray) -> np.ndarray:
     """Rows of `images`, each from the view that `which` names, in the type they are stored in."""
     parts = {number: views[number][images[which == number]] for number in np.unique(which).tolist()}
@@ -582,38 +553,6 @@ def _groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: 
 def _values(tensors: Iterable[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Weights and a copy of what they hold now."""
     return [(tensor, tensor.detach().clone()) for tensor in tensors]
-
-
-def _like(tensor: torch.Tensor, array: np.ndarray) -> torch.Tensor:
-    """An array as a tensor, where another one of its shape is and in the same layout."""
-    return torch.empty_like(tensor, requires_grad=False).copy_(torch.from_numpy(array))
-
-
-def _added(gradients: Sequence[torch.Tensor], parameter: torch.Tensor) -> torch.Tensor:
-    """The sum of gradients, in order, in the layout of their parameter.
-
-    The fused optimizer takes that layout for granted; gradients of 3x3 convolutions come channels last.
-    """
-    total = torch.empty_like(parameter, requires_grad=False)
-    if len(gradients) == 1:
-        return total.copy_(gradients[0])
-    torch.add(gradients[0], gradients[1], out=total)
-    for more in gradients[2:]:
-        total.add_(more)
-    return total
-
-
-def _resume(optimizer: torch.optim.Optimizer, saved: Mapping[str, np.ndarray]) -> None:
-    """Give an optimizer the moments that a checkpoint saved; the rates are its own."""
-    weights = [p for group in optimizer.param_groups for p in group["params"]]
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, array in saved.items():
-        kind, _, rest = key.partition(".")
-        if kind == "optimizer":
-            number, _, name = rest.partition(".")
-            weight = weights[int(number)]
-            moments.setdefault(int(number), {})[name] = _like(weight, array) if array.shape == weight.shape else torch.from_numpy(array)
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _gathering(phase: Phase) -> set[str]:

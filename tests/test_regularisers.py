@@ -16,6 +16,7 @@ from headstart.params import FineTune
 from headstart.regularisers import REGULARISERS
 from headstart.strategies import Phase
 from headstart.training import Examples, Recipe
+from headstart.updates import Updates
 
 RATE = 0.01
 N = 48
@@ -100,8 +101,8 @@ def first_gradient(how: Recipe, device: Device, start: float = 0.0) -> list[torc
     """The gradient of the first step, over all images, from weights that are `start` above those of the source."""
     network, captured = tail(), []
 
-    def look(optimizer: torch.optim.AdamW, *_: Any) -> None:
-        captured.extend(p.grad.clone() for group in optimizer.param_groups for p in group["params"])
+    def look(_: Updates, gradients: list[torch.Tensor], norm: torch.Tensor) -> None:
+        captured.extend(gradient.clone() for gradient in gradients)
 
     values = training._values
 
@@ -109,8 +110,7 @@ def first_gradient(how: Recipe, device: Device, start: float = 0.0) -> list[torc
         return [(weight, value - start) for weight, value in values(weights)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", look)
-        patch.setattr(training, "LARGEST_GRADIENT", 1e9)
+        patch.setattr(Updates, "step", look)
         patch.setattr(training, "_values", off)
         training.fit(network, [Phase("p", 1, {"one": RATE, "head": RATE})], examples(), examples(), how, device)
     return captured

@@ -27,6 +27,7 @@ from headstart.errors import HeadstartError
 from headstart.store import Rows
 from headstart.strategies import Phase, from_scratch
 from headstart.training import Examples, Recipe
+from headstart.updates import LARGEST_GRADIENT, WARM_UP, Updates, one_cycle
 from tests import networks
 
 RATE = 0.02
@@ -194,7 +195,7 @@ def test_the_second_phase_starts_from_the_best_of_the_first(monkeypatch: pytest.
 def test_patience_ends_a_phase_but_not_while_the_rate_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [1.0] + [2.0] * 100)
     done = run(tail(), phase(20), patience=3)
-    assert done.phases[0]["epochs"] == round(training.WARM_UP * 20) + 3
+    assert done.phases[0]["epochs"] == round(WARM_UP * 20) + 3
     assert done.phases[0]["stopped_early"]
     assert done.image_passes == done.phases[0]["epochs"] * 60
 
@@ -211,31 +212,15 @@ def test_a_phase_that_ran_to_its_end_did_not_stop_early() -> None:
     assert done.phases[0]["rates"] == {"head": RATE, "blocks.2": RATE}
 
 
-def test_the_rate_rises_then_falls_to_nothing() -> None:
-    shares = [training.one_cycle(step, 40) for step in range(41)]
-    top = int(np.argmax(shares))
-    assert max(shares) == 1
-    assert top in (9, 10)
-    assert 0 < shares[0] <= 0.1
-    assert np.all(np.diff(shares[: top + 1]) > 0)
-    assert np.all(np.diff(shares[top + 1 :]) < 0)
-    assert shares[-1] == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_the_shortest_phases_learn(steps: int) -> None:
-    assert all(training.one_cycle(step, steps) > 0 for step in range(steps))
-
-
 def test_the_warm_up_starts_again_in_each_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    step = torch.optim.AdamW.step
+    step = Updates.step
 
-    def watch(self: torch.optim.AdamW, *given: Any) -> Any:
-        rates.append(max(group["lr"] for group in self.param_groups))
-        return step(self, *given)
+    def watch(self: Updates, *given: Any) -> None:
+        rates.append(self.rate)
+        step(self, *given)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    monkeypatch.setattr(Updates, "step", watch)
     run(tail(), phase(4, "one"), phase(4, "two"))
     assert len(rates) == 2 * 4 * 3
     assert rates[:12] == rates[12:]
@@ -305,12 +290,12 @@ def gradients(network: nn.Sequential, train: Examples, monkeypatch: pytest.Monke
     """The gradient of the first step, which is one over all images."""
     captured: dict[str, torch.Tensor] = {}
 
-    def look(*_: Any) -> None:
-        captured.update({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+    def look(self: Updates, given: list[torch.Tensor], _: torch.Tensor) -> None:
+        names = {id(p): name for name, p in network.named_parameters()}
+        captured.update({names[id(weight)]: gradient.clone() for weight, gradient in zip(self.weights, given, strict=True)})
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", look)
-        patch.setattr(training, "LARGEST_GRADIENT", 1e9)
+        patch.setattr(Updates, "step", look)
         run(network, phase(1), train=train, batch_size=len(train.labels), **how)
     return captured
 
@@ -426,16 +411,17 @@ def plain_loop(network: nn.Sequential, train: Examples, epochs: int, batch: int)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=RATE)
-    advance = training.one_cycle_of(optimizer, steps)
     network.train()
+    rates = (RATE * one_cycle(step, steps) for step in range(steps))
     for _ in range(epochs):
         for chosen in order.permutation(len(train.labels)).reshape(-1, batch):
+            for group, rate in zip(optimizer.param_groups, [next(rates)] * 2, strict=True):
+                group["lr"] = rate
             optimizer.zero_grad()
             outputs = network(torch.from_numpy(train.views[0][chosen].astype(np.float32)))
             nn.functional.cross_entropy(outputs, torch.from_numpy(train.labels[chosen])).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), training.LARGEST_GRADIENT)
+            nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
             optimizer.step()
-            advance()
     network.eval()
 
 
@@ -594,14 +580,14 @@ def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyP
     network = tail()
     network.get_submodule("head").weight.data *= 300  # type: ignore[operator]
     steps: list[int] = []
-    step = torch.optim.AdamW.step
+    step = Updates.step
 
-    def watch(self: torch.optim.AdamW, *given: Any) -> Any:
-        assert all(torch.isfinite(p.grad).all() for group in self.param_groups for p in group["params"])
+    def watch(self: Updates, gradients: list[torch.Tensor], norm: torch.Tensor) -> None:
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
         steps.append(1)
-        return step(self, *given)
+        step(self, gradients, norm)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    monkeypatch.setattr(Updates, "step", watch)
     done = training.fit(network, [phase(4)], examples(), examples(30, seed=1), recipe(batch_size=3), Device("cpu", "float16"))
     assert 60 < len(steps) < 80
     assert done.steps[-1] == len(steps)
