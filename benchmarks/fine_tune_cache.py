@@ -31,7 +31,7 @@ from torch.nn import functional
 from workspace import report
 
 from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
-from headstart.cores import in_order, one_thread, workers
+from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
 from headstart.params import Params, kwargs
 from headstart.progress import Progress
@@ -60,15 +60,19 @@ def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any
     return float((classes[rows.argmax(1)] == test["label"].to_numpy()).mean()), len(test)
 
 
-def efficiency(job: Any, recipe: training.Recipe) -> float:
-    """Time of forward and backward of an epoch's shards on data in memory / time of an epoch, by turns, the median of REPEATS each."""
+def efficiency(job: Any, recipe: training.Recipe) -> tuple[float, float]:
+    """Time of an epoch's forward and backward passes on data in memory / time of the epoch, by turns, the median of REPEATS each.
+
+    The first figure has the passes batch by batch, as training must; in the second no core waits for the other at the end of a batch.
+    """
     loaded = training.Examples([rows[:] for rows in job.train.views], job.train.labels)
     run = training._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), training.ALONE)
     phase = job.phases[0]
     trained = training._unfreeze(job.tail, phase)
-    updates = Updates([{**group, "lr": 0.0} for group in training._groups(trained, phase, recipe.weight_decay)], 1, parts=workers())
+    updates = Updates([{**group, "lr": 0.0} for group in training._groups(trained, phase, recipe.weight_decay)], 1)
     order, batches = np.arange(len(loaded.labels)), training._parts(len(loaded.labels), recipe.batch_size)
-    parts = [order[batch][part] for batch in batches for part in training._parts(batch.stop - batch.start, training.SHARD)]
+    by_batch = [[order[batch][part] for part in training._parts(batch.stop - batch.start, training.SHARD)] for batch in batches]
+    parts = [part for batch in by_batch for part in batch]
     shards = [training._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
 
     def arithmetic(number: int) -> None:
@@ -77,18 +81,24 @@ def efficiency(job: Any, recipe: training.Recipe) -> float:
             outputs = job.tail(shards[number])
         torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), updates.weights)
 
+    def together() -> None:
+        list(in_order(arithmetic, range(len(shards))))
+
+    def apart() -> None:
+        numbers = iter(range(len(shards)))
+        for batch in by_batch:
+            list(in_order(arithmetic, [next(numbers) for _ in batch]))
+
     def timed(work: Any) -> float:
         started = time.perf_counter()
         work()
         return time.perf_counter() - started
 
     with Progress(10**9, "epochs", quiet=True) as progress:
-        pairs = [
-            (timed(lambda: list(in_order(arithmetic, range(len(shards))))), timed(lambda: run._epoch(1, updates, progress)))
-            for _ in range(REPEATS + 1)
-        ][1:]
+        sides = (apart, together, lambda: run._epoch(1, updates, progress))
+        seconds = np.median([[timed(side) for side in sides] for _ in range(REPEATS + 1)][1:], axis=0)
     job.tail.requires_grad_(False)
-    return float(np.median([bare for bare, _ in pairs]) / np.median([epoch for _, epoch in pairs]))
+    return float(seconds[0] / seconds[2]), float(seconds[1] / seconds[2])
 
 
 def main() -> None:
@@ -123,7 +133,7 @@ def main() -> None:
             row["cached_accuracy"], row["n_test"] = accuracy(done.network, table, root, card)
 
             job = fine_tuning._prepare(*arguments, **values, device=DEVICE)
-            row["tail_efficiency"] = efficiency(job, recipe)
+            row["tail_efficiency"], row["tail_efficiency_no_waiting"] = efficiency(job, recipe)
 
             started = time.perf_counter()
             done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs}, device=DEVICE)
@@ -145,7 +155,7 @@ def main() -> None:
         {
             "cache_ratio": round(total["uncached"] / total["cached"], 2),
             "cache_ratio_same_engine": round(total["streamed"] / total["cached"], 2),
-            "tail_efficiency": round(float(np.mean([row["tail_efficiency"] for row in rows])), 3),
+            **{key: round(float(np.mean([row[key] for row in rows])), 3) for key in ("tail_efficiency", "tail_efficiency_no_waiting")},
             "accuracy": {side: round(value, 4) for side, value in mean.items()},
             "standard_error": round(float(np.sqrt(mean["uncached"] * (1 - mean["uncached"]) / rows[0]["n_test"])), 4),
             "epochs": options.epochs,

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from headstart import checkpoints, cores, devices, stages, weights
+from headstart import checkpoints, devices, stages, weights
 from headstart.checkpoints import Keeper
 from headstart.cores import ahead, in_order, one_thread
 from headstart.devices import CPU, Device
@@ -39,7 +39,7 @@ from headstart.products import Products
 from headstart.progress import Progress
 from headstart.regularisers import REGULARISERS
 from headstart.strategies import Phase
-from headstart.updates import WARM_UP, Updates, like
+from headstart.updates import WARM_UP, Updates, added, like
 
 log = logging.getLogger(__name__)
 MAX_TEMPERATURE = 4.0
@@ -294,7 +294,7 @@ class _Run:
         n = len(self.train.labels)
         steps = -(-n // self.recipe.batch_size)  # an epoch
         groups = _groups(trained, phase, self.recipe.weight_decay, to_source)
-        updates = Updates(groups, phase.epochs * steps, self.epoch * steps, cores.workers() if self.place.type == "cpu" else 1)
+        updates = Updates(groups, phase.epochs * steps, self.epoch * steps)
         best = _values(changed.values())
         if saved:
             best = [(weight, like(weight, saved[f"best.{name}"])) for name, weight in changed.items()]
@@ -472,7 +472,7 @@ class _Run:
         statistics = self._statistics(tails, parts, len(chosen))
         if not done:  # a last batch smaller than the team
             return [torch.zeros_like(weight) for weight in updates.weights], statistics, 0.0, 0.0
-        gradients = updates.added([each[0] for each in done])
+        gradients = added([each[0] for each in done], updates.weights)
         return gradients, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done))
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Steps of the optimizer: what torch.optim.AdamW and clip_grad_norm_ do, whatever the parts."""
+"""Steps of the optimizer: what torch.optim.AdamW and clip_grad_norm_ do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.updates import LARGEST_GRADIENT, Updates, evenly, one_cycle
+from headstart.updates import LARGEST_GRADIENT, Updates, added, one_cycle
 
 STEPS = 6
 
@@ -38,16 +38,16 @@ def gradients(given: list[nn.Parameter], step: int) -> list[torch.Tensor]:
     return [torch.randn(weight.shape, generator=generator) * 0.1**step for weight in given]
 
 
-def stepped(parts: int, split: int = STEPS, later: int = 0) -> list[torch.Tensor]:
-    """The weights after STEPS steps, with `parts`; after `split` of them all is saved and goes on with `later` parts."""
+def stepped(split: int = STEPS) -> list[torch.Tensor]:
+    """The weights after STEPS steps; after `split` of them all is saved and goes on."""
     given = weights()
-    updates = Updates(groups(given), STEPS, parts=parts)
+    updates = Updates(groups(given), STEPS)
     for step in range(STEPS):
         if step == split:
             state = {name: value.numpy() for name, value in updates.state().items()}
-            updates = Updates(groups(given), STEPS, done=step, parts=later)
+            updates = Updates(groups(given), STEPS, done=step)
             updates.resume(state)
-        each = updates.added([gradients(updates.weights, step), gradients(updates.weights, step + 100)])
+        each = added([gradients(updates.weights, step), gradients(updates.weights, step + 100)], updates.weights)
         updates.step(each, nn.utils.get_total_norm(each))
         updates.advance()
     return [weight.detach() for weight in given]
@@ -69,26 +69,19 @@ def plain() -> list[torch.Tensor]:
     return [weight.detach() for weight in given]
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 50])
-def test_the_bytes_are_those_of_one_optimizer(parts: int) -> None:
-    before, found = weights(), stepped(parts)
+@pytest.mark.parametrize("split", [STEPS, 1, 3])
+def test_the_bytes_are_those_of_a_plain_loop_also_where_it_was_saved(split: int) -> None:
+    before, found = weights(), stepped(split)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, plain(), strict=True))
     assert not any(torch.equal(ours, theirs) for ours, theirs in zip(found, before, strict=True))
 
 
-@pytest.mark.parametrize(("parts", "later"), [(1, 1), (2, 3), (3, 1)])
-def test_what_was_saved_goes_on_with_other_parts(parts: int, later: int) -> None:
-    found = stepped(parts, split=2, later=later)
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, plain(), strict=True))
-
-
 def test_gradients_are_added_in_order_in_the_layout_of_their_weights() -> None:
     given = weights()
-    updates = Updates(groups(given), STEPS, parts=2)
-    three = [gradients(updates.weights, step) for step in range(3)]
+    three = [gradients(given, step) for step in range(3)]
     for count in (1, 2, 3):
-        found = updates.added(three[:count])
-        for number, weight in enumerate(updates.weights):
+        found = added(three[:count], given)
+        for number, weight in enumerate(given):
             expected = three[0][number]
             for more in three[1:count]:
                 expected = expected + more[number]
@@ -102,21 +95,6 @@ def test_the_rate_is_that_of_the_next_step() -> None:
     assert updates.rate == pytest.approx(3e-2 * one_cycle(3, STEPS))
     updates.advance()
     assert updates.rate == pytest.approx(3e-2 * one_cycle(4, STEPS))
-
-
-@pytest.mark.parametrize(
-    ("sizes", "parts", "expected"),
-    [
-        ([5, 5, 5, 5], 2, [slice(0, 2), slice(2, 4)]),
-        ([9, 1, 1, 1], 2, [slice(0, 1), slice(1, 4)]),
-        ([1, 1, 1, 9], 2, [slice(0, 3), slice(3, 4)]),
-        ([7], 3, [slice(0, 1)]),
-        ([4, 4, 4], 1, [slice(0, 3)]),
-        ([1, 100], 8, [slice(0, 1), slice(1, 2)]),
-    ],
-)
-def test_parts_are_even_and_none_is_empty(sizes: list[int], parts: int, expected: list[slice]) -> None:
-    assert evenly(sizes, parts) == expected
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
