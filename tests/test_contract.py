@@ -21,7 +21,14 @@ ROOT = Path(__file__).parent.parent
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 DEVELOP: dict[str, Any] = YAML(typ="safe").load((ROOT / "flows/develop.dvc.yaml").read_text())["stages"]
 # Code that moves results from place to place but cannot change them; a change of it reruns nothing.
-MACHINERY = {"headstart/errors.py", "headstart/lock.py", "headstart/params.py", "headstart/progress.py", "tasks/stage.py"}
+MACHINERY = {
+    "headstart/errors.py",
+    "headstart/lock.py",
+    "headstart/memory.py",
+    "headstart/params.py",
+    "headstart/progress.py",
+    "tasks/stage.py",
+}
 # Parameters that belong to no stage alone; a stage that takes one names it in dvc.yaml, before its own block.
 SHARED = tuple(name for name in params.Params.model_fields if name not in STAGES)
 # Parameters of another stage's block that a stage reads too: it takes the block, and dvc.yaml names what it reads of it.
