@@ -17,6 +17,11 @@ Ends with a line of JSON.
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from headstart.memory import keep_freed
+
+keep_freed()  # as stages do, before NumPy is imported; all sides gain
+
 import argparse
 import os
 import tempfile
