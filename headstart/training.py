@@ -396,7 +396,7 @@ class _Run:
         total, hits = 0.0, 0.0
         batches = (order[part] for part in _parts(len(order), self.recipe.batch_size))
         for chosen, read in self._read(batches, epoch):
-            gradients, statistics, loss, right = self._gradients(chosen, read, epoch, updates)
+            gradients, statistics, loss, right = self._gradients(chosen, read, updates)
             sums = torch.tensor([loss, right], dtype=torch.float32, device=self.place)
             self.team.add([*gradients, *statistics, sums])
             if self.scale != 1:
@@ -429,12 +429,12 @@ class _Run:
         return np.array_split(chosen, self.team.size)[self.team.rank]
 
     def _gradients(
-        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, updates: Updates
+        self, chosen: np.ndarray, read: torch.Tensor, updates: Updates
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         """Sums over this process's part of a batch: gradients, statistics, loss, right answers. When memory runs out, shards are halved."""
         while True:
             try:
-                return self._in_shards(chosen, read, epoch, updates)
+                return self._in_shards(chosen, read, updates)
             except torch.OutOfMemoryError:
                 if self.shard == 1:
                     raise HeadstartError(
@@ -445,7 +445,7 @@ class _Run:
             log.warning("the memory of the GPU ran out: batches of %d go on in parts of %d", self.recipe.batch_size, self.shard)
 
     def _in_shards(
-        self, chosen: np.ndarray, read: torch.Tensor, epoch: int, updates: Updates
+        self, chosen: np.ndarray, read: torch.Tensor, updates: Updates
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], float, float]:
         mine = self._mine(chosen)
         share = self.scale / self.class_weights[torch.from_numpy(self.train.labels[chosen]).to(self.place)].sum()
