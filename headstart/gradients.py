@@ -1,8 +1,9 @@
 """Gradients that take less time on a CPU than PyTorch's own, and are the same but for rounding.
 
-Depthwise convolutions with wide kernels (5x5, 7x7): oneDNN, which computes PyTorch's convolutions, has a fast weight gradient only for kernels of at most three columns.
-A 5x5 one of 1,152 channels on 16 maps of 7x7 takes 10 ms, a 5x3 one 0.3 ms. So the weight gradient is taken in strips of three columns, each on the images
-shifted by as much; and the gradient of the images, where the stride is one, as what it is: a convolution with the kernel turned by half a turn.
+Depthwise convolutions with wide kernels (5x5, 7x7): oneDNN, which computes PyTorch's convolutions, has a fast weight gradient only for kernels of at most three columns,
+on images no lower than the kernel. A 5x5 one of 1,152 channels on 16 maps of 7x7 takes 10 ms, a 5x3 one 0.3 ms. So the weight gradient is taken in strips of three columns, each
+on the images shifted by as much, and low images get the rows that pad them; and the gradient of the images, where the stride is one, is taken as what it is: a convolution with
+the kernel turned by half a turn.
 
 Averages over positions: their gradient comes in no layout of its own, and what lies below them (a BatchNorm with its activation) takes four times as long on it as on one
 that has its channels last, as the images have.
@@ -98,13 +99,16 @@ def _of_weight(
 ) -> torch.Tensor:
     """In strips: the columns from `first` on see the images from that column on."""
     reach, width = (gradient.shape[3] - 1) * stride[1], images.shape[3]
+    rows = padding[0]
+    if images.shape[2] < weight.shape[2]:
+        images, rows = functional.pad(images, (0, 0, rows, rows)), 0
     strips = []
     for first in range(0, weight.shape[3], STRIP):
         strip = weight[..., first : first + STRIP]
         left = padding[1] - first
         right = reach + strip.shape[3] - width - left  # so that the strip gives as many columns as the whole kernel
         shifted = functional.pad(images, (left, right))
-        strips.append(_backward(gradient, shifted, strip, stride, (padding[0], 0), (False, True)))
+        strips.append(_backward(gradient, shifted, strip, stride, (rows, 0), (False, True)))
     return torch.cat(strips, dim=3)
 
 

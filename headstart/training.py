@@ -35,6 +35,7 @@ from headstart.devices import CPU, Device
 from headstart.errors import HeadstartError
 from headstart.gradients import Gradients
 from headstart.parallel import ALONE, Team
+from headstart.pointwise import Pointwise
 from headstart.products import Products
 from headstart.progress import Progress
 from headstart.regularisers import REGULARISERS
@@ -191,15 +192,15 @@ def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU
     place = next(tail.parameters()).device
     size = SHARD if place.type == "cpu" else 8 * SHARD
 
-    def shard(start: int) -> np.ndarray:
+    def shard(part: slice) -> np.ndarray:
         one_thread()
-        with torch.inference_mode(), devices.autocast(device, place.type):
-            return tail(_tensor(rows[start : start + size], place)).float().cpu().numpy()
+        with torch.inference_mode(), devices.autocast(device, place.type), Pointwise():
+            return tail(_tensor(rows[part], place)).float().cpu().numpy()
 
-    starts = range(0, len(rows), size)[team.rank :: team.size]
+    parts = _parts(len(rows), size)[team.rank :: team.size]
     out = np.zeros((len(rows), width), np.float32)
-    for start, part in zip(starts, _on(place)(shard, starts), strict=True):
-        out[start : start + size] = part
+    for part, given in zip(parts, _on(place)(shard, parts), strict=True):
+        out[part] = given
     if team.size > 1:
         whole = torch.from_numpy(out).to(place)
         team.add([whole])
@@ -213,7 +214,7 @@ def _classes(tail: nn.Sequential) -> int:
     return head.out_features
 
 
-def _on(place: torch.device) -> Callable[[Callable[[int], Any], range], Iterator[Any]]:
+def _on(place: torch.device) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]:
     """How shards are worked on: a core each on the CPU, one after the other on a GPU."""
     return in_order if place.type == "cpu" else map
 
@@ -481,6 +482,7 @@ class _Run:
         with contextlib.ExitStack() as stack:
             stack.enter_context(devices.autocast(self.device, self.place.type))
             if self.place.type == "cpu":
+                stack.enter_context(Pointwise())
                 stack.enter_context(Gradients())
             if self.device == devices.CPU_BFLOAT16:
                 stack.enter_context(Products())

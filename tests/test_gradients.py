@@ -37,6 +37,19 @@ def test_the_gradients_are_those_of_pytorch(kernel: Any, stride: Any, padding: A
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [(2, 7), (3, 3), (4, 2), (6, 6)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [3, (4, 2)])
+def test_images_lower_than_the_kernel(size: tuple[int, int], stride: int, padding: Any) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 4, (7, 5), stride, padding, groups=4).double()
+    images = torch.randn(2, 4, *size, dtype=torch.float64)
+    with Gradients():
+        ours = gradients(layer, images)
+    for mine, theirs in zip(ours, gradients(layer, images), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
+
+
 def test_padding_beyond_the_kernel() -> None:
     layer = nn.Conv2d(2, 2, (1, 4), padding=(3, 5), groups=2).double()
     images = torch.randn(1, 2, 4, 4, dtype=torch.float64)
