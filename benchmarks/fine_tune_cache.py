@@ -1,6 +1,6 @@
 """Fine-tuning on cached activations against the same phases with nothing cached, and the tail's training loop against its own arithmetic.
 
-    python benchmarks/fine_tune_cache.py FOLDER [--source wheel:efficientnet_lite0] [--epochs 10] [--seeds 1]
+    python benchmarks/fine_tune_cache.py FOLDER [--source wheel:efficientnet_lite0] [--epochs 10] [--seeds 1] [--kept]
 
 All sides train the same stages from the same head with the same recipe for the same number of epochs (no early stop), in one session, in the precision
 that `precision: auto` takes here:
@@ -12,15 +12,18 @@ that `precision: auto` takes here:
 
 `cache_ratio` = uncached / cached seconds; `cache_ratio_same_engine` = streamed / cached. `tail_efficiency`: forward and backward of an epoch's
 shards on data already in memory, as a share of the time of an epoch of the loop. Accuracies are on the test split, one fit each.
-Ends with a line of JSON.
+All sides run in a process as PyTorch comes; with --kept the C library keeps freed memory for all of them, as it does in Headstart's stages
+(headstart/memory.py). Ends with a line of JSON.
 """
 
 from __future__ import annotations
 
-# ruff: noqa: E402
+import sys
+
 from headstart.memory import keep_freed
 
-keep_freed()  # as stages do, before NumPy is imported; all sides gain
+if "--kept" in sys.argv:
+    keep_freed()  # before NumPy is imported
 
 import argparse
 import os
@@ -113,6 +116,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--test-share", type=float, default=0.3)
+    parser.add_argument("--kept", action="store_true", help="have the C library keep freed memory, as in stages")
     options = parser.parse_args()
     root = options.folder.resolve()
     rows = []
@@ -164,6 +168,7 @@ def main() -> None:
             "accuracy": {side: round(value, 4) for side, value in mean.items()},
             "standard_error": round(float(np.sqrt(mean["uncached"] * (1 - mean["uncached"]) / rows[0]["n_test"])), 4),
             "epochs": options.epochs,
+            "kept": options.kept,
             "device": DEVICE.name,
             "runs": rows,
         }
