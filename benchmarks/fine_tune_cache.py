@@ -6,8 +6,8 @@ All sides train the same stages from the same head with the same recipe for the 
 that `precision: auto` takes here:
 
 - cached: the product; the frozen layers run once for each image and view, from nothing;
-- uncached: every epoch decodes each image anew and runs the whole network in PyTorch, the frozen layers without gradients, in the same
-  shards on all cores; each epoch has a view of its own;
+- uncached: every epoch decodes each image anew and runs the whole network in PyTorch, the frozen layers without gradients and in float32, in
+  the same shards on all cores; each epoch has a view of its own;
 - streamed: as uncached, but with the product's engine for the frozen layers (what happens where `fine_tune.cache_gib` allows no view).
 
 `cache_ratio` = uncached / cached seconds; `cache_ratio_same_engine` = streamed / cached. `tail_efficiency`: forward and backward of an epoch's
@@ -26,6 +26,7 @@ if "--kept" in sys.argv:
     keep_freed()  # before NumPy is imported
 
 import argparse
+import contextlib
 import os
 import tempfile
 import time
@@ -35,10 +36,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
+from torch.overrides import _pop_mode_temporarily
 from workspace import report
 
-from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, training
+from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, stages, training
 from headstart.cores import in_order, one_thread
 from headstart.engines import Engine
 from headstart.params import Params, kwargs
@@ -50,13 +53,30 @@ REPEATS = 9
 DEVICE = devices.choose("cpu")
 
 
+class Measured(nn.Module):
+    """A frozen stage in float32, as it is where the network is measured: in training's bfloat16 it would give the tail other activations there."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with _pop_mode_temporarily() if DEVICE == devices.CPU_BFLOAT16 and torch.is_grad_enabled() else contextlib.nullcontext():
+            return self.stage(images)
+
+
 def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
     pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
     examples = training.Examples([features.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
     held = training.Examples([features.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
-    done = training.fit(scratch.whole(job.network), job.phases, examples, held, seed_of, DEVICE)
+    whole = scratch.whole(job.network)
+    trained = {name for phase in job.phases for name in phase.rates}
+    for key, stage in list(whole.named_children()):
+        if stages.name(key) not in trained:
+            setattr(whole, key, Measured(stage))
+    done = training.fit(whole, job.phases, examples, held, seed_of, DEVICE)
     job.network.head.weight.data /= done.temperature
 
 

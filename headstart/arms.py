@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from headstart import evaluation, fine_tuning, frozen_head, metrics, naming, proof, sources, trials
+from headstart import evaluation, frozen_head, metrics, naming, proof, trials
 from headstart.devices import CPU, Device
 from headstart.heads import Head
 
@@ -162,6 +162,8 @@ class Context:
 
 def another_source(context: Context) -> Arm | None:
     """The next source of the ranking, fine-tuned in the same way."""
+    from headstart import sources  # and with it PyTorch, as below
+
     rows = [row for row in context.ranking["candidates"] if row["status"] == "ranked" and row["name"] != context.card["name"]]
     if not rows:
         return None
@@ -171,6 +173,8 @@ def another_source(context: Context) -> Arm | None:
 
 def shallower_cut(context: Context) -> Arm | None:
     """Half as many stages retrained: more of the source is kept."""
+    from headstart import fine_tuning
+
     depth = fine_tuning.choose_depth(context.block["depth"], context.card)
     return context.tuned("shallower_cut", context.card, depth=depth // 2) if depth > 1 else None
 

@@ -7,15 +7,18 @@ labels, both arms are run at the baseline's size, on the same images, from one s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from headstart import fine_tuning, frozen_head, trials, verdict
+from headstart import frozen_head, trials, verdict
 from headstart.devices import CPU, Device
 from headstart.trials import Cell
 from headstart.verdict import Trial
+
+if TYPE_CHECKING:
+    from headstart import fine_tuning
 
 Trials = dict[tuple[int, int], Trial]
 NAMES = ("from the source's weights", "from random weights")
@@ -83,6 +86,8 @@ def pretrained(
     cell: Cell, root: Path, card: dict[str, Any], classes: list[str], head: dict[str, Any], block: dict[str, Any], device: Device = CPU
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune; the blocks are those of train_head and fine_tune."""
+    from headstart import fine_tuning  # and with it PyTorch, which a verdict on finished runs does without
+
     train = cell.table[cell.table["split"] == "train"].reset_index(drop=True)
     how: dict[str, Any] = {"penalties": head["penalties"], "folds": head["folds"], "balanced": head["class_weights"] == "balanced"}
     fitted = frozen_head.on(train, root, card, classes, **how, seed=cell.seed, device=device)

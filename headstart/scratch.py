@@ -139,12 +139,6 @@ class _Beside(nn.ModuleList):
         return torch.cat([network(images) for network in self], dim=1)
 
 
-def card_of(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:
-    """The card of an architecture with random weights, at `size` pixels at most where the network takes other sizes than its own."""
-    at = architecture["input_size"] if architecture["fixed_size"] else min(architecture["input_size"], size)
-    return {**architecture, "input_size": at, "name": "random weights", "kind": "random", "weights_sha256": f"random:{seed}"}
-
-
 def untrained(card: dict[str, Any], classes: list[str], seed: int) -> model.Network:
     """The architecture of `card` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
     size = card["input_size"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,12 @@ def few(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFrame:
         return table
     order = table["sha256"].map(lambda value: splits.hash_order(value, seed)).groupby([table["split"], table["label"]]).rank(method="first")
     return table[(table["split"] != "train") | (order <= labels)].reset_index(drop=True)
+
+
+def random_card(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:
+    """The card of an architecture with random weights, at `size` pixels at most where the network takes other sizes than its own."""
+    at = architecture["input_size"] if architecture["fixed_size"] else min(architecture["input_size"], size)
+    return {**architecture, "input_size": at, "name": "random weights", "kind": "random", "weights_sha256": f"random:{seed}"}
 
 
 class Run(Protocol):

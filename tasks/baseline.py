@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, manifest, model, outputs, scratch, trials, weights
+from headstart import devices, manifest, outputs, trials, weights
 from tasks import stage
 
 
@@ -46,10 +46,12 @@ def baseline(
         "max_images": max_images,
         "augmentation": augmentation,
     }
-    card = scratch.card_of(described, max_size, seed)
+    card = trials.random_card(described, max_size, seed)
     plan = {name: value for name, value in parameters.items() if name not in ("max_size", "max_images")}
     runs, first = {}, None
     if epochs:
+        from headstart import model, scratch  # and with them PyTorch, which takes seconds
+
         wanted = {"seeds": verdict["seeds"], "label_curve": verdict["label_curve"]}
         for cell in trials.cells(table, **wanted, images=max_images, seed=seed):
             done = scratch.train(cell.table, images, card, classes, **plan, seed=cell.seed, device=devices.choose(device, precision))

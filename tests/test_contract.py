@@ -112,7 +112,7 @@ def test_a_stage_depends_on_its_code(name: str) -> None:
     assert listed == needed, f"{name} in dvc.yaml: add {sorted(needed - listed)}, remove {sorted(listed - needed)}"
 
 
-@pytest.mark.parametrize("name", ["train_head", "evaluate"])
+@pytest.mark.parametrize("name", ["train_head", "baseline", "verdict", "evaluate"])
 def test_what_is_imported_only_when_needed_is_a_dependency_all_the_same(name: str) -> None:
     assert {"headstart/model.py", "headstart/sources.py", "headstart/stages.py"} <= set(GRAPH[name]["deps"])
 
@@ -126,7 +126,7 @@ def test_light_stages_do_not_import_torch(name: str) -> None:
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("name", ["train_head", "evaluate"])
+@pytest.mark.parametrize("name", ["train_head", "baseline", "verdict", "evaluate"])
 def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str) -> None:
     check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)

@@ -17,14 +17,16 @@ from tests import networks
 
 ROOT = Path(__file__).parent.parent
 
-# Runs train_head and evaluate as their stages do, into the folder that is named; prints what was imported that takes seconds.
+# Runs train_head, a baseline that is off, verdict and evaluate as their stages do, into the folder that is named; prints what was imported that takes seconds.
 STAGES = """
 import json, sys
 from pathlib import Path
-from tasks import evaluate, train_head
+from tasks import baseline, evaluate, train_head, verdict
 
 settings, out = json.loads(Path("settings.json").read_text()), Path(sys.argv[1])
 train_head.train_head(out=out / "head", **settings["train_head"])
+baseline.baseline(out=out / "baseline", curve=out / "baseline.csv", **settings["baseline"])
+verdict.verdict(out=out / "chosen", result=out / "verdict.json", **settings["verdict"])
 plots = {name: out / f"{name}.csv" for name in ("confusion", "reliability")}
 written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", **plots}
 evaluate.evaluate(head=out / "head", **written, **settings["evaluate"])
@@ -71,6 +73,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tuning = {**params.kwargs(params.Params(), "fine_tune"), "depth": 1, "epochs": 1, "views": 1, "batch_size": 8}
     fresh = {**params.kwargs(params.Params(), "baseline"), "epochs": 1, "views": 1, "batch_size": 8, "max_size": 32}
     judging = {**params.kwargs(params.Params(), "verdict"), "average": False, "remedies": False, "resamples": 100}
+    given["baseline"] = {**settings, **fresh, "epochs": 0, "verdict": judging}
+    given["verdict"] = {**settings, **judging}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         from tasks import baseline, fine_tune, train_head, verdict
@@ -95,7 +99,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stages_whose_networks_are_exported_do_without_torch(project: Path) -> None:
     assert run(STAGES, "again", cwd=project)[-1] == "[]"
     assert written(project / "again") == written(project / "first")
-    assert len(written(project / "first")) == 8
+    assert len(written(project / "first")) == 14
 
 
 def test_nor_do_they_need_it_to_compute_features_anew(project: Path) -> None:
