@@ -66,7 +66,7 @@ def test_onednn_computes_them() -> None:
     [nn.Conv2d(24, 24, 3), nn.Conv2d(24, 24, 1, groups=24), nn.Conv2d(24, 8, 1, stride=2), nn.Conv2d(24, 8, 1).double()],
     ids=str,
 )
-def test_other_convolutions_are_left_alone(layer: nn.Conv2d, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
     images = pictures(4).to(layer.weight.dtype)
     given: list[Any] = []
     plain = nn.functional.conv2d
