@@ -77,8 +77,7 @@ def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list
         if stages.name(key) not in trained:
             setattr(whole, key, Measured(stage))
     done = training.fit(whole, job.phases, examples, held, seed_of, DEVICE)
-    job.network.head.weight.data /= done.temperature
-    job.network.head.bias.data /= done.temperature
+    job.network.divide_logits(done.temperature)
 
 
 def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any]) -> tuple[float, int]:

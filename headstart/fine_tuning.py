@@ -65,8 +65,7 @@ def run(
     keeper = checkpoints.keeper()
     with parallel.team(count, device, _member, arguments, keeper) as team:
         done = training.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team, keeper)
-    job.network.head.weight.data /= done.temperature  # so that its probabilities mean what they say; it moves no prediction
-    job.network.head.bias.data /= done.temperature
+    job.network.divide_logits(done.temperature)
     logits = held_out(job, device)
     names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
     summary = {

@@ -67,6 +67,11 @@ class Network(nn.Module):
         tail.add_module("head", self.head)
         return tail
 
+    def divide_logits(self, temperature: float) -> None:
+        """Divide the logits by a temperature, so that the probabilities mean what they say; it moves no prediction."""
+        self.head.weight.data /= temperature
+        self.head.bias.data /= temperature
+
     def weights(self) -> dict[str, torch.Tensor]:
         """All weights under the library's names."""
         named = {key: value for stage in self.stages.children() for key, value in stage.state_dict().items() if key in self._names}

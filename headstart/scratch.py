@@ -92,8 +92,7 @@ def train(
     best, temperature, right = done.best, done.temperature, np.concatenate([first.right[None], done.right[1:]])
     if best == 0 or first.loss <= curve[best]["validation_loss"]:
         network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **_figures(first)}]
-    network.head.weight.data /= temperature  # so that its probabilities mean what they say; it moves no prediction
-    network.head.bias.data /= temperature
+    network.divide_logits(temperature)
     summary = {
         "phases": summaries,
         "views": len(given),
