@@ -12,7 +12,7 @@ that has its channels last, as the images have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -23,6 +23,18 @@ STRIP = 3  # columns of a kernel that oneDNN is fast on
 AVERAGES = (functional.adaptive_avg_pool2d, torch.Tensor.mean, torch.mean)
 
 
+class Conv2d(NamedTuple):
+    """The arguments of torch.conv2d."""
+
+    input: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+
+
 class Gradients(TorchFunctionMode):
     """While entered, in this thread, what is computed gets the gradients of this module where it has any, and PyTorch's elsewhere."""
 
@@ -30,8 +42,8 @@ class Gradients(TorchFunctionMode):
         self, function: Callable[..., Any], _: Iterable[type], arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
     ) -> Any:
         options = options or {}
-        if function is torch.conv2d and (known := _wide_depthwise(*arguments, **options)):
-            return _Convolution.apply(*known)
+        if function is torch.conv2d and _wide_depthwise(call := Conv2d(*arguments, **options)):
+            return _Convolution.apply(call.input, call.weight, call.bias, _pair(call.stride), _pair(call.padding))
         if function in AVERAGES and arguments and _has_channels_last(arguments[0]) and arguments[0].requires_grad:
             arguments[0].register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
         return function(*arguments, **options)
@@ -41,19 +53,10 @@ def _has_channels_last(images: torch.Tensor) -> bool:
     return images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last)
 
 
-def _wide_depthwise(
-    input: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> tuple[Any, ...]:
-    """What _Convolution takes for these arguments of torch.conv2d; () for a convolution that is none of its."""
-    depthwise = input.ndim == 4 and input.shape[1] == weight.shape[0] == groups
-    wide = weight.shape[3] > STRIP and _pair(dilation) == (1, 1) and not isinstance(padding, str)
-    return (input, weight, bias, _pair(stride), _pair(padding)) if depthwise and wide else ()
+def _wide_depthwise(call: Conv2d) -> bool:
+    """Whether this is a convolution for _Convolution."""
+    depthwise = call.input.ndim == 4 and call.input.shape[1] == call.weight.shape[0] == call.groups
+    return depthwise and call.weight.shape[3] > STRIP and _pair(call.dilation) == (1, 1) and not isinstance(call.padding, str)
 
 
 class _Convolution(torch.autograd.Function):

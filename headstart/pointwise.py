@@ -13,6 +13,8 @@ import torch
 from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
+from headstart.gradients import Conv2d
+
 ENOUGH = 16  # images, from which PyTorch has oneDNN compute them anyway
 
 
@@ -23,21 +25,13 @@ class Pointwise(TorchFunctionMode):
         self, function: Callable[..., Any], _: Iterable[type], arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
     ) -> Any:
         options = options or {}
-        if function is torch.conv2d and (known := _of_few(*arguments, **options)):
-            return function(*known)
+        if function is torch.conv2d and _of_few(call := Conv2d(*arguments, **options)):
+            return function(*call._replace(dilation=2))
         return function(*arguments, **options)
 
 
-def _of_few(
-    input: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> tuple[Any, ...]:
-    """Arguments of torch.conv2d that give the same by oneDNN; () for a convolution that is not pointwise, or that oneDNN computes anyway."""
-    few = input.ndim == 4 and len(input) < ENOUGH and input.dtype == torch.float32 and input.device.type == "cpu"
-    pointwise = weight.shape[2:] == (1, 1) and _pair(stride) == _pair(dilation) == (1, 1) and groups == 1
-    return (input, weight, bias, stride, padding, 2) if few and pointwise and not isinstance(padding, str) else ()
+def _of_few(call: Conv2d) -> bool:
+    """Whether this is a pointwise convolution that oneDNN would not compute."""
+    few = call.input.ndim == 4 and len(call.input) < ENOUGH and call.input.dtype == torch.float32 and call.input.device.type == "cpu"
+    pointwise = call.weight.shape[2:] == (1, 1) and _pair(call.stride) == _pair(call.dilation) == (1, 1) and call.groups == 1
+    return few and pointwise and not isinstance(call.padding, str)
