@@ -42,7 +42,7 @@ BIN = Path(sys.executable).parent
 # What the flow does with DVC, without Prefect, which takes 15 s to start.
 PIPELINE = [
     *(sys.executable, "-c"),
-    "from flows import dvc, torn; from headstart import lock\n"
+    "from flows.repository import dvc, torn; from headstart.machinery import lock\n"
     "with lock.hold('chaos'): dvc.forget_dead(); torn.forget(print); dvc.call('repro', say=print)",
 ]
 PATIENCE = 30.0  # seconds in which all of a killed run must be gone
@@ -118,25 +118,25 @@ def source(folder: Path, architecture: str = "test_resnet") -> None:
     import numpy as np
     import torch
 
-    from headstart import heads, model, sources, weights
+    from headstart.networks import cards, heads, model, skeletons
 
     torch.manual_seed(0)
-    network, classifier = sources.skeleton("timm", architecture)
+    network, classifier = skeletons.skeleton("timm", architecture)
     width: Any = network.num_features
     head = heads.Head(np.zeros((3, width), np.float32), np.zeros(3, np.float32))
     folder.mkdir()
-    model.save(folder / weights.WEIGHTS, model.Network(network, classifier, head, (0.5,) * 3, (0.5,) * 3))
+    model.save(folder / cards.WEIGHTS, model.Network(network, classifier, head, (0.5,) * 3, (0.5,) * 3))
     transform = {"input_size": 64, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop": 1.0}
-    (folder / weights.CARD).write_text(json.dumps({"library": "timm", "architecture": architecture, "transform": transform}))
+    (folder / cards.CARD).write_text(json.dumps({"library": "timm", "architecture": architecture, "transform": transform}))
 
 
 def kind(command: list[str]) -> str:
     """What a process is to a run: server, worker, flow (of the worker), dvc, stage, or something that is not killed."""
     if "uvicorn" in command:
         return "server"
-    if command[1:5] == ["-m", "flows.patient", "prefect", "worker"]:
+    if command[1:5] == ["-m", "flows.server.patient", "prefect", "worker"]:
         return "worker"
-    if command[1:4] == ["-m", "flows.patient", "prefect.engine"]:
+    if command[1:4] == ["-m", "flows.server.patient", "prefect.engine"]:
         return "flow"
     if "--wait-for-lock" in command:
         return "dvc"

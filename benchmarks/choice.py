@@ -5,7 +5,7 @@
 The candidates are the three wheels. For each data set, number of labels a class (train and validation together; 0: all) and seed, each candidate is
 fine-tuned with the default parameters (`last_stages`) and measured on the test split: the reference. The ranking (select_source's, without the race) sees
 the training images only. Regret is the best candidate's test accuracy less the chosen one's, in points. References are appended to FILE as they are
-made and not made again, so the script can be broken off and gone on with. PRIOR (headstart/ranking.py) was settled on seeds 0 to 2: `--first 3` takes
+made and not made again, so the script can be broken off and gone on with. PRIOR (headstart/choice/ranking.py) was settled on seeds 0 to 2: `--first 3` takes
 seeds that it has not seen.
 
 Ends with a line of JSON. `mean_regret`: points, over all cells and seeds. `significantly_worse`: cells (data set and labels) in which the chosen candidates are worse than the best
@@ -27,9 +27,16 @@ import pandas as pd
 from scipy.stats import norm
 from workspace import report
 
-from headstart import devices, features, fine_tuning, frozen_head, manifest, model, selection, sources, splits
+from headstart.base import devices
+from headstart.choice import selection
+from headstart.data import sampling
+from headstart.features import extraction, of_source
+from headstart.features.transforms import View
+from headstart.indexing import indexer, splits
+from headstart.linear import frozen_head
+from headstart.networks import common, model, sources
 from headstart.params import Params, kwargs
-from headstart.transforms import View
+from headstart.training import fine_tuning
 
 CANDIDATES = ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"]
 DEPTH = 3  # stages that the reference retrains, the same for every candidate
@@ -42,7 +49,7 @@ def subset(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFrame:
     if not labels:
         return table
     test, rest = table[table["split"] == "test"], table[table["split"] != "test"]
-    order = rest["sha256"].map(lambda value: splits.hash_order(value, seed)).groupby(rest["label"]).rank(method="first")
+    order = rest["sha256"].map(lambda value: sampling.hash_order(value, seed)).groupby(rest["label"]).rank(method="first")
     some = pd.concat([test, rest[order <= labels].assign(split="train")]).sort_values("path").reset_index(drop=True)
     some["split"] = splits.assign(some, test_share=TEST_SHARE, validation_share=Params().index_images.validation_share, seed=seed)
     return some
@@ -61,14 +68,14 @@ def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str
     seconds = time.perf_counter() - started
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = np.searchsorted(classes, test["label"].to_numpy())
-    frozen = features.Frozen.of(lambda: done.network, f"choice:{time.monotonic_ns()}", card["input_size"])
-    tuned = features.extract(frozen, test, root, View.of(card), what="test images")[:].argmax(1) == labels
-    by_head = fitted["train_only"].logits(frozen_head.of_source(card, test, root)).argmax(1) == labels
+    frozen = extraction.Frozen.of(lambda: done.network, f"choice:{time.monotonic_ns()}", card["input_size"])
+    tuned = extraction.extract(frozen, test, root, View.of(card), what="test images")[:].argmax(1) == labels
+    by_head = fitted["train_only"].logits(of_source.of_source(card, test, root)).argmax(1) == labels
     trained = set(done.summary["trained"])
     below, _ = done.network.below(trained)
     n = int((table["split"] == "train").sum())
-    whole = sources.gflops(model.trunk(source)[1], card["input_size"])
-    lower = sources.gflops(below[1:], card["input_size"])
+    whole = common.gflops(model.trunk(source)[1], card["input_size"])
+    lower = common.gflops(below[1:], card["input_size"])
     return {
         "source": name,
         "n_train": n,
@@ -106,7 +113,7 @@ def main() -> None:
         os.chdir(place)
         for seed in range(options.first, options.first + options.seeds):
             for root in folders:
-                table = manifest.index(root, **{**kwargs(Params(), "index_images"), "test_share": TEST_SHARE}, seed=seed)
+                table = indexer.index(root, **{**kwargs(Params(), "index_images"), "test_share": TEST_SHARE}, seed=seed)
                 table = table[table["readable"]].reset_index(drop=True)
                 for labels in options.labels:
                     some = subset(table, labels, seed)

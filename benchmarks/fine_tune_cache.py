@@ -13,14 +13,14 @@ that `precision: auto` takes here:
 `cache_ratio` = uncached / cached seconds; `cache_ratio_same_engine` = streamed / cached. `tail_efficiency`: forward and backward of an epoch's
 shards on data already in memory, as a share of the time of an epoch of the loop. Accuracies are on the test split, one fit each.
 All sides run in a process as PyTorch comes; with --kept the C library keeps freed memory for all of them, as it does in Headstart's stages
-(headstart/memory.py). Ends with a line of JSON.
+(headstart/machinery/malloc.py). Ends with a line of JSON.
 """
 
 from __future__ import annotations
 
 import sys
 
-from headstart.memory import keep_freed
+from headstart.machinery.malloc import keep_freed
 
 if "--kept" in sys.argv:
     keep_freed()  # before NumPy is imported
@@ -41,13 +41,18 @@ from torch.nn import functional
 from torch.overrides import _pop_mode_temporarily
 from workspace import report
 
-from headstart import devices, features, fine_tuning, frozen_head, manifest, model, scratch, sources, stages, training
-from headstart.cores import in_order, one_thread
-from headstart.engines import Engine
+from headstart.base import devices
+from headstart.base.cores import in_order, one_thread
+from headstart.features import extraction, transforms
+from headstart.features.engines import Engine
+from headstart.features.transforms import View
+from headstart.indexing import indexer
+from headstart.linear import frozen_head
+from headstart.machinery.progress import Progress
+from headstart.networks import cut, model, sources
 from headstart.params import Params, kwargs
-from headstart.progress import Progress
-from headstart.transforms import View
-from headstart.updates import Updates
+from headstart.training import fine_tuning, loop, scratch
+from headstart.training.updates import Updates
 
 REPEATS = 9
 DEVICE = devices.choose("cpu")
@@ -65,43 +70,43 @@ class Measured(nn.Module):
             return self.stage(images)
 
 
-def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: training.Recipe) -> None:
+def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: loop.Recipe) -> None:
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
     pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
-    examples = training.Examples([features.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
-    held = training.Examples([features.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
+    examples = loop.Examples([extraction.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
+    held = loop.Examples([extraction.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
     whole = scratch.whole(job.network)
     trained = {name for phase in job.phases for name in phase.rates}
     for key, stage in list(whole.named_children()):
-        if stages.name(key) not in trained:
+        if cut.name(key) not in trained:
             setattr(whole, key, Measured(stage))
-    done = training.fit(whole, job.phases, examples, held, seed_of, DEVICE)
+    done = loop.fit(whole, job.phases, examples, held, seed_of, DEVICE)
     job.network.divide_logits(done.temperature)
 
 
 def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any]) -> tuple[float, int]:
     test = table[table["split"] == "test"].reset_index(drop=True)
     classes = np.unique(table["label"])
-    frozen = features.Frozen.of(lambda: network, f"benchmark:{time.monotonic_ns()}", card["input_size"])
-    rows = features.extract(frozen, test, root, View.of(card), what="test images")[:]
+    frozen = extraction.Frozen.of(lambda: network, f"benchmark:{time.monotonic_ns()}", card["input_size"])
+    rows = extraction.extract(frozen, test, root, View.of(card), what="test images")[:]
     return float((classes[rows.argmax(1)] == test["label"].to_numpy()).mean()), len(test)
 
 
-def efficiency(job: Any, recipe: training.Recipe) -> tuple[float, float]:
+def efficiency(job: Any, recipe: loop.Recipe) -> tuple[float, float]:
     """Time of an epoch's forward and backward passes on data in memory / time of the epoch, by turns, the median of REPEATS each.
 
     The first figure has the passes batch by batch, as training must; in the second no core waits for the other at the end of a batch.
     """
-    loaded = training.Examples([rows[:] for rows in job.train.views], job.train.labels)
-    run = training._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), training.ALONE)
+    loaded = loop.Examples([rows[:] for rows in job.train.views], job.train.labels)
+    run = loop._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), loop.ALONE)
     phase = job.phases[0]
-    trained = training._unfreeze(job.tail, phase)
-    updates = Updates([{**group, "lr": 0.0} for group in training._groups(trained, phase, recipe.weight_decay)], 1)
-    order, batches = np.arange(len(loaded.labels)), training._parts(len(loaded.labels), recipe.batch_size)
-    by_batch = [[order[batch][part] for part in training._parts(batch.stop - batch.start, training.SHARD)] for batch in batches]
+    trained = loop._unfreeze(job.tail, phase)
+    updates = Updates([{**group, "lr": 0.0} for group in loop._groups(trained, phase, recipe.weight_decay)], 1)
+    order, batches = np.arange(len(loaded.labels)), loop._parts(len(loaded.labels), recipe.batch_size)
+    by_batch = [[order[batch][part] for part in loop._parts(batch.stop - batch.start, loop.SHARD)] for batch in batches]
     parts = [part for batch in by_batch for part in batch]
-    shards = [training._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
+    shards = [loop._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
 
     def arithmetic(number: int) -> None:
         one_thread()
@@ -143,7 +148,7 @@ def main() -> None:
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
-            table = manifest.index(root, **{**kwargs(Params(), "index_images"), "test_share": options.test_share}, seed=seed)
+            table = indexer.index(root, **{**kwargs(Params(), "index_images"), "test_share": options.test_share}, seed=seed)
             table = table[table["readable"]].reset_index(drop=True)
             card = sources.load(options.source).card()
             classes = sorted(set(table["label"]))
@@ -170,7 +175,7 @@ def main() -> None:
             row["streamed_accuracy"], _ = accuracy(done.network, table, root, card)
 
             job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, device=DEVICE)
-            drawn = features.views(View.of(card), seed, values["augmentation"], options.epochs)
+            drawn = transforms.views(View.of(card), seed, values["augmentation"], options.epochs)
             started = time.perf_counter()
             uncached(job, table, root, card, drawn, recipe)
             row["uncached_seconds"] = time.perf_counter() - started

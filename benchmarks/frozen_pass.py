@@ -8,7 +8,7 @@ In one process, on one folder of images, several times, the median counting:
 - `frozen_end_to_end`: images/s from files to stored features, as a share of 1 / (model time + preprocessing core-time / cores), each
   measured alone;
 - `frozen_vs_eager`: the engine against PyTorch eager on the same images in memory, eager in batches of 32 on all cores, in the better of
-  its two memory formats; `frozen_vs_eager_kept`: the same where the C library keeps freed memory, as in Headstart's stages (headstart/memory.py),
+  its two memory formats; `frozen_vs_eager_kept`: the same where the C library keeps freed memory, as in Headstart's stages (headstart/machinery/malloc.py),
   which PyTorch does not ask of it.
 
 --families compares engines on untrained networks of other families instead (images/s). Ends with a line of JSON.
@@ -30,11 +30,13 @@ import torch
 from torch import nn
 from workspace import report
 
-from headstart import engines, features, manifest, model, sources, stages
-from headstart.cores import in_order, workers
-from headstart.memory import keep_freed
+from headstart.base.cores import in_order, workers
+from headstart.features import engines, extraction
+from headstart.features.transforms import View
+from headstart.indexing import indexer
+from headstart.machinery.malloc import keep_freed
+from headstart.networks import cut, model, sources
 from headstart.params import Params, kwargs
-from headstart.transforms import View
 
 FAMILIES = ("resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "regnety_016", "convnext_tiny", "vit_small_patch16_224")
 
@@ -79,7 +81,7 @@ def families(repeat: int) -> dict[str, Any]:
     rows = {}
     for name in FAMILIES:
         bare = timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False)
-        network = nn.Sequential(model.Normalise((0.5,) * 3, (0.5,) * 3), stages.chain(bare))
+        network = nn.Sequential(model.Normalise((0.5,) * 3, (0.5,) * 3), cut.chain(bare))
         with tempfile.TemporaryDirectory() as folder:
             built = engines.build(partial(lambda made: made, network), 224, name, Path(folder))
         rows[name] = {
@@ -94,25 +96,25 @@ def families(repeat: int) -> dict[str, Any]:
 
 def frozen_pass(folder: Path, name: str, repeat: int) -> dict[str, Any]:
     """The figures of the module's docstring."""
-    table = manifest.index(folder, **kwargs(Params(), "index_images"), seed=0)
+    table = indexer.index(folder, **kwargs(Params(), "index_images"), seed=0)
     table = table[table["readable"]].reset_index(drop=True)
     source = sources.load(name)
     with tempfile.TemporaryDirectory() as scratch:
-        features.ENGINES = Path(scratch) / "engines"
-        frozen = features.Frozen.of(partial(model.trunk, source), "benchmark", source.input_size)
+        extraction.ENGINES = Path(scratch) / "engines"
+        frozen = extraction.Frozen.of(partial(model.trunk, source), "benchmark", source.input_size)
         view = View.of(source.card())
-        jobs = [features._Job(folder / path, sha, (view,)) for path, sha in zip(table["path"], table["sha256"], strict=True)]
+        jobs = [extraction._Job(folder / path, sha, (view,)) for path, sha in zip(table["path"], table["sha256"], strict=True)]
         usual = [job for job, w, h in zip(jobs, table["width"], table["height"], strict=True) if {w, h} == {500, 375}]
-        prepared = np.stack([features._read(job)[0] for job in jobs[:256]])
+        prepared = np.stack([extraction._read(job)[0] for job in jobs[:256]])
 
         def one_core(chosen: list[Any]) -> float:
-            return seconds(lambda: [features._read(job) for job in chosen], repeat) / len(chosen)
+            return seconds(lambda: [extraction._read(job) for job in chosen], repeat) / len(chosen)
 
         preprocess, model_time = one_core(jobs), 1 / alone(frozen.engine.run, prepared, repeat)
         folders = iter(range(repeat + 1))
 
         def whole() -> None:
-            features.extract(frozen, table, folder, view, folder=Path(scratch) / str(next(folders)), what="images")
+            extraction.extract(frozen, table, folder, view, folder=Path(scratch) / str(next(folders)), what="images")
 
         rate = len(table) / seconds(whole, repeat)
         network = model.trunk(source)

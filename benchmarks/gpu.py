@@ -43,10 +43,15 @@ from PIL import Image
 from torch.utils.data import Dataset
 from workspace import report
 
-from headstart import devices, features, fine_tuning, heads, manifest, model, progress, sources, stages, weights
-from headstart.cores import in_order, workers
+from headstart.base import devices, weights
+from headstart.base.cores import in_order, workers
+from headstart.features import extraction
+from headstart.features.transforms import View
+from headstart.indexing import indexer
+from headstart.machinery import progress
+from headstart.networks import cards, common, cut, heads, model, skeletons, sources
 from headstart.params import Params, kwargs
-from headstart.transforms import View
+from headstart.training import fine_tuning
 
 NETWORKS, TINY = ("resnet50", "vit_small_patch16_224"), ("test_resnet", "test_vit")
 CLASSES = 10
@@ -113,10 +118,10 @@ def photos(folder: Path, count: int) -> None:
     list(in_order(write, range(count)))
 
 
-def untrained(architecture: str, folder: Path) -> sources.Source:
+def untrained(architecture: str, folder: Path) -> common.Source:
     """An untrained network of timm, as a source."""
     torch.manual_seed(0)
-    network, _ = sources.skeleton("timm", architecture)
+    network, _ = skeletons.skeleton("timm", architecture)
     cfg: Any = network.pretrained_cfg
     transform = {
         "input_size": cfg["input_size"][-1],
@@ -126,8 +131,8 @@ def untrained(architecture: str, folder: Path) -> sources.Source:
         "crop": cfg["crop_pct"],
     }
     folder.mkdir()
-    weights.write(folder / weights.WEIGHTS, {key: value.numpy() for key, value in network.state_dict().items()})
-    (folder / weights.CARD).write_text(json.dumps({"library": "timm", "architecture": architecture, "transform": transform}))
+    weights.write(folder / cards.WEIGHTS, {key: value.numpy() for key, value in network.state_dict().items()})
+    (folder / cards.CARD).write_text(json.dumps({"library": "timm", "architecture": architecture, "transform": transform}))
     return sources.load(f"checkpoint:{folder}")
 
 
@@ -143,14 +148,14 @@ def peak_gib() -> float | None:
     return round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_initialized() else None
 
 
-def frozen_pass(source: sources.Source, table: pd.DataFrame, root: Path, device: devices.Device, repeat: int) -> dict[str, Any]:
+def frozen_pass(source: common.Source, table: pd.DataFrame, root: Path, device: devices.Device, repeat: int) -> dict[str, Any]:
     """Images/s of the frozen pass and of its engine."""
     card = source.card()
-    frozen = features.Frozen.of(partial(model.trunk, source), features.identity(card, "features"), source.input_size, device)
+    frozen = extraction.Frozen.of(partial(model.trunk, source), extraction.identity(card, "features"), source.input_size, device)
     folders = iter(range(repeat + 1))
 
     def whole() -> None:
-        features.extract(frozen, table, root, View.of(card), folder=Path(f"frozen-{next(folders)}"), what="images")
+        extraction.extract(frozen, table, root, View.of(card), folder=Path(f"frozen-{next(folders)}"), what="images")
 
     rate = table["sha256"].nunique() / seconds(whole, repeat)
     count = 64 if frozen.engine.batch == 1 else 4 * frozen.engine.batch
@@ -165,7 +170,7 @@ def frozen_pass(source: sources.Source, table: pd.DataFrame, root: Path, device:
     }
 
 
-def fine_tune(source: sources.Source, table: pd.DataFrame, root: Path, device: devices.Device, epochs: int) -> dict[str, Any]:
+def fine_tune(source: common.Source, table: pd.DataFrame, root: Path, device: devices.Device, epochs: int) -> dict[str, Any]:
     """Seconds and images/s of fine-tuning, whole and in parts, and the names of the parameters that it froze."""
     classes = sorted(set(table["label"]))
     random = np.random.default_rng(0)
@@ -193,10 +198,7 @@ def fine_tune(source: sources.Source, table: pd.DataFrame, root: Path, device: d
         **{key: done.summary[key] for key in ("trained", "views", "streamed", "shard")},
         "cache_gib": round(done.summary["cache_bytes"] / 2**30, 2),
         "frozen_parameters": [
-            name
-            for key, stage in done.network.stages.named_children()
-            if stages.name(key) in frozen
-            for name, _ in stage.named_parameters()
+            name for key, stage in done.network.stages.named_children() if cut.name(key) in frozen for name, _ in stage.named_parameters()
         ],
     }
 
@@ -211,7 +213,7 @@ def ours(architecture: str, table: pd.DataFrame, root: Path, options: argparse.N
         os.chdir(scratch)  # where Headstart keeps its caches
         source = untrained(architecture, Path("source"))
         row = frozen_pass(source, table, root, device, options.repeat)
-        gmacs = sources.gflops(source.trunk, source.input_size)
+        gmacs = common.gflops(source.trunk, source.input_size)
         tflops = options.peak_tflops or peak(card, device.precision)
         row["share_of_peak"] = round(2 * gmacs * row["engine_images_per_s"] / (1e3 * tflops), 4) if tflops else None
         row |= fine_tune(source, table, root, device, options.epochs)
@@ -303,7 +305,7 @@ def main() -> None:
         root = (options.folder or Path(made)).resolve()
         if not options.folder:
             photos(root, options.images)
-        table = manifest.index(root, **kwargs(Params(), "index_images"), seed=0)
+        table = indexer.index(root, **kwargs(Params(), "index_images"), seed=0)
         table = table[table["readable"]].reset_index(drop=True)
         for architecture in TINY if options.tiny else options.networks:
             rows[architecture], shared = compare(architecture, table, root, options)

@@ -16,24 +16,29 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, frozen_head, heads, manifest, params, weights
+from headstart import params
+from headstart.base import devices, weights
+from headstart.indexing import indexer
+from headstart.linear import frozen_head
+from headstart.networks import cards, heads, kept
 
 
 def index(images: Path, everything: params.Params) -> pd.DataFrame:
     """The readable images and their split."""
-    table = manifest.index(images, **params.kwargs(everything, "index_images"), seed=everything.seed)
+    table = indexer.index(images, **params.kwargs(everything, "index_images"), seed=everything.seed)
     return table[table["readable"]].reset_index(drop=True)
 
 
 def source_card(name: str) -> dict[str, Any]:
     """The card of a source and the name of its classifier, kept beside its weights; its engine is made while it is loaded."""
-    path = weights.FOLDER / f"{name.replace(':', '-')}.json"
+    path = kept.FOLDER / f"{name.replace(':', '-')}.json"
     if not path.exists():
-        from headstart import features, model, sources
+        from headstart.features import extraction
+        from headstart.networks import model, sources
 
         source = sources.load(name)
-        weights.keep(source.trunk.state_dict(), source.weights_sha256)
-        features.Frozen.of(lambda: model.trunk(source), features.identity(source.card(), "features"), source.input_size)
+        kept.keep(source.trunk.state_dict(), source.weights_sha256)
+        extraction.Frozen.of(lambda: model.trunk(source), extraction.identity(source.card(), "features"), source.input_size)
         path.write_text(json.dumps({**source.card(), "classifier": source.classifier}))
     return json.loads(path.read_text())
 
@@ -47,14 +52,14 @@ def train(
     device = devices.choose(everything.device, everything.precision)
     trained, summary = frozen_head.train(table, images, card, **block, balanced=balanced, seed=everything.seed, device=device)
     head, name = trained[frozen_head.FINAL], card["classifier"]
-    return trained, {**weights.of_source(card), f"{name}.weight": head.weight, f"{name}.bias": head.bias}, summary["classes"]
+    return trained, {**kept.of_source(card), f"{name}.weight": head.weight, f"{name}.bias": head.bias}, summary["classes"]
 
 
 def fine_tune(
     table: pd.DataFrame, images: Path, card: dict[str, Any], head: heads.Head, classes: list[str], everything: params.Params
 ) -> dict[str, Any]:
     """The weights after fine-tuning from the head that saw the train split only."""
-    from headstart import fine_tuning
+    from headstart.training import fine_tuning
 
     plan = fine_tuning.settings(params.kwargs(everything, "fine_tune"), table, classes, everything.seed)
     done = fine_tuning.run(table, images, card, head, classes, **plan, device=devices.choose(everything.device, everything.precision))
@@ -83,8 +88,8 @@ def main() -> None:
     trained, saved, classes = train(table, options.images, card, everything)
     if options.fine_tune:
         saved = fine_tune(table, options.images, card, trained[frozen_head.TRAIN_ONLY], classes, everything)
-    weights.write(options.out / weights.WEIGHTS, saved)
-    (options.out / weights.CARD).write_text(json.dumps(model_card(card, classes), indent=2) + "\n")
+    weights.write(options.out / cards.WEIGHTS, saved)
+    (options.out / cards.CARD).write_text(json.dumps(model_card(card, classes), indent=2) + "\n")
 
 
 if __name__ == "__main__":

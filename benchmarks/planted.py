@@ -30,9 +30,16 @@ import pandas as pd
 import torch
 from workspace import report
 
-from headstart import manifest, proof, scratch, selection, sources, splits, trials, verdict, weights
-from headstart.model import Network
+from headstart.base import weights
+from headstart.choice import selection
+from headstart.data import sampling
+from headstart.indexing import indexer
+from headstart.networks import cards, common, sources
+from headstart.networks.model import Network
 from headstart.params import Params, kwargs
+from headstart.proof import comparison, proving
+from headstart.statistics import records
+from headstart.training import designs, scratch
 
 TRUE = ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"]
 KINDS = ("random", "shuffled_weights", "shuffled_labels")
@@ -42,11 +49,11 @@ LEVEL, MARGIN = 0.01, 0.01
 EPOCHS = 5  # of both arms in nulls and shuffled cases
 
 
-def checkpoint(folder: Path, source: sources.Source, values: dict[str, torch.Tensor]) -> str:
+def checkpoint(folder: Path, source: common.Source, values: dict[str, torch.Tensor]) -> str:
     """Save weights of a source's architecture as a checkpoint source; returns its name."""
     folder.mkdir(parents=True)
     card = source.card()
-    transform = {key: card[key] for key in weights.TRANSFORM}
+    transform = {key: card[key] for key in cards.TRANSFORM}
     (folder / "card.json").write_text(
         json.dumps({"library": card["library"], "architecture": card["architecture"], "transform": transform, "licence": "own"})
     )
@@ -54,13 +61,13 @@ def checkpoint(folder: Path, source: sources.Source, values: dict[str, torch.Ten
     return f"checkpoint:{folder}"
 
 
-def random_weights(source: sources.Source, seed: int) -> dict[str, torch.Tensor]:
+def random_weights(source: common.Source, seed: int) -> dict[str, torch.Tensor]:
     """The architecture as its library initialises it."""
     network = scratch.untrained(source.card(), ["a", "b"], seed)
     return {key: value for key, value in network.weights().items() if not key.startswith(source.classifier)}
 
 
-def shuffled_weights(source: sources.Source, seed: int) -> dict[str, torch.Tensor]:
+def shuffled_weights(source: common.Source, seed: int) -> dict[str, torch.Tensor]:
     """Every tensor's values in another order: the same distributions, no structure."""
     random = np.random.default_rng(seed)
     return {
@@ -69,7 +76,7 @@ def shuffled_weights(source: sources.Source, seed: int) -> dict[str, torch.Tenso
     }
 
 
-def shuffled_labels(source: sources.Source, seed: int, table: pd.DataFrame, root: Path, size: int) -> dict[str, torch.Tensor]:
+def shuffled_labels(source: common.Source, seed: int, table: pd.DataFrame, root: Path, size: int) -> dict[str, torch.Tensor]:
     """Trained from random weights on labels that mean nothing."""
     wrong = table.assign(label=np.random.default_rng(seed).permutation(table["label"].to_numpy()))
     network = train_random(wrong, root, {**source.card(), "input_size": size}, seed, epochs=3)
@@ -92,7 +99,7 @@ def ranking(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -
     random = np.random.default_rng(number)
     root, table = tables[number % len(tables)]
     kind, size, count = KINDS[number % len(KINDS)], int(random.choice(SIZES)), int(random.choice(IMAGES))
-    some = pd.concat([splits.sample(table[table["split"] == "train"], count, number), table[table["split"] == "validation"]])
+    some = pd.concat([sampling.sample(table[table["split"] == "train"], count, number), table[table["split"] == "validation"]])
     some = some.reset_index(drop=True)
     source = sources.load(str(random.choice(TRUE)))
     make: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
@@ -124,28 +131,30 @@ def ranking(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -
 
 
 def judged(
-    table: pd.DataFrame, root: Path, source: sources.Source, size: int, *, seeds: int, seed: int, epochs: int, level: float, cells_of: Any
+    table: pd.DataFrame, root: Path, source: common.Source, size: int, *, seeds: int, seed: int, epochs: int, level: float, cells_of: Any
 ) -> dict[str, Any]:
     """The verdict on a source, both arms at `size` pixels."""
     classes, card = sorted(set(table["label"])), {**source.card(), "input_size": size}
     block = {**kwargs(Params(), "fine_tune"), "depth": 3, "epochs": epochs, "views": 2}
     ours, theirs = [], []
     for cell in cells_of(table, seeds, seed):
-        ours.append(trials.trial(cell.table, proof.pretrained(cell, root, card, classes, kwargs(Params(), "train_head"), block)))
-        theirs.append(trials.trial(cell.table, scratch.train(cell.table, root, card, classes, **plan(epochs), seed=cell.seed)))
-    return verdict.compare(ours, theirs, level=level, margin=MARGIN, seed=seed)
+        ours.append(records.of_run(cell.table, proving.pretrained(cell, root, card, classes, kwargs(Params(), "train_head"), block)))
+        theirs.append(records.of_run(cell.table, scratch.train(cell.table, root, card, classes, **plan(epochs), seed=cell.seed)))
+    return comparison.compare(ours, theirs, level=level, margin=MARGIN, seed=seed)
 
 
-def all_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[trials.Cell]:
-    return list(trials.cells(table, seeds=seeds, label_curve=False, images=10**6, seed=seed))
+def all_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Cell]:
+    return list(designs.cells(table, seeds=seeds, label_curve=False, images=10**6, seed=seed))
 
 
-def ten_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[trials.Cell]:
-    return [cell for cell in trials.cells(table, seeds=seeds, label_curve=True, images=10**6, seed=seed) if cell.labels == 10]
+def ten_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Cell]:
+    return [cell for cell in designs.cells(table, seeds=seeds, label_curve=True, images=10**6, seed=seed) if cell.labels == 10]
 
 
 def few(table: pd.DataFrame, train: int, validation: int, seed: int) -> pd.DataFrame:
-    parts = [splits.sample(table[table["split"] == split], count, seed) for split, count in (("train", train), ("validation", validation))]
+    parts = [
+        sampling.sample(table[table["split"] == split], count, seed) for split, count in (("train", train), ("validation", validation))
+    ]
     return pd.concat(parts).reset_index(drop=True)
 
 
@@ -225,7 +234,7 @@ def main() -> None:
 
 
 def indexed(root: Path) -> pd.DataFrame:
-    table = manifest.index(root, **kwargs(Params(), "index_images"), seed=0)
+    table = indexer.index(root, **kwargs(Params(), "index_images"), seed=0)
     return table[table["readable"]].reset_index(drop=True)
 
 

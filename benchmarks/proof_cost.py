@@ -18,7 +18,12 @@ from typing import Any
 import pandas as pd
 from workspace import report
 
-from headstart import arms, outputs, params, race, scratch, sources, stages
+from headstart import params
+from headstart.base import outputs
+from headstart.choice import race
+from headstart.networks import common, cut, sources
+from headstart.proof import contenders
+from headstart.training import scratch
 
 
 @dataclass
@@ -37,9 +42,9 @@ class Cost:
 @cache
 def parts(name: str, size: int, depth: int) -> tuple[float, float]:
     """Multiply-adds (10^9) an image of a source below its last `depth` stages, and of these."""
-    whole = stages.chain(sources.load(name).trunk).eval()
+    whole = cut.chain(sources.load(name).trunk).eval()
     lower = whole[: len(whole) - depth]
-    below, total = sources.gflops(lower, size), sources.gflops(whole, size)
+    below, total = common.gflops(lower, size), common.gflops(whole, size)
     return below, total - below
 
 
@@ -80,7 +85,7 @@ def proof(folder: Path, n: dict[str, int]) -> Cost:
         cost.add(scratch.DRAWS * min(n["train"], scratch.LARGEST_START) + n["validation"], small)
         train(cost, done["image_passes"], n, small)
         cost.add(n["validation"] + n["test"], small)
-    averages = len(arms.MIXES) if outputs.read_json(folder / "models/chosen/summary.json")["parameters"]["verdict"]["average"] else 0
+    averages = len(contenders.MIXES) if outputs.read_json(folder / "models/chosen/summary.json")["parameters"]["verdict"]["average"] else 0
     cost.add((1 + averages) * n["validation"], sum(parts(card["name"], card["input_size"], 0)))
     return cost
 

@@ -45,7 +45,7 @@ def make_rows(count: int, path: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from headstart import manifest
+    from headstart.data import manifest
 
     random = np.random.default_rng(0)
     numbers = np.arange(count)
@@ -83,19 +83,21 @@ def validation(path: Path) -> Seconds:
     """Read and check a manifest."""
     import great_expectations  # noqa: F401
 
-    from headstart import expectations, manifest
-    from headstart import validation as checks
+    from headstart.checks import expectations
+    from headstart.checks import validation as validation_module
+    from headstart.data import manifest
 
     limits = expectations.Limits(**params.kwargs(params.Params(), "validate_data"))
     with timed() as seconds:
-        result = checks.validate(manifest.read(path), limits)
+        result = validation_module.validate(manifest.read(path), limits)
     assert not result["critical"] + result["warnings"], result
     return seconds
 
 
 def index_table(path: Path) -> Seconds:
     """Group near-duplicates and draw splits, for the rows of a manifest."""
-    from headstart import duplicates, manifest, splits
+    from headstart.data import manifest
+    from headstart.indexing import duplicates, splits
 
     table = manifest.read(path).assign(split="")
     settings = params.kwargs(params.Params(), "index_images")
@@ -110,10 +112,10 @@ def index_table(path: Path) -> Seconds:
 
 def index_files(path: Path) -> Seconds:
     """Index a folder of images in full."""
-    from headstart import manifest
+    from headstart.indexing import indexer
 
     with timed() as seconds:
-        table = manifest.index(path, **params.kwargs(params.Params(), "index_images"), seed=0)
+        table = indexer.index(path, **params.kwargs(params.Params(), "index_images"), seed=0)
     assert table["readable"].all()
     return seconds
 

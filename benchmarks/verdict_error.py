@@ -30,7 +30,7 @@ from scipy.special import expit
 from scipy.stats import t
 from workspace import report
 
-from headstart import verdict
+from headstart.statistics import intervals
 
 SEEDS, MARGIN, LEVELS = 5, 0.01, (0.05, 0.01)
 IMAGES, ACCURACIES, DIFFERENCES = (50, 150, 600), (0.7, 0.9, 0.97), (0.02, 0.05, 0.1, 0.2)
@@ -91,10 +91,10 @@ def fold(n: int) -> np.ndarray:
 def lower(differences: np.ndarray, design: str, level: float) -> np.ndarray:
     """Lower ends of the verdict's intervals."""
     if design == "crossed":
-        return verdict.crossed_interval(differences, level)[0]
+        return intervals.crossed(differences, level)[0]
     if design == "folds":
-        return verdict.folds_interval(differences, fold(differences.shape[-1]), level)[0]
-    return verdict.images_interval(differences, level)[0]
+        return intervals.folds(differences, fold(differences.shape[-1]), level)[0]
+    return intervals.images(differences, level)[0]
 
 
 def naive(differences: np.ndarray, level: float) -> np.ndarray:

@@ -31,7 +31,9 @@ import one_process
 import pandas as pd
 from workspace import ROOT, Workspace, report
 
-from headstart import params, predict, sources
+from headstart import params
+from headstart.features import predict
+from headstart.networks import sources
 
 SOURCE = "wheel:efficientnet_lite0"
 EPOCHS = {"ants": 5, "signs": 4}  # of fastai, after one with the body frozen

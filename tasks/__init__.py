@@ -1,5 +1,5 @@
 """One file per pipeline stage: read files, call the library, write files. Run one with `python -m tasks.<stage>`."""
 
-from headstart.memory import keep_freed
+from headstart.machinery.malloc import keep_freed
 
 keep_freed()  # the first thing that a stage does

@@ -7,7 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, manifest, outputs, trials, weights
+from headstart.base import devices, outputs
+from headstart.data import manifest
+from headstart.networks import cards
+from headstart.statistics import records
+from headstart.training import designs
 from tasks import stage
 
 
@@ -46,22 +50,23 @@ def baseline(
         "max_images": max_images,
         "augmentation": augmentation,
     }
-    card = trials.random_card(described, max_size, seed)
+    card = designs.random_card(described, max_size, seed)
     plan = {name: value for name, value in parameters.items() if name not in ("max_size", "max_images")}
     runs, first = {}, None
     if epochs:
-        from headstart import model, scratch  # and with them PyTorch, which takes seconds
+        from headstart.networks import model
+        from headstart.training import scratch  # and with them PyTorch, which takes seconds
 
         wanted = {"seeds": verdict["seeds"], "label_curve": verdict["label_curve"]}
-        for cell in trials.cells(table, **wanted, images=max_images, seed=seed):
+        for cell in designs.cells(table, **wanted, images=max_images, seed=seed):
             done = scratch.train(cell.table, images, card, classes, **plan, seed=cell.seed, device=devices.choose(device, precision))
-            runs[cell.labels, cell.number] = trials.trial(cell.table, done)
+            runs[cell.labels, cell.number] = records.of_run(cell.table, done)
             if (cell.labels, cell.number) == (0, 0):
                 first = done
     with outputs.folder(out) as folder:
-        trials.write(folder / "trials.safetensors", runs)
+        records.write(folder / "trials.safetensors", runs)
         if first:
-            model.save(folder / weights.WEIGHTS, first.network)
+            model.save(folder / cards.WEIGHTS, first.network)
         summary = first.summary if first else {}
         outputs.write_json(folder / "summary.json", {**summary, "card": card, "classes": classes, "parameters": {"baseline": parameters}})
     with outputs.whole(curve) as temporary:

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from headstart import params, source_params
+from headstart import params
+from headstart.params import developing
 from tasks import stage
 
 
@@ -17,5 +18,5 @@ def run(function: Callable[..., None]) -> None:
 
 def arguments(function: Callable[..., None]) -> dict[str, Any]:
     """The keyword-only arguments of a stage function, from source.yaml and the top of params.yaml."""
-    known = {**params.load().model_dump(), **source_params.read().model_dump()}
+    known = {**params.load().model_dump(), **developing.read().model_dump()}
     return {p.name: known[p.name] for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import devices, evaluation, heads, manifest, outputs, weights
+from headstart.base import devices, outputs, weights
+from headstart.data import manifest
+from headstart.evaluation import test_split
+from headstart.networks import cards, heads
 from tasks import stage
 
 
@@ -32,17 +35,17 @@ def evaluate(
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
     card, ships = outputs.read_json(source), outputs.read_json(chosen / "summary.json")
     summaries = [card, *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen))]
-    models = [evaluation.Model("fine_tuned", weights.read(fine_tuned / weights.WEIGHTS), card)]
-    if (baseline / weights.WEIGHTS).exists():
-        models.append(evaluation.Model("scratch", weights.read(baseline / weights.WEIGHTS), summaries[3]["card"]))
-    done = evaluation.evaluate(
+    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
+    if (baseline / cards.WEIGHTS).exists():
+        models.append(test_split.Model("scratch", weights.read(baseline / cards.WEIGHTS), summaries[3]["card"]))
+    done = test_split.evaluate(
         manifest.read(clean),
         images,
         card,
         heads.load(head / "head.safetensors", "final"),
         summaries[1],
         models,
-        evaluation.Model(ships["arm"], weights.read(chosen / weights.WEIGHTS), ships["card"]),
+        test_split.Model(ships["arm"], weights.read(chosen / cards.WEIGHTS), ships["card"]),
         summaries,
         answer=outputs.read_json(verdict)["answer"],
         bootstrap=bootstrap,
@@ -51,8 +54,8 @@ def evaluate(
         device=devices.choose(device, precision),
     )
     with outputs.folder(final) as folder:
-        weights.write(folder / weights.WEIGHTS, done.weights)
-        outputs.write_json(folder / weights.CARD, done.card)
+        weights.write(folder / cards.WEIGHTS, done.weights)
+        outputs.write_json(folder / cards.CARD, done.card)
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
     for path, table in ((confusion, done.confusion), (reliability, done.reliability)):

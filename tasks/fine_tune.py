@@ -7,7 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import devices, features, fine_tuning, heads, manifest, model, outputs, trials, weights
+from headstart.base import devices, outputs, weights
+from headstart.data import manifest
+from headstart.features import classify
+from headstart.networks import cards, heads, model
+from headstart.statistics import records
+from headstart.training import fine_tuning
 from tasks import stage
 
 
@@ -70,13 +75,13 @@ def fine_tune(
         processes=processes,
     )
     with outputs.folder(out) as folder:
-        model.save(folder / weights.WEIGHTS, done.network)
-        trials.write(folder / "trials.safetensors", {(0, 0): trials.trial(table, done)})
+        model.save(folder / cards.WEIGHTS, done.network)
+        records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})
         outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
-        features.logits(card, weights.digest(done.network.weights()), lambda: done.network, place)
+        classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place)
     print(done.summary["reason"])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import manifest
+from headstart.data import manifest
+from headstart.indexing import indexer
 from tasks import stage
 
 
@@ -20,7 +21,7 @@ def index_images(
     seed: int,
 ) -> None:
     """Write the manifest of the folder `images` to `out`. Raises DataError where the folder is refused."""
-    table = manifest.index(
+    table = indexer.index(
         images,
         test_share=test_share,
         validation_share=validation_share,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from headstart import developing, devices, manifest, outputs, weights
+from headstart.base import devices, outputs
+from headstart.data import manifest
+from headstart.developing import develop
+from headstart.networks import cards
 from tasks import develop_stage
 
 
@@ -21,17 +24,17 @@ def register_source(
     precision: str,
 ) -> None:
     """Write the model folder that `checkpoint:` takes, and whether it beats the baselines; `headstart develop` registers it if so."""
-    card = developing.evaluate(
+    card = develop.evaluate(
         manifest.read(clean),
         images,
-        trained / weights.WEIGHTS,
+        trained / cards.WEIGHTS,
         outputs.read_json(trained / "summary.json"),
         seed=seed,
         device=devices.choose(device, precision),
     )
     with outputs.folder(out) as folder:
-        shutil.copy(trained / weights.WEIGHTS, folder / weights.WEIGHTS)
-        outputs.write_json(folder / weights.CARD, card)
+        shutil.copy(trained / cards.WEIGHTS, folder / cards.WEIGHTS)
+        outputs.write_json(folder / cards.CARD, card)
     outputs.write_json(metrics, card["metrics"])
     print(card["metrics"]["reason"])
 

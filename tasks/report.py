@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import findings, outputs
-from headstart import report as page
+from headstart.base import outputs
+from headstart.report import findings, page
 from tasks import stage
 
 

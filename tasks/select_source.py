@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headstart import devices, manifest, outputs, selection
+from headstart.base import devices, outputs
+from headstart.choice import selection
+from headstart.data import manifest
 from tasks import stage
 
 

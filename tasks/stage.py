@@ -20,8 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart import checkpoints, lock, outputs, params, progress
-from headstart.errors import DataError, HeadstartError, ParamsError
+from headstart import params
+from headstart.base import outputs
+from headstart.machinery import lock, progress
+from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.training import checkpoints
 
 STATE = Path(".headstart")
 FAILURE = STATE / "failure.json"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart import devices, frozen_head, heads, manifest, outputs
+from headstart.base import devices, outputs
+from headstart.data import manifest
+from headstart.linear import frozen_head
+from headstart.networks import heads
 from tasks import stage
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from headstart import developing, devices, manifest, model, outputs, weights
+from headstart.base import devices, outputs
+from headstart.data import manifest
+from headstart.developing import develop
+from headstart.networks import cards, model
 from tasks import develop_stage
 
 
@@ -36,7 +39,7 @@ def train_source(
     precision: str,
 ) -> None:
     """Write the weights of the best epoch on validation, what was done, and the learning curve."""
-    done = developing.train(
+    done = develop.train(
         manifest.read(clean),
         images,
         start=start,
@@ -57,7 +60,7 @@ def train_source(
         device=devices.choose(device, precision),
     )
     with outputs.folder(out) as folder:
-        model.save(folder / weights.WEIGHTS, done.network)
+        model.save(folder / cards.WEIGHTS, done.network)
         outputs.write_json(folder / "summary.json", done.summary)
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from headstart import manifest as table
-from headstart import outputs, validation
-from headstart.expectations import Limits
+from headstart.base import outputs
+from headstart.checks import validation
+from headstart.checks.expectations import Limits
+from headstart.data import manifest as manifests
 from tasks import stage
 
 
@@ -25,13 +26,13 @@ def validate_data(
 
     Raises DataError that names the critical failures, after the result is written and with no `clean` left behind.
     """
-    frame = table.read(manifest)
+    frame = manifests.read(manifest)
     result = validation.validate(frame, Limits(min_images_per_class, max_unreadable_share, max_imbalance, min_side))
     outputs.write_json(out, result)
     if not result["success"]:
         clean.unlink(missing_ok=True)  # rows of an earlier run would pass for checked ones
     validation.refuse(result, str(out))
-    table.write(frame[frame["readable"]].reset_index(drop=True), clean)
+    manifests.write(frame[frame["readable"]].reset_index(drop=True), clean)
     for warning in result["warnings"]:
         print(f"warning: {warning['message']}", file=sys.stderr)
 

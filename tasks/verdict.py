@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headstart import arms, devices, evaluation, heads, manifest, outputs, proof, trials, weights
+from headstart.base import devices, outputs, weights
+from headstart.data import manifest
+from headstart.networks import cards, heads, kept
+from headstart.proof import contenders, proving
+from headstart.proof import remedies as remedies_module
+from headstart.statistics import records
 from tasks import stage
 
 
@@ -39,9 +44,9 @@ def verdict(
     for summary in summaries.values():
         blocks |= summary["parameters"]
     place = devices.choose(device, precision)
-    random = trials.read(baseline / "trials.safetensors")
-    proved = proof.prove(
-        trials.read(fine_tuned / "trials.safetensors")[0, 0],
+    random = records.read(baseline / "trials.safetensors")
+    proved = proving.prove(
+        records.read(fine_tuned / "trials.safetensors")[0, 0],
         random,
         table=table,
         root=images,
@@ -57,28 +62,30 @@ def verdict(
         seed=seed,
         device=place,
     )
-    data = arms.Data(table, images, classes, place)
-    tuned = arms.arm(arms.FINE_TUNED, weights.read(fine_tuned / weights.WEIGHTS), card, data)
+    data = contenders.Data(table, images, classes, place)
+    tuned = contenders.arm(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
     fitted = heads.load(head / "head.safetensors", "train_only")
-    frozen = arms.frozen(fitted, evaluation.with_head(card, tuned.weights, fitted), card, data)
-    averages = arms.average(frozen, tuned, data) if average else []
-    fresh = arms.arm(arms.SCRATCH, weights.read(baseline / weights.WEIGHTS), summaries[baseline]["card"], data) if random else None
-    choice = arms.choose(frozen, [tuned, *averages], fresh, data.labels)
+    frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
+    averages = contenders.average(frozen, tuned, data) if average else []
+    fresh = (
+        contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), summaries[baseline]["card"], data) if random else None
+    )
+    choice = contenders.choose(frozen, [tuned, *averages], fresh, data.labels)
     tried: list[dict[str, Any]] = []
     if remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
-        context = arms.Context(data, card, blocks["train_head"], blocks["fine_tune"], outputs.read_json(ranking), seed)
-        choice, tried = arms.remedy(context, choice)
+        context = remedies_module.Context(data, card, blocks["train_head"], blocks["fine_tune"], outputs.read_json(ranking), seed)
+        choice, tried = remedies_module.remedy(context, choice)
     known = [frozen, tuned, *averages, *([fresh] if fresh else [])]
     said = {
         **proved,
         "ships": choice.arm.name,
         "mix": choice.arm.mix,
         "reason": choice.reason,
-        "arms": [arms.figures(one, data.labels) for one in known],
+        "arms": [contenders.figures(one, data.labels) for one in known],
         "remedies": tried,
     }
     with outputs.folder(out) as folder:
-        weights.write(folder / weights.WEIGHTS, choice.arm.weights)
+        weights.write(folder / cards.WEIGHTS, choice.arm.weights)
         chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card}
         parameters = {"level": level, "margin": margin, "average": average, "remedies": remedies, "seeds": seeds}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from headstart.params import STAGES
-
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
 
 # A stage of the toy project. Files named after a stage steer it: NAME.fails holds an exit code, NAME.sleeps seconds to sleep.
 _STAGE = """
 import os, sys, time
 from pathlib import Path
-from headstart import errors
+from headstart.machinery import errors
 from tasks import stage
 
 name, dep, out = sys.argv[1:]

@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from headstart import findings, params, report, verdict
-from headstart.verdict import Trial
+from headstart import params
+from headstart.proof import comparison
+from headstart.report import findings
+from headstart.report import page as pages
+from headstart.statistics.records import Record
 
 PHASES = ("head", "blocks.6", "blocks.5")
 
@@ -168,12 +171,12 @@ def _metrics(predictions: pd.DataFrame, classes: list[str], shipped: str) -> dic
     }
 
 
-def trials(levels: tuple[float, ...], *, n: int = 80, seeds: int = 1, best: int = -1) -> list[Trial]:
+def trials(levels: tuple[float, ...], *, n: int = 80, seeds: int = 1, best: int = -1) -> list[Record]:
     """Runs of one arm whose accuracy goes through `levels`, 40 steps apart, on the same images."""
     easy = np.linspace(0, 1, n, endpoint=False)
     steps = 40 * np.arange(len(levels))
     images = np.array([f"{i:064x}" for i in range(n)])
-    return [Trial(images, np.stack([easy < level + seed / 200 for level in levels]), steps, best % len(levels)) for seed in range(seeds)]
+    return [Record(images, np.stack([easy < level + seed / 200 for level in levels]), steps, best % len(levels)) for seed in range(seeds)]
 
 
 def prove(
@@ -183,17 +186,17 @@ def prove(
     seeds: int = 1,
     labels: bool = False,
 ) -> dict[str, Any]:
-    """What reports/verdict.json holds (headstart/proof.py, tasks/verdict.py) for arms of these accuracies, the fine-tuned model shipping."""
+    """What reports/verdict.json holds (headstart/proof/proving.py, tasks/verdict.py) for arms of these accuracies, the fine-tuned model shipping."""
     ours, theirs = trials(pretrained, seeds=seeds), trials(random, seeds=seeds)
     names = ("pretrained", "from random weights")
-    whole = verdict.compare(ours, theirs, names=names)
-    head = [Trial(one.images, one.right[:1], one.steps[:1], 0) for one in ours]
-    few = verdict.compare(trials((0.5, 0.6)), trials((0.25, 0.3)), names=names)
+    whole = comparison.compare(ours, theirs, names=names)
+    head = [Record(one.images, one.right[:1], one.steps[:1], 0) for one in ours]
+    few = comparison.compare(trials((0.5, 0.6)), trials((0.25, 0.3)), names=names)
     arms = (("head", None, pretrained[0]), ("fine_tuned", None, pretrained[-1]), ("average", 0.25, 0.9375), ("scratch", None, random[-1]))
     return {
         **{key: whole[key] for key in ("answer", "standing", "evidence")},
         "pretrained_against_random": whole,
-        "fine_tuned_against_head": verdict.compare(ours, head, names=("fine-tuned", "frozen head")),
+        "fine_tuned_against_head": comparison.compare(ours, head, names=("fine-tuned", "frozen head")),
         "label_curve": [{"labels": 5, **few}, {"labels": 0, **whole}] if labels else [],
         "curves": {
             name: [{"step": 40.0 * n, "accuracy": level} for n, level in enumerate(levels)]
@@ -463,7 +466,7 @@ class Page(HTMLParser):
 
 
 def page(folder: Path, mistakes: int = 24, **made: Any) -> Page:
-    return Page(report.render(findings.gather(**leave(folder, **made)), mistakes=mistakes))
+    return Page(pages.render(findings.gather(**leave(folder, **made)), mistakes=mistakes))
 
 
 def svg(text: str, start: str) -> str:
@@ -477,4 +480,4 @@ def changed(path: Path, **values: Any) -> None:
 
 
 def rendered(paths: dict[str, Path]) -> Page:
-    return Page(report.render(findings.gather(**paths), mistakes=2))
+    return Page(pages.render(findings.gather(**paths), mistakes=2))

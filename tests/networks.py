@@ -13,7 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import heads, manifest, model, sources, weights
+from headstart.base import weights
+from headstart.indexing import indexer
+from headstart.networks import cards, common, heads, model, skeletons, sources
 from tests import toy
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -59,7 +61,7 @@ def nothing() -> nn.Module:
     return layer(torch.zeros(3, 3, 1, 1))
 
 
-def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> sources.Source:
+def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> common.Source:
     """A source of a made-up kind."""
     values: dict[str, Any] = {
         "kind": "toy",
@@ -75,10 +77,10 @@ def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> s
         "licence": None,
         "weights_sha256": weights.digest(network.state_dict()),
     }
-    return sources.Source(name=f"toy:{name}", trunk=network, features=features, **{**values, **other})
+    return common.Source(name=f"toy:{name}", trunk=network, features=features, **{**values, **other})
 
 
-def use(monkeypatch: pytest.MonkeyPatch, known: dict[str, Callable[[], sources.Source]]) -> None:
+def use(monkeypatch: pytest.MonkeyPatch, known: dict[str, Callable[[], common.Source]]) -> None:
     """Make `toy:NAME` a candidate for each of `known`."""
     monkeypatch.setitem(sources.KINDS, "toy", lambda name: known[name]())
 
@@ -86,7 +88,7 @@ def use(monkeypatch: pytest.MonkeyPatch, known: dict[str, Callable[[], sources.S
 def table(folder: Path, per_class: int = 8, size: int = 32) -> pd.DataFrame:
     """Toy photos in `folder` and their manifest."""
     toy.images(folder, per_class=per_class, size=size)
-    return manifest.index(folder, **toy.INDEX)
+    return indexer.index(folder, **toy.INDEX)
 
 
 def array(size: int = 32, seed: int = 0) -> np.ndarray:
@@ -98,16 +100,16 @@ def checkpoint(folder: Path, architecture: str = "test_resnet", size: int = 64, 
     """An untrained network of timm as a model folder; the name of it as a candidate."""
     torch.manual_seed(seed)
     library = "timm"
-    network, classifier = sources.skeleton(library, architecture)
+    network, classifier = skeletons.skeleton(library, architecture)
     for module in network.modules():  # statistics that differ from layer to layer, or a wrong order or a lost buffer would not show
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.8, 1.2)
     width: Any = network.num_features
     folder.mkdir(parents=True)
-    model.save(folder / weights.WEIGHTS, model.Network(network, classifier, head(width), MEAN, STD))
+    model.save(folder / cards.WEIGHTS, model.Network(network, classifier, head(width), MEAN, STD))
     transform = {"input_size": size, "mean": MEAN, "std": STD, "interpolation": "bilinear", "crop": 1.0}
-    (folder / weights.CARD).write_text(json.dumps({"library": library, "architecture": architecture, "transform": transform}))
+    (folder / cards.CARD).write_text(json.dumps({"library": library, "architecture": architecture, "transform": transform}))
     return f"checkpoint:{folder}"
 
 

@@ -1,0 +1,121 @@
+"""Commands runs, restore, promote: past runs, and the best model so far."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.cli import common
+from flows.cli.common import Commands
+
+_PROMOTE = """\
+Copy the model of the last run into the registry and let it stand there, unless a paired test on the promotion split shows it to
+be worse than the model that stands (one-sided, 95%). Images that one of them was trained on do not count. Where nothing stands
+yet, it is promoted. Says why; keeps every decision in registry/history.jsonl, every promoted model in registry/history/. Where it
+is refused, the exit code is 1 and what stood stands.
+"""
+
+_PROMOTE_EXAMPLES = """\
+examples:
+  headstart promote
+  headstart promote --force                           # whatever the test says
+  headstart predict inbox/ --model registry/model     # with the model that stands
+
+Both models were chosen on validation images. With --split test, images that chose nothing judge them; a test split that decides
+often wears out.
+"""
+
+_RUNS = """\
+Past runs, the newest first: when, name, version of the images, source, test accuracy, whether transfer helped, and what became of
+it. They are DVC experiments (`dvc exp list`), one for each run that changed something, and the runs of this checkout that failed.
+"""
+
+_RUNS_EXAMPLES = """\
+examples:
+  headstart runs
+  headstart runs --compare 1a2b3c4d-efficientnet_lite0-amber-fox 1a2b3c4d-efficientnet_lite1-calm-otter
+  headstart runs --json | jq -r '.[] | select(.accuracy > 0.9) | .name'
+"""
+
+_RESTORE = """\
+Bring parameters, images, models and reports back to what they were after RUN. What is here now is kept as an experiment first,
+whose name is printed: restoring that brings it back. Data and weights that this machine does not have come from the DVC remote.
+Nothing is committed, and code stays as it is: where a stage's code has changed since, you are told.
+"""
+
+_RESTORE_EXAMPLES = """\
+examples:
+  headstart restore 1a2b3c4d-efficientnet_lite0-amber-fox
+  headstart predict photo.jpg              # with the model of that run
+"""
+
+
+def register(commands: Commands, shape: dict[str, Any]) -> None:
+    """Add the commands of this file. `shape` are the options of every parser."""
+    promote = commands.add_parser(
+        "promote", help="keep the model, unless it is worse", description=_PROMOTE, epilog=_PROMOTE_EXAMPLES, **shape
+    )
+    promote.add_argument(
+        "--split", choices=("validation", "test"), default="validation", help="images to compare on (default: %(default)s)"
+    )
+    promote.add_argument("--registry", type=Path, default=Path("registry"), help="folder of the registry (default: %(default)s)")
+    promote.add_argument("--force", action="store_true", help="promote whatever the comparison says")
+    promote.add_argument("--json", action="store_true", help="print the decision as it is recorded")
+    promote.set_defaults(command=_promote)
+
+    runs = commands.add_parser("runs", help="list past runs, compare two", description=_RUNS, epilog=_RUNS_EXAMPLES, **shape)
+    runs.add_argument("--compare", metavar=("A", "B"), nargs=2, help="the parameters and metrics in which two runs differ")
+    runs.add_argument("--json", action="store_true", help="print JSON")
+    runs.set_defaults(command=_runs)
+
+    restore = commands.add_parser("restore", help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES, **shape)
+    restore.add_argument("run", metavar="RUN", help="its name, as `headstart runs` prints it")
+    restore.add_argument("--force", action="store_true", help="also where files here are on nobody's record and would be lost")
+    restore.set_defaults(command=_restore)
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from flows.results import promote as promote_module
+    from headstart import params
+    from headstart.base import devices
+    from headstart.machinery import lock
+    from headstart.registry import promotion
+
+    common.in_project()
+    with lock.hold("headstart promote"):
+        values = params.load()
+        device = devices.choose(values.device, values.precision)
+        entry = promotion.promote(options.registry, split=options.split, force=options.force, device=device)
+    print(json.dumps(entry, indent=2, ensure_ascii=False) if options.json else promote_module.describe(entry, options.registry))
+    return 1 if entry["decision"] == "refused" else 0
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from flows.experiments import runs as runs_module
+
+    common.in_project()
+    if options.compare:
+        found = runs_module.compare(*options.compare)
+        print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else runs_module.comparison(found))
+        return 0
+    known = runs_module.every()
+    if options.json:
+        print(json.dumps([dataclasses.asdict(run) for run in known], indent=2, ensure_ascii=False))
+    elif known:
+        print(runs_module.table(known), flush=True)
+    print(runs_module.remark(known), file=sys.stderr)
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from flows.experiments import restore as restore_module
+    from headstart.machinery import lock
+
+    common.in_project()
+    with lock.hold("headstart restore"):
+        print(restore_module.restore(options.run, force=options.force, say=lambda line: print(line, file=sys.stderr, flush=True)))
+    return 0

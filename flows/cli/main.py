@@ -1,0 +1,94 @@
+"""The command line: `headstart COMMAND`. Answers on standard output, progress on standard error.
+
+Each command imports what it needs when it runs, so that `headstart show` pays for neither Prefect nor PyTorch. The commands register themselves,
+a file per group of GROUPS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flows.cli import data, history, predict, run, serve, sources
+from headstart.machinery.errors import HeadstartError
+
+INTERRUPTED = 130
+GROUPS = (data, run, predict, sources, history, serve)
+
+_OVERVIEW = """\
+Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
+and leaves a versioned model and a report. Run it from the root of the project.
+
+  headstart import photos/       # photos/<class>/<file>
+  headstart run                  # every stage whose inputs changed
+  headstart show                 # the result
+  headstart predict new/*.jpg    # with the model it made
+"""
+
+_EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or parameters, 3 data refused, 4 workspace busy, 130 interrupted."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        with _sigterm_interrupts():
+            code: int = options.command(options)
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `headstart predict ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"error: {_message(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, HeadstartError) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
+    common.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (also: HEADSTART_DEBUG=1)")
+    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "parents": [common]}
+    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=shape["formatter_class"])
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for group in GROUPS:
+        group.register(commands, shape)
+    return root
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, HeadstartError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"no permission: {error.filename or error}"
+    return f"{type(error).__name__}: {error} (HEADSTART_DEBUG=1 shows where)"
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that children are ended and locks released."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

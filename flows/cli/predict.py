@@ -1,0 +1,41 @@
+"""Commands predict: label images."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.cli.common import Commands
+
+_PREDICT = """\
+Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
+`error` says why a file could not be read. Exit code 1 if no file could.
+"""
+
+_PREDICT_EXAMPLES = """\
+examples:
+  headstart predict photo.jpg
+  headstart predict inbox/ > labels.csv
+  headstart predict inbox/ --model ../other/models/final
+"""
+
+
+def register(commands: Commands, shape: dict[str, Any]) -> None:
+    """Add the commands of this file. `shape` are the options of every parser."""
+    predict = commands.add_parser("predict", help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES, **shape)
+    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, or a folder of images")
+    predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
+    predict.set_defaults(command=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from flows.results import predict as predicting
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+    for _ in predicting.write(options.paths, options.model, sys.stdout):
+        pass
+    return 0

@@ -1,0 +1,89 @@
+"""Commands run, show, params: run the pipeline, and look at the result."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flows.cli import common
+from flows.cli.common import Commands
+
+_RUN = """\
+Run the Prefect flow in this process: every stage whose inputs, parameters or code version changed, in order; the others are
+skipped. Ends with a line a stage (NAME cached|ran SECONDS) and the summary of the result. `dvc repro` does the same without
+Prefect. A Prefect server is used if one is configured (PREFECT_API_URL); else one is started for the length of the run.
+"""
+
+_RUN_EXAMPLES = """\
+examples:
+  headstart run
+  headstart run --set fine_tune.epochs=5 --set fine_tune.strategy=gradual
+  headstart run --set 'select_source.candidates=[wheel:efficientnet_lite0, torchvision:resnet50]'
+
+--set writes params.yaml, so the value stays. `headstart params` lists every name with its bounds.
+"""
+
+
+def register(commands: Commands, shape: dict[str, Any]) -> None:
+    """Add the commands of this file. `shape` are the options of every parser."""
+    run = commands.add_parser("run", help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES, **shape)
+    run.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
+    )
+    run.add_argument("--force", action="store_true", help="run every stage, changed or not")
+    run.set_defaults(command=_run)
+
+    show = commands.add_parser("show", help="show the result", description="Show the result of the last run.", **shape)
+    show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
+    show.set_defaults(command=_show)
+
+    settings = commands.add_parser(
+        "params", help="list the parameters", description="List every parameter: value, bounds, meaning.", **shape
+    )
+    settings.set_defaults(command=_params)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from headstart import params
+    from headstart.machinery import lock
+
+    common.in_project()
+    with lock.hold("headstart run"):
+        from flows.projects import images
+        from flows.results import show as show_module
+        from flows.server import servers
+
+        values = params.parse(options.assignments)
+        params.write(values, dry=True)
+        images.check()
+        servers.configure()
+        print("starting Prefect", file=sys.stderr, flush=True)
+        with servers.chosen() as ready:
+            from flows.pipeline.transfer import (
+                ended,
+                transfer,  # imported while the server starts; Prefect reads its environment here
+            )
+
+            ready()
+            with common.lines():  # after that import: it sets up logging anew
+                outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force), ended)
+    for outcome in outcomes:
+        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
+    print()
+    print(show_module.summary())
+    return common.done(orphaned)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flows.results import show as show_module
+
+    sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
+    return 0
+
+
+def _params(options: argparse.Namespace) -> int:
+    from headstart import params
+
+    print(params.describe(params.load()))
+    return 0

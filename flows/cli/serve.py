@@ -1,0 +1,57 @@
+"""Commands up, down: a Prefect server and a worker."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flows.cli import common
+from flows.cli.common import Commands
+
+_UP = """\
+Start a Prefect server on 127.0.0.1, a work pool, the deployments of prefect.yaml and a worker for this checkout, and print the address of
+the UI. They run on until `headstart down`. Called again, it starts what died, and registers deployments that changed. From then on
+`headstart run` in this checkout talks to that server.
+"""
+
+_UP_EXAMPLES = """\
+examples:
+  headstart up
+  headstart up --port 4300                            # where several checkouts share a machine
+"""
+
+_DOWN = """\
+Stop the worker, then the server. Refused (exit code 4) while a flow run is running. Runs that wait, and schedules, go on after the
+next `headstart up`.
+"""
+
+
+def register(commands: Commands, shape: dict[str, Any]) -> None:
+    """Add the commands of this file. `shape` are the options of every parser."""
+    up = commands.add_parser("up", help="start a Prefect server and a worker", description=_UP, epilog=_UP_EXAMPLES, **shape)
+    up.add_argument("--port", metavar="N", type=int, default=4200, help="port of a new server (default: %(default)s)")
+    up.set_defaults(command=_up)
+
+    down = commands.add_parser("down", help="stop them", description=_DOWN, **shape)
+    down.add_argument("--force", action="store_true", help="end flow runs that are running; what they completed stays")
+    down.set_defaults(command=_down)
+
+
+def _up(options: argparse.Namespace) -> int:
+    from flows.server import operate, servers
+
+    common.in_project()
+    servers.own()
+    print("starting Prefect", file=sys.stderr, flush=True)
+    print(operate.up(options.port))
+    return 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    from flows.server import operate, servers
+
+    common.in_project()
+    servers.own()
+    print(operate.down(options.force))
+    return 0

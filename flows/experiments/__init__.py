@@ -1,0 +1,1 @@
+"""Past runs: kept as DVC experiments, listed, restored."""

@@ -1,0 +1,185 @@
+"""Past runs, from the experiments that flows/experiments/save.py keeps and the failures it noted: a table, and how two of them differ.
+
+Read with git alone, all of them in a few processes, so that a thousand runs take less than one start of dvc.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flows.experiments import save
+from flows.projects import images
+from flows.repository import git
+from flows.results import show
+from headstart import params
+from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.words import naming
+
+_HEADINGS = ("WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE")
+_STATES = {"run": "completed", "before": "saved"}  # by kind of experiment: a run; what lay here before a restore
+_ASIDE = {"per_class", "interval"}  # of the metrics; too many for a table
+
+
+@dataclass
+class Run:
+    """A run; None for what it did not come to know."""
+
+    name: str
+    when: str  # ISO 8601
+    state: str  # completed, failed or interrupted; saved: before a restore; kept: with the dvc command
+    data: str | None = None  # version of the images
+    source: str | None = None
+    accuracy: float | None = None  # on the test images
+    verdict: str | None = None  # positive, none_shown or negative; not tested
+    standing: str | None = None  # of the verdict
+    error: str | None = None
+    commit: str | None = None  # the experiment's
+
+
+def every() -> list[Run]:
+    """All runs known here, the newest first."""
+    failed = [Run(**{name: entry.get(name) for name in ("name", "when", "state", "data", "error")}) for entry in save.failures()]  # type: ignore[arg-type]
+    return sorted([*_kept(), *failed], key=lambda run: datetime.fromisoformat(run.when).timestamp(), reverse=True)
+
+
+def find(name: str) -> Run:
+    """The run of this name that was kept. Raises ParamsError that lists the known ones."""
+    known = every()
+    for run in known:
+        if run.name == name and run.commit:
+            return run
+    if any(run.name == name for run in known):
+        raise ParamsError(f"{name} did not finish, so nothing of it was kept; `headstart runs` lists what was")
+    names = [run.name for run in known if run.commit]
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    shown = ", ".join(names[:20]) + (f", and {len(names) - 20} more (`headstart runs`)" if len(names) > 20 else "")
+    raise ParamsError(f"there is no run {name}; {hint}known: {shown or 'none, `headstart run` makes one'}")
+
+
+def table(runs: Sequence[Run]) -> str:
+    """The runs, a line each, under headings."""
+    return _aligned([_HEADINGS, *(_row(run) for run in runs)])
+
+
+def remark(runs: Sequence[Run]) -> str:
+    """How many there are, or why there are none."""
+    if runs:
+        return f"{len(runs):,} run{'s' if len(runs) > 1 else ''}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
+    if not save.base():
+        return "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)"
+    return "no run was kept yet; `headstart run` makes one"
+
+
+def compare(first: str, second: str) -> dict[str, Any]:
+    """The parameters and metrics in which two runs differ, each as [of the first, of the second]. Raises ParamsError, HeadstartError."""
+    pair = [find(first), find(second)]
+    files = git.read([f"{run.commit}:./{path}" for run in pair for path in (params.PATH, show.METRICS, show.VERDICT)])
+    facts = [{"data": run.data, "source": run.source, "verdict": run.verdict, "standing": run.standing} for run in pair]
+    return {
+        "runs": [run.name for run in pair],
+        "run": _differing(*facts),
+        "parameters": _differing(*(_parameters(content) for content in files[::3])),
+        "metrics": _differing(*(_flat(_json(content)) for content in files[1::3])),
+    }
+
+
+def comparison(found: dict[str, Any]) -> str:
+    """A comparison as a table."""
+    metrics = {name: pair for name, pair in found["metrics"].items() if not _ASIDE & set(name.split("."))}
+    blocks = [(title, found[title] if title != "metrics" else metrics) for title in ("run", "parameters", "metrics")]
+    rows = [("", *found["runs"])]
+    for title, differences in blocks:
+        rows += [("", "", ""), (title.upper(), "" if differences else "the same", "")]
+        rows += [(name, *(_shown(value) for value in pair)) for name, pair in differences.items()]
+    return _aligned(rows)
+
+
+def _kept() -> Iterator[Run]:
+    """The experiments of this repository; none where git is not in use."""
+    if not save.base():
+        return
+    known = save.experiments()
+    described = git.call(
+        "log", "--no-walk=unsorted", "--stdin", "--format=%H%x1f%cI%x1f%b%x1e", given="".join(f"{c}\n" for c in known.values())
+    )
+    told = {commit.strip(): rest for commit, *rest in (entry.split("\x1f", 2) for entry in described.split("\x1e") if entry.strip())}
+    paths = (show.METRICS, show.VERDICT, images.RECORD)
+    files = iter(git.read([f"{commit}:./{path}" for commit in known.values() for path in paths]))
+    for name, commit in known.items():
+        when, body = told[commit]
+        metrics, verdict, record = _json(next(files)), _json(next(files)), next(files)
+        tested = "pretrained_against_random" in verdict
+        yield Run(
+            name,
+            when,
+            _STATES.get(str(_json(body.encode()).get("kind")), "kept"),
+            images.version_in(record or b""),
+            metrics.get("source"),
+            (metrics.get("test") or {}).get("accuracy"),
+            (verdict.get("answer") if tested else "not tested") if verdict else None,
+            verdict.get("standing") if tested else None,
+            commit=commit,
+        )
+
+
+def _parameters(content: bytes | None) -> dict[str, Any]:
+    """A params.yaml by dotted name, what it leaves out with its default; as it is where this version does not take it."""
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        values = YAML(typ="safe").load((content or b"").decode())
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise HeadstartError(f"the {params.PATH} of one of these runs cannot be read: {error}") from None
+    try:
+        return _flat(params.check(values).model_dump())
+    except ParamsError:
+        return _flat(values if isinstance(values, dict) else {})
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, list[Any]]:
+    return {name: [first.get(name), second.get(name)] for name in {**first, **second} if first.get(name) != second.get(name)}
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    answer = naming.ANSWERS.get(run.verdict or "", run.verdict or "-").removeprefix("is ")
+    return (
+        datetime.fromisoformat(run.when).astimezone().strftime("%Y-%m-%d %H:%M"),
+        run.name,
+        (run.data or "-")[:8],
+        run.source or "-",
+        "-" if run.accuracy is None else f"{run.accuracy:.3f}",
+        f"{answer} ({run.standing})" if run.standing else answer,
+        f"{run.state}: {run.error}"[:60] if run.error else run.state,
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _json(content: bytes | None) -> dict[str, Any]:
+    """A JSON object; {} for what is none, so that one odd run does not hide the others."""
+    try:
+        values = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,216 @@
+"""Keep what a run left as a DVC experiment: a commit under refs/exps with its parameters, data version, results and code.
+
+`dvc exp save` is not used. It begins with `dvc commit --force`, which puts whatever lies in the workspace on record as made with the
+parameters of the moment, and until it is done it takes the workspace apart (stash, detached HEAD), so that a kill leaves it so. Here
+the commit is made from an index of its own; files, index, HEAD and branches are not touched, and `dvc exp list`, `show`, `apply`,
+`push`, `pull` and `remove` take it for one of theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flows.projects import images
+from flows.repository import dvc, git
+from headstart import params
+from headstart.machinery.errors import HeadstartError
+from tasks import stage
+
+GRAPH, LOCK = Path("dvc.yaml"), Path("dvc.lock")
+FAILED = stage.STATE / "runs.jsonl"  # runs that did not finish, a line each; deleting it forgets only that they were tried
+REFS = "refs/exps"
+_EXPERIMENT = re.compile(rf"{REFS}/[0-9a-f]{{2}}/[0-9a-f]{{38,}}/([^/]+)")  # and not what DVC keeps beside them, refs/exps/exec/...
+
+
+@contextlib.contextmanager
+def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
+    """Around a run, under the run lock: yields the list for the outcomes of its stages, and keeps the run at the end.
+
+    A run that changed something becomes an experiment called name(), and data and weights go to the DVC remote where one is set. Where
+    either fails, `say` gets a warning, and nothing is raised; where git is not in use, no experiment can be kept and nothing is said. A
+    run that raises gets a line in .headstart/runs.jsonl.
+    """
+    outcomes: list[dvc.Outcome] = []
+    before = _read(LOCK)
+    try:
+        yield outcomes
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            _note_failure(name(), error)
+        raise
+    try:
+        ran = [outcome["stage"] for outcome in outcomes if outcome["outcome"] == "ran"]
+        if not ran and _read(LOCK) == before and _is_kept():
+            return
+        if base():
+            say(f"kept as experiment {experiment(name(), kind='run', ran=ran)}")
+    except Exception as error:
+        say(f"warning: this run could not be kept as an experiment ({_short(error)}); its results are here all the same")
+    try:
+        if remote := dvc.remote():
+            say(f"pushing data and weights to the DVC remote {remote}")
+            say("; ".join(dvc.call("push")[-1:]))
+    except Exception as error:
+        say(f"warning: data and weights could not be pushed to the DVC remote ({_short(error)}); try `dvc push`")
+
+
+def experiment(name: str, **facts: Any) -> str:
+    """Make an experiment of the workspace as it is, and return its name: `name`, made fit for git, with a number where it is taken.
+
+    It holds every file of git's as it is now, and what the graph names and git does not have yet: parameters, dvc.lock, the record of
+    the images, reports that DVC does not cache, code. `facts` are JSON values for its message. Raises GitError.
+    """
+    if not (start := base()):
+        raise git.GitError("an experiment stands on a commit: `git init` where there is no repository, and `git commit` once")
+    tree = _tree(start)
+    message = f"headstart: {name}\n\n{json.dumps({'name': name, **facts}, ensure_ascii=False)}\n"
+    commit = git.call("commit-tree", tree, "-p", start, given=message, extra=_identity()).strip()
+    final = free_name(name)
+    git.call("update-ref", f"{REFS}/{start[:2]}/{start[2:]}/{final}", commit, "0" * len(start))
+    return final
+
+
+def found() -> str | None:
+    """The newest experiment on the last commit that holds all that is here, if there is one. Raises GitError."""
+    if not (start := base()):
+        return None
+    lines = git.call("for-each-ref", "--sort=-committerdate", "--format=%(tree) %(refname)", f"{REFS}/{start[:2]}/{start[2:]}").splitlines()
+    tree = _tree(start)
+    return next((ref.rpartition("/")[2] for kept, _, ref in (line.partition(" ") for line in lines) if kept == tree), None)
+
+
+def recorded() -> list[Path]:
+    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold."""
+    stages, cached = _stages(), set(outs(cached=True))
+    named = {*outs(cached=False), *(Path(dep) for entry in stages.values() for dep in entry.get("deps", []))} - cached
+    paths = {_record(path) if _record(path).exists() else path for path in named}
+    paths |= {
+        params.PATH,
+        GRAPH,
+        LOCK,
+        images.RECORD,
+        images.IMAGES.parent / ".gitignore",
+        *(path.parent / ".gitignore" for path in cached),
+    }
+    return sorted(path for path in paths if path.is_file())
+
+
+def outs(*, cached: bool) -> dict[Path, str]:
+    """The outputs that DVC caches, or those that are left to git, each with the name of its stage."""
+    paths = {}
+    for name, entry in _stages().items():
+        for out in (out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])):
+            for path, how in out.items() if isinstance(out, dict) else [(out, {})]:
+                if (how or {}).get("cache", True) is cached:
+                    paths[Path(path)] = name
+    return paths
+
+
+def experiments() -> dict[str, str]:
+    """Every experiment of this repository and its commit, the oldest first. Raises GitError."""
+    lines = git.call("for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", REFS).splitlines()
+    matches = ((_EXPERIMENT.fullmatch(ref), commit) for commit, _, ref in (line.partition(" ") for line in lines))
+    return {match[1]: commit for match, commit in matches if match}
+
+
+def free_name(name: str) -> str:
+    """`name` as git and DVC take it, with a number where an experiment of that name is there already."""
+    fit = re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).removesuffix(".lock").strip(".-")[:100] or "run"
+    taken = {known.lower() for known in experiments()}  # some file systems do not mind case
+    number, free = 1, fit
+    while free.lower() in taken:
+        number += 1
+        free = f"{fit}-{number}"
+    return free
+
+
+def failures() -> Iterator[dict[str, Any]]:
+    """The runs that did not finish, the oldest first. Lines that are no record are passed by."""
+    for line in (_read(FAILED) or b"").decode(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and {"name", "when", "state"} <= entry.keys():
+                yield entry
+
+
+def _tree(start: str) -> str:
+    """The workspace as a git tree, on top of that of the commit `start`."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        git.call("read-tree", start, extra=own)
+        git.call("add", "--update", ".", extra=own)
+        git.call("update-index", "--add", "-z", "--stdin", given="".join(f"{path}\0" for path in recorded()), extra=own)
+        return git.call("write-tree", extra=own).strip()
+
+
+def _stages() -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return dict((YAML(typ="safe").load(GRAPH.read_text(encoding="utf-8")) or {}).get("stages") or {})
+
+
+def _record(path: Path) -> Path:
+    """Where `dvc add` puts what it knows of a file or folder."""
+    return path.with_name(f"{path.name}.dvc")
+
+
+def _note_failure(name: str, error: BaseException) -> None:
+    state = "failed" if isinstance(error, Exception) else "interrupted"
+    when = datetime.fromtimestamp(int(time.time())).astimezone().isoformat()
+    entry = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
+    FAILED.parent.mkdir(exist_ok=True)
+    with FAILED.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def base() -> str | None:
+    """The last commit, on which experiments stand; None where git is not in use: no git, no repository, or nothing committed yet."""
+    try:
+        return git.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
+    except git.GitError:
+        return None
+
+
+def _is_kept() -> bool:
+    """Whether dvc.lock as it is belongs to an experiment or to the last commit; True where there can be none."""
+    if not (start := base()) or not LOCK.exists():
+        return True
+    names = [f"{commit}:./{LOCK}" for commit in [start, *experiments().values()]]
+    known = git.call("cat-file", "--batch-check", given="".join(f"{name}\n" for name in names)).splitlines()
+    return git.call("hash-object", str(LOCK)).strip() in {line.partition(" ")[0] for line in known}
+
+
+def _identity() -> dict[str, str]:
+    """Names for a commit where git has none: a run that nobody watches has nobody to configure git."""
+    try:
+        git.call("var", "GIT_COMMITTER_IDENT")
+        git.call("var", "GIT_AUTHOR_IDENT")
+    except git.GitError:
+        return {
+            f"GIT_{who}_{what}": text
+            for who in ("AUTHOR", "COMMITTER")
+            for what, text in (("NAME", "headstart"), ("EMAIL", "headstart@localhost"))
+        }
+    return {}
+
+
+def _short(error: BaseException) -> str:
+    """An error in a line: a dvc command's own last line, else the first of the message."""
+    lines = error.lines[-1:] if isinstance(error, dvc.DvcError) else str(error).splitlines()[:1]
+    text = lines[0].removeprefix("ERROR: ") if lines else ""
+    return text if isinstance(error, HeadstartError) and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

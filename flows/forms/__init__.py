@@ -1,0 +1,1 @@
+"""Forms for the Prefect UI, and the values that one run is given."""

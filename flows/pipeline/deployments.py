@@ -1,0 +1,124 @@
+"""What the deployments of prefect.yaml run: the flows of the command line, behind forms for the Prefect UI, under a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect import flow, runtime
+from pydantic import Field
+
+from flows.experiments import recovery
+from flows.forms import given
+from flows.forms.schema import DevelopForm, TransferForm, values
+from flows.pipeline import artifacts
+from flows.pipeline import develop as develop_module
+from flows.pipeline import transfer as transfer_flow
+from flows.repository import dvc
+from flows.results import predict as predicting
+from headstart.base import outputs
+from headstart.machinery import lock
+from headstart.machinery.errors import BusyError
+from tasks import stage
+
+PAUSE = 5.0  # seconds between two tries to get the run lock
+LISTED = 200  # predictions that the table in the UI shows
+AS_IT_IS, AS_THEY_ARE = TransferForm(), DevelopForm()  # forms with nothing given
+
+
+@flow(name="transfer")
+def transfer(
+    parameters: TransferForm = AS_IT_IS,  # type: ignore[valid-type]
+    start_from: Literal["workspace", "committed"] = "workspace",
+    force: bool = False,
+) -> list[dvc.Outcome]:
+    """Choose a source for the images, train, fine-tune, and say whether transfer helped. Stages whose inputs did not change are skipped.
+
+    Args:
+        parameters: Values for this run alone. An empty field means: as in params.yaml.
+        start_from: Which params.yaml the values are put into: the one in the workspace, or the one committed in git.
+        force: Run every stage, changed or not.
+    """
+    say = transfer_flow.say_to_log()
+    stop_with_worker()
+    who = f"flow run {runtime.flow_run.name}"
+    with waiting(who, say):
+        recovery.recover(say)
+        with given.values(values(parameters), say, committed=start_from == "committed", who=who):
+            return transfer_flow.run(say, force=force)
+
+
+@flow(name="predict")
+def predict(
+    paths: Annotated[list[str], Field(min_length=1)],
+    model: str = "models/final",
+    out: str = "predictions.csv",
+) -> dict[str, int]:
+    """Label images with a finished model: the file `out` gets the columns path, label, probability and error.
+
+    Args:
+        paths: Images, or folders that are searched for images, on the machine of the worker.
+        model: Folder of the model, such as models/final (of the last run) or registry/model (the one that stands).
+        out: The file to write, whole or not at all.
+    """
+    say = transfer_flow.say_to_log()
+    stop_with_worker()
+    found: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    with outputs.whole(Path(out)) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for row in predicting.write([Path(path) for path in paths], Path(model), file):
+            found[row[1] or "unreadable"] += 1
+            if len(rows) < LISTED:
+                rows.append(dict(zip(predicting.COLUMNS, row, strict=True)))
+    say(f"{found.total():,} files labelled; see {out}")
+    artifacts.predictions(rows, found, say)
+    return dict(found)
+
+
+@flow(name="develop")
+def develop(
+    source_data: str,
+    name: str = "",
+    labels: str = "",
+    parameters: DevelopForm = AS_THEY_ARE,  # type: ignore[valid-type]
+    force: bool = False,
+) -> dict[str, Any]:
+    """Train a source model on a task with many images, and register it in registry/sources/ if it beats naive baselines.
+
+    Args:
+        source_data: What `headstart import` takes: a folder, a .zip or .tar, torchvision:NAME, or demo.
+        name: Name of the source model. Empty: that of the source data.
+        labels: A CSV file with the columns path,label[,split], for the files below the source data. Empty: none.
+        parameters: Values that are written first, and stay. An empty field means: as in develop/NAME/.
+        force: Register it even if it does not beat the baselines.
+    """
+    stop_with_worker()
+    return develop_module.develop.fn(source_data, name=name or None, labels=labels or None, parameters=values(parameters), force=force)
+
+
+def stop_with_worker() -> None:
+    """Under a worker, end when it dies: nobody else could cancel us then, or say that we crashed."""
+    if os.environ.get("PREFECT__FLOW_RUN_ID"):
+        stage.die_with_parent()
+
+
+@contextlib.contextmanager
+def waiting(who: str, say: dvc.Say) -> Iterator[None]:
+    """Hold the run lock; while another run holds it, wait."""
+    with contextlib.ExitStack() as held:
+        told = ""
+        while True:
+            try:
+                held.enter_context(lock.hold(who))
+                break
+            except BusyError as error:
+                if str(error) != told:
+                    say(f"waiting: {error}")
+                told = str(error)
+                time.sleep(PAUSE)
+        yield

@@ -1,0 +1,48 @@
+"""The Prefect flow that develops a source model in a directory of its own, and registers it. `headstart develop` runs it in its own process."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.pipeline.transfer import outcome_of, say_to_log, task_of
+from flows.projects import develop_folder, images
+from flows.repository import dvc
+from headstart.machinery import lock
+
+TASKS = {name: task_of(name) for name in develop_folder.STAGES}
+ended: list[dict[str, Any]] = []  # what went through in this process; what the flow returns can be lost with the server
+
+
+@flow(name="develop")
+def develop(
+    source_data: str, name: str | None = None, labels: str | None = None, parameters: dict[str, Any] | None = None, force: bool = False
+) -> dict[str, Any]:
+    """Train a source model on `source_data` in develop/NAME/, and register it in registry/sources/NAME/ if it beats naive baselines.
+
+    `source_data` and `labels` are what `headstart import` takes. `parameters` maps names ("start", "epochs", "index_images.test_share") to
+    values that are written first. Returns the name, the card, and what became of each stage. Raises HeadstartError of the kind that the failed
+    stage raised.
+    """
+    say = say_to_log()
+    name = develop_folder.name_of(source_data, name)
+    source = develop_folder.source_of(source_data)
+    table = Path(labels).resolve() if labels else None
+    folder = develop_folder.prepare(name)
+    with lock.hold("headstart develop", folder / lock.PATH):
+        for change in develop_folder.change(name, parameters or {}):
+            say(change)
+        outcomes: list[dvc.Outcome] = []
+        made: Any = None
+        with contextlib.chdir(folder):
+            say(f"[0/{len(TASKS)}] import")
+            images.replace(source, table)
+            for stage, reproduce in TASKS.items():
+                say(f"[{len(outcomes) + 1}/{len(TASKS)}] {stage}")
+                made = reproduce(False, made)
+                outcomes.append(outcome_of(made))
+        ended.append({"name": name, "card": develop_folder.register(name, force=force), "outcomes": outcomes})
+    return ended[-1]

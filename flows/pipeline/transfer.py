@@ -1,0 +1,114 @@
+"""The Prefect flow: one task per stage, each of which lets DVC reproduce that stage. `headstart run` runs it in its own process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task, flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.logging import get_run_logger
+from prefect.states import Completed
+
+from flows.experiments import recovery, restore, save
+from flows.forms import given
+from flows.pipeline import artifacts
+from flows.projects import images
+from flows.repository import dvc
+from headstart import params
+from headstart.machinery import lock
+from headstart.machinery.errors import DataError, HeadstartError
+from tasks import stage
+
+LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
+ended: list[list[dvc.Outcome]] = []  # of runs of this process that went through; what the flow returns can be lost with the server
+BACKOFF = [20.0, 120.0]  # seconds before a stage is tried again, or a DVC remote asked again, under a deployment
+# Failures that may be over after a while: the network, and memory that others use too (the kernel ends a process with signal 9).
+_PASSING = re.compile(
+    r"failed with (MemoryError|\w*OutOfMemoryError|ConnectionError|Connection\w+Error|\w*Timeout(Error)?|URLError|HTTPError|SSLError|gaierror)\b"
+    r"|out of memory|exited with (-9|137)\b|ended by signal 9\b"
+)
+
+
+def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]:
+    """The Prefect task of a stage."""
+
+    @task(
+        name=name,
+        description=description,
+        cache_policy=NO_CACHE,
+        retries=len(BACKOFF),
+        retry_delay_seconds=BACKOFF,
+        retry_condition_fn=passing,
+    )
+    def reproduce(force: bool, after: dvc.Outcome | None) -> Any:
+        say = say_to_log()
+        try:
+            outcome = dvc.repro(name, force=force, say=artifacts.watched(name, say))  # `after` only draws the line between the tasks
+        except HeadstartError as error:
+            get_run_logger().error(str(error))  # no line of the run: the command line ends with it
+            raise
+        finally:
+            artifacts.of_stage(name, say)
+        return Completed(name="Cached", data=outcome) if outcome["outcome"] == "cached" else outcome
+
+    return reproduce
+
+
+def outcome_of(made: dvc.Outcome | State[dvc.Outcome]) -> dvc.Outcome:
+    """What became of a stage, from what its task returned: the outcome, or a state of a name of its own with the outcome in it."""
+    return made.result() if isinstance(made, State) else made
+
+
+def passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a stage that failed is to be tried again: under a deployment, where nobody is there to do it, and for what can pass."""
+    error = state.data
+    return bool(runtime.deployment.id) and type(error) in (HeadstartError, dvc.DvcError) and bool(_PASSING.search(str(error)))
+
+
+TASKS = {name: task_of(name, params.Params.model_fields[name].annotation.__doc__) for name in params.STAGES}
+
+
+@flow(name="transfer")
+def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> list[dvc.Outcome]:
+    """Run the stages top to bottom; those whose inputs did not change are skipped.
+
+    `parameters` maps dotted names ("fine_tune.epochs") to values that are written to params.yaml first. `force` runs every stage.
+    Returns what became of each stage. Raises HeadstartError of the kind that the failed stage raised.
+    """
+    say = say_to_log()
+    with lock.hold("headstart run"):
+        recovery.recover(say)
+        given.take_back(say)
+        for change in params.write(parameters or {}):
+            say(change)
+        return run(say, force=force)
+
+
+def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
+    """Have the images on record and run the stages on them. Call under the run lock, with params.yaml as it is to be used."""
+    params.load()
+    with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
+        pauses = BACKOFF if runtime.deployment.id else ()
+        images.record(say, pauses)
+        restore.fetch_outputs(say, pauses)
+        artifacts.rename(say)
+        before, made = stage.fingerprint(images.IMAGES), None
+        for name, reproduce in TASKS.items():
+            say(f"[{len(outcomes) + 1}/{len(TASKS)}] {name}")
+            made = reproduce(force, made)
+            outcomes.append(outcome_of(made))
+        if stage.fingerprint(images.IMAGES) != before:
+            raise DataError(f"{images.IMAGES} changed during the run; the result describes the images as they were before: run again")
+        artifacts.rename(say)
+        artifacts.summary(outcomes, say)
+    ended.append(outcomes)
+    return outcomes
+
+
+def say_to_log() -> Callable[[str], None]:
+    """Write a line to the log of the flow run or task run that we are in."""
+    log = get_run_logger()
+    return lambda line: log.info(line, extra=LINE)

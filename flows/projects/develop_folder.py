@@ -1,0 +1,139 @@
+"""The directory of a source model that is being developed, develop/NAME/: a DVC repository of its own, made from templates.
+
+The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's `dvc status` dirty. What is developed there and beats the naive
+baselines is copied to registry/sources/NAME/, outside both graphs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headstart import params
+from headstart.base import outputs
+from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.params import developing
+
+FOLDER = Path("develop")
+REGISTRY = Path("registry/sources")
+SOURCE = Path("models/source")
+STAGES = ("index_images", "validate_data", "train_source", "register_source")
+_HERE = Path(__file__).parent
+SHARED = ("seed", "device", "precision", "index_images", "validate_data")  # what params.yaml holds; the rest is in source.yaml
+GRAPH, SETTINGS = _HERE / "develop.dvc.yaml", _HERE / "develop.params.yaml"
+# What `dvc init --no-scm` writes, and what that leaves out: without a version control system of its own, DVC tells git nothing.
+_DVC = "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
+_GIT = "/.headstart/\n/.dvc/cache/\n/.dvc/tmp/\n/data/images/\n/data/*.parquet\n/models/\n"
+
+
+def name_of(source_data: str, name: str | None = None) -> str:
+    """The name of a source model: as given, or from that of its data. Raises ParamsError."""
+    if name is None:
+        words = Path(source_data.partition(":")[2] or source_data).resolve().name.lower().partition(".")[0]
+        name = re.sub(r"[^a-z0-9_]+", "-", words).strip("-")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ParamsError(f"{name!r} is no name for a source model; give one of letters, digits, - and _ with --name")
+    return name
+
+
+def source_of(source_data: str) -> str:
+    """What `headstart import` takes, as it is known in every folder. Raises DataError for a path that is not there."""
+    from headstart.importing import datasets
+
+    if source_data == datasets.DEMO or source_data.startswith(datasets.TORCHVISION):
+        return source_data
+    path = Path(source_data).expanduser()
+    if not path.exists():
+        raise DataError(f"there is no {source_data}; give {datasets.KINDS}")
+    return str(path.resolve())
+
+
+def prepare(name: str) -> Path:
+    """The directory of this name, made from the templates where it is new; the graph is always that of this version."""
+    folder = FOLDER / name
+    if not folder.exists():
+        with outputs.folder(folder) as new:
+            (new / ".dvc").mkdir()
+            (new / ".dvc/config").write_text(_DVC)
+            (new / ".gitignore").write_text(_GIT)
+            (new / ".dvcignore").write_text("/.headstart/\n")
+            shutil.copy(SETTINGS, new / params.PATH)
+            developing.write(developing.TrainSource(), new / developing.PATH)
+    graph = GRAPH.read_bytes()
+    if not (folder / "dvc.yaml").exists() or (folder / "dvc.yaml").read_bytes() != graph:
+        with outputs.whole(folder / "dvc.yaml") as temporary:
+            temporary.write_bytes(graph)
+    return folder
+
+
+def change(name: str, values: Mapping[str, Any], *, dry: bool = False) -> list[str]:
+    """Write values to the source.yaml (`epochs`) or the params.yaml (`seed`, `index_images.test_share`) of a directory.
+
+    Returns a line for each change. Everything is checked before anything is written; raises ParamsError. `dry` only checks, and needs no
+    directory.
+    """
+    mine = {key: value for key, value in values.items() if key.partition(".")[0] not in SHARED}
+    if str(mine.get("start", "")).startswith("checkpoint:"):
+        mine["start"] = _seen_from(FOLDER / name, mine["start"])
+    theirs = {key: value for key, value in values.items() if key not in mine}
+    path, shared = FOLDER / name / developing.PATH, FOLDER / name / params.PATH
+    before = developing.read(path) if path.exists() else developing.TrainSource()
+    after = developing.changed(before, mine, "train_source")
+    lines = params.write(theirs, shared if shared.exists() else SETTINGS, dry=True)
+    if dry:
+        return lines
+    params.write(theirs, shared)
+    if after != before:
+        developing.write(after, path)
+    old, new = before.model_dump(), after.model_dump()
+    return [*lines, *(f"{key}: {old[key]} -> {new[key]}" for key in new if old[key] != new[key])]
+
+
+def _seen_from(folder: Path, candidate: str) -> str:
+    """A checkpoint's name as it is in `folder`. Raises ParamsError if there is no such checkpoint."""
+    path = Path(candidate.partition(":")[2])
+    if not path.exists():
+        raise ParamsError(f"--from {candidate}: {path} does not exist")
+    return candidate if path.is_absolute() else f"checkpoint:{os.path.relpath(path, folder)}"
+
+
+def register(name: str, *, force: bool = False) -> dict[str, Any]:
+    """Copy the developed source into the registry, whole or not at all; returns its card.
+
+    Raises HeadstartError, and leaves the registry as it was, if it does not beat the naive baselines, unless `force`.
+    """
+    made = FOLDER / name / SOURCE
+    card: dict[str, Any] = outputs.read_json(made / "card.json")
+    figures = card["metrics"]
+    if not figures["beats"] and not force:
+        raise HeadstartError(
+            f"not registered: {figures['reason']}. More data, more epochs or another start may help; --force registers it all the same"
+        )
+    with outputs.folder(REGISTRY / name) as new:
+        for file in sorted(made.iterdir()):
+            shutil.copy(file, new / file.name)
+    return card
+
+
+def summary(name: str, card: dict[str, Any]) -> str:
+    """What was learnt, against which baselines, where it is registered and how it comes into the ranking, as text for a terminal."""
+    figures, classes = card["metrics"], card["classes"]
+    shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    start = "random weights" if card["started_from"]["name"] == developing.RANDOM else card["started_from"]["name"]
+    rows = [
+        ("source", f"{card['architecture']} ({card['library']}) from {start}, {card['transform']['input_size']} pixels"),
+        ("learnt", f"{len(classes)} classes ({shown}) from {figures['n_train']:,} training images"),
+        ("accuracy", f"{figures['accuracy']:.3f} on {figures['n_test']:,} test images"),
+    ]
+    for key, row in figures["baselines"].items():
+        said = f"{row['accuracy']:.3f} ({key}): {'beaten' if row['beaten'] else 'NOT beaten'}, difference {row['difference']:+.3f}"
+        rows.append(("baseline", f"{said}, standard error {row['standard_error']:.3f}"))
+    rows += [
+        ("registered", f"{REGISTRY / name}/"),
+        ("next", f"add checkpoint:{REGISTRY / name} to select_source.candidates in params.yaml"),
+    ]
+    return "\n".join(f"{label:<12}{text}" for label, text in rows)

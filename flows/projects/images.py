@@ -1,0 +1,229 @@
+"""The data set of the workspace: replace it whole (`headstart import`), and have it present and recorded before a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.repository import dvc, git, torn
+from headstart.base import outputs
+from headstart.machinery.errors import DataError
+from tasks import stage
+
+if TYPE_CHECKING:
+    from headstart.importing.datasets import Summary
+
+
+IMAGES = Path("data/images")
+RECORD = Path("data/images.dvc")
+IMPORTING = Path("data/.importing")  # beside the images: renames need one file system. Fixed name: the run lock admits one import
+PRESENT = stage.STATE / "images.json"  # the version that was last seen to lie here; tells a changed record from changed images
+
+
+def replace(source: str, labels: Path | None = None) -> Summary:
+    """Import `source` as the data set and record it with DVC. Call under the run lock.
+
+    The new images replace the old ones only when they are complete, and the old ones come back if DVC cannot record the new:
+    a refused, failed or interrupted import changes nothing. Raises what headstart.importing.datasets.import_dataset raises, and DvcError.
+    """
+    from headstart.importing import datasets
+
+    _refuse_own_folder(source)
+    tidy()
+    new, previous = IMPORTING / "new", IMPORTING / "previous"
+    IMPORTING.mkdir(parents=True)
+    records = {path: outputs.read_bytes(path) for path in (RECORD, IMAGES.parent / ".gitignore")}
+    try:
+        summary = datasets.import_dataset(source, new, labels=labels)
+        if IMAGES.exists():
+            IMAGES.rename(previous)
+        try:
+            new.rename(IMAGES)
+            dvc.add(IMAGES)
+            _note_origin(source, labels)
+        except BaseException:
+            if IMAGES.exists():
+                IMAGES.rename(new)
+            outputs.put_back(records)
+            raise
+        if previous.exists():
+            previous.rename(IMPORTING / "done with")  # from here on the import counts
+        remember()
+    finally:
+        tidy()
+    return summary
+
+
+def update() -> Summary:
+    """Import the data set again from where it came from. Call under the run lock.
+
+    Raises DataError where that is not on record, or where the images were changed here since, and what `replace` raises.
+    """
+    content = _load_record()
+    if content.get("deps"):
+        raise DataError(f"{RECORD} was made with the dvc command, which also updates it: `dvc update {RECORD}`")
+    known = (content.get("meta") or {}).get("headstart") or {}
+    if not isinstance(known.get("source"), str):
+        raise DataError(f"{RECORD} does not say where its images came from; import them once with `headstart import PATH`")
+    if IMAGES.is_dir():
+        record()
+    if version() != known.get("version"):
+        raise DataError(
+            f"{IMAGES} was changed here since it was imported from {known['source']}, and an update would undo that; "
+            f"`headstart import {known['source']}` replaces it all the same"
+        )
+    return replace(known["source"], Path(known["labels"]) if known.get("labels") else None)
+
+
+def version() -> str | None:
+    """The version of the images that is on record: DVC's hash of the folder. None if nothing is."""
+    return version_in(RECORD.read_bytes()) if RECORD.exists() else None
+
+
+def version_in(record: bytes) -> str | None:
+    """The version that the content of a data/images.dvc names."""
+    found = re.search(rb"^[- ] md5: ([0-9a-f]{32})", record[max(record.find(b"outs:"), 0) :], re.MULTILINE)
+    return found[1].decode() if found else None
+
+
+def remember() -> None:
+    """Note that the images here are now those on record. Call under the run lock."""
+    stage.note(PRESENT, {"version": version()})
+
+
+def tidy(say: dvc.Say | None = None) -> None:
+    """Mend what a run or import that ended too early left behind: previous images still waiting go back. Call under the run lock.
+
+    flows/experiments/recovery.py also finishes a restore.
+    """
+    tell = say or (lambda line: None)
+    dvc.forget_dead()
+    torn.forget(tell)
+    previous = IMPORTING / "previous"
+    if previous.exists():
+        if IMAGES.exists():
+            IMAGES.rename(IMPORTING / "unrecorded")
+        previous.rename(IMAGES)
+    if IMPORTING.exists():
+        shutil.rmtree(IMPORTING)
+
+
+def check() -> None:
+    """Raise DataError if there is no data set, neither here nor on record."""
+    if not IMAGES.is_dir() and not RECORD.is_file() and not (IMPORTING / "previous").is_dir():
+        raise DataError(f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`)")
+
+
+def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
+    """Have the images present and on record, so that files added by hand count. Call under the run lock, after `tidy`.
+
+    Where the record was changed and the images were not (`git pull` brought another version), the images become those on record. A DVC
+    remote that they are on and that does not answer is asked again after each of the pauses (seconds).
+    Raises DataError where both were changed, or where what is on record cannot be had.
+    """
+    check()
+    if IMAGES.is_dir():
+        _refuse_names(IMAGES)
+        _add(say, pauses)
+    else:
+        _fetch(say, pauses)
+    remember()
+
+
+def _add(say: dvc.Say | None, pauses: Sequence[float]) -> None:
+    """Record the images as they are, unless they only lag behind a record that was changed; then bring them up to it."""
+    content, wanted = outputs.read_bytes(RECORD) or b"", version()
+    dvc.add(IMAGES, say)
+    found = version()
+    if wanted in (None, found):
+        return
+    before = _remembered() or (found if _was_on_record(str(found)) else wanted)
+    if before == wanted:  # the images were changed, not the record
+        return
+    RECORD.write_bytes(content)
+    if before != found:
+        raise DataError(
+            f"both {RECORD} (by git, it seems) and the files in {IMAGES} were changed since the last run; keep the files here with "
+            f"`dvc add {IMAGES}`, or take what is on record with `dvc checkout --force {RECORD}` (`dvc pull --force {RECORD}`)"
+        )
+    if say:
+        say(f"{RECORD} names another version: {IMAGES} changes from {str(found)[:8]} to {str(wanted)[:8]}")
+    _fetch(say, pauses)
+
+
+def _fetch(say: dvc.Say | None, pauses: Sequence[float]) -> None:
+    """Bring the images that are on record, from the cache or the remote."""
+    try:
+        dvc.fetch(IMAGES, say, pauses)
+    except dvc.DvcError as error:
+        last = error.lines[-1] if error.lines else "no reason given"
+        raise DataError(
+            f"{RECORD} names a data set, but its images are neither in the DVC cache nor could they be pulled ({last}); "
+            "name the remote that has them (dvc remote add), or import them again with `headstart import PATH`"
+        ) from None
+
+
+def _load_record() -> dict[str, Any]:
+    """data/images.dvc as it is. Raises DataError if it is no such file, and gives {} if there is none."""
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        content = YAML(typ="safe").load(RECORD.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{RECORD} is not what DVC writes ({error}); get it back from git, or import the images again") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _note_origin(source: str, labels: Path | None) -> None:
+    """Write into data/images.dvc, in the part that DVC leaves to us, where the images came from."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    content = yaml.load(RECORD.read_text(encoding="utf-8"))
+    origin = {"source": source, **({"labels": str(labels)} if labels else {}), "version": version()}
+    content.setdefault("meta", {})["headstart"] = origin
+    with outputs.whole(RECORD) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yaml.dump(content, file)
+
+
+def _remembered() -> str | None:
+    """The version that was last seen to lie here."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        known = outputs.read_json(PRESENT)["version"]
+        return known if isinstance(known, str) else None
+    return None
+
+
+def _was_on_record(version: str) -> bool:
+    """Whether any commit, branch or experiment has these images on record: then they are an older version, and nobody's new work."""
+    try:
+        return bool(git.call("log", "--all", "-1", "--format=%h", f"-S{version}", "--", str(RECORD)).strip())
+    except git.GitError:
+        return False
+
+
+def _refuse_own_folder(source: str) -> None:
+    """A folder that contains data/ would be copied into itself."""
+    folder = Path(source)
+    if folder.is_dir() and IMPORTING.parent.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{source} contains this checkout's own {IMPORTING.parent}/ folder; name the folder of images itself")
+
+
+def _refuse_names(folder: Path) -> None:
+    """DVC fails on names that are not UTF-8, and does not say which."""
+    for place, folders, files in os.walk(folder):
+        for name in folders + files:
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                shown = os.fsencode(Path(place, name)).decode(errors="backslashreplace")
+                raise DataError(
+                    f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
+                ) from None

@@ -1,0 +1,214 @@
+"""The only caller of the dvc command: add and fetch data, reproduce one stage, say whether it ran."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from flows.repository import child
+from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
+from tasks import stage
+
+Say = Callable[[str], None]
+MARKS = Path(".dvc/tmp/rwlock")
+ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (HeadstartError, ParamsError, DataError, BusyError)}
+# What dvc says around a stage and the reader of a run does not need.
+_CHATTER = re.compile(
+    r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
+    r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
+)
+# What dvc and the libraries below it write where a remote does not answer, as far as they say so.
+_NO_ANSWER = re.compile(
+    r"(could not|cannot|unable to|failed to) (connect|establish a new connection)|connect call failed|connection (was )?(refused|reset|aborted|closed|lost)"
+    r"|timed? ?out|name or service not known|nodename nor servname|name resolution|getaddrinfo|network is (unreachable|down)|no route to host"
+    r"|server disconnected|service unavailable|bad gateway|gateway time-?out|max retries exceeded",
+    re.IGNORECASE,
+)
+
+
+class Outcome(TypedDict):
+    """What became of a stage. JSON types only: it is a Prefect result."""
+
+    stage: str
+    outcome: Literal["cached", "ran"]
+    seconds: float
+
+
+class DvcError(HeadstartError):
+    """A dvc command failed; `lines` are the last ones it wrote."""
+
+    def __init__(self, message: str, lines: list[str]) -> None:
+        super().__init__("\n".join([message, *(f"  {line}" for line in lines)]))
+        self.lines = lines
+
+
+def call(*arguments: str, say: Say | None = None) -> list[str]:
+    """Run `dvc --wait-for-lock arguments`, pass each line it writes to `say` as it comes, and return all but the chatter.
+
+    Only the last 500 lines are returned. Whatever interrupts the wait ends dvc and everything it started. Raises DvcError.
+    """
+    lines: deque[str] = deque(maxlen=500)
+    extra = {"DVC_NO_ANALYTICS": "1"}
+    process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=extra)
+    try:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.rstrip()
+            lines.append(line)
+            if say and not _CHATTER.match(line):
+                say(line)
+        code = process.wait()
+    finally:
+        child.stop(process)
+    if code:
+        useful = [line for line in lines if line.startswith("ERROR") or not _CHATTER.match(line)]
+        raise DvcError(f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:", useful[-10:])
+    return list(lines)
+
+
+def forget_dead() -> None:
+    """Remove the marks of dvc processes that were killed: dvc takes them for busy where zombies stay, and stumbles over torn ones.
+
+    Call under the run lock. Marks of a process that lives are left alone.
+    """
+    for _ in range(2):  # a torn file may be one that is just being written
+        try:
+            marks = json.loads(MARKS.read_text(encoding="utf-8"))
+            infos = [info for kind in marks.values() for held in kind.values() for info in (held if isinstance(held, list) else [held])]
+            if any(child.alive(info["pid"]) for info in infos):
+                return
+        except FileNotFoundError:
+            return
+        except (ValueError, AttributeError, TypeError, KeyError):
+            time.sleep(0.1)
+            continue
+        break
+    MARKS.unlink(missing_ok=True)
+
+
+def add(path: Path, say: Say | None = None) -> None:
+    """Record a data folder as it is now. Where nothing changed, PATH.dvc keeps its bytes."""
+    call("add", "--quiet", str(path), say=say)
+
+
+def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
+    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote, as `pull` does."""
+    target = f"{path}.dvc"
+    try:
+        call("checkout", target, say=say)
+    except DvcError:
+        pull(target, say=say, pauses=pauses)
+
+
+def pull(*targets: str, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
+    """Bring what is on record from the remote. Where that does not answer, try again after each of the pauses (seconds). Raises DvcError."""
+    for pause in (*pauses, None):
+        try:
+            call("pull", *targets, say=say)
+            return
+        except DvcError as error:
+            away = _away(error)
+            if not away:
+                raise
+            if pause is None:
+                raise DvcError(str(error).splitlines()[0], [*error.lines, away]) from None
+            if say:
+                say(f"{away}; trying again in {pause:.0f} seconds")
+            time.sleep(pause)
+
+
+def _away(error: DvcError) -> str:
+    """That the remote does not answer, in words; "" if it does, or if there is none.
+
+    dvc itself takes a folder or a web server that is away for one that lacks the files, so these are looked at.
+    """
+    try:
+        name = remote()
+        url = call("config", f"remote.{name}.url")[-1].strip() if name else ""
+    except (DvcError, IndexError):
+        return ""
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if any(map(_NO_ANSWER.search, error.lines)):
+        away = True
+    elif scheme in ("http", "https"):
+        away = not _answers(url)
+    else:
+        away = bool(url) and not scheme and not Path(url).exists()
+    shown = re.sub("//[^/]*@", "//", url)  # without a password
+    return f"the DVC remote {name} ({shown}) does not answer" if away else ""
+
+
+def _answers(url: str) -> bool:
+    """Whether a web server does, and does not say itself that it cannot at the moment."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=20):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def remote() -> str | None:
+    """The name of the default remote, None if none is set. Raises DvcError."""
+    lines = call("config", "core.remote")
+    return lines[-1].strip() or None if lines else None
+
+
+def data_status(*, granular: bool = False) -> dict[str, Any]:
+    """What `dvc data status` says: `not_in_cache` lists what is on record and not in the cache (files inside folders if `granular`),
+    `uncommitted` under `added` and `modified` what lies here and is not on record. Raises DvcError."""
+    return _json_of(call("data", "status", "--json", *(["--granular"] if granular else [])))
+
+
+def status() -> dict[str, list[Any]]:
+    """The stages and records that are not up to date, each with the reasons as `dvc status --json` gives them. Raises DvcError."""
+    return _json_of(call("status", "--json"))
+
+
+def _json_of(lines: list[str]) -> dict[str, Any]:
+    """The JSON object among the lines, some of which may be warnings."""
+    found = [line for line in lines if line.startswith("{")]
+    content: dict[str, Any] = json.loads(found[-1]) if found else {}
+    return content
+
+
+def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
+    """Reproduce one stage and nothing before it.
+
+    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which
+    only dvc's own errors where `say` has told all.
+    """
+    stage.FAILURE.unlink(missing_ok=True)
+    started = time.monotonic()
+    try:
+        lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
+    except DvcError as error:
+        last = [line for line in error.lines if line.startswith("ERROR") or not say]
+        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", last) from None
+    ran = any(line.startswith(f"Running stage '{name}'") for line in lines)
+    return {"stage": name, "outcome": "ran" if ran else "cached", "seconds": round(time.monotonic() - started, 1)}
+
+
+def _reason(name: str) -> HeadstartError | None:
+    """The error that the stage itself noted, if it got that far."""
+    try:
+        noted = json.loads(stage.FAILURE.read_text(encoding="utf-8"))
+        if noted["stage"] == name:
+            return ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"ended by signal {-code}"

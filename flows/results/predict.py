@@ -1,0 +1,32 @@
+"""Label images with a finished model and write what it says as CSV: `headstart predict`, and its deployment."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from headstart.machinery.errors import HeadstartError
+
+COLUMNS = ("path", "label", "probability", "error")
+
+
+def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, str, float | None, str]]:
+    """Write a line of CSV for every image below `paths`, and yield each row.
+
+    Raises HeadstartError where there is no model, before anything is written, and where no file could be read, at the end.
+    """
+    if not (model / "card.json").is_file():
+        raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+    from headstart.features import predict
+
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(COLUMNS)
+    readable = 0
+    for path, label, probability, error in predict.predict(paths, model):
+        out.writerow([path, label, "" if probability is None else f"{probability:.6f}", error])
+        readable += not error
+        yield path, label, probability, error
+    if not readable:
+        raise HeadstartError("no file could be read as an image")

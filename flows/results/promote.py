@@ -1,0 +1,43 @@
+"""What `headstart promote` says: the decision and its numbers in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headstart.registry import shelf
+
+
+def describe(entry: Mapping[str, Any], folder: Path) -> str:
+    """A decision, a line a thought, and how well rankings foretold races so far."""
+    return "\n".join([*_decision(entry), *_comparison(entry), *(f"note: {note}" for note in entry["notes"]), *_end(entry, folder)])
+
+
+def _decision(entry: Mapping[str, Any]) -> list[str]:
+    how = f"{entry['decision']} by --force" if entry["forced"] else entry["decision"]
+    name = f" as {entry['model']}" if entry["decision"] == "promoted" else ""
+    return [f"{how}{name}: {entry['reason']}"]
+
+
+def _comparison(entry: Mapping[str, Any]) -> list[str]:
+    if entry["n"] is None:
+        return []
+    own = f"right on {entry['accuracy']:.1%} of {entry['n']:,} {entry['split']} images"
+    if entry["difference"] is None:
+        return [own]
+    (low, high), difference, error = entry["interval"], entry["difference"], entry["standard_error"]
+    return [
+        f"{own}; the standing model, {entry['standing']}, on {entry['standing_accuracy']:.1%}",
+        f"the new one alone is right on {entry['gained']:,}, the standing one alone on {entry['lost']:,}; the rest does not tell them apart",
+        f"difference {100 * difference:+.1f} points (standard error {100 * error:.1f}); "
+        f"with 95% confidence each, no less than {100 * low:+.1f} and no more than {100 * high:+.1f}",
+    ]
+
+
+def _end(entry: Mapping[str, Any], folder: Path) -> list[str]:
+    won, runs = shelf.foretold(folder)
+    lines = [f"in the last {runs} races, the ranking's first came first {won} time{'' if won == 1 else 's'}"] if runs else []
+    if entry["decision"] == "refused":
+        return [*lines, f"{folder / shelf.MODEL} is as before; --force promotes all the same"]
+    return [*lines, f"model       {folder / shelf.MODEL}/"]

@@ -1,0 +1,130 @@
+"""The result of the last run as text for a terminal. Reads the small JSON files that the stages left; imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headstart.base import outputs
+from headstart.machinery.errors import HeadstartError
+from headstart.words import naming
+
+METRICS = Path("reports/metrics.json")
+RANKING = Path("reports/ranking.json")
+VALIDATION = Path("reports/validation.json")
+VERDICT = Path("reports/verdict.json")
+REPORT = Path("reports/report.html")
+FINAL = Path("models/final")
+_LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
+_SHIPS = {
+    "head": "frozen head",
+    "fine_tuned": "fine-tuned model",
+    "average": "average of frozen head and fine-tuned model",
+    "scratch": "network from random weights",
+}
+
+
+def metrics_text() -> str:
+    """reports/metrics.json as it is. Raises HeadstartError if there is no result yet."""
+    try:
+        return METRICS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise HeadstartError(f"there is no result yet ({METRICS} is missing); make one with `headstart run`") from None
+
+
+def summary() -> str:
+    """What was chosen and why, whether transfer helped, what ships and why, how good it is, and where the report lies. Raises HeadstartError if there is none."""
+    try:
+        metrics = json.loads(metrics_text())
+        return "\n".join(_summary(metrics))
+    except (ValueError, KeyError, TypeError) as error:
+        raise HeadstartError(
+            f"{METRICS} is not what this version writes ({type(error).__name__}: {error}); run `headstart run` again"
+        ) from None
+
+
+def _summary(metrics: dict[str, Any]) -> Iterator[str]:
+    test, ranking, verdict = metrics["test"], outputs.read_object(RANKING), outputs.read_object(VERDICT)
+    yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
+    yield from _transfer(verdict, metrics.get("transfer"))
+    yield from _line("ships", _ships(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
+    yield from _line("accuracy", _score(test, "accuracy"), _beside(metrics))
+    for name, label in (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration")):
+        yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
+    yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
+    yield from _classes(test.get("per_class") or {})
+    yield from _health(outputs.read_object(VALIDATION))
+    yield from _line("model", f"{FINAL}/")
+    if REPORT.exists():
+        yield from _line("report", str(REPORT))
+
+
+def _clear(ranking: dict[str, Any]) -> str:
+    """Whether the ranking had a clear winner, and whether the race overruled it."""
+    if "clear" not in ranking or sum(row["status"] == "ranked" for row in ranking.get("candidates", [])) == 1:
+        return ""
+    if ranking["chosen"] != ranking["ranked_first"]:
+        return f" (by the race; the ranking had {'a' if ranking['clear'] else 'no'} clear winner)"
+    return " (the clear winner)" if ranking["clear"] else " (no clear winner)"
+
+
+def _transfer(verdict: dict[str, Any], test: dict[str, Any] | None) -> Iterator[str]:
+    """Whether transfer helped, how surely, why, and whether the test images agree."""
+    if not verdict:
+        return
+    tested = "pretrained_against_random" in verdict
+    answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
+    yield from _line("transfer", answer, verdict["evidence"])
+    if test:
+        says = {"leaves open": "leave it open"}.get(test["says"], f"{test['says'].removesuffix('s')} it")
+        yield from _line("", f"the test images {says}")
+
+
+def _ships(shipped: str, mix: float | None) -> str:
+    words = _SHIPS.get(shipped, f"fine-tuned model ({naming.arm(shipped)})")
+    return f"{words}, {mix:.0%} fine-tuned" if mix is not None else words
+
+
+def _beside(metrics: dict[str, Any]) -> str:
+    """What the other models reach on the same images."""
+    others = [name for name in naming.ARMS if name != metrics["shipped"] and metrics.get(name)]
+    return "\n".join(f"{naming.arm(name)}: {_score(metrics[name], 'accuracy')}" for name in others)
+
+
+def _score(scores: dict[str, Any], name: str) -> str:
+    interval = (scores.get("interval") or {}).get(name)
+    return f"{scores[name]:.3f}" + (f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def _classes(per_class: dict[str, dict[str, Any]], most: int = 5) -> Iterator[str]:
+    worst = sorted(per_class.items(), key=lambda item: (item[1]["f1"], item[0]))[:most]
+    rows = [f"{label}: F1 {c['f1']:.3f}, precision {c['precision']:.3f}, recall {c['recall']:.3f}, {c['n']} images" for label, c in worst]
+    title = "classes" if len(per_class) <= most else f"worst {len(rows)}"
+    for index, row in enumerate(rows):
+        yield from _line("" if index else title, row)
+
+
+def _health(validation: dict[str, Any]) -> Iterator[str]:
+    """Warnings about the data, and how many files were left out."""
+    warnings, quarantined = validation.get("warnings") or [], validation.get("quarantined") or []
+    for index, warning in enumerate(warnings):
+        yield from _line("" if index else "warnings", warning["message"])
+    if quarantined:
+        first = "; ".join(f"{item['path']} ({item['reason']})" for item in quarantined[:3])
+        yield from _line("left out", f"{len(quarantined):,} unusable files: {first}" + ("; ..." if len(quarantined) > 3 else ""))
+
+
+def _line(label: str, text: str, more: str | None = "") -> list[str]:
+    """A labelled line, and the lines of `more` below it, wrapped."""
+    indent = " " * _LABEL
+    starts = [f"{label:<{_LABEL}}", *[indent] * len((more or "").splitlines())]
+    return [
+        part
+        for start, line in zip(starts, [text, *(more or "").splitlines()], strict=True)
+        for part in textwrap.wrap(
+            line, _WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    ]

@@ -1,0 +1,63 @@
+"""What sources can be used, as a table for a terminal: the part of `headstart sources` that asks the catalogue and lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headstart.machinery.errors import ParamsError
+from headstart.networks import catalogue
+from headstart.networks.catalogue import Entry
+
+_HEADINGS = ("NAME", "PARAMETERS", "GFLOPS", "INPUT", "IMAGENET", "LICENCE", "DOWNLOAD", "HERE")
+_LEFT = {"NAME", "LICENCE", "HERE"}  # aligned to the left
+
+
+def find(
+    patterns: list[str],
+    *,
+    max_parameters: float | None = None,
+    max_gflops: float | None = None,
+    licences: list[str] | None = None,
+    here: bool = False,
+    all_figures: bool = False,
+) -> tuple[list[Entry], str]:
+    """The entries that patterns and bounds leave, and a remark about them. Raises ParamsError for a pattern that matches nothing."""
+    try:
+        every = catalogue.entries(patterns)
+    except ParamsError as error:  # names of candidates are the same wherever they are written
+        raise ParamsError(str(error).removeprefix("select_source.candidates: ")) from None
+    found = [entry for entry in every if entry.here] if here else every
+    reasons = dict.fromkeys({entry.name for entry in every} - {entry.name for entry in found}, "not here")
+    found, outside = catalogue.within(found, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences)
+    if not found:
+        return [], f"none of {len(every):,} sources is left: {catalogue.tally(reasons | outside)}"
+    few = all_figures or len(found) <= catalogue.FEW
+    found = catalogue.count(found, gflops=True) if few else catalogue.known(found)
+    return found, "; ".join(_remarks(found, few))
+
+
+def table(found: list[Entry]) -> str:
+    """The entries, a line each, under headings."""
+    rows = [_HEADINGS, *(_row(entry) for entry in found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    aligned = [[f"{c:<{w}}" if h in _LEFT else f"{c:>{w}}" for c, w, h in zip(row, widths, _HEADINGS, strict=True)] for row in rows]
+    return "\n".join("  ".join(row).rstrip() for row in aligned)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    return (
+        entry.name,
+        "-" if entry.parameters is None else f"{entry.parameters / 1e6:,.2f} M",
+        "-" if entry.gflops is None else f"{entry.gflops:,.2f}",
+        f"{entry.input_size or '-'}",
+        "-" if entry.imagenet_accuracy is None else f"{entry.imagenet_accuracy:.1%}",
+        entry.licence or "-",
+        f"{entry.download_bytes / 1e6:,.0f} MB" if entry.download_bytes else "-",
+        "yes" if entry.here else "no",
+    )
+
+
+def _remarks(found: list[Entry], counted: bool) -> Iterator[str]:
+    yield f"{len(found):,} sources, {sum(entry.here for entry in found):,} here"
+    if not counted and any(entry.gflops is None for entry in found):
+        yield f"figures of timm are counted once where at most {catalogue.FEW} sources are left, or with --all-figures"

@@ -1,0 +1,1 @@
+"""The Prefect server and the worker; the only room that touches Prefect's internals."""

@@ -1,0 +1,189 @@
+"""The Prefect server a run talks to: one that the user names, else the one that `headstart up` left, else one that ends with the run.
+
+For the last, Prefect would start a temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several
+seconds), it does not hear the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.repository import child
+from flows.server import patient
+from headstart.base import outputs
+from headstart.machinery.errors import HeadstartError
+from tasks import stage
+
+HOME = stage.STATE / "prefect"
+STANDING = stage.STATE / "up.json"  # what `headstart up` started: the port, and the marks of its processes
+LOOPBACK = ("127.0.0.1", "localhost")  # where a proxy has no business
+PATIENCE = 120.0  # seconds for the server to start; the first start makes its database
+
+
+def configure() -> None:
+    """Set Prefect's environment for a run from the command line. What the user has set stays. Call before prefect is imported."""
+    if "PREFECT_API_URL" not in os.environ:
+        os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+        state = standing()
+        if alive(state.get("server")):
+            use(state["port"])
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE)),
+        # Lines of the run reach the server's log; the terminal gets them from us, without Prefect's own.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else it writes whole events to the terminal where the server has died
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; flows/server/operate.py has runs without one crashed
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # somebody waits for the run to end, even where the server has died
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+
+
+def chosen() -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """The server of a run: the configured one if it answers, else a temporary one."""
+    if configured() and answers():
+        return given()
+    if configured():
+        print(f"warning: the Prefect server at {configured()} does not answer; a temporary one keeps this run", file=sys.stderr)
+    return temporary()
+
+
+@contextlib.contextmanager
+def given() -> Iterator[Callable[[], None]]:
+    """The server that the user configured."""
+    yield lambda: None
+
+
+def configured() -> str | None:
+    """The API of the server that the environment, a profile or a settings file names."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url
+
+
+def answers() -> bool:
+    """Whether the configured server answers; whatever it answers."""
+    url = f"{configured()}/health"
+    direct = [urllib.request.ProxyHandler({})] if urllib.parse.urlsplit(url).hostname in LOOPBACK else []
+    try:
+        with urllib.request.build_opener(*direct).open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[Callable[[], None]]:
+    """Start a server, and end it on the way out. Until then PREFECT_API_URL names it. Yields what waits until it answers."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    extra = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    log = HOME / "temporary.log"
+    with log.open("w") as output:
+        process = child.start("uvicorn", *arguments(port), output=output, extra=extra)
+    try:
+        use(port)
+
+        def ready() -> None:
+            wait(port, lambda: process.poll() is None, f"see {log}, or name a server with PREFECT_API_URL")
+            patient.install(patient.Absence(bearable=0.0))  # it does not come back, so nothing is asked twice
+
+        yield ready
+    finally:
+        if process.poll() is None:
+            _flush()
+        child.stop(process)
+        use(None)
+
+
+def arguments(port: int) -> list[str]:
+    """What uvicorn is told so as to serve Prefect on loopback."""
+    application = ["--factory", "prefect.server.api.server:create_app", "--log-level", "error", "--lifespan", "on"]
+    return [*application, "--host", "127.0.0.1", "--port", str(port)]
+
+
+def address(port: int) -> str:
+    """Where Prefect's API is."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def use(port: int | None) -> None:
+    """Have this process and its children talk to the server on this port; None: to none."""
+    if port is None:
+        os.environ.pop("PREFECT_API_URL", None)
+    else:
+        os.environ["PREFECT_API_URL"] = address(port)
+    if "prefect" in sys.modules:  # it read the environment when it was imported
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+
+
+def own() -> None:
+    """Configure Prefect for the server of this checkout, whatever other one is configured. Call before prefect is imported."""
+    use(None)
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # over a minute in all: a server that has just started may be busy for long
+    configure()
+
+
+def standing() -> dict[str, Any]:
+    """What `headstart up` noted: `port`, and the marks of `server` and `worker`. Empty where nothing was started."""
+    return outputs.read_object(STANDING)
+
+
+def mark(pid: int) -> dict[str, Any]:
+    """What tells a process from a later one with the same id."""
+    return {"pid": pid, "born": _born(pid)}
+
+
+def alive(marked: Mapping[str, Any] | None) -> bool:
+    """Whether a marked process runs: this very one, not another that has its id now."""
+    return marked is not None and child.alive(marked["pid"]) and _born(marked["pid"]) == marked["born"]
+
+
+def _born(pid: int) -> str:
+    """When a process started, in a form that means something on this machine only; "" if there is none."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # in clock ticks since the machine started
+        except OSError:
+            return ""
+    return subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _flush(patience: float = 10.0) -> None:
+    """Send what Prefect's threads still hold for the server. They would do it at exit, when the server is gone, and retry for long."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=patience)
+
+
+def wait(port: int, lives: Callable[[], bool], remedy: str) -> None:
+    """Return when the server answers. Raises HeadstartError if it ends or takes too long."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and lives():
+        with contextlib.suppress(OSError), opener.open(f"{address(port)}/health", timeout=5):
+            return
+        time.sleep(0.1)
+    raise HeadstartError(f"Prefect's server did not start; {remedy}")

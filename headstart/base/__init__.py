@@ -1,0 +1,1 @@
+"""What every room stands on: files, arrays, cores, devices, the fingerprint of code."""

@@ -1,0 +1,96 @@
+"""Where networks run: the CPU, or CUDA GPUs where there are any, and with which numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headstart.machinery.errors import ParamsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16. Weights and sums stay float32.
+
+    A GPU keeps to it in all that a network computes, a CPU in training only (products.py).
+    """
+
+    kind: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """As the report shows it."""
+        return "cpu" if self == CPU else f"{self.kind} {self.precision}"
+
+    def all(self) -> list[torch.device]:
+        """Every device of this kind: all GPUs, or the one CPU."""
+        import torch
+
+        count = torch.cuda.device_count() if self.kind == "cuda" else 1
+        return [torch.device(self.kind, i) if self.kind == "cuda" else torch.device("cpu") for i in range(count)]
+
+
+CPU = Device()
+CPU_BFLOAT16 = Device("cpu", "bfloat16")
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Device:
+    """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16).
+
+    A CPU takes bfloat16 for auto and bfloat16 where it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
+    """
+    cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
+    if device == "cpu" or (device == "auto" and not _driver()):
+        return cpu
+    import torch
+
+    if not torch.cuda.is_available():
+        if device == "auto":
+            return cpu
+        raise ParamsError("device: cuda is asked for, but PyTorch finds no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`")
+    steady()
+    best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return Device("cuda", best if precision == "auto" else precision)
+
+
+def steady() -> None:
+    """Have this process get the same bytes from the same kind of GPU, and float32 that is float32."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def autocast(device: Device, kind: str) -> Any:
+    """A context in which a network computes in the device's precision; `kind` is the type of the tensors' device. With bfloat16 a CPU does so in training only."""
+    import torch
+
+    enabled = device.precision != "float32" and device != CPU_BFLOAT16
+    return torch.autocast(kind, getattr(torch, device.precision), enabled=enabled)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch. Known of Linux only."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _driver() -> bool:
+    """Whether an NVIDIA driver with a GPU is here; asked without PyTorch, whose import takes seconds."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+        count = ctypes.c_int(0)
+        return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False

@@ -1,0 +1,1 @@
+"""What is expected of the data, run by Great Expectations."""

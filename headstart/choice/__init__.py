@@ -1,0 +1,1 @@
+"""Which source suits the images: scores, ranking, race, depth."""

@@ -1,0 +1,163 @@
+"""A race: the leading sources get a short fine-tune, the better half go on as long again, until one is left (successive halving, Jamieson & Talwalkar, AISTATS 2016).
+
+Every entrant starts from a converged head and trains its last stages, as fine_tune does by default, on the same images and number of views. A round's order
+is that of the validation log likelihood. The budget is in image passes, never in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+from scipy.stats import kendalltau
+
+from headstart.base.devices import CPU, Device
+from headstart.choice import scores
+from headstart.linear import frozen_head
+from headstart.networks import heads, model
+from headstart.statistics import paired
+from headstart.training import fine_tuning
+
+log = logging.getLogger(__name__)
+CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
+# How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
+# this file alone.
+BLOCK: dict[str, Any] = {
+    "strategy": "last_stages",
+    "depth": 3,
+    "rate": 3e-4,
+    "decay": 0.9,
+    "weight_decay": 0.01,
+    "regulariser": "none",
+    "regulariser_strength": 0.01,
+    "label_smoothing": 0.1,
+    "class_weights": "none",
+    "batch_size": 32,
+    "cache_gib": 20.0,
+    "processes": "auto",
+    "augmentation": {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False},
+}
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who won, whom it beat for certain, and the whole race as plain values."""
+
+    winner: str
+    beaten: dict[
+        str, tuple[float, float]
+    ]  # by name: how much better the winner was (nats) and its standard error, where CERTAINTY is reached
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Lap:
+    """What an entrant reached in a round."""
+
+    network: model.Network
+    likelihood: np.ndarray  # (n,) of each validation image's class, nats
+    figures: dict[str, Any]
+
+
+def run(
+    table: pd.DataFrame,
+    root: Path,
+    cards: Sequence[dict[str, Any]],
+    *,
+    taken: str,
+    epochs: int,
+    views: int,
+    folds: int,
+    seed: int,
+    device: Device = CPU,
+) -> Race:
+    """Race the sources that `cards` name, two or more, in the order of the ranking, which takes `taken`.
+
+    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each later round half the
+    entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
+    """
+    starts = {card["name"]: _head(table, root, card, folds, seed, device) for card in cards}
+    field = list(cards)
+    rounds: list[dict[str, _Lap]] = []  # best first
+    out: list[str] = []  # the last to leave first
+    while len(field) > 1:
+        total = epochs * 2 ** len(rounds)
+        log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
+        before = rounds[-1] if rounds else {}
+        how: dict[str, Any] = {"epochs": total, "views": views, "seed": seed, "device": device}
+        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], before.get(card["name"]), **how) for card in field}
+        order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
+        rounds.append({name: laps[name] for name in order})
+        kept = -(-len(order) // 2)
+        out = [*order[kept:], *out]
+        field = [card for card in field if card["name"] in order[:kept]]
+    final = [field[0]["name"], *out]
+    last = {name: laps for laps in rounds for name in laps}
+    pairs = {name: (last[name][final[0]], last[name][name]) for name in out}
+    beaten = {name: _gap(*pair) for name, pair in pairs.items() if paired.better(pair[0].likelihood, pair[1].likelihood, CERTAINTY)}
+    return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
+
+
+def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, seed: int, device: Device) -> heads.Head:
+    """The head that an entrant starts from, on the train split."""
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
+    return frozen_head.on(train, root, card, sorted(set(table["label"])), **how)
+
+
+def _lap(
+    table: pd.DataFrame,
+    root: Path,
+    card: dict[str, Any],
+    head: heads.Head,
+    before: _Lap | None,
+    *,
+    epochs: int,
+    views: int,
+    seed: int,
+    device: Device,
+) -> _Lap:
+    """One entrant in one round, after which it has had `epochs` in all. The frozen layers run before the first one; what they give is kept."""
+    classes = sorted(set(table["label"]))
+    more = epochs - before.figures["epochs"] if before else epochs
+    plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
+    held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
+    likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
+    figures = {
+        "epochs": epochs,
+        "validation_accuracy": float((done.logits.argmax(1) == held).mean()),
+        "validation_log_likelihood": float(likelihood.mean()),
+        "image_passes": done.summary["image_passes"] + (0 if before else views * int((table["split"] == "train").sum())),
+    }
+    return _Lap(done.network, likelihood, figures)
+
+
+def _gap(first: _Lap, second: _Lap) -> tuple[float, float]:
+    return paired.difference(first.likelihood, second.likelihood)
+
+
+def _report(rounds: list[dict[str, _Lap]], final: list[str], ranked: list[str], last: dict[str, _Lap], taken: str) -> dict[str, Any]:
+    """How it went, and how well the ranking foretold it: Kendall's tau of the two orders, and the accuracy (0-1) that `taken` lacked of the best in the
+    `last` round that it ran in."""
+    rows = []
+    for number, laps in enumerate(rounds, 1):
+        first = next(iter(laps.values()))
+        for place, (name, lap) in enumerate(laps.items(), 1):
+            gap, error = _gap(first, lap)
+            rows.append({"round": number, "place": place, "name": name, **lap.figures, "gap": gap, "standard_error": error})
+    accuracy = {name: lap.figures["validation_accuracy"] for name, lap in last.items()}
+    return {
+        "winner": final[0],
+        "order": final,
+        "kendall_tau": float(kendalltau([ranked.index(name) for name in final], range(len(final))).statistic),
+        "regret": max(accuracy.values()) - accuracy[taken],
+        "image_passes": sum(row["image_passes"] for row in rows),
+        "rows": rows,
+    }

@@ -1,0 +1,1 @@
+"""Tables of images: the manifest, decoding, samples, folds, labels as numbers."""

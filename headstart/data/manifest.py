@@ -1,0 +1,71 @@
+"""The manifest: one row per file of the data set. Its columns, how it is written and read, and hashes that name the data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.base import outputs
+from headstart.machinery.errors import DataError
+
+SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in {
+            "path": pa.string(),
+            "label": pa.string(),
+            "split": pa.string(),
+            "width": pa.int32(),
+            "height": pa.int32(),
+            "mode": pa.string(),
+            "format": pa.string(),
+            "bytes": pa.int64(),
+            "sha256": pa.string(),
+            "pixels_sha256": pa.string(),
+            "phash": pa.string(),
+            "group": pa.int64(),
+            "readable": pa.bool_(),
+            "reason": pa.string(),
+        }.items()
+    ]
+)
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
+    packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
+    with outputs.whole(path) as temporary:
+        pq.write_table(packed, temporary, compression="zstd")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a manifest. Raises DataError if it is missing or is none."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; make it with `dvc repro`") from None
+    except (pa.ArrowInvalid, OSError):
+        raise DataError(f"{path} is not a readable parquet file; make it again with `dvc repro --force index_images`") from None
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise DataError(f"{path} lacks the column(s) {', '.join(missing)}; make it again with `dvc repro --force index_images`")
+    return table.select(SCHEMA.names).cast(SCHEMA).to_pandas()
+
+
+def data_hash(table: pd.DataFrame) -> str:
+    """One SHA-256 (hex) over the sorted paths and file hashes of a manifest: which data this was."""
+    digest = hashlib.sha256()
+    for path, file in sorted(zip(table["path"], table["sha256"], strict=True)):
+        digest.update(f"{path}\0{file}\n".encode())
+    return digest.hexdigest()
+
+
+def split_hash(table: pd.DataFrame) -> str:
+    """SHA-256 over the files of a table and the label and split of each."""
+    rows = [data_hash(table), *(f"{p}:{s}" for p, s in zip(table["path"], table["split"], strict=True))]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""A source model of one's own."""

@@ -1,0 +1,235 @@
+"""Develop a source model of one's own: train it on a source task with much data, and check that it beats naive baselines.
+
+It starts from random weights (scratch.py) or from a pretrained candidate (fine_tuning.py). What comes out is a model folder that competes as
+`checkpoint:` with all other sources. `headstart develop` runs this as a pipeline in a directory of its own, whose parameters are in source_params.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.base import weights
+from headstart.base.devices import CPU, Device
+from headstart.data import manifest
+from headstart.features.transforms import View
+from headstart.machinery.errors import ParamsError
+from headstart.networks import cards
+from headstart.statistics import paired
+
+if TYPE_CHECKING:
+    from headstart.networks.model import Network
+
+
+RANDOM = "random"
+LARGEST, STEP, UPSCALE = 224, 32, 8  # pixels that `input_size: auto` goes up to, and in steps of; most times a source's images are enlarged
+RATES = {True: 2e-3, False: 3e-4}  # from random weights, from pretrained ones
+THUMBNAIL = 8  # pixels
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A source model, a row an epoch, and a summary of plain values that says what it is and how it came to be."""
+
+    network: Network
+    curve: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+def train(
+    table: pd.DataFrame, root: Path, *, start: str, input_size: int | str, rate: float | str, seed: int, device: Device = CPU, **plan: Any
+) -> Trained:
+    """Train a source model on the train split of `table`, choosing its epoch on the validation split.
+
+    `plan` is the rest of TrainSource's fields. Raises ParamsError for an architecture or a candidate of no known name,
+    sources.Unavailable for a candidate that cannot be had.
+    """
+    classes = sorted(set(table["label"]))
+    chosen = RATES[start == RANDOM] if rate == "auto" else float(rate)
+    how = _from_random if start == RANDOM else _from_candidate
+    network, curve, done, card = how(
+        table, root, classes, start=start, input_size=input_size, rate=chosen, seed=seed, device=device, **plan
+    )
+    kept = ("phases", "views", "streamed", "device", "shard", "image_passes", "temperature")
+    summary = {
+        **{key: card[key] for key in ("library", "architecture")},
+        "transform": {key: card[key] for key in cards.TRANSFORM},
+        "classes": classes,
+        "started_from": {key: card.get(key) for key in ("name", "weights_sha256", "licence")},
+        **{key: done[key] for key in kept},
+        "parameters": {"seed": seed, "train_source": {"start": start, "input_size": input_size, "rate": rate, **plan}},
+    }
+    return Trained(network, curve, summary)
+
+
+def _from_random(
+    table: pd.DataFrame,
+    root: Path,
+    classes: list[str],
+    *,
+    start: str,
+    architecture: str,
+    input_size: int | str,
+    seed: int,
+    device: Device,
+    strategy: str,
+    depth: int,
+    decay: float,
+    **plan: Any,
+) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    from headstart.networks import skeletons
+    from headstart.training import scratch
+
+    library, _, name = architecture.partition(":")
+    card = {
+        "name": start,
+        "library": library,
+        "architecture": name,
+        "input_size": choose_size(input_size, LARGEST, 1, table),
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "interpolation": "bilinear",
+        "crop": 1.0,
+    }
+    try:
+        skeletons.skeleton(library, name)
+    except Exception as error:  # what timm or torchvision raise for a name they do not know
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ParamsError(f"architecture: {library} cannot make {name!r}: {first[:300]}") from None
+    done = scratch.train(table, root, card, classes, seed=seed, head_first=False, device=device, **plan)
+    return done.network, done.curve, done.summary, card
+
+
+def _from_candidate(
+    table: pd.DataFrame,
+    root: Path,
+    classes: list[str],
+    *,
+    start: str,
+    architecture: str | None,
+    input_size: int | str,
+    seed: int,
+    device: Device,
+    epochs: int,
+    batch_size: int,
+    weight_decay: float,
+    label_smoothing: float,
+    **plan: Any,
+) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    from headstart.linear import frozen_head, logistic
+    from headstart.networks import sources
+    from headstart.training import fine_tuning
+    from headstart.training.loop import Recipe
+
+    source = sources.load(start)
+    if source.fixed_size and input_size not in ("auto", source.input_size):
+        raise ParamsError(f"input_size: {start} takes {source.input_size} pixels only; use auto")
+    size = source.input_size if source.fixed_size else choose_size(input_size, source.input_size, UPSCALE, table)
+    card = {**source.card(), "input_size": size}
+    recipe = Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
+    fitted, _ = frozen_head.train(
+        table, root, card, penalties=logistic.PENALTIES, folds=logistic.FOLDS, balanced=False, seed=seed, device=device
+    )
+    head = fitted[frozen_head.TRAIN_ONLY]
+    done = fine_tuning.run(table, root, card, head, classes, recipe=recipe, device=device, epochs=epochs, **plan)
+    return done.network, done.curve, done.summary, {**card, "licence": source.licence}
+
+
+def choose_size(wanted: int | str, largest: int, upscale: int, table: pd.DataFrame) -> int:
+    """The input size (pixels): as wanted; auto: `upscale` times the median shorter side of the images, `largest` at most."""
+    if wanted != "auto":
+        return int(wanted)
+    side = float(np.median(np.minimum(table["width"], table["height"])))
+    return int(min(largest, max(STEP, STEP * np.ceil(side * upscale / STEP))))
+
+
+def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
+    """The labels (n test,) that naive baselines give the test images, each fitted on all other images.
+
+    `majority`: the most frequent class. `thumbnails`: a logistic regression on pictures of 8x8 coloured pixels, its penalty cross-validated.
+    """
+    from headstart.data import folding
+    from headstart.features import extraction, pixels
+    from headstart.linear import logistic
+
+    held = (table["split"] == "test").to_numpy()
+    seen, test = table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
+    classes, labels = np.unique(seen["label"], return_inverse=True)
+    view = View(THUMBNAIL, "bilinear")
+    tiny = [
+        extraction.extract(pixels.decoder(THUMBNAIL), part, root, view, dtype=pixels.PIXELS, what="thumbnails")[:].reshape(len(part), -1)
+        for part in (seen, test)
+    ]
+    folds = folding.split_folds(labels, seen["group"].to_numpy(), logistic.FOLDS, seed)
+    head, _ = logistic.fit(tiny[0], labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="naive baseline, fits")
+    return {
+        "majority": np.full(len(test), classes[np.bincount(labels).argmax()]),
+        "thumbnails": classes[head.logits(tiny[1]).argmax(1)],
+    }
+
+
+def judge(right: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Whether the source beats each baseline by more than a paired standard error; all are right (True) or wrong on the same images (n,)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, theirs in baselines.items():
+        difference, error = paired.difference(right, theirs)
+        beaten = paired.better(right, theirs)
+        rows[name] = {"accuracy": float(theirs.mean()), "difference": difference, "standard_error": error, "beaten": beaten}
+    against = "; ".join(
+        f"{name} {row['accuracy']:.1%} (difference {row['difference']:+.1%}, standard error {row['standard_error']:.1%})"
+        for name, row in rows.items()
+    )
+    beats = all(row["beaten"] for row in rows.values())
+    verb = "beats" if beats else "does not beat"
+    reason = f"{right.mean():.1%} of {len(right)} test images right, which {verb} the naive baselines by a standard error: {against}"
+    return {"n_test": len(right), "accuracy": float(right.mean()), "baselines": rows, "beats": beats, "reason": reason}
+
+
+def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: dict[str, Any], *, seed: int, device: Device = CPU) -> dict[str, Any]:
+    """Read the test split once: the card of the source model whose weights lie in the file `trained`; `metrics` says what it is worth.
+
+    `summary` is the one that `train` gave.
+    """
+    from headstart.features import classify, extraction
+
+    arrays = weights.read(trained)
+    card: dict[str, Any] = {
+        "format": 1,
+        "kind": "developed",
+        **{key: summary[key] for key in ("library", "architecture", "transform", "classes", "started_from")},
+        "licence": "own",
+        "data_sha256": manifest.data_hash(table),
+        "parameters": summary["parameters"],
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    card["weights_sha256"] = _trunk_digest(card, arrays)
+
+    def make() -> Any:
+        from headstart.networks import model
+        from headstart.networks.kinds import checkpoint
+
+        return model.rebuild(card, checkpoint.read_weights(trained))
+
+    held = table[table["split"] == "test"].reset_index(drop=True)
+    frozen = classify.prepared({**card, **card["transform"]}, weights.digest(arrays), make, device)
+    logits = extraction.extract(frozen, held, root, View.of(card["transform"]), dtype="float32", what="source model, test images")[:]
+    labels = held["label"].to_numpy()
+    right = np.array(card["classes"])[logits.argmax(1)] == labels
+    figures = judge(right, {name: answers == labels for name, answers in naive(table, root, seed).items()})
+    sizes = table["split"].value_counts()
+    counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation")}
+    return {**card, "metrics": {**counts, **figures}}
+
+
+def _trunk_digest(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """The hash by which sources.py knows these weights, which leaves the classifier out."""
+    from headstart.networks import skeletons
+
+    _, classifier = skeletons.skeleton(card["library"], card["architecture"])
+    return weights.digest({key: value for key, value in arrays.items() if key not in (f"{classifier}.weight", f"{classifier}.bias")})

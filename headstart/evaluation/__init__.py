@@ -1,0 +1,1 @@
+"""The test split, read once."""

@@ -1,0 +1,48 @@
+"""Logits of a whole model for a table of images: the one place that runs a model from its weights and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.devices import CPU, Device
+from headstart.features.transforms import View
+
+if TYPE_CHECKING:
+    from torch import nn
+
+from headstart.base import weights
+from headstart.features import extraction
+from headstart.features.extraction import Frozen
+from headstart.networks import cards
+
+
+def prepared(card: dict[str, Any], sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
+    """A whole network with weights of hash `sha256` on the source that `card` describes, ready to run: images -> logits."""
+    return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card["input_size"], device)
+
+
+def logits(
+    values: dict[str, np.ndarray], card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
+) -> np.ndarray:
+    """Logits (n, classes) of the rows of `table` under a whole model: weights under the library's names and the card of its network."""
+
+    def make() -> nn.Module:
+        import torch
+
+        from headstart.networks import model
+
+        return model.rebuild(as_card(card), {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
+
+    frozen = prepared(card, weights.digest(values), make, device)
+    return extraction.extract(frozen, table, root, View.of(card), dtype="float32", what=what)[:]
+
+
+def as_card(card: dict[str, Any]) -> dict[str, Any]:
+    """The part of a model card that a source card already holds."""
+    transform = {key: card[key] for key in cards.TRANSFORM}
+    return {key: card[key] for key in ("library", "architecture", "kind", "weights_sha256")} | {"transform": transform}

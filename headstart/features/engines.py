@@ -1,0 +1,190 @@
+"""Run the frozen part of a network as fast as the device allows, behind one function.
+
+On the CPU: ONNX Runtime with one thread a worker and one image a call: on two cores that is 2.2 times the rate of its batches of 32 (an
+image's activations stay in the cache), and the result for an image cannot depend on its neighbours, on the batch or on the number of
+workers. Where a network cannot be exported, PyTorch runs it in the same way. On GPUs: PyTorch in batches, mixed precision, channels last.
+Nothing here imports PyTorch before it is needed: a network whose exported file is at hand runs without it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.base import devices
+from headstart.base.code import fingerprint
+from headstart.base.cores import one_thread
+from headstart.base.devices import CPU, Device
+from headstart.machinery.errors import HeadstartError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+log = logging.getLogger(__name__)
+Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
+TOLERANCE = 1e-3  # largest difference from PyTorch, relative to the largest activation, that an exported network may show
+GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`run` computes activations of at most `batch` images at a time; one image a call means that each worker makes calls of its own."""
+
+    name: str
+    batch: int
+    run: Run
+
+
+def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, device: Device = CPU) -> Engine:
+    """An engine for the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)): onnxruntime or torch, or cuda.
+
+    The exported file is kept in `folder` under `key`, which must tell this network's weights and cut from all others; `make` is not
+    called where that file is at hand.
+    """
+    if device.kind != "cpu":
+        batched = Batched(make(), device)
+        return Engine(device.name, GPU_BATCH * len(device.all()), batched)
+    path = folder / f"{hashlib.sha256(f'{key}:{size}:{code()}'.encode()).hexdigest()[:24]}.onnx"
+    known = _known(path)
+    if known:
+        return Engine("onnxruntime", 1, known)
+    network = make().eval()
+    try:
+        _export(network, size, path)
+        return Engine("onnxruntime", 1, _checked(path, network, size))
+    except Exception as error:  # the exporter raises many kinds; PyTorch itself is the answer to all
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        log.info("ONNX Runtime cannot run this network (%s); PyTorch runs it, more slowly", first[:200])
+        path.unlink(missing_ok=True)
+        return Engine("torch", 1, _torch(network))
+
+
+def code() -> str:
+    """What an exported file depends on besides the network: this code, and the libraries."""
+    own = fingerprint("headstart.features.engines", "headstart.networks.cut", "headstart.networks.model")
+    return f"{own}:{version('torch')}:{version('onnxruntime')}"
+
+
+class Batched:
+    """A network in batches on every device of a kind; when memory runs out, the batch is halved and the work goes on."""
+
+    def __init__(self, network: nn.Module, device: Device, on: list[torch.device] | None = None, batch: int = GPU_BATCH) -> None:
+        import torch
+
+        self.batch, self._device, self._on = batch, device, on or device.all()
+        self._networks = [copy.deepcopy(network).eval().to(place).to(memory_format=torch.channels_last) for place in self._on]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError where not even one image fits."""
+        import torch
+
+        parts: list[np.ndarray] = []
+        done = 0
+        while done < len(images):
+            try:
+                part = self._together(images[done : done + self.batch * len(self._on)])
+            except torch.OutOfMemoryError:
+                part = None
+            if part is None:
+                self._halve()
+                continue
+            parts.append(part)
+            done += len(part)
+        return np.concatenate(parts)
+
+    def _together(self, images: np.ndarray) -> np.ndarray:
+        import torch
+
+        launched = []
+        with torch.inference_mode():
+            for number, (network, place) in enumerate(zip(self._networks, self._on, strict=True)):
+                given = torch.from_numpy(images[number * self.batch : (number + 1) * self.batch])
+                if len(given):
+                    given = given.pin_memory() if place.type == "cuda" else given
+                    with devices.autocast(self._device, place.type):
+                        launched.append(network(given.to(place, non_blocking=True)).float())
+            return np.concatenate([part.cpu().numpy() for part in launched])
+
+    def _halve(self) -> None:
+        import torch
+
+        if self.batch == 1:
+            raise HeadstartError("the memory of the GPU does not hold one image of this network; use device: cpu, or a smaller input_size")
+        self.batch //= 2
+        torch.cuda.empty_cache()
+        log.warning("the memory of the GPU ran out: going on with %d images at a time", self.batch)
+
+
+def _known(path: Path) -> Run | None:
+    """The engine of a file exported and checked earlier; None where it is missing or not as it was written."""
+    try:
+        content = path.read_bytes()
+        if json.loads(path.with_suffix(".json").read_text())["sha256"] == hashlib.sha256(content).hexdigest():
+            return _onnx(content)
+    except Exception:  # a damaged file is exported again, so that it costs time and changes no result
+        log.debug("%s is made again", path)
+    return None
+
+
+def _export(network: nn.Module, size: int, path: Path) -> None:
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The older exporter: 1 s a network where the newer one takes 11 s, and the same graph for ONNX Runtime to optimise.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, (example,), str(temporary), dynamo=False, input_names=["images"], output_names=["activation"])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _onnx(content: bytes) -> Run:
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"images": images})[0]
+
+
+def _torch(network: nn.Module) -> Run:
+    def run(images: np.ndarray) -> np.ndarray:
+        import torch
+
+        one_thread()
+        with torch.inference_mode():
+            return network(torch.from_numpy(np.array(images))).numpy()
+
+    return run
+
+
+def _checked(path: Path, network: nn.Module, size: int) -> Run:
+    """The engine of a file just exported, noted as good. Raises RuntimeError if it does not compute what PyTorch computes."""
+    content = path.read_bytes()
+    engine, reference = _onnx(content), _torch(network)
+    image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+    ours = engine(image)
+    theirs = reference(image)
+    difference = float(np.abs(ours - theirs).max() / max(float(np.abs(theirs).max()), 1e-6))
+    if not difference <= TOLERANCE:
+        raise RuntimeError(f"its outputs differ from PyTorch's by {difference:.1e}")
+    path.with_suffix(".json").write_text(json.dumps({"sha256": hashlib.sha256(content).hexdigest(), "difference": difference}) + "\n")
+    return engine

@@ -1,0 +1,186 @@
+"""The frozen part of a network over a table of images: each image and view once, kept in a store that all stages share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.code import fingerprint
+from headstart.base.cores import ahead, in_order
+from headstart.base.devices import CPU, Device
+from headstart.data import images
+from headstart.features import engines, transforms
+from headstart.features.store import Rows, Store
+from headstart.features.transforms import View
+from headstart.machinery.errors import DataError
+from headstart.machinery.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+FOLDER = Path(".headstart/features")
+ENGINES = Path(".headstart/engines")
+HALF = "float16"  # of what is stored: half the disk, and no prediction moves (docs/decisions.md)
+BLOCK = 64  # rows written at a time
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The frozen part of a network, ready to run: what it is called, how it runs, what it gives."""
+
+    identity: str  # tells weights and cut from all others
+    size: int
+    engine: engines.Engine
+    shape: tuple[int, ...]  # of one image's activation
+
+    @classmethod
+    def of(cls, make: Callable[[], nn.Module], identity: str, size: int, device: Device = CPU) -> Frozen:
+        """Make the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)) ready.
+
+        `identity` names its weights, cut and scale of images; `make` is called only where no exported file is at hand.
+        """
+        engine = engines.build(make, size, identity, ENGINES, device)
+        shape = engine.run(np.zeros((1, size, size, 3), np.uint8)).shape[1:]
+        return cls(identity, size, engine, tuple(shape))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An image, and the views of it that are wanted."""
+
+    path: Path
+    sha256: str
+    views: tuple[View, ...]
+    which: tuple[int, ...] = ()
+
+
+def identity(card: dict[str, Any], part: str) -> str:
+    """The identity of a `part` of the network that a source card describes."""
+    return ":".join(str(card[key]) for key in ("weights_sha256", "library", "architecture", "mean", "std")) + f":{part}"
+
+
+def extract(
+    frozen: Frozen, table: pd.DataFrame, root: Path, view: View, *, dtype: str = HALF, folder: Path | None = None, what: str
+) -> Rows:
+    """Activations of every image of `table` in one view: `extract_views` for a single view."""
+    return extract_views(frozen, table, root, [view], dtype=dtype, folder=folder, what=what)[0]
+
+
+def extract_views(
+    frozen: Frozen, table: pd.DataFrame, root: Path, views: list[View], *, dtype: str = HALF, folder: Path | None = None, what: str
+) -> list[Rows]:
+    """Activations of every image of `table` (columns path, sha256) in each view, in the table's order.
+
+    Computes what the stores lack; an image is decoded once for all its views. Raises DataError when a file has changed or gone since
+    it was indexed.
+    """
+    stores = [store(frozen, view, dtype, folder or FOLDER) for view in views]
+    wanted: dict[str, list[int]] = {}
+    for number, kept in enumerate(stores):
+        for key in kept.missing(table["sha256"]):
+            wanted.setdefault(key, []).append(number)
+    paths = dict(zip(table["sha256"], table["path"], strict=True))
+    jobs = [_Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
+    if jobs:
+        with Progress(sum(len(job.views) for job in jobs), what, how=frozen.engine.name) as progress:
+            waiting: list[tuple[list[str], list[np.ndarray]]] = [([], []) for _ in stores]
+            for job, rows in zip(jobs, _compute(frozen, jobs), strict=True):
+                for number, row in zip(job.which, rows, strict=True):
+                    waiting[number][0].append(job.sha256)
+                    waiting[number][1].append(row)
+                    if len(waiting[number][0]) == BLOCK:
+                        stores[number].append(waiting[number][0], np.stack(waiting[number][1]))
+                        waiting[number] = ([], [])
+                progress.step(len(rows))
+            for kept, (keys, late) in zip(stores, waiting, strict=True):
+                if keys:
+                    kept.append(keys, np.stack(late))
+    return [kept.rows(table["sha256"]) for kept in stores]
+
+
+class Streamed:
+    """Activations of a table's images in one view, computed whenever they are asked for: for what the disk may not hold.
+
+    Indexed like store.Rows: an integer array or a slice gives an array of those rows.
+    """
+
+    def __init__(self, frozen: Frozen, table: pd.DataFrame, root: Path, view: View) -> None:
+        self._frozen, self._view = frozen, view
+        self._paths, self._keys = [root / path for path in table["path"]], list(table["sha256"])
+        self.shape = (len(self._keys), *frozen.shape)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        chosen = np.arange(len(self._keys))[index]
+        jobs = [_Job(self._paths[i], self._keys[i], (self._view,)) for i in chosen]
+        # With an engine of one image a call, it is the callers that run side by side.
+        computed = map(_single(self._frozen), jobs) if self._frozen.engine.batch == 1 else _compute(self._frozen, jobs)
+        return np.stack([rows[0] for rows in computed]) if jobs else np.empty((0, *self.shape[1:]), np.float32)
+
+
+def store(frozen: Frozen, view: View, dtype: str, folder: Path) -> Store:
+    """The store of what `frozen` gives for images in `view`."""
+    versions = {name: version(name) for name in ("onnxruntime", "pillow", "torch")}
+    named = {"network": frozen.identity, "engine": frozen.engine.name, "view": view.key(), "code": _code(), "versions": versions}
+    return Store(folder, named, frozen.shape, dtype)
+
+
+def _compute(frozen: Frozen, jobs: list[_Job]) -> Iterator[list[np.ndarray]]:
+    """For each job, in order, the activation of each of its views."""
+    if frozen.engine.batch == 1:
+        return in_order(_single(frozen), jobs)
+    return ahead(_batches(frozen, jobs))
+
+
+def _single(frozen: Frozen) -> Callable[[_Job], list[np.ndarray]]:
+    return lambda job: [frozen.engine.run(image[None])[0] for image in _read(job)]
+
+
+def _batches(frozen: Frozen, jobs: list[_Job]) -> Iterator[list[np.ndarray]]:
+    """Decode on all cores and compute in batches, the next images being decoded meanwhile."""
+    gathered: list[list[np.ndarray]] = []
+    for drawn in in_order(_read, jobs, waiting=2 * frozen.engine.batch):
+        if gathered and sum(map(len, gathered)) + len(drawn) > frozen.engine.batch:
+            yield from _apart(frozen, gathered)
+            gathered = []
+        gathered.append(drawn)
+    if gathered:
+        yield from _apart(frozen, gathered)
+
+
+def _apart(frozen: Frozen, gathered: list[list[np.ndarray]]) -> Iterable[list[np.ndarray]]:
+    """Run the images of several jobs together; the activations job by job."""
+    rows = iter(frozen.engine.run(np.stack([image for drawn in gathered for image in drawn])))
+    return [[next(rows) for _ in drawn] for drawn in gathered]
+
+
+def _read(job: _Job) -> list[np.ndarray]:
+    try:
+        content = job.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == job.sha256:
+            return transforms.read(content, job.views, job.sha256)
+    except (images.Unreadable, OSError) as error:
+        raise DataError(
+            f"{job.path} was readable when the images were indexed and is not now ({error}); the data changed during the run: run again"
+        ) from None
+    raise DataError(f"{job.path} is not the file that was indexed; the data changed during the run: run again")
+
+
+def _code() -> str:
+    """A fingerprint of the code that decides what a row holds, so that a change of it makes new rows."""
+    return f"{engines.code()}:{fingerprint('headstart.data.images', 'headstart.features.transforms')}"
+
+
+def fit_views(count: int, row_bytes: int, train: int, validation: int, cache_gib: float) -> int:
+    """As many views, up to `count`, of `train` images as fit the disk budget beside one of `validation` images; 0 if not even one does."""
+    return max((n for n in range(1, count + 1) if row_bytes * (train * n + validation) <= cache_gib * 2**30), default=0)

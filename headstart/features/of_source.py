@@ -1,0 +1,40 @@
+"""What a source gives for a table of images: its features, and the averages of all its stages, from one pass and one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from headstart.base.devices import CPU, Device
+from headstart.features import extraction
+from headstart.features.store import Rows
+from headstart.features.transforms import View
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def of_source(card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
+    """Features (n, d) of the rows of `table` in the plain view of the source that `card` names."""
+    rows = depths(card, table, root, device)
+    return rows.columns(rows.shape[1] - card["features"], rows.shape[1])
+
+
+def depths(
+    card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None
+) -> Rows:
+    """What every stage of the source gives for the rows of `table` (n, sum of widths), averaged over positions; the features are the last columns.
+
+    One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network where it is at hand.
+    """
+
+    def load() -> nn.Module:
+        from headstart.networks import model, sources
+
+        return model.Depths(sources.known(card))
+
+    frozen = extraction.Frozen.of(make or load, extraction.identity(card, "depths"), card["input_size"], device)
+    return extraction.extract(frozen, table, root, View.of(card), what=f"{card['name']}, images")

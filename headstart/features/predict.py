@@ -1,0 +1,65 @@
+"""Predict with a model folder alone: model.safetensors and card.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.base import weights
+from headstart.base.cores import in_order
+from headstart.data import images
+from headstart.features import classify, transforms
+from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards
+from headstart.statistics import likelihood
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+MODEL = Path("models/final")
+
+
+def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
+    """Yield path, label, probability (of the label) and error for every file, in order; folders are walked.
+
+    A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
+    model is missing or broken, before anything is yielded, or when a path does not exist.
+    """
+    arrays, card = cards.read_model(folder)
+
+    def make() -> nn.Module:
+        from headstart.networks import model
+
+        return model.load(folder)[0]
+
+    view = transforms.View.of(card["transform"])
+    frozen = classify.prepared({**card, **card["transform"]}, weights.digest(arrays), make)
+    files = list(walk(paths))
+
+    def one(path: Path) -> tuple[str, str, float | None, str]:
+        try:
+            image = transforms.read(path, [view], "")[0]
+        except (images.Unreadable, OSError) as error:
+            return str(path), "", None, str(error)
+        probabilities = likelihood.softmax(frozen.engine.run(image[None]))[0]
+        best = int(np.argmax(probabilities))
+        return str(path), card["classes"][best], float(probabilities[best]), ""
+
+    return in_order(one, files)
+
+
+def walk(paths: list[Path]) -> Iterator[Path]:
+    """Files, and the files below folders in sorted order, hidden ones left out. Raises HeadstartError for a path that is not there."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                p for p in path.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            )
+        elif path.exists():
+            yield path
+        else:
+            raise HeadstartError(f"{path} does not exist; give image files or folders of them")

@@ -1,0 +1,125 @@
+"""From a decoded picture to the square array a network reads, plainly or as a random training view.
+
+Both give uint8 arrays of shape (size, size, 3); mean and standard deviation are applied inside the network, so they are exported with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from headstart.data import images
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How random views are drawn; the fields are those of `fine_tune.augmentation` in params.yaml."""
+
+    min_crop_share: float
+    rotation: float
+    colour: float
+    horizontal_flip: bool
+    vertical_flip: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of looking at an image: plain (view 0) or the random view `number` of a seed."""
+
+    size: int
+    interpolation: str
+    crop: float = 1.0  # share of the shorter side that the plain view keeps
+    number: int = 0
+    seed: int = 0
+    augmentation: Augmentation | None = None
+
+    @classmethod
+    def of(cls, transform: dict[str, Any]) -> View:
+        """The plain view that a source card, or the transform of a model card, asks for."""
+        return cls(transform["input_size"], transform["interpolation"], transform["crop"])
+
+    def key(self) -> dict[str, Any]:
+        """What tells this view from another one, as plain values."""
+        return asdict(self)
+
+
+def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
+    """Decode `source`, a file or its content, once and draw each of `views`, which are of one size: uint8 (size, size, 3) each.
+
+    `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
+    Raises images.Unreadable.
+    """
+    near = {round(view.size / view.crop) for view in views}
+    assert len(near) == 1, "views of several sizes would be decoded at the scale of the largest"
+    with images.open_image(source, near=near.pop()) as image:
+        return [
+            np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
+            for view in views
+        ]
+
+
+def plain(image: Image.Image, view: View) -> Image.Image:
+    """The centred square of the image, resized."""
+    side = min(image.size) * view.crop
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return _resize(image, view, (left, top, left + side, top + side))
+
+
+def random_view(image: Image.Image, view: View, augmentation: Augmentation, identity: str) -> Image.Image:
+    """A random crop of random shape, turned, recoloured and mirrored within the bounds of `augmentation`."""
+    digest = hashlib.sha256(f"{view.seed}:{view.number}:{identity}".encode()).digest()
+    random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    drawn = _resize(image, view, _crop(image.size, augmentation.min_crop_share, random))
+    angle = random.uniform(-augmentation.rotation, augmentation.rotation)
+    mirror, flip = random.random(2) < 0.5
+    factors = random.uniform(1 - augmentation.colour, 1 + augmentation.colour, 3)
+    mean: Any = drawn.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    if augmentation.rotation:
+        # What turns in from outside is filled with the picture's mean colour, which tells the network least.
+        drawn = drawn.rotate(angle, Image.Resampling.BILINEAR, fillcolor=mean)
+    if augmentation.colour:
+        drawn = drawn.convert("RGB", _recolouring(mean, *factors))
+    if augmentation.horizontal_flip and mirror:
+        drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if augmentation.vertical_flip and flip:
+        drawn = drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return drawn
+
+
+def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:
+    """The 3x4 matrix that changes brightness, contrast about the mean grey, and saturation about each pixel's grey, in one step."""
+    grey = np.array([0.299, 0.587, 0.114])
+    turn = contrast * brightness * (saturation * np.eye(3) + (1 - saturation) * grey)
+    shift = (1 - contrast) * brightness * float(grey @ mean)
+    return tuple(np.column_stack([turn, np.full(3, shift)]).ravel().tolist())
+
+
+def _crop(size: tuple[int, int], min_share: float, random: np.random.Generator) -> tuple[float, float, float, float]:
+    """A box of `min_share` to all of the largest centred square's area, 3:4 to 4:3 in shape, anywhere in the image."""
+    side = min(size)
+    area = side * side * random.uniform(min_share, 1)
+    ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+    width = min(np.sqrt(area * ratio), size[0])
+    height = min(area / width, size[1])
+    width = min(area / height, size[0])  # what does not fit in one direction goes to the other, so that the share holds
+    left, top = random.uniform(0, size[0] - width), random.uniform(0, size[1] - height)
+    return left, top, left + width, top + height
+
+
+def _resize(image: Image.Image, view: View, box: tuple[float, float, float, float]) -> Image.Image:
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
+    return image.resize((view.size, view.size), FILTERS[view.interpolation], box=box, reducing_gap=3.0)
+
+
+def views(plain: View, seed: int, augmentation: dict[str, Any], count: int) -> list[View]:
+    """The random training views 1 to `count` that go with a plain view."""
+    how = Augmentation(**augmentation)
+    return [replace(plain, number=number, seed=seed, augmentation=how) for number in range(1, count + 1)]

@@ -1,0 +1,1 @@
+"""From a folder of files to the manifest: layout, inspection, near-duplicates, splits."""

@@ -1,0 +1,168 @@
+"""Linear heads on frozen features: multinomial logistic regression by L-BFGS, its L2 penalty chosen by cross-validation.
+
+Features are standardised, read in blocks from disk (memory does not grow with the number of images), and the path of penalties is
+walked from the strongest to the weakest, each solution starting the next (Friedman, Hastie & Tibshirani, J. Stat. Softw. 33, 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
+from threadpoolctl import threadpool_limits
+
+from headstart.base import reading
+from headstart.base.cores import in_order
+from headstart.base.reading import Features, Selected
+from headstart.machinery.progress import Progress
+from headstart.networks.heads import Head
+
+IN_MEMORY = 256 * 2**20  # bytes of features up to which one copy is kept in memory; beyond, they are read again at every step
+MAX_ITERATIONS = 500
+GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
+LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
+PATIENCE = 2  # penalties
+FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # where no parameters say other ones
+LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """The penalty chosen by cross-validation and what it was chosen by."""
+
+    penalty: float
+    path: list[dict[str, float]]  # penalty, log_loss, accuracy
+    held_out: np.ndarray  # out-of-fold logits (n, classes) at that penalty
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures of the chosen penalty."""
+        return next(row for row in self.path if row["penalty"] == self.penalty)
+
+
+def fit(
+    features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
+) -> tuple[Head, CrossValidated]:
+    """Choose the penalty of lowest cross-validated log loss, then fit on all rows.
+
+    features: (n, d); labels: (n,) integers below `classes`; folds: (n,) the fold each row is held out in; what: the progress line.
+    """
+    validated = cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=balanced, what=what)
+    walked = [row["penalty"] for row in validated.path if row["penalty"] >= validated.penalty]
+    weights = row_weights(labels, classes, balanced)
+    with threadpool_limits(1):
+        *_, head = _path(_at_hand(features), labels, classes, walked, weights)
+    return head, validated
+
+
+def cross_validate(
+    features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
+) -> CrossValidated:
+    """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best. Arguments as for `fit`.
+
+    Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
+    """
+    weights = row_weights(labels, classes, balanced)
+    path = sorted(set(penalties), reverse=True)
+    held = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
+    features = _at_hand(features)
+    # A fold leaves rows out by giving them no weight, so that all folds read the same rows and none needs a copy of its own.
+    walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights)) for fold in range(len(held))]
+    figures: list[dict[str, float]] = []
+    best, best_logits, worse = np.inf, np.zeros((len(labels), classes), np.float32), 0
+    # One BLAS thread a fit and a fit a core: the products are too narrow to share, and the result does not depend on the number of cores.
+    with Progress(len(path) * len(held), what) as progress, threadpool_limits(1):
+        for penalty in path:
+            logits = np.empty((len(labels), classes), np.float32)
+            for rows, head in zip(held, in_order(next, walks), strict=True):
+                logits[rows] = head.logits(Selected(features, rows))
+                progress.step()
+            losses = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+            loss = float((weights * losses).sum() / weights.sum())
+            figures.append({"penalty": penalty, "log_loss": loss, "accuracy": float((logits.argmax(1) == labels).mean())})
+            worse = 0 if loss < best else worse + 1
+            if loss < best:
+                best, best_logits = loss, logits
+            if worse == PATIENCE:
+                break
+        progress.total = progress.done
+    return CrossValidated(min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits)
+
+
+def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:
+    """Weights (n,) of mean 1: equal, or such that every class weighs the same."""
+    if not balanced:
+        return np.ones(len(labels))
+    counts = np.bincount(labels, minlength=classes)
+    return len(labels) / (np.count_nonzero(counts) * counts[labels])
+
+
+def _at_hand(features: Features) -> Features:
+    """The features in memory where they are few, else as they are."""
+    return features[:].astype(np.float32, copy=False) if len(features) * features.shape[1] * 4 <= IN_MEMORY else features
+
+
+def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray) -> Iterator[Head]:
+    """Yield the head of each penalty in turn, fitted on the rows that have a weight."""
+    share = weights / weights.sum()
+    mean, scale = moments(features, weights > 0)
+    start = np.zeros((classes, len(mean) + 1), np.float64)
+    for penalty in penalties:
+        result = minimize(
+            _objective,
+            start.ravel(),
+            args=(features, labels, mean, scale, penalty, share),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE, "maxcor": 20},
+        )
+        start = result.x.reshape(start.shape)
+        weight = start[:, :-1] / scale
+        yield Head(weight.astype(np.float32), (start[:, -1] - weight @ mean).astype(np.float32))
+
+
+def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (d,) of the rows, or of those that are `counted` (n,), the least ones raised; all-constant features get 1."""
+    total, square = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    for part in reading.blocks(len(features)):
+        block = features[part].astype(np.float64)
+        block = block if counted is None else block[counted[part]]
+        total, square = total + block.sum(0), square + (block**2).sum(0)
+    n = len(features) if counted is None else int(counted.sum())
+    mean = total / n
+    scale = np.sqrt(np.maximum(square / n - mean**2, 0))
+    # A feature that is nearly always zero would throw off the one image in which it is not.
+    scale = np.maximum(scale, LEAST_SCALE * np.median(scale))
+    return mean, np.where(scale > 1e-6, scale, 1.0)
+
+
+def _objective(
+    flat: np.ndarray, features: Features, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray, penalty: float, weights: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Weighted mean cross-entropy + penalty / (2 d) |W|^2 over standardised features and its gradient; the bias is free.
+
+    Dividing by the number of features d makes one grid of penalties fit networks of any width.
+    """
+    parameters = flat.reshape(-1, len(mean) + 1)
+    weight = parameters[:, :-1]
+    folded = (weight / scale).astype(np.float32)
+    bias = (parameters[:, -1] - folded @ mean).astype(np.float32)
+    loss, inner, outer = 0.0, np.zeros(weight.shape), np.zeros(len(weight))
+    for part in reading.blocks(len(features)):
+        block = features[part].astype(np.float32, copy=False)
+        logits = (block @ folded.T + bias).astype(np.float64)
+        norm = logsumexp(logits, axis=1, keepdims=True)
+        here = np.arange(len(block))
+        loss += float((weights[part] * (norm[:, 0] - logits[here, labels[part]])).sum())
+        residual = np.exp(logits - norm)
+        residual[here, labels[part]] -= 1
+        residual *= weights[part][:, None]
+        inner += residual.astype(np.float32).T @ block
+        outer += residual.sum(0)
+    gradient = np.empty_like(parameters)
+    gradient[:, :-1] = (inner - outer[:, None] * mean) / scale + penalty / len(mean) * weight
+    gradient[:, -1] = outer
+    return loss + penalty / (2 * len(mean)) * float((weight**2).sum()), gradient.ravel()

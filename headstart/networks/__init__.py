@@ -1,0 +1,1 @@
+"""Pretrained networks: where they come from, how they are cut, what a model folder holds."""

@@ -1,0 +1,1 @@
+"""The kinds of source models, a file each."""

@@ -1,0 +1,96 @@
+"""Sources with torchvision's weights: torchvision:resnet50, torchvision:resnet50/IMAGENET1K_V2."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from headstart.base import weights
+from headstart.machinery.errors import ParamsError
+from headstart.networks import common, skeletons
+from headstart.networks.common import Entry, Source
+
+
+def load(name: str) -> Source:
+    import torchvision
+
+    architecture, chosen = weights_of(name)
+    with common.obtaining(f"torchvision:{name}"):
+        model = torchvision.models.get_model(architecture, weights=chosen, progress=False)
+    trunk, classifier, linear = skeletons.without_last_linear(model, architecture)
+    transform = chosen.transforms()
+    features = common.width(trunk, transform.crop_size[0])
+    return Source(
+        name=f"torchvision:{name}",
+        kind="torchvision",
+        library="torchvision",
+        architecture=architecture,
+        trunk=trunk,
+        features=features,
+        classifier=classifier,
+        input_size=transform.crop_size[0],
+        fixed_size=common.fixed_size("torchvision", architecture, trunk),
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+        interpolation=transform.interpolation.value,
+        crop=min(1.0, transform.crop_size[0] / transform.resize_size[0]),
+        licence=licence(chosen),
+        weights_sha256=weights.digest(trunk.state_dict()),
+        head=common.linear_head(linear, trunk, classifier, features),
+    )
+
+
+def weights_of(name: str) -> tuple[str, Any]:
+    """The architecture and the member of its WeightsEnum that a name means."""
+    import torchvision
+
+    architecture, _, weights_name = name.partition("/")
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    if architecture not in classifiers:
+        raise ParamsError(
+            f"select_source.candidates: torchvision has no classifier {architecture!r}; {common.close(architecture, classifiers)}"
+        )
+    enum = {chosen.name: chosen for chosen in torchvision.models.get_model_weights(architecture) if _complete(chosen)}
+    try:
+        return architecture, enum[weights_name or torchvision.models.get_model_weights(architecture)["DEFAULT"].name]
+    except KeyError:
+        known = ", ".join(enum)
+        raise ParamsError(f"select_source.candidates: {architecture} has no weights {weights_name!r}; known: {known}") from None
+
+
+def _complete(chosen: Any) -> bool:
+    """Whether all weights are there: vgg16/IMAGENET1K_FEATURES has NaN in its upper layers, and so for its accuracy."""
+    return not math.isnan(chosen.meta["_metrics"]["ImageNet-1K"]["acc@1"])
+
+
+def licence(chosen: Any) -> str:
+    """Of all of torchvision's weights only those from SWAG say that they have a licence of their own: CC BY-NC 4.0."""
+    return "cc-by-nc-4.0" if "license" in chosen.meta else "bsd-3-clause"
+
+
+def names(pattern: str) -> list[str]:
+    from torchvision import models
+
+    # SqueezeNet ends in no linear layer, so it cannot be given a new head.
+    classifiers = [name for name in models.list_models(module=models) if not name.startswith("squeezenet")]
+    return common.matching(
+        [f"{name}/{chosen.name}" for name in classifiers for chosen in models.get_model_weights(name) if _complete(chosen)], pattern
+    )
+
+
+def entry(name: str) -> Entry:
+    architecture, chosen = weights_of(name)
+    meta = chosen.meta
+    return Entry(
+        name=f"torchvision:{name}",
+        kind="torchvision",
+        library="torchvision",
+        architecture=architecture,
+        input_size=chosen.transforms().crop_size[0],
+        parameters=meta["num_params"],
+        gflops=meta["_ops"],
+        imagenet_accuracy=meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100,
+        licence=licence(chosen),
+        download_bytes=round(meta["_file_size"] * 2**20),
+        here=common.torch_cache(chosen.url).is_file(),
+    )

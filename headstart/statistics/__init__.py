@@ -1,0 +1,1 @@
+"""Records of trainings, and what can be said of them: paired tests, intervals, likelihood."""

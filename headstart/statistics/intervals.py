@@ -1,0 +1,68 @@
+"""TODO: statistics.intervals (of verdict)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import t
+
+Ends = tuple[np.ndarray, np.ndarray]  # lower and upper
+
+
+def crossed(differences: np.ndarray, level: float) -> Ends:
+    """Ends (...,) of the interval of the mean of paired differences (..., seeds, images), two seeds at least: both are random effects."""
+    *_, seeds, n = differences.shape
+    mean, of_seed, of_image = (differences.mean(axis, dtype=np.float64) for axis in ((-2, -1), -1, -2))
+    between_seeds = ((of_seed - mean[..., None]) ** 2).sum(-1)
+    between_images = ((of_image - mean[..., None]) ** 2).sum(-1)
+    total = np.square(differences).sum((-2, -1), dtype=np.float64) - seeds * n * mean**2
+    residual = np.maximum(total - n * between_seeds - seeds * between_images, 0) / ((seeds - 1) * max(n - 1, 1))
+    of_seeds = between_seeds / (seeds - 1) / seeds
+    of_images = np.maximum(between_images / max(n - 1, 1) / n - residual / (seeds * n), 0)
+    variance = of_seeds + of_images
+    spread = of_seeds**2 / (seeds - 1) + of_images**2 / max(n - 1, 1)
+    freedom = np.where(spread > 0, variance**2 / np.where(spread > 0, spread, 1), max(n - 1, 1))
+    return _ends(mean, variance, freedom, n, level, _unit(of_image))
+
+
+def folds(differences: np.ndarray, fold: np.ndarray, level: float) -> Ends:
+    """Ends (...,) of the interval of the mean of paired differences (..., images), each in one `fold` (images,) from 0, two at least."""
+    n, sizes = len(fold), np.bincount(fold)
+    mean = differences.mean(-1, dtype=np.float64)
+    of_fold = differences @ np.eye(len(sizes))[fold] / sizes
+    between = (sizes * (of_fold - mean[..., None]) ** 2).sum(-1) / (len(sizes) - 1)
+    inside = n - len(sizes)
+    within = np.maximum(np.square(differences).sum(-1, dtype=np.float64) - (sizes * of_fold**2).sum(-1), 0) / max(inside, 1)
+    freedom = np.where((between >= within) | (inside == 0), len(sizes) - 1, max(inside, 1))
+    return _ends(mean, np.maximum(between, within if inside else 0) / n, freedom, n, level, _unit(differences))
+
+
+def images(differences: np.ndarray, level: float) -> Ends:
+    """Ends (...,) of the interval of the mean of paired differences (..., images) of the seeds at hand, over images only."""
+    n = differences.shape[-1]
+    mean = differences.mean(-1, dtype=np.float64)
+    variance = ((differences - mean[..., None]) ** 2).sum(-1) / max(n - 1, 1) / n
+    return _ends(mean, variance, np.full_like(mean, max(n - 1, 1)), n, level, _unit(differences))
+
+
+def _unit(of_image: np.ndarray) -> np.ndarray:
+    """By how much images (..., n) differ that differ at all, weighted by how much they do, an image that differs by 1 added."""
+    return (1 + np.square(of_image).sum(-1, dtype=np.float64)) / (1 + np.abs(of_image).sum(-1, dtype=np.float64))
+
+
+def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, level: float, unit: np.ndarray) -> Ends:
+    """All δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n), from the lowest to the highest; all where n is too small."""
+    if 0.5**n > level:
+        return np.full_like(mean, -1), np.full_like(mean, 1)
+    quantile = t.ppf(1 - level, freedom)
+    reach, k = quantile * np.sqrt(variance), quantile**2 / n
+    low = np.minimum(mean - reach, -unit * _wilson(-mean / unit, k))
+    high = np.maximum(mean + reach, unit * _wilson(mean / unit, k))
+    return np.maximum(low, -1.0), np.minimum(high, 1.0)
+
+
+def _wilson(mean: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """The highest δ for which (mean - δ)² <= k |δ| (1 - |δ|): the larger root of a δ > 0 if there is one, else that of a δ < 0."""
+    above, below = k * (k + 4 * mean * (1 - mean)), k * (k - 4 * mean * (1 + mean))
+    larger = (2 * mean + k + np.sqrt(np.maximum(above, 0))) / (2 * (1 + k))
+    nearest = (2 * mean - k + np.sqrt(np.maximum(below, 0))) / (2 * (1 + k))
+    return np.where((mean >= 0) | (above >= 0), larger, nearest)

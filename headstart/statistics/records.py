@@ -1,0 +1,80 @@
+"""What one training left that can be compared with another: which held-out images were right at each row of its curve.
+
+Records are kept in a file of arrays, by the labels per class and the number of the seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from headstart.base import weights
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of one arm. The final score is right[best].mean()."""
+
+    images: np.ndarray  # (n,) identities of the held-out images
+    right: np.ndarray  # (rows, n) bool: which were right; row 0 at step 0
+    steps: np.ndarray  # (rows,) optimizer steps done at each row
+    best: int  # the row whose weights were kept
+
+
+class Run(Protocol):
+    """What a training run leaves: fine_tuning.Result, scratch.Result."""
+
+    @property
+    def right(self) -> np.ndarray: ...
+
+    @property
+    def steps(self) -> list[int]: ...
+
+    @property
+    def best(self) -> int: ...
+
+
+def of_run(table: pd.DataFrame, done: Run) -> Record:
+    """What is compared of a run on `table`: its held-out images by file hash, and which were right at each row of its curve."""
+    return Record(table.loc[table["split"] == "validation", "sha256"].to_numpy(str), done.right, np.array(done.steps), done.best)
+
+
+def only(one: Record, images: np.ndarray) -> Record:
+    """A trial on those of its held-out images that are among `images`, in the order of `images`."""
+    place = {image: number for number, image in enumerate(one.images)}
+    taken = [image for image in images if image in place]
+    return Record(np.array(taken), one.right[:, [place[image] for image in taken]], one.steps, one.best)
+
+
+def before(one: Record) -> Record:
+    """The trial as it stood at step 0, for good: a frozen head, where the run started from one."""
+    return Record(one.images, one.right[:1], one.steps[:1], 0)
+
+
+def write(path: Path, trials: dict[tuple[int, int], Record]) -> None:
+    """Write trials by (labels, number of the seed); the same trials give the same bytes."""
+    arrays: dict[str, np.ndarray] = {}
+    for (labels, number), one in trials.items():
+        hashes = np.frombuffer(bytes.fromhex("".join(one.images)), np.uint8).reshape(-1, 32)
+        parts: dict[str, np.ndarray] = {
+            "images": hashes,
+            "right": one.right.astype(np.uint8),
+            "steps": np.asarray(one.steps, np.int64),
+            "best": np.array([one.best]),
+        }
+        arrays |= {f"{labels}.{number}.{key}": value for key, value in parts.items()}
+    weights.write(path, arrays)
+
+
+def read(path: Path) -> dict[tuple[int, int], Record]:
+    """Read what `write` wrote."""
+    arrays = weights.read(path)
+    found: dict[tuple[int, int], Record] = {}
+    for labels, number in sorted({tuple(map(int, key.split(".")[:2])) for key in arrays}):
+        images, right, steps, best = (arrays[f"{labels}.{number}.{key}"] for key in ("images", "right", "steps", "best"))
+        found[labels, number] = Record(np.array([row.tobytes().hex() for row in images]), right.astype(bool), steps, int(best[0]))
+    return found

@@ -1,0 +1,144 @@
+"""Several processes that train one network: each takes a part of every batch, and torch.distributed adds their gradients.
+
+The process that starts the team is its rank 0; the others run a function of their own until it returns. NCCL between GPUs, gloo
+between CPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from headstart.base import devices
+from headstart.base.devices import Device
+from headstart.machinery.errors import HeadstartError, ParamsError
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process's place among those that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    def add(self, tensors: list[torch.Tensor]) -> None:
+        """Add up each tensor (of one type and device) over the team, in place, in one exchange."""
+        if self.size > 1 and tensors:
+            flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+            distributed.all_reduce(flat)
+            for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+
+ALONE = Team()
+
+
+def size(wanted: int | str, device: Device) -> int:
+    """How many processes `wanted` (a number, or auto: one a GPU, one on the CPU) means. Raises ParamsError for more than there are GPUs."""
+    there = len(device.all())
+    if wanted == "auto":
+        return there
+    if device.kind == "cuda" and int(wanted) > there:
+        raise ParamsError(f"fine_tune.processes: {wanted} processes need as many GPUs, and {there} are here; use auto")
+    return int(wanted)
+
+
+@contextlib.contextmanager
+def team(count: int, device: Device, member: Callable[..., None], *arguments: Any) -> Iterator[Team]:
+    """Start `count` - 1 processes that call `member(Team, *arguments)`, and be rank 0 of them. All of it must be picklable.
+
+    Raises HeadstartError if one of them fails. They end when this process does.
+    """
+    if count == 1:
+        yield ALONE
+        return
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        meeting = (Path(folder) / "meeting").as_uri()
+        spawn = multiprocessing.get_context("spawn")
+        pipes = [spawn.Pipe(duplex=False) for _ in range(1, count)]
+        mates = [
+            spawn.Process(target=_mate, args=(Team(rank, count), device, meeting, ready, member, arguments), daemon=True)
+            for rank, (_, ready) in enumerate(pipes, 1)
+        ]
+        try:
+            for mate, (here, ready) in zip(mates, pipes, strict=True):
+                mate.start()
+                ready.close()
+                # Whoever ends before the team meets is not waited for.
+                if here not in connection.wait([here, mate.sentinel]) or not _said(here):
+                    mate.join()
+                    raise HeadstartError(_gone(mates))
+            _join(Team(0, count), device, meeting)
+            yield Team(0, count)
+            for mate in mates:
+                mate.join()
+        except RuntimeError as error:  # what torch.distributed raises when a mate is gone
+            if not connection.wait([mate.sentinel for mate in mates], timeout=5):
+                raise
+            raise HeadstartError(f"{_gone(mates)}: {str(error).splitlines()[0]}") from error
+        finally:
+            for mate in mates:
+                if mate.pid is not None:
+                    mate.kill()
+                    mate.join()
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
+        if any(mate.exitcode for mate in mates):
+            raise HeadstartError(_gone(mates))
+
+
+def _said(here: connection.Connection) -> bool:
+    """Whether a process said that it is ready; false where it ended instead."""
+    try:
+        return bool(here.recv())
+    except EOFError:
+        return False
+
+
+def _join(place: Team, device: Device, meeting: str) -> None:
+    if device.kind == "cuda":
+        devices.steady()
+        torch.cuda.set_device(place.rank)
+    backend = "nccl" if device.kind == "cuda" else "gloo"
+    distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)
+
+
+def _mate(
+    place: Team,
+    device: Device,
+    meeting: str,
+    ready: connection.Connection,
+    member: Callable[..., None],
+    arguments: tuple[Any, ...],
+) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    logging.disable(logging.WARNING)  # rank 0 says it
+    ready.send(True)
+    _join(place, device, meeting)
+    member(place, *arguments)
+    distributed.destroy_process_group()  # its threads, still running as the interpreter ends, would now and then abort the process
+
+
+def _gone(mates: list[SpawnProcess]) -> str:
+    codes = ", ".join(f"rank {rank}: {mate.exitcode}" for rank, mate in enumerate(mates, 1) if mate.pid is not None)
+    return f"a process of the team stopped (exit codes {codes}); its own message stands above"

@@ -1,0 +1,1 @@
+"""Every sentence and number format that people read in more than one place."""

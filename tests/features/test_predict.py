@@ -1,0 +1,143 @@
+"""headstart.predict: a model folder alone, every file answered, broken ones with the reason."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from headstart.base import cores
+from headstart.features import predict
+from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards, model, sources
+from tests import networks, toy
+
+CLASSES = ["ant", "bee", "cat"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose source is gone."""
+    folder = tmp_path_factory.mktemp("made")
+    source = sources.load(networks.checkpoint(folder / "source"))
+    final = folder / "models" / "final"
+    final.mkdir(parents=True)
+    model.save(final / "model.safetensors", model.of(source, networks.head(source.features)))
+    transform = {key: source.card()[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
+    known = {"library": "timm", "architecture": source.architecture, "weights_sha256": source.weights_sha256}
+    (final / "card.json").write_text(json.dumps({**known, "classes": CLASSES, "transform": transform}))
+    shutil.rmtree(folder / "source")
+    return final
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
+    shutil.copytree(made, here / "elsewhere")
+    paths = toy.images(here / "photos", per_class=3, size=64)
+    answers = list(predict.predict([Path("photos")], Path("elsewhere")))
+    network, _ = model.load(made)
+    with torch.inference_mode():
+        images = np.stack([np.asarray(Image.open(path)) for path in paths])
+        expected = network(torch.from_numpy(images)).softmax(1).numpy()
+    assert [path for path, *_ in answers] == [str(path.relative_to(here)) for path in paths]
+    assert [label for _, label, _, _ in answers] == [CLASSES[i] for i in expected.argmax(1)]
+    np.testing.assert_allclose([p for _, _, p, _ in answers], expected.max(1), atol=1e-4)  # type: ignore[arg-type]
+    assert {error for *_, error in answers} == {""}
+
+
+def test_models_final_is_the_default(made: Path, here: Path) -> None:
+    shutil.copytree(made.parent, here / "models")
+    toy.photo().save(here / "a.png")
+    assert list(predict.predict([Path("a.png")])) == list(predict.predict([Path("a.png")], made))
+
+
+def test_an_unreadable_file_gets_its_reason_and_stops_nothing(made: Path, here: Path) -> None:
+    toy.photo().save(here / "1.png")
+    (here / "2.png").write_bytes(b"no image")
+    (here / "3.png").write_bytes((here / "1.png").read_bytes()[:200])
+    toy.photo().save(here / "4.png")
+    answers = list(predict.predict([here / f"{n}.png" for n in (1, 2, 3, 4)], made))
+    assert [bool(error) for *_, error in answers] == [False, True, True, False]
+    for _, label, probability, _ in answers[1:3]:
+        assert (label, probability) == ("", None)
+    assert answers[0][1:] == answers[3][1:]
+
+
+def test_an_answer_does_not_depend_on_other_files_or_cores(made: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = toy.images(here / "photos", per_class=4)
+    alone = [next(iter(predict.predict([path], made))) for path in paths]
+    try:
+        for count in (1, 3):
+            monkeypatch.setattr(cores, "workers", lambda count=count: count)
+            cores._pool.cache_clear()
+            assert list(predict.predict(paths, made)) == alone
+    finally:
+        cores._pool.cache_clear()
+
+
+def test_a_walk_goes_below_folders_in_order_and_passes_hidden_files_by(here: Path) -> None:
+    for name in (
+        "photos/b/2.png",
+        "photos/b/10.png",
+        "photos/a.png",
+        "photos/.hidden/a.png",
+        "photos/b/.DS_Store",
+        ".given/a.png",
+        "c.png",
+    ):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert list(predict.walk([Path("c.png"), Path("photos")])) == [
+        Path("c.png"),
+        Path("photos/a.png"),
+        Path("photos/b/10.png"),
+        Path("photos/b/2.png"),
+    ]
+    assert list(predict.walk([Path(".given")])) == [Path(".given/a.png")]
+    (here / "empty").mkdir()
+    assert list(predict.walk([Path("empty")])) == []
+
+
+def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) -> None:
+    toy.photo().save(here / "a.png")
+    with pytest.raises(HeadstartError, match=r"nowhere\.png does not exist"):
+        predict.predict([Path("a.png"), Path("nowhere.png")], made)
+    with pytest.raises(HeadstartError, match=r"no model has been made yet; run `headstart run` first"):
+        predict.predict([Path("a.png")])
+
+
+@pytest.mark.parametrize("lost", [["classes"], ["weights_sha256", "transform"], ["architecture"], ["transform.crop"], None])
+def test_a_card_that_lacks_a_field_is_named(lost: list[str] | None, made: Path, here: Path) -> None:
+    card = json.loads((made / "card.json").read_text())
+    for name in lost or []:
+        *block, key = name.split(".")
+        del (card[block[0]] if block else card)[key]
+    shutil.copytree(made, here / "cut")
+    (here / "cut/card.json").write_text(json.dumps(card if lost else [card]))
+    lacks = ", ".join(lost or cards.FIELDS)
+    with pytest.raises(HeadstartError, match=re.escape(f"cut/card.json lacks {lacks}; make the model again with `headstart run`")):
+        predict.predict([made], Path("cut"))
+
+
+def test_a_retrained_model_of_the_same_source_is_another_one(made: Path, here: Path) -> None:
+    """Its exported file must not be mistaken for that of the first."""
+    toy.photo(size=64).save(here / "a.png")
+    [first] = predict.predict([Path("a.png")], made)
+    network, card = model.load(made)
+    network.head.weight.data *= -1
+    (here / "other").mkdir()
+    model.save(here / "other" / "model.safetensors", network)
+    (here / "other" / "card.json").write_text(json.dumps(card))
+    [second] = predict.predict([Path("a.png")], Path("other"))
+    assert first[2] != second[2]

@@ -1,0 +1,199 @@
+"""`headstart show`: the result in words, from whatever of the result is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import main
+from flows.results import show
+from headstart.machinery.errors import HeadstartError
+
+
+def scores(accuracy: float) -> dict[str, Any]:
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": accuracy - 0.01,
+        "macro_f1": accuracy - 0.02,
+        "ece": 0.034,
+        "interval": {"accuracy": [accuracy - 0.03, accuracy + 0.02], "ece": [0.01, 0.06]},
+        "per_class": {f"class {i}": {"precision": 0.9, "recall": 0.8, "f1": 0.9 - i / 100, "n": 20 + i} for i in range(8)},
+    }
+
+
+def metrics(shipped: str = "fine_tuned", **more: Any) -> dict[str, Any]:
+    head, fine_tuned = scores(0.9), scores(0.95)
+    arms = {"head": head, "fine_tuned": fine_tuned, "scratch": scores(0.5)}
+    arms = {shipped: scores(0.97), **arms}
+    counts = {"n_train": 1150, "n_validation": 288, "n_test": 359}
+    return {
+        "source": "wheel:lite0",
+        "shipped": shipped,
+        "classes": ["a"],
+        **counts,
+        "test": arms[shipped],
+        **arms,
+        **more,
+    }
+
+
+def ranking(**more: Any) -> dict[str, Any]:
+    candidates = [{"name": f"wheel:lite{n}", "status": "ranked"} for n in range(2)]
+    reason = "no clear winner: wheel:lite0 leads and is best in 52% of bootstrap draws"
+    return {"chosen": "wheel:lite0", "ranked_first": "wheel:lite0", "clear": False, "reason": reason, "candidates": candidates, **more}
+
+
+def verdict(**more: Any) -> dict[str, Any]:
+    said = {"answer": "positive", "standing": "indicative", "evidence": "+45.0 points.", "pretrained_against_random": {}}
+    return {**said, "mix": None, "reason": "It beat the head by 3 standard errors.", **more}
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_no_result_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["show"], ["show", "--json"]):
+        assert main.main(arguments) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: there is no result yet")
+        assert "headstart run" in err
+
+
+def test_json_is_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    write(show.METRICS, {"n": 1, "ä": [1.0]})
+    assert main.main(["show", "--json"]) == 0
+    assert capsys.readouterr().out == show.METRICS.read_text()
+
+
+def test_a_full_result() -> None:
+    write(show.METRICS, metrics(transfer={"says": "confirms"}))
+    write(show.RANKING, ranking())
+    write(show.VERDICT, verdict())
+    quarantined = [{"path": f"a/{i}.jpg", "reason": "truncated"} for i in range(5)]
+    write(show.VALIDATION, {"success": True, "warnings": [{"message": "one class is 12 times another"}], "quarantined": quarantined})
+    show.REPORT.write_text("")
+    assert show.summary().splitlines() == [
+        "source      wheel:lite0 (no clear winner)",
+        "            wheel:lite0 leads and is best in 52% of bootstrap draws",
+        "transfer    helped (indicative)",
+        "            +45.0 points.",
+        "            the test images confirm it",
+        "ships       fine-tuned model",
+        "            It beat the head by 3 standard errors.",
+        "accuracy    0.950 (95% interval 0.920 to 0.970)",
+        "            frozen head: 0.900 (95% interval 0.870 to 0.920)",
+        "            from random weights: 0.500 (95% interval 0.470 to 0.520)",
+        "balanced    0.940",
+        "macro F1    0.930",
+        "calibration 0.034 (95% interval 0.010 to 0.060) expected calibration error",
+        "images      1,150 training, 288 validation, 359 test",
+        "worst 5     class 7: F1 0.830, precision 0.900, recall 0.800, 27 images",
+        "            class 6: F1 0.840, precision 0.900, recall 0.800, 26 images",
+        "            class 5: F1 0.850, precision 0.900, recall 0.800, 25 images",
+        "            class 4: F1 0.860, precision 0.900, recall 0.800, 24 images",
+        "            class 3: F1 0.870, precision 0.900, recall 0.800, 23 images",
+        "warnings    one class is 12 times another",
+        "left out    5 unusable files: a/0.jpg (truncated); a/1.jpg (truncated); a/2.jpg",
+        "            (truncated); ...",
+        "model       models/final/",
+        "report      reports/report.html",
+    ]
+
+
+def test_a_head_that_ships_is_shown_beside_the_fine_tuned_model() -> None:
+    write(show.METRICS, metrics("head"))
+    text = show.summary()
+    assert "ships       frozen head" in text
+    assert "fine-tuned: 0.950" in text
+
+
+@pytest.mark.parametrize(
+    ("shipped", "mix", "line"),
+    [
+        ("average", 0.25, "ships       average of frozen head and fine-tuned model, 25% fine-tuned"),
+        ("scratch", None, "ships       network from random weights"),
+        ("another_source", None, "ships       fine-tuned model (another source)"),
+        ("new_remedy", None, "ships       fine-tuned model (new remedy)"),
+    ],
+)
+def test_whatever_ships_is_named_beside_the_other_arms(shipped: str, mix: float | None, line: str) -> None:
+    write(show.METRICS, metrics(shipped))
+    write(show.VERDICT, verdict(mix=mix))
+    lines = show.summary().splitlines()
+    assert line in lines
+    assert "            fine-tuned: 0.950 (95% interval 0.920 to 0.970)" in lines
+    assert ("            from random weights: 0.500 (95% interval 0.470 to 0.520)" in lines) == (shipped != "scratch")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"answer": "none_shown", "standing": "established"}, "transfer    is not shown to help (established)"),
+        ({"answer": "negative"}, "transfer    hurt (indicative)"),
+    ],
+)
+def test_the_answer_on_transfer(values: dict[str, str], line: str) -> None:
+    write(show.METRICS, metrics(transfer={"says": "leaves open"}))
+    write(show.VERDICT, verdict(**values))
+    lines = show.summary().splitlines()
+    assert lines[lines.index(line) + 2] == "            the test images leave it open"
+
+
+def test_transfer_that_was_not_tested() -> None:
+    write(show.METRICS, metrics(scratch=None, transfer=None))
+    said = verdict(answer="none_shown", evidence="no baseline was trained")
+    del said["pretrained_against_random"]
+    write(show.VERDICT, said)
+    text = show.summary()
+    assert "transfer    not tested\n            no baseline was trained\nships" in text
+    assert "from random weights" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"clear": True}, "source      wheel:lite0 (the clear winner)"),
+        ({"ranked_first": "wheel:lite1"}, "source      wheel:lite0 (by the race; the ranking had no clear winner)"),
+        ({"candidates": [{"name": "wheel:lite0", "status": "ranked"}]}, "source      wheel:lite0"),
+    ],
+)
+def test_whether_the_source_was_clear(values: dict[str, Any], line: str) -> None:
+    write(show.METRICS, metrics())
+    write(show.RANKING, ranking(**values))
+    assert show.summary().splitlines()[0] == line
+
+
+def test_metrics_alone_are_enough() -> None:
+    content = metrics(fine_tuned=None, scratch=None)
+    content["test"] = content["head"] = {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "ece": 0.0}
+    content["shipped"] = "head"
+    write(show.METRICS, content)
+    assert "accuracy    1.000\nbalanced    1.000" in show.summary()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"test": 3}'])
+def test_a_file_of_another_shape(content: str) -> None:
+    write(show.METRICS, {})
+    show.METRICS.write_text(content)
+    with pytest.raises(HeadstartError, match="not what this version writes"):
+        show.summary()
+
+
+def test_it_pays_for_nothing_heavy() -> None:
+    write(show.METRICS, metrics())
+    code = "import sys; from flows.cli import main; main.main(['show'])\nprint(sorted({'torch', 'prefect', 'numpy', 'pandas', 'pydantic', 'dvc'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,368 @@
+"""`headstart up`, its deployments and `headstart down`, on a project with trivial stages: a real server and a real worker on loopback.
+
+The tests of this file share one server and one project.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from benchmarks import chaos
+from flows.server import operate
+from flows.server import servers as servers_module
+from headstart import params
+from headstart.base import outputs
+from headstart.machinery import lock
+from headstart.params import STAGES
+from tests import ROOT
+from tests.flows.cli.test_main import servers
+from tests.tasks.test_stage import gone
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+PATIENCE = 120.0  # seconds, on a slow and busy machine
+Found = TypeVar("Found")
+FINISHED = ("Completed", "Failed", "Crashed", "Cancelled")
+
+
+class Project:
+    """A toy project with a server and a worker of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def headstart(self, *arguments: str, expect: int = 0) -> str:
+        """What a `headstart` command prints, with the environment of a user who has configured nothing."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") and name != lock.VARIABLE}
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli.main", *arguments],
+            cwd=self.folder,
+            env={**environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    @property
+    def state(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / servers_module.STANDING).read_text())
+        return content
+
+    def client(self) -> SyncPrefectClient:
+        from prefect.client.orchestration import SyncPrefectClient
+
+        return SyncPrefectClient(servers_module.address(self.state["port"]))
+
+    def start(self, deployment: str, **parameters: Any) -> FlowRun:
+        """A new run of a deployment, asked for as the UI asks for it."""
+        with self.client() as client:
+            return client.create_flow_run_from_deployment(client.read_deployment_by_name(deployment).id, parameters=parameters)
+
+    def scheduled(self, deployment: str) -> FlowRun:
+        """A run that the server itself makes as a schedule says, which is given as the UI gives it, and taken away when the run is on its way."""
+        from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+        from prefect.client.schemas.schedules import IntervalSchedule
+
+        with self.client() as client:
+            known = client.read_deployment_by_name(deployment).id
+            soon = datetime.now(UTC) + timedelta(seconds=5)
+            again = timedelta(seconds=30)  # should this machine be so busy that the server misses the first
+            added = client.create_deployment_schedules(known, [(IntervalSchedule(interval=again, anchor_date=soon), True)])
+            try:
+
+                def begun() -> FlowRun | None:
+                    runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[known])))
+                    return next((run for run in runs if run.auto_scheduled and run.state and not run.state.is_scheduled()), None)
+
+                return until(begun, f"a scheduled run of {deployment}")
+            finally:
+                client.delete_deployment_schedule(known, added[0].id)
+
+    def end(self, run: FlowRun) -> FlowRun:
+        """The run when it has ended."""
+        with self.client() as client:
+
+            def ended() -> FlowRun | None:
+                now = client.read_flow_run(run.id)
+                return now if now.state and now.state.is_final() else None
+
+            return until(ended, f"the end of {run.name}")
+
+    def log(self, run: FlowRun) -> list[str]:
+        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+        with self.client() as client:
+            return [log.message for log in client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])))]
+
+    def stages(self, run: FlowRun) -> dict[str, str]:
+        """The names of the states of the stages."""
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+        def told() -> dict[str, str] | None:  # states of tasks reach the server a little later than those of the flow
+            with self.client() as client:
+                tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+            names = {task.name.rpartition("-")[0]: task.state.name or "" for task in tasks if task.state}
+            return names if names and set(names.values()) <= {"Cached", *FINISHED} else None
+
+        return until(told, f"the states of the stages of {run.name}")
+
+    def sleeping(self) -> tuple[FlowRun, int]:
+        """A run in its first stage, which sleeps, and the process of the stage."""
+        started = self.folder / "started"
+        started.unlink(missing_ok=True)
+        (self.folder / "index_images.sleeps").write_text("300")
+        (self.folder / f"data/images/a/{time.time_ns()}.txt").write_text("new")
+        run = self.start("transfer/on-demand")
+
+        def begun() -> int | None:
+            return int(started.read_text() or 0) if started.exists() else None
+
+        pid = until(begun, "a stage to begin")
+        (self.folder / "index_images.sleeps").unlink()
+        return run, pid
+
+
+def until(found: Callable[[], Found | None], what: str) -> Found:
+    """What `found` gives as soon as it is something. Fails where that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if result := found():
+            return result
+        time.sleep(0.2)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+@pytest.fixture(scope="module")
+def project(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A committed toy project that is up; down afterwards, with nothing left."""
+    folder = tmp_path_factory.mktemp("operate") / "project"
+    shutil.copytree(_toy_template, folder)
+    shutil.copy(ROOT / "prefect.yaml", folder)
+    (folder / ".gitignore").write_text("/.headstart/\n/data/images/\n/out/\n/started\n*.sleeps\n")
+    for command in (("add", "--all"), ("commit", "--quiet", "--message", "Begin")):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    project = Project(folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    try:
+        said = project.headstart("up", "--port", str(port))
+        assert "up: started the server and the worker" in said
+        assert f"http://127.0.0.1:{port}" in said
+        yield project
+        if (folder / servers_module.STANDING).exists():
+            assert project.headstart("down", "--force").splitlines()[-1] == "stopped the worker and the server"
+    finally:
+        with contextlib.chdir(folder):
+            for name in ("worker", "server"):
+                if servers_module.alive(mark := servers_module.standing().get(name)):
+                    os.kill(mark["pid"], signal.SIGKILL)
+    assert servers(folder / ".headstart/prefect") == []
+
+
+def test_the_deployments_are_there_and_the_schedule_is_off(project: Project) -> None:
+    with project.client() as client:
+        found = {f"{client.read_flow(d.flow_id).name}/{d.name}": d for d in client.read_deployments()}
+        pool = client.read_work_pool("headstart")
+    assert sorted(found) == ["develop/on-demand", "predict/on-demand", "transfer/nightly", "transfer/on-demand"]
+    assert pool.type == "process"
+    nightly = found.pop("transfer/nightly")
+    assert [(s.slug, s.active) for s in nightly.schedules] == [("nightly", False)]
+    assert nightly.parameters == {"start_from": "committed"}
+    for deployment in found.values():
+        assert deployment.schedules == []
+        assert deployment.parameters == {}
+    assert str(project.folder) not in (ROOT / "prefect.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fine_tune": {"epochs": 0}}, "parameters.fine_tune.epochs.*0 is less than the minimum of 1"),
+        ({"fine_tune": {"strategy": "wild"}}, "'wild' is not one of .*'last_stages'"),
+        ({"fine_tune": {"epoch": 3}}, "parameters.fine_tune.*'epoch' was unexpected"),
+        ({"seed": "many"}, "'many' is not"),
+    ],
+)
+def test_wrong_values_are_refused_when_they_are_submitted(project: Project, given: dict[str, Any], message: str) -> None:
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    with pytest.raises(PrefectHTTPStatusError, match=message) as refused:
+        project.start("transfer/on-demand", parameters=given)
+    assert refused.value.response.status_code == 409
+
+
+def test_values_of_a_form_are_for_one_run(project: Project) -> None:
+    """The run has them, and can be repeated; a scheduled run has neither them nor an edit that is not committed."""
+    path = project.folder / "params.yaml"
+    before = path.read_text()
+    run = project.end(project.start("transfer/on-demand", parameters={"report": {"mistakes": 3}, "fine_tune": {"epochs": None}}))
+    assert run.state is not None
+    assert run.state.name == "Completed", project.log(run)
+    version = (project.folder / "data/images.dvc").read_text().split("md5: ")[1][:8]
+    assert run.name.startswith(f"{version}-")
+    assert project.stages(run) == dict.fromkeys(STAGES, "Completed")
+    assert "report.mistakes: 24 -> 3 (for this run)" in project.log(run)
+    assert path.read_text() == before.replace("mistakes: 24", "mistakes: 3")
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    assert status.stdout.strip() == "{}", "`dvc repro` alone repeats the run"
+    with project.client() as client:
+        found = client.request("POST", "/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}}).json()
+    assert "| report | ran |" in {artifact["key"]: artifact for artifact in found}["summary"]["data"]
+
+    edited = path.read_text().replace("seed: 0", "seed: 5")
+    path.write_text(edited)
+    run = project.end(project.scheduled("transfer/nightly"))
+    assert run.parameters == {"start_from": "committed"}
+    log = project.log(run)
+    assert project.stages(run) == {**dict.fromkeys(STAGES, "Cached"), "report": "Completed"}, log
+    assert any("report.mistakes: 3 -> 24 (taken back" in line for line in log)
+    assert any("differs from the committed one, which is used" in line and "seed: 5 -> 0" in line for line in log)
+    assert path.read_text() == edited.replace("mistakes: 3", "mistakes: 24"), "what a person wrote is back"
+    path.write_text(before)
+
+
+def test_cancel_stops_the_stage_and_down_waits_for_the_end(project: Project) -> None:
+    from prefect.states import Cancelling
+
+    run, pid = project.sleeping()
+    assert "still running" in project.headstart("down", expect=4)
+    asked = time.monotonic()
+    with project.client() as client:
+        client.set_flow_run_state(run.id, Cancelling())
+    until(lambda: gone(pid), "the end of the stage")
+    assert time.monotonic() - asked < 15
+    run = project.end(run)
+    assert run.state is not None
+    assert run.state.name == "Cancelled"
+    assert not (project.folder / "out/index_images.txt").exists(), "no output of a stage that did not end"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        with lock.hold("test"):
+            assert params.load().report.mistakes == 24
+
+
+def test_a_killed_flow_crashes_and_takes_its_stage_along(project: Project) -> None:
+    run, pid = project.sleeping()
+    os.kill(flow_of(pid), signal.SIGKILL)
+    run = project.end(run)
+    assert run.state is not None
+    assert run.state.name == "Crashed"
+    until(lambda: gone(pid), "the end of the stage")
+
+
+def flow_of(stage: int) -> int:
+    """The process of the flow above a stage: stage, shell or none, dvc, flow."""
+    pid = stage
+    while b"prefect.engine" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        assert pid > 1
+    return pid
+
+
+def test_a_killed_worker_ends_its_run_and_up_repairs(project: Project) -> None:
+    """A run that it had taken and not begun crashes too.
+
+    A schedule that was switched on meanwhile stays on, though the deployments are registered anew.
+    """
+    from prefect.states import Pending
+
+    run, pid = project.sleeping()
+    with project.client() as client:
+        nightly = client.read_deployment_by_name("transfer/nightly")
+        client.update_deployment_schedule(nightly.id, nightly.schedules[0].id, active=True)
+    os.kill(project.state["worker"]["pid"], signal.SIGKILL)
+    run = project.end(run)
+    assert run.state is not None
+    assert run.state.name == "Crashed"
+    until(lambda: gone(pid), "the end of the stage")
+    with (project.folder / "prefect.yaml").open("a") as file:
+        file.write("# changed\n")
+    before = project.state
+    taken = project.start("transfer/on-demand")
+    with project.client() as client:
+        client.set_flow_run_state(taken.id, Pending())  # as a worker does that takes a run, and then dies
+    assert "up: started the worker" in project.headstart("up")
+    crashed = project.end(taken).state
+    assert crashed is not None
+    assert (crashed.name, crashed.message) == ("Crashed", "its worker died before it began")
+    assert project.state["server"] == before["server"]
+    assert project.state["worker"] != before["worker"]
+    with project.client() as client:
+        assert [s.active for s in client.read_deployment_by_name("transfer/nightly").schedules] == [True]
+    assert "up already" in project.headstart("up")
+
+
+def test_a_run_completes_though_the_server_dies_as_it_begins(project: Project) -> None:
+    """Its process asks again until the server is back, which still knows that the run has the only slot of its deployment."""
+    run = project.start("transfer/on-demand")
+    until(lambda: "flow" in chaos.working(project.folder.resolve()).values(), "a process of the run")
+    os.kill(project.state["server"]["pid"], signal.SIGKILL)
+    assert "up: started the server\n" in project.headstart("up")
+    run = project.end(run)
+    assert run.state is not None
+    assert run.state.name == "Completed", project.log(run)
+
+
+def test_the_clock_runs_for_what_an_earlier_server_left_as_running(project: Project) -> None:
+    from prefect import flow
+    from prefect.states import Completed, Running
+
+    with project.client() as client:
+        run = client.create_flow_run(flow(len, name="left"), state=Running())
+        operate._ask_for_life(client)
+        resource = {"id": [f"prefect.flow-run.{run.id}"]}
+        wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": resource}}
+        until(lambda: client.request("POST", "/events/filter", json=wanted).json()["total"], "a heartbeat")
+        client.set_flow_run_state(run.id, Completed())
+
+
+def test_a_run_by_hand_talks_to_this_server_while_it_lives(project: Project) -> None:
+    told = "from flows.server import servers; import os; servers.configure(); print(os.environ.get('PREFECT_API_URL'))"
+
+    def address() -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        command = [sys.executable, "-c", told]
+        return subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert address() == servers_module.address(project.state["port"])
+    state = project.state
+    try:
+        outputs.write_json(project.folder / servers_module.STANDING, {**state, "server": {**state["server"], "born": "another process"}})
+        assert address() == "None"
+    finally:
+        outputs.write_json(project.folder / servers_module.STANDING, state)
+
+
+def test_down_where_nothing_is_up(toy_project: Path) -> None:
+    assert Project(toy_project).headstart("down").splitlines()[-1] == "was not up"
+
+
+def test_a_port_that_is_taken_is_named(toy_project: Path) -> None:
+    shutil.copy(ROOT / "prefect.yaml", toy_project)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert f"port {port} of 127.0.0.1 is taken" in Project(toy_project).headstart("up", "--port", str(port), expect=1)
+    assert not servers_module.STANDING.exists()

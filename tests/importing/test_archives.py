@@ -1,0 +1,180 @@
+"""headstart.archives: what other people pack, and what they should not."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.importing import archives
+from headstart.machinery.errors import DataError
+
+FILES = {"cat/1.jpg": b"one", 'cat/it\'s "ü" 写真.jpg': b"two", "dog/1.jpg": b"three" * 100_000}
+
+
+def packed(path: Path, files: dict[str, bytes]) -> Path:
+    """An archive of the kind that its name says, with hidden files among the others."""
+    files = {**files, "cat/.DS_Store": b"x", "__MACOSX/cat/._1.jpg": b"x"}
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.mkdir("cat")
+            for name, content in files.items():
+                archive.writestr(name, content)
+    else:
+        mode: Any = {".tar": "w", ".gz": "w:gz", ".tgz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}[path.suffix]
+        with tarfile.open(path, mode) as tar:
+            folder = tarfile.TarInfo("./cat")
+            folder.type = tarfile.DIRTYPE
+            tar.addfile(folder)
+            for name, content in files.items():
+                add(tar, f"./{name}", content)
+    return path
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, target: str = "") -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(content), kind, target
+    tar.addfile(info, io.BytesIO(content))
+
+
+def unpacked(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(archive: Path, folder: Path) -> str:
+    folder.mkdir()
+    with pytest.raises(DataError) as caught:
+        archives.unpack(archive, folder)
+    assert sorted(path.name for path in folder.parent.iterdir()) == sorted({archive.name, folder.name})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "A.ZIP".lower(), "a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tar.xz"])
+def test_every_kind(tmp_path: Path, name: str) -> None:
+    archive = packed(tmp_path / name, FILES)
+    assert archives.is_archive(archive)
+    (tmp_path / "out").mkdir()
+    archives.unpack(archive, tmp_path / "out")
+    assert unpacked(tmp_path / "out") == FILES
+
+
+def test_is_archive_goes_by_the_name() -> None:
+    assert archives.is_archive(Path("PHOTOS.ZIP"))
+    assert not any(archives.is_archive(Path(name)) for name in ("a.rar", "a.7z", "a.jpg", "tar", "a.gz"))
+
+
+def test_backslashes_in_a_zip_are_slashes(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("cat\\1.jpg", b"one")
+    (tmp_path / "out").mkdir()
+    archives.unpack(archive, tmp_path / "out")
+    assert unpacked(tmp_path / "out") == {"cat/1.jpg": b"one"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("name", ["../evil.jpg", "cat/../../evil.jpg", "/tmp/evil.jpg", "C:/evil.jpg", ".hidden/../../evil.jpg"])
+def test_members_that_point_outside(tmp_path: Path, kind: str, name: str) -> None:
+    archive = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("cat/1.jpg", b"fine")
+            file.writestr(name, b"evil")
+    else:
+        with tarfile.open(archive, "w") as tar:
+            add(tar, "cat/1.jpg", b"fine")
+            add(tar, name, b"evil")
+    message = refusal(archive, tmp_path / "out")
+    assert f"{archive} is refused: its member {name!r} points outside the archive" in message
+    assert not Path("/tmp/evil.jpg").exists()
+
+
+def test_a_backslash_does_not_lead_out_of_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("cat\\..\\..\\evil.jpg", b"evil")
+    assert "points outside the archive" in refusal(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        (tarfile.SYMTYPE, "is a link"),
+        (tarfile.LNKTYPE, "is a link"),
+        (tarfile.CHRTYPE, "is a device"),
+        (tarfile.FIFOTYPE, "is a device"),
+    ],
+)
+def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes, problem: str) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "cat/1.jpg", b"fine")
+        add(tar, "cat/evil", kind=kind, target="/etc/passwd")
+    assert f"its member 'cat/evil' {problem}" in refusal(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_links_and_secrets_in_a_zip(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("cat/evil")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr(link, "/etc/passwd")
+    assert "its member 'cat/evil' is a link" in refusal(tmp_path / "a.zip", tmp_path / "out")
+    secret = bytearray(packed(tmp_path / "a.zip", {"cat/1.jpg": b"one"}).read_bytes())
+    secret[secret.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(secret)
+    shutil.rmtree(tmp_path / "out")
+    assert "is encrypted; unpack it yourself" in refusal(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin1") as tar:
+        add(tar, "cat/café.jpg", b"one")
+    assert r"the name cat/caf\xe9.jpg is not valid UTF-8" in refusal(tmp_path / "a.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+def test_more_than_the_disk_holds(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = packed(tmp_path / name, {"cat/1.jpg": b"\0" * 3_000_000})
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=archives.KEEP_FREE + 2_500_000))
+    assert f"{archive} unpacks to more than the 2 MiB that the disk can take" in refusal(archive, tmp_path / "out")
+    assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*")) < 2_500_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=archives.KEEP_FREE + 3_500_000))
+    archives.unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.bz2", "a.tar.xz"])
+def test_damaged(tmp_path: Path, name: str) -> None:
+    whole = packed(tmp_path / name, {"cat/1.jpg": os.urandom(50_000), "dog/1.jpg": os.urandom(50_000)}).read_bytes()
+    for number, content in enumerate((whole[: len(whole) // 2], b"<html>404</html>" * 100, b"")):
+        (tmp_path / name).write_bytes(content)
+        assert "is damaged or no archive of its name's kind" in refusal(tmp_path / name, tmp_path / "out"), number
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_a_zip_whose_bytes_were_changed(tmp_path: Path) -> None:
+    whole = bytearray(packed(tmp_path / "a.zip", {"cat/1.jpg": bytes(range(256)) * 100}).read_bytes())
+    whole[len(whole) // 3] ^= 255
+    (tmp_path / "a.zip").write_bytes(whole)
+    assert "is damaged" in refusal(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_occurs_twice(tmp_path: Path, kind: str) -> None:
+    for second in ("cat/1.jpg", "cat/1.jpg/2.jpg"):
+        if kind == "zip":
+            with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+                file.writestr("cat/1.jpg", b"one")
+                file.writestr(second, b"two")
+        else:
+            with tarfile.open(tmp_path / "a.tar", "w") as tar:
+                add(tar, "cat/1.jpg", b"one")
+                add(tar, second, b"two")
+        assert f"the member {second!r} occurs twice" in refusal(tmp_path / f"a.{kind}", tmp_path / "out")
+        shutil.rmtree(tmp_path / "out")

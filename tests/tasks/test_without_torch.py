@@ -1,0 +1,124 @@
+"""Stages whose networks are exported already do without PyTorch, whose import takes seconds; and give the same bytes with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart import params
+from headstart.data import manifest
+from headstart.networks import sources
+from tests import ROOT, networks
+
+# Runs train_head, a baseline that is off, verdict and evaluate as their stages do, into the folder that is named; prints what was imported that takes seconds.
+STAGES = """
+import json, sys
+from pathlib import Path
+from tasks import baseline, evaluate, train_head, verdict
+
+settings, out = json.loads(Path("settings.json").read_text()), Path(sys.argv[1])
+train_head.train_head(out=out / "head", **settings["train_head"])
+baseline.baseline(out=out / "baseline", curve=out / "baseline.csv", **settings["baseline"])
+verdict.verdict(out=out / "chosen", result=out / "verdict.json", **settings["verdict"])
+plots = {name: out / f"{name}.csv" for name in ("confusion", "reliability")}
+written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", **plots}
+evaluate.evaluate(head=out / "head", **written, **settings["evaluate"])
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
+"""
+
+PREDICT = """
+import sys
+from pathlib import Path
+from headstart.features import predict
+
+for row in predict.predict([Path("data/images")], Path("first/final")):
+    print(*row)
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
+"""
+
+
+def run(script: str, *arguments: str, cwd: Path) -> list[str]:
+    """The lines that a script prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first run, in this process, whose caches are full; the head ships, so evaluate needs the source's weights too."""
+    folder = tmp_path_factory.mktemp("project")
+    settings = {**params.Params().model_dump(include={"seed"}), "device": "cpu", "precision": "auto"}
+    given: dict[str, Any] = {
+        "train_head": {**settings, "penalties": [1.0, 0.1], "folds": 3, "class_weights": "none"},
+        "evaluate": {**settings, "bootstrap": 100, "calibration_bins": 10},
+    }
+    tuning = {**params.kwargs(params.Params(), "fine_tune"), "depth": 1, "epochs": 1, "views": 1, "batch_size": 8}
+    fresh = {**params.kwargs(params.Params(), "baseline"), "epochs": 1, "views": 1, "batch_size": 8, "max_size": 32}
+    judging = {**params.kwargs(params.Params(), "verdict"), "average": False, "remedies": False, "resamples": 100}
+    given["baseline"] = {**settings, **fresh, "epochs": 0, "verdict": judging}
+    given["verdict"] = {**settings, **judging}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        from tasks import baseline, fine_tune, train_head, verdict
+
+        manifest.write(networks.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
+        Path("models").mkdir()
+        card = {**sources.load(networks.checkpoint(Path("source"))).card(), "fixed_size": False}
+        Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
+        Path("models/architecture.json").write_text(json.dumps(card))
+        Path("settings.json").write_text(json.dumps(given))
+        train_head.train_head(**given["train_head"])
+        fine_tune.fine_tune(**settings, **tuning)
+        baseline.baseline(**settings, **fresh, verdict=judging)
+        verdict.verdict(**settings, **judging)
+        summary = Path("models/chosen/summary.json")
+        summary.write_text(json.dumps({**json.loads(summary.read_text()), "arm": "head"}))
+        patch.setattr(sys, "argv", ["stages", "first"])
+        exec(compile(STAGES, "stages", "exec"), {})
+    return folder
+
+
+def test_stages_whose_networks_are_exported_do_without_torch(project: Path) -> None:
+    assert run(STAGES, "again", cwd=project)[-1] == "[]"
+    assert written(project / "again") == written(project / "first")
+    assert len(written(project / "first")) == 14
+
+
+def test_nor_do_they_need_it_to_compute_features_anew(project: Path) -> None:
+    shutil.rmtree(project / ".headstart/features")
+    assert run(STAGES, "anew", cwd=project)[-1] == "[]"
+    assert written(project / "anew") == written(project / "first")
+
+
+def test_what_is_lost_is_made_again_with_torch_to_the_same_bytes(project: Path) -> None:
+    for name in ("engines", "sources", "features"):
+        shutil.rmtree(project / ".headstart" / name)
+    assert "'torch'" in run(STAGES, "remade", cwd=project)[-1]
+    assert written(project / "remade") == written(project / "first")
+    assert run(STAGES, "after", cwd=project)[-1] == "[]"
+
+
+def test_predict_does_without_torch_once_it_has_run(project: Path) -> None:
+    first = run(PREDICT, cwd=project)
+    again = run(PREDICT, cwd=project)
+    assert again[-1] == "[]"
+    assert again[:-1] == first[:-1]
+    assert len(again) == 31

@@ -1,0 +1,339 @@
+"""headstart.fine_tuning: the frozen part stays to the bit, the views fit the disk or are computed anew, and only what is better ships."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import nn
+
+from headstart.base import weights as weights_module
+from headstart.base.devices import Device
+from headstart.features import extraction
+from headstart.linear import frozen_head
+from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.networks import cards, model, sources
+from headstart.training import fine_tuning
+from headstart.training.loop import Recipe
+from tests import networks
+
+AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
+PLAN: dict[str, Any] = {"strategy": "last_stages", "depth": 2, "epochs": 2, "rate": 1e-3, "decay": 0.7, "views": 2, "cache_gib": 1.0}
+
+
+def recipe(regulariser: str = "none", strength: float = 0.0) -> Recipe:
+    return Recipe(16, 4, 0.01, 0.1, np.ones(3), 0, regulariser, strength)
+
+
+def state(module: nn.Module) -> dict[str, bytes]:
+    """Every parameter and every buffer, those that are not saved included."""
+    return {name: t.detach().numpy().tobytes() for name, t in [*module.named_parameters(), *module.named_buffers()]}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path_factory.mktemp("photos")
+    return folder, networks.table(folder, per_class=10, size=48)
+
+
+CLASSES = ["ant", "bee", "cat"]
+
+
+def tune(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", how: Recipe | None = None, **other: Any
+) -> tuple[fine_tuning.Result, dict[str, bool]]:
+    """Fine-tune a source from a random head; the result, and whether each stage is still as the source has it."""
+    folder, table = photos
+    source = sources.load(card["name"])
+    plan = {**PLAN, "augmentation": AUGMENTATION, "recipe": how or recipe(), "processes": processes, **other}
+    done = fine_tuning.run(table, folder, card, networks.head(source.features), CLASSES, **plan)
+    kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
+    now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
+    stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
+    return done, {name: all(kept[key] == now[key] for key in keys) for name, keys in stages.items()}
+
+
+def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = {**sources.load("wheel:efficientnet_lite0").card(), "input_size": 64}
+    folder, table = photos
+    trained, _ = frozen_head.train(table, folder, card, penalties=[1.0], folds=3, balanced=False, seed=0)
+    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    network = done.network
+    names = network.stage_names()
+    assert done.summary["frozen"] == names[:-2]
+    assert done.summary["trained"] == [*names[-2:], "head"]
+    kept = model.of(sources.load(card["name"]), trained["train_only"])
+    before, after = ({name: state(module) for name, module in each.stages.named_children()} for each in (kept, network))
+    for key, stage in zip(before, names, strict=True):
+        if stage in done.summary["frozen"]:
+            assert before[key] == after[key], stage
+    buffers = [name for name, _ in network.stages.named_buffers()]
+    earlier, now = ({f"{key}.{name}": value for key, values in each.items() for name, value in values.items()} for each in (before, after))
+    assert len(buffers) > 100
+    assert all(earlier[name] == now[name] for name in buffers)  # BatchNorm statistics of the trained stages too
+    learned = {name for name in earlier if earlier[name] != now[name]}
+    assert done.summary["phases"][0]["best_epoch"] == 0 or any("conv_head" in name for name in learned)
+    assert (done.summary["engine"], done.summary["device"], done.summary["processes"]) == ("onnxruntime", "cpu", 1)
+    assert (done.summary["views"], done.summary["streamed"], done.summary["shard"]) == (2, False, 16)
+    assert done.summary["image_passes"] == 2 * (table["split"] == "train").sum()
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A small untrained network, which has much to learn."""
+    monkeypatch.chdir(tmp_path)
+    return sources.load(networks.checkpoint(Path("source"))).card()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trained"),
+    [
+        ("head_only", []),
+        ("last_stages", ["layer3", "layer4"]),
+        ("gradual", ["layer3", "layer4"]),
+        ("full", ["conv1", "layer1", "layer2", "layer3", "layer4"]),
+    ],
+)
+def test_each_strategy_trains_what_it_says(
+    strategy: str, trained: list[str], card: dict[str, Any], photos: tuple[Path, pd.DataFrame]
+) -> None:
+    done, same = tune(card, photos, strategy=strategy, epochs=4)
+    assert done.summary["trained"] == [*trained, "head"]
+    assert done.summary["frozen"] == [name for name in same if name not in trained]
+    assert {name for name, kept in same.items() if not kept} == set(trained)
+    assert done.curve[-1]["validation_loss"] < done.curve[0]["validation_loss"]
+    assert [row["epoch"] for row in done.curve] == list(range(len(done.curve)))
+    assert len(done.summary["phases"]) == (2 if strategy == "gradual" else 1)
+
+
+def fingerprint(done: fine_tuning.Result) -> str:
+    return hashlib.sha256(f"{weights_module.digest(done.network.weights())}{done.curve}{done.summary}".encode()).hexdigest()
+
+
+def test_a_cold_and_a_warm_cache_give_the_same_bytes(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    assert fingerprint(tune(card, photos)[0]) == fingerprint(tune(card, photos)[0])
+
+
+def test_the_test_split_is_not_read(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    folder, table = photos
+    gone = table.assign(path=table["path"].where(table["split"] != "test", "gone.png"))
+    assert fingerprint(tune(card, photos)[0]) == fingerprint(tune(card, (folder, gone))[0])
+
+
+def test_what_is_cached_is_counted(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, _ = tune(card, photos, epochs=1)
+    on_disk = sum(path.stat().st_size for path in Path(".headstart/features").glob("*.rows"))
+    assert done.summary["cache_bytes"] == on_disk
+
+
+def test_the_verdict_is_that_of_the_probabilities_of_the_network(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, _ = tune(card, photos, strategy="full", epochs=6, rate=3e-3)
+    figures = done.summary["validation"]
+    assert figures["n"] == (photos[1]["split"] == "validation").sum()
+    assert figures["difference"] == pytest.approx(figures["fine_tuned_accuracy"] - figures["head_accuracy"])
+    assert done.summary["ships"] == ("fine_tuned" if figures["difference"] > figures["standard_error"] else "head")
+
+
+def test_the_result_says_which_images_were_right_when(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    """At each row of the curve, and of the network that it returns."""
+    done, _ = tune(card, photos, strategy="gradual", epochs=3, rate=3e-3)
+    table = photos[1]
+    n, batches = (table["split"] == "validation").sum(), -(-(table["split"] == "train").sum() // 16)
+    assert done.right.shape == (len(done.curve), n)
+    assert done.right.mean(1).tolist() == pytest.approx([row["validation_accuracy"] for row in done.curve])
+    assert done.steps == [batches * row["epoch"] for row in done.curve]
+    assert done.right[done.best].mean() == pytest.approx(done.summary["validation"]["fine_tuned_accuracy"])
+    assert done.right[0].mean() == pytest.approx(done.summary["validation"]["head_accuracy"])
+    labels = np.searchsorted(CLASSES, table.loc[table["split"] == "validation", "label"])
+    assert np.array_equal(done.logits.argmax(1) == labels, done.right[done.best])
+    assert done.curve[done.best]["validation_loss"] == min(row["validation_loss"] for row in done.curve)
+
+
+def test_a_regulariser_holds_the_trained_stages_at_the_source(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    source, moved = sources.load(card["name"]).trunk.state_dict(), []
+    for how in (recipe(), recipe("l2_sp", 10.0)):
+        now = tune(card, photos, how=how, epochs=10)[0].network.weights()
+        moved.append(sum(float(((now[key] - value) ** 2).sum()) for key, value in source.items()))
+    assert 0 < moved[1] < 0.5 * moved[0]
+
+
+def answers(right: int, n: int = 100) -> np.ndarray:
+    return np.arange(n) < right
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ships"),
+    [
+        (answers(80), answers(80), "head"),
+        (answers(80), answers(90), "fine_tuned"),
+        (answers(90), answers(80), "head"),
+        (answers(80), answers(82), "fine_tuned"),
+        (np.array([1, 1, 0, 0] * 25, bool), np.array([1, 0, 1, 0] * 25, bool), "head"),
+        (answers(100), answers(100), "head"),
+        (np.array([1, 1, 0, 0, 0] + [1] * 95, bool), np.array([0, 0, 1, 1, 1] + [1] * 95, bool), "head"),  # better, within the error
+    ],
+)
+def test_only_what_beats_the_head_by_a_standard_error_ships(before: np.ndarray, after: np.ndarray, ships: str) -> None:
+    verdict = fine_tuning.verdict(before, after)
+    assert verdict["ships"] == ships
+    difference = after.astype(float) - before
+    assert verdict["validation"] == {
+        "n": 100,
+        "head_accuracy": pytest.approx(before.mean()),
+        "fine_tuned_accuracy": pytest.approx(after.mean()),
+        "difference": pytest.approx(difference.mean()),
+        "standard_error": pytest.approx(difference.std(ddof=1) / 10),
+    }
+    assert ("does not beat" in verdict["reason"]) == (ships == "head")
+    assert f"{after.mean():.1%} of 100 validation images" in verdict["reason"]
+
+
+def test_a_gain_of_one_image_is_no_more_than_a_standard_error() -> None:
+    assert {fine_tuning.verdict(answers(n // 2, n), answers(n // 2 + 1, n))["ships"] for n in range(4, 300)} == {"head"}
+
+
+def test_views_fit_the_disk() -> None:
+    row = 2 * 64 * 8 * 8  # bytes, as float16
+    for allowed, count in ((5, 3), (3.2, 3), (3.19, 2), (1.2, 1), (1.19, 0), (0.001, 0)):
+        assert fine_tuning.fit_views(3, (64, 8, 8), 1000, 200, allowed * 1000 * row / 2**30) == count
+    assert fine_tuning.fit_views(1, (64, 8, 8), 1000, 200, 100.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("gib", "words"), [(100.0, None), (0.02, "2 views are made"), (0.001, "nothing is cached, and the frozen layers run again")]
+)
+def test_what_does_not_fit_is_said(gib: float, words: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    fine_tuning.fit_views(3, (64, 8, 8), 1000, 200, gib)
+    assert (words in caplog.text) if words else not caplog.messages
+    assert len(caplog.messages) == (words is not None)
+
+
+def test_many_images_get_fewer_views() -> None:
+    chosen = {n: fine_tuning.choose_views("auto", n) for n in (1, 10, 6000, 6001, 10**6)}
+    assert chosen == {1: 3, 10: 3, 6000: 3, 6001: 2, 10**6: 2}
+    assert [fine_tuning.choose_views(n, 10**6) for n in (1, 7, 64)] == [1, 7, 64]
+
+
+def test_fewer_views_are_made_where_they_would_not_fit(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, _ = tune(card, photos, epochs=1, views=3)
+    less, _ = tune(card, photos, epochs=1, views=3, cache_gib=(done.summary["cache_bytes"] - 1) / 2**30)
+    assert (done.summary["views"], less.summary["views"]) == (3, 2)
+
+
+def closest(one: fine_tuning.Result, other: fine_tuning.Result) -> float:
+    """The largest difference between two weights of the same name."""
+    ours, theirs = one.network.weights(), other.network.weights()
+    return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
+
+
+def moved(done: fine_tuning.Result, card: dict[str, Any]) -> float:
+    """The largest change of a weight of the source."""
+    before, after = sources.load(card["name"]).trunk.state_dict(), done.network.weights()
+    return max(float((after[key] - value).abs().max()) for key, value in before.items())
+
+
+def test_auto_makes_three_views_of_few_images(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, _ = tune(card, photos, epochs=1, views="auto")
+    assert done.summary["views"] == 3
+
+
+def test_what_the_disk_may_not_hold_is_computed_when_it_is_needed(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, _ = tune(card, photos)
+    monkeypatch.setattr(extraction, "FOLDER", Path("nothing"))
+    done, same = tune(card, photos, cache_gib=1e-6)
+    assert not Path("nothing").exists()
+    assert (kept.summary["streamed"], done.summary["streamed"]) == (False, True)
+    assert (kept.summary["views"], done.summary["views"], done.summary["cache_bytes"]) == (2, 2, 0)
+    assert done.summary["phases"][0]["best_epoch"] == kept.summary["phases"][0]["best_epoch"] > 0
+    assert moved(done, card) > 1e-3
+    assert closest(done, kept) < 1e-3  # what is kept is rounded to half precision
+    for ours, theirs in zip(done.curve, kept.curve, strict=True):
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], abs=1e-3)
+    assert [name for name, kept in same.items() if not kept] == ["layer3", "layer4"]
+
+
+def test_streaming_gives_the_same_bytes_each_time(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    assert fingerprint(tune(card, photos, cache_gib=1e-6)[0]) == fingerprint(tune(card, photos, cache_gib=1e-6)[0])
+
+
+def test_a_streamed_image_that_changes_meanwhile_is_refused(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, table = photos
+    with pytest.raises(DataError, match="run again"):
+        tune(card, (folder, table.assign(sha256="0" * 64)), cache_gib=1e-6)
+
+
+def test_older_activations_make_room(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    needed = tune(card, photos, epochs=1)[0].summary["cache_bytes"]
+    first = {path.name for path in extraction.FOLDER.iterdir()}
+    tune(card, photos, epochs=1, depth=1, cache_gib=(needed + 100) / 2**30)  # other layers: their stores, and no room for the old ones
+    assert not first & {path.name for path in extraction.FOLDER.iterdir()}
+
+
+def test_gradual_goes_no_deeper_where_it_brings_nothing(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    done, same = tune(card, photos, strategy="gradual", depth=3, epochs=1, rate=1e-12)
+    assert [(p["name"], p["best_epoch"]) for p in done.summary["phases"]] == [("last 1", 0)]
+    assert [row["epoch"] for row in done.curve] == [0, 1]
+    assert all(same.values())
+    deeper, _ = tune(card, photos, strategy="gradual", depth=3, epochs=1)
+    assert [p["name"] for p in deeper.summary["phases"]][:2] == ["last 1", "last 2"]
+
+
+def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    """Each works on half of every batch: other sums of the same numbers, so all weights agree to 1e-5 after two epochs that move them."""
+    one, two = tune(card, photos)[0], tune(card, photos, processes=2)[0]
+    assert (one.summary["processes"], two.summary["processes"]) == (1, 2)
+    assert one.summary["phases"][0]["best_epoch"] == two.summary["phases"][0]["best_epoch"] > 0
+    assert moved(one, card) > 1e-3
+    assert closest(one, two) < 1e-5
+    for ours, theirs in zip(one.curve, two.curve, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert two.summary["image_passes"] == one.summary["image_passes"]
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_cannot_go_on_stops_all(
+    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = fine_tuning._prepare
+
+    def then_lose_the_source(**given: Any) -> Any:
+        made = prepare(**given)
+        (Path("source") / cards.CARD).unlink()
+        return made
+
+    monkeypatch.setattr(fine_tuning, "_prepare", then_lose_the_source)
+    with pytest.raises(HeadstartError, match="a process of the team stopped"):
+        tune(card, photos, processes=2)
+
+
+def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+    with pytest.raises(ParamsError, match=r"fine_tune\.processes"):
+        fine_tuning.run(
+            photos[1],
+            photos[0],
+            card,
+            networks.head(4),
+            CLASSES,
+            **PLAN,
+            augmentation=AUGMENTATION,
+            recipe=recipe(),
+            device=Device("cuda", "float32"),
+            processes=64,
+        )
+
+
+def test_class_weights() -> None:
+    labels = pd.Series(["b"] * 6 + ["a"] * 3 + ["c"])
+    weights = fine_tuning.class_weights(labels, ["a", "b", "c"], balanced=True)
+    assert weights == pytest.approx([10 / 9, 10 / 18, 10 / 3])
+    assert fine_tuning.class_weights(labels, ["a", "b", "c"], balanced=False).tolist() == [1, 1, 1]

@@ -1,0 +1,183 @@
+"""headstart.parallel: several processes add up what each has; where one ends too early, all end and it is said."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+
+from flows.repository import child
+from headstart.base.devices import CPU, Device
+from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.training import parallel
+from headstart.training.parallel import ALONE, Team
+from tests import ROOT
+
+GPUS = Device("cuda", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "count"), [("auto", CPU, 1), (1, CPU, 1), (3, CPU, 3), ("auto", GPUS, 2), (1, GPUS, 1), (2, GPUS, 2)]
+)
+def test_as_many_processes_as_are_asked_for_or_one_a_device(
+    wanted: int | str, device: Device, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert parallel.size(wanted, device) == count
+
+
+def test_no_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ParamsError, match=r"fine_tune\.processes: 3 processes need as many GPUs, and 2 are here; use auto"):
+        parallel.size(3, GPUS)
+
+
+def test_one_process_is_no_team() -> None:
+    with parallel.team(1, CPU, lambda *_: pytest.fail("called")) as team:
+        assert team is ALONE
+        alone = [torch.ones(2), torch.zeros(3)]
+        team.add(alone)
+        assert [tensor.tolist() for tensor in alone] == [[1, 1], [0, 0, 0]]
+    assert not distributed.is_initialized()
+
+
+def tensors(rank: int) -> list[torch.Tensor]:
+    """Tensors of several shapes and layouts, other values in each process."""
+    values = torch.arange(24, dtype=torch.float32) * 10**rank
+    return [values[:24].view(2, 3, 2, 2).contiguous(memory_format=torch.channels_last), values[:6].view(2, 3).t(), values[3], values[:0]]
+
+
+def add_up(team: Team) -> list[torch.Tensor]:
+    mine = tensors(team.rank)
+    team.add(mine)
+    team.add([])
+    return mine
+
+
+def adding(team: Team, folder: Path) -> None:
+    torch.save(add_up(team), folder / f"{team.rank}.pt")
+
+
+def ends(team: Team, code: int) -> None:
+    add_up(team)
+    os._exit(code)
+
+
+def fails(team: Team) -> None:
+    raise ValueError("no space left")
+
+
+def waits(team: Team, path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    assert eventually(lambda: multiprocessing.active_children() == [])
+    assert not distributed.is_initialized()
+
+
+def test_every_process_gets_the_sum(tmp_path: Path) -> None:
+    with parallel.team(2, CPU, adding, tmp_path) as team:
+        assert team == Team(0, 2)
+        ours = add_up(team)
+    expected = [mine + other for mine, other in zip(tensors(0), tensors(1), strict=True)]
+    for found in (ours, torch.load(tmp_path / "1.pt")):
+        for tensor, value, mine in zip(found, expected, tensors(0), strict=True):
+            assert torch.equal(tensor, value)
+            assert tensor.stride() == mine.stride()
+
+
+def test_a_process_that_ends_badly_is_an_error_even_where_nobody_needs_it() -> None:
+    with (
+        pytest.raises(HeadstartError, match=r"a process of the team stopped \(exit codes rank 1: 3\)"),
+        parallel.team(2, CPU, ends, 3) as team,
+    ):
+        add_up(team)
+
+
+def test_a_process_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HeadstartError, match="its own message stands above"), parallel.team(2, CPU, fails) as team:
+        add_up(team)
+    assert "ValueError: no space left" in capfd.readouterr().err
+
+
+def number(path: Path) -> int:
+    """The number in a file that another process is about to write."""
+    assert eventually(lambda: path.exists() and path.read_text() != "", 60)
+    return int(path.read_text())
+
+
+def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
+    def first() -> None:
+        with parallel.team(2, CPU, waits, tmp_path / "pid"):
+            number(tmp_path / "pid")
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        first()
+    assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
+
+
+def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
+    script = f"""
+import os, pathlib
+from headstart.base import devices
+from headstart.training import parallel
+from tests.training import test_parallel
+if __name__ == "__main__":
+    with parallel.team(2, devices.CPU, test_parallel.waits, pathlib.Path({str(tmp_path / "pid")!r})):
+        test_parallel.number(pathlib.Path({str(tmp_path / "pid")!r}))
+        os.kill(os.getpid(), 9)
+"""
+    (tmp_path / "first.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, tmp_path / "first.py"], env=environment, timeout=120, capture_output=True)
+    assert done.returncode == -9
+    assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
+
+
+class Unreadable:
+    """What the other process cannot unpickle."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return unreadable, ()
+
+
+def unreadable() -> None:
+    raise OSError("not here")
+
+
+def test_a_process_that_ends_before_they_meet_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """And not half an hour of waiting for it."""
+    raised: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            with parallel.team(2, CPU, adding, Unreadable()):
+                pass
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert [type(error) for error in raised] == [HeadstartError]
