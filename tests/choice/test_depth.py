@@ -17,7 +17,7 @@ from headstart.base import cores
 from headstart.choice import depth
 from headstart.indexing import indexer
 from headstart.networks import cut, model, sources
-from tests import networks, toy
+from tests import tiny, toy
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_the_averages_are_those_of_a_plain_pass(layout: str) -> None:
     architecture, options, size, positions = LAYOUTS[layout]
     torch.manual_seed(0)
     network = timm.create_model(architecture, pretrained=False, num_classes=0, **options).eval()
-    depths = model.Depths(networks.source("a", network))
+    depths = model.Depths(tiny.source("a", network))
     names = [cut.name(key) for key, _ in depths.stages.named_children()]
     assert len(names) >= 3
     given: list[torch.Tensor] = []
@@ -48,7 +48,7 @@ def test_the_averages_are_those_of_a_plain_pass(layout: str) -> None:
         network.get_submodule(name).register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].mean(positions)))
     images = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8)
     with torch.inference_mode():
-        features = network(model.Normalise(networks.MEAN, networks.STD)(images))
+        features = network(model.Normalise(tiny.MEAN, tiny.STD)(images))
         expected = [*given, features]
         found = torch.split(depths(images), list(depths.widths(size).values()), dim=1)
     assert list(depths.widths(size)) == names
@@ -88,11 +88,11 @@ def edges() -> nn.Module:
     kernel = torch.zeros(3, 3, 3, 3)
     for channel in range(3):
         kernel[channel, channel, 1] = torch.tensor([-1.0, 1.0, 0.0])
-    return nn.Sequential(networks.layer(kernel), nn.ReLU())
+    return nn.Sequential(tiny.layer(kernel), nn.ReLU())
 
 
 def probe(monkeypatch: pytest.MonkeyPatch, network: nn.Module, table: pd.DataFrame, folds: int = 3, features: int = 3) -> depth.Depth:
-    networks.use(monkeypatch, {"a": lambda: networks.source("a", network, features=features)})
+    tiny.use(monkeypatch, {"a": lambda: tiny.source("a", network, features=features)})
     source = sources.load("toy:a")
     widths = model.Depths(source).widths(source.input_size)
     return depth.probe({**source.card(), "input_size": 32}, widths, table, Path("images"), folds=folds, seed=0)
@@ -102,7 +102,7 @@ def probe(monkeypatch: pytest.MonkeyPatch, network: nn.Module, table: pd.DataFra
 def coloured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """Photos whose classes differ in colour."""
     monkeypatch.chdir(tmp_path)
-    return networks.table(Path("images"), per_class=10)
+    return tiny.table(Path("images"), per_class=10)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 
 def test_where_later_stages_destroy_information_the_cut_is_early(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.same(), *(networks.nothing() for _ in range(4))), coloured)
+    done = probe(monkeypatch, tiny.Blocks(tiny.same(), tiny.same(), *(tiny.nothing() for _ in range(4))), coloured)
     accuracies = [row["accuracy"] for row in done.curve]
     assert min(accuracies[:2]) > 0.9
     assert max(accuracies[2:]) < 0.6
@@ -133,7 +133,7 @@ def test_where_later_stages_destroy_information_the_cut_is_early(coloured: pd.Da
 
 
 def test_where_information_shows_late_little_is_retrained(striped: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.same(), networks.same(), edges()), striped)
+    done = probe(monkeypatch, tiny.Blocks(tiny.same(), tiny.same(), tiny.same(), edges()), striped)
     accuracies = [row["accuracy"] for row in done.curve]
     assert max(accuracies[:3]) < 0.8
     assert accuracies[3] == 1
@@ -142,7 +142,7 @@ def test_where_information_shows_late_little_is_retrained(striped: pd.DataFrame,
 
 
 def test_a_chain_of_one_stage_is_retrained(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = probe(monkeypatch, networks.trunk(), coloured, features=16)
+    done = probe(monkeypatch, tiny.trunk(), coloured, features=16)
     assert done.stages == 1
     assert [(row["width"], row["retrained"]) for row in done.curve] == [(16, True)]
 
@@ -150,11 +150,11 @@ def test_a_chain_of_one_stage_is_retrained(coloured: pd.DataFrame, monkeypatch: 
 def test_classes_of_one_image_and_few_folds_do_not_stop_it(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     few = coloured.groupby("label").head(2).iloc[:-1]
     assert few["label"].value_counts().min() == 1
-    done = probe(monkeypatch, networks.Blocks(networks.same(), networks.nothing()), few.reset_index(drop=True), folds=20)
+    done = probe(monkeypatch, tiny.Blocks(tiny.same(), tiny.nothing()), few.reset_index(drop=True), folds=20)
     assert all(np.isfinite([row["accuracy"], row["log_likelihood"]]).all() for row in done.curve)
     assert done.stages == 1
 
 
 def test_the_same_bytes_each_time(coloured: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = networks.Blocks(networks.same(), networks.nothing())
+    network = tiny.Blocks(tiny.same(), tiny.nothing())
     assert probe(monkeypatch, network, coloured) == probe(monkeypatch, network, coloured)

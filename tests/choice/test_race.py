@@ -18,7 +18,7 @@ from headstart.features import of_source
 from headstart.networks import heads, sources
 from headstart.params import FineTune
 from headstart.training import fine_tuning
-from tests import networks
+from tests import tiny
 
 N_TRAIN, N_HELD = 30, 20
 RANDOM = np.random.default_rng(0).normal(size=(5, N_HELD))
@@ -198,10 +198,10 @@ def test_equals_stay_in_the_order_of_the_ranking(monkeypatch: pytest.MonkeyPatch
 def test_a_race_of_real_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stands in for anything; the test split is gone."""
     monkeypatch.chdir(tmp_path)
-    photos = networks.table(Path("images"), size=32)
+    photos = tiny.table(Path("images"), size=32)
     for path in photos[photos["split"] == "test"]["path"]:
         (Path("images") / path).unlink()
-    names = [networks.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(2)]
+    names = [tiny.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(2)]
     entrants = [{**sources.load(name).card(), "input_size": 32} for name in names]
     report = race.run(photos, Path("images"), entrants, taken=names[0], **LAP).report
     n = int((photos["split"] == "train").sum())
@@ -214,8 +214,8 @@ def test_a_race_of_real_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_who_goes_on_starts_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three real networks: in the second round each begins with the validation loss that it ended the first with."""
     monkeypatch.chdir(tmp_path)
-    photos = networks.table(Path("images"), size=32)
-    names = [networks.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(3)]
+    photos = tiny.table(Path("images"), size=32)
+    names = [tiny.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(3)]
     entrants = [{**sources.load(name).card(), "input_size": 32} for name in names]
     runs: list[tuple[str, fine_tuning.Result]] = []
     run = fine_tuning.run

@@ -19,7 +19,7 @@ from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards as cards_module
 from headstart.networks import common, sources
-from tests import networks
+from tests import tiny
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +35,13 @@ def sides(*pixels: int) -> pd.DataFrame:
     ("side", "native", "size"), [(8, 224, 64), (9, 224, 96), (1, 224, 32), (100, 224, 224), (27, 224, 224), (20, 224, 160), (500, 64, 64)]
 )
 def test_auto_enlarges_at_most_eight_times(side: int, native: int, size: int) -> None:
-    source = networks.source("a", networks.trunk(), input_size=native)
+    source = tiny.source("a", tiny.trunk(), input_size=native)
     assert selection.choose_size(source, "auto", sides(1, side, 1000)) == size
 
 
 def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
-    free = networks.source("a", networks.trunk(), input_size=224)
-    fixed = networks.source("b", networks.trunk(), input_size=224, fixed_size=True)
+    free = tiny.source("a", tiny.trunk(), input_size=224)
+    fixed = tiny.source("b", tiny.trunk(), input_size=224, fixed_size=True)
     assert selection.choose_size(free, 96, sides(8)) == 96
     assert selection.choose_size(fixed, 224, sides(8)) == 224
     assert selection.choose_size(fixed, "auto", sides(8)) == 224
@@ -68,19 +68,19 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     monkeypatch.chdir(tmp_path)
-    forgetful = [*(networks.same() for _ in range(3)), networks.nothing()]
-    networks.use(
+    forgetful = [*(tiny.same() for _ in range(3)), tiny.nothing()]
+    tiny.use(
         monkeypatch,
         {
-            "seeing": lambda: networks.source("seeing", networks.trunk(), head=networks.head(16, classes=5)),
-            "wide": lambda: networks.source("wide", networks.trunk(width=64), features=64, licence="mit"),
-            "blind": lambda: networks.source("blind", Blind()),
-            "twin": lambda: networks.source("twin", networks.trunk()),
-            "forgetful": lambda: networks.source("forgetful", networks.Blocks(*forgetful), features=3),
+            "seeing": lambda: tiny.source("seeing", tiny.trunk(), head=tiny.head(16, classes=5)),
+            "wide": lambda: tiny.source("wide", tiny.trunk(width=64), features=64, licence="mit"),
+            "blind": lambda: tiny.source("blind", Blind()),
+            "twin": lambda: tiny.source("twin", tiny.trunk()),
+            "forgetful": lambda: tiny.source("forgetful", tiny.Blocks(*forgetful), features=3),
             "gone": gone,
         },
     )
-    return networks.table(Path("images"), per_class=15)
+    return tiny.table(Path("images"), per_class=15)
 
 
 class Blind(nn.Module):
@@ -88,7 +88,7 @@ class Blind(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = networks.trunk()
+        self.layer = tiny.trunk()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layer(x) * 0 + 1
@@ -239,7 +239,7 @@ def test_a_name_of_no_known_form_is_an_error(photos: pd.DataFrame) -> None:
 
 def test_patterns_and_bounds_choose_the_candidates(photos: pd.DataFrame) -> None:
     for name, licence in (("free", "mit"), ("closed", "secret")):
-        card = Path(networks.checkpoint(Path(name), size=32).removeprefix("checkpoint:")) / cards_module.CARD
+        card = Path(tiny.checkpoint(Path(name), size=32).removeprefix("checkpoint:")) / cards_module.CARD
         card.write_text(json.dumps({**json.loads(card.read_text()), "licence": licence}))
     given = {**SETTINGS, "candidates": ["checkpoint:*e*"]}
     both = selection.select(photos, Path("images"), **given).report["candidates"]
@@ -337,7 +337,7 @@ def test_two_validation_images_are_enough_to_go_on(photos: pd.DataFrame) -> None
 
 
 def test_the_depth_is_that_of_the_chosen_source(photos: pd.DataFrame) -> None:
-    name = networks.checkpoint(Path("source"), size=32)
+    name = tiny.checkpoint(Path("source"), size=32)
     done = selection.select(photos, Path("images"), **{**SETTINGS, "candidates": [name], "depths": True})
     curve = done.report["depths"]
     assert [row["stage"] for row in curve] == ["conv1", "layer1", "layer2", "layer3", "layer4"]

@@ -17,7 +17,7 @@ from headstart.machinery.errors import ParamsError
 from headstart.networks import cards, model, sources
 from headstart.params import developing
 from headstart.params.developing import TrainSource
-from tests import networks, toy
+from tests import tiny, toy
 from tests.training.test_scratch import AUGMENTATION, CLASSES, striped
 
 __all__ = ["striped"]
@@ -65,7 +65,7 @@ def test_the_same_bytes_each_time(striped: tuple[Path, pd.DataFrame]) -> None:
 
 
 def test_a_source_from_a_candidate_trains_all_of_it_from_a_converged_head(striped: tuple[Path, pd.DataFrame]) -> None:
-    start = networks.checkpoint(Path("start"), size=32)
+    start = tiny.checkpoint(Path("start"), size=32)
     plan = TrainSource.model_validate({**SMALL, "start": start, "rate": 3e-3, "epochs": 2, "decay": 0.5})
     done = develop_module.train(striped[1], striped[0], **plan.model_dump(), seed=0)
     rates = done.summary["phases"][0]["rates"]

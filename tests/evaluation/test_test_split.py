@@ -20,7 +20,7 @@ from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.networks import heads, model, sources
-from tests import networks
+from tests import tiny
 
 CLASSES = ["ant", "bee", "cat"]
 SETTINGS: dict[str, Any] = {"bootstrap": 100, "bins": 10, "seed": 0}
@@ -31,8 +31,8 @@ class Setting:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "images"
-        self.table = networks.table(self.root, per_class=15)
-        self.card = sources.load(networks.checkpoint(folder / "source")).card()
+        self.table = tiny.table(self.root, per_class=15)
+        self.card = sources.load(tiny.checkpoint(folder / "source")).card()
         made, summary = frozen_head.train(self.table, self.root, self.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
         self.head, self.summary = made["final"], {**summary, "parameters": {"train_head": {"folds": 3}}}
         heads.save(folder / "head.safetensors", made)
@@ -143,8 +143,8 @@ def test_the_card_says_all_that_predict_and_a_reader_need(setting: Setting) -> N
     assert (card["library"], card["architecture"], card["source"]) == ("timm", "test_resnet", setting.card["name"])
     assert card["transform"] == {
         "input_size": 64,
-        "mean": list(networks.MEAN),
-        "std": list(networks.STD),
+        "mean": list(tiny.MEAN),
+        "std": list(tiny.STD),
         "interpolation": "bilinear",
         "crop": 1.0,
     }

@@ -17,7 +17,7 @@ from headstart.base.devices import CPU, Device
 from headstart.features import engines
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model
-from tests import networks
+from tests import tiny
 
 
 def expected(network: nn.Module, images: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def expected(network: nn.Module, images: np.ndarray) -> np.ndarray:
 
 def one(size: int = 32, seed: int = 0) -> np.ndarray:
     """A batch of one photo."""
-    return networks.array(size, seed)[None]
+    return tiny.array(size, seed)[None]
 
 
 def unmade() -> nn.Module:
@@ -36,14 +36,14 @@ def unmade() -> nn.Module:
 
 def test_normalise_takes_bytes_to_the_scale_of_the_source() -> None:
     image = one(8)
-    scaled = (image / 255 - np.array(networks.MEAN)) / np.array(networks.STD)
-    given = expected(model.Normalise(networks.MEAN, networks.STD), image)
+    scaled = (image / 255 - np.array(tiny.MEAN)) / np.array(tiny.STD)
+    given = expected(model.Normalise(tiny.MEAN, tiny.STD), image)
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, scaled.transpose(0, 3, 1, 2), atol=1e-5)
 
 
 def test_onnx_agrees_with_pytorch(tmp_path: Path) -> None:
-    network = networks.conv()
+    network = tiny.conv()
     engine = engines.build(lambda: network, 32, "a", tmp_path)
     assert (engine.name, engine.batch) == ("onnxruntime", 1)
     for seed in range(3):
@@ -56,7 +56,7 @@ def test_onnx_agrees_with_pytorch(tmp_path: Path) -> None:
 def test_an_image_does_not_depend_on_others(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "torch":
         monkeypatch.setattr(engines, "_export", refuse)
-    engine = engines.build(networks.conv, 32, "a", tmp_path)
+    engine = engines.build(tiny.conv, 32, "a", tmp_path)
     assert (engine.name, engine.batch) == (kind, 1)
     first, other = one(seed=1), one(seed=2)
     alone = engine.run(first).copy()
@@ -71,7 +71,7 @@ def refuse(*_: object) -> None:
 
 
 def test_the_exported_file_is_reused_without_the_network(tmp_path: Path) -> None:
-    first = engines.build(networks.conv, 32, "a", tmp_path)
+    first = engines.build(tiny.conv, 32, "a", tmp_path)
     again = engines.build(unmade, 32, "a", tmp_path)
     assert again.name == "onnxruntime"
     assert first.run(one()).tobytes() == again.run(one()).tobytes()
@@ -79,17 +79,17 @@ def test_the_exported_file_is_reused_without_the_network(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("key", "size"), [("b", 32), ("a", 48)])
 def test_another_key_or_size_is_another_file(key: str, size: int, tmp_path: Path) -> None:
-    engines.build(networks.conv, 32, "a", tmp_path)
-    network = networks.conv(seed=1)
+    engines.build(tiny.conv, 32, "a", tmp_path)
+    network = tiny.conv(seed=1)
     engine = engines.build(lambda: network, size, key, tmp_path)
     assert len(list(tmp_path.glob("*.onnx"))) == 2
     np.testing.assert_allclose(engine.run(one(size)), expected(network, one(size)), atol=1e-5)
 
 
 def test_other_code_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engines.build(networks.conv, 32, "a", tmp_path)
+    engines.build(tiny.conv, 32, "a", tmp_path)
     monkeypatch.setattr(engines, "code", lambda: "of tomorrow")
-    engines.build(networks.conv, 32, "a", tmp_path)
+    engines.build(tiny.conv, 32, "a", tmp_path)
     assert len(list(tmp_path.glob("*.onnx"))) == 2
 
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_exported_is_run_by_pytorch_and_says_so(
         raise error
 
     monkeypatch.setattr(engines, "_export", fail)
-    network = networks.conv()
+    network = tiny.conv()
     with caplog.at_level(logging.INFO, "headstart.features.engines"):
         engine = engines.build(lambda: network, 32, "a", tmp_path)
     assert (engine.name, engine.batch) == ("torch", 1)
@@ -116,7 +116,7 @@ def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: p
         raise RuntimeError("disk full")
 
     monkeypatch.setattr(torch.onnx, "export", half)
-    assert engines.build(networks.conv, 32, "a", tmp_path).name == "torch"
+    assert engines.build(tiny.conv, 32, "a", tmp_path).name == "torch"
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +133,7 @@ def cut(path: Path) -> None:
 
 
 def swap(path: Path) -> None:
-    engines._export(networks.conv(seed=1), 32, path)
+    engines._export(tiny.conv(seed=1), 32, path)
 
 
 def claim(path: Path) -> None:
@@ -145,12 +145,12 @@ def claim(path: Path) -> None:
     [("onnx", lose), ("onnx", garble), ("onnx", cut), ("onnx", swap), ("json", lose), ("json", garble), ("json", claim)],
 )
 def test_a_damaged_file_in_the_cache_is_made_again(suffix: str, change: Callable[[Path], None], tmp_path: Path) -> None:
-    good = engines.build(networks.conv, 32, "a", tmp_path)
+    good = engines.build(tiny.conv, 32, "a", tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {Path(name).suffix for name in before} == {".onnx", ".json"}
     [path] = tmp_path.glob(f"*.{suffix}")
     change(path)
-    engine = engines.build(networks.conv, 32, "a", tmp_path)
+    engine = engines.build(tiny.conv, 32, "a", tmp_path)
     assert engine.name == "onnxruntime"
     assert engine.run(one()).tobytes() == good.run(one()).tobytes()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -158,8 +158,8 @@ def test_a_damaged_file_in_the_cache_is_made_again(suffix: str, change: Callable
 
 def test_an_export_that_computes_something_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export = engines._export
-    monkeypatch.setattr(engines, "_export", lambda _, size, path: export(networks.conv(seed=1), size, path))
-    network = networks.conv()
+    monkeypatch.setattr(engines, "_export", lambda _, size, path: export(tiny.conv(seed=1), size, path))
+    network = tiny.conv()
     engine = engines.build(lambda: network, 32, "a", tmp_path)
     assert engine.name == "torch"
     assert np.array_equal(engine.run(one()), expected(network, one()))
@@ -171,7 +171,7 @@ class Small(nn.Module):
 
     def __init__(self, room: int) -> None:
         super().__init__()
-        self.layers, self.room, self.sizes = networks.conv(), room, []
+        self.layers, self.room, self.sizes = tiny.conv(), room, []
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Small:
         return self  # so that the test sees what the engine's own copy was given
@@ -188,20 +188,20 @@ def places(count: int) -> list[torch.device]:
 
 
 def batch(n: int) -> np.ndarray:
-    return np.stack([networks.array(32, seed) for seed in range(n)])
+    return np.stack([tiny.array(32, seed) for seed in range(n)])
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 4, 8, 11])
 def test_batches_over_several_devices_give_every_row_in_order(n: int, devices: int) -> None:
-    network, images = networks.conv(), batch(n)
+    network, images = tiny.conv(), batch(n)
     rows = engines.Batched(network, CPU, on=places(devices), batch=4)(images)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, expected(network, images), atol=1e-5)
 
 
 def test_batches_in_lower_precision_give_nearly_the_same_in_float32() -> None:
-    network, images = networks.conv(), batch(4)
+    network, images = tiny.conv(), batch(4)
     rows = engines.Batched(network, Device("cuda", "bfloat16"), on=places(1))(images)
     assert rows.dtype == np.float32
     assert not np.array_equal(rows, expected(network, images))
@@ -221,7 +221,7 @@ def test_out_of_memory_halves_the_batch_for_good(room: int, devices: int, caplog
     images, network = batch(19), Small(room)
     engine = engines.Batched(network, CPU, on=places(devices), batch=16)
     rows = engine(images)
-    np.testing.assert_allclose(rows, engines.Batched(networks.conv(), CPU, on=places(1), batch=16)(images), atol=1e-5)
+    np.testing.assert_allclose(rows, engines.Batched(tiny.conv(), CPU, on=places(1), batch=16)(images), atol=1e-5)
     fits = {1: 1, 3: 2, 5: 4}[room]
     assert engine.batch == fits
     assert max(network.sizes) == fits
@@ -237,7 +237,7 @@ def test_an_image_that_does_not_fit_says_what_helps() -> None:
 
 
 def test_the_network_that_is_given_stays_where_it_is() -> None:
-    network = networks.conv().train()
+    network = tiny.conv().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     engines.Batched(network, CPU, on=places(2))(batch(2))
     assert network.training

@@ -20,7 +20,7 @@ from headstart.features.extraction import Frozen, Streamed
 from headstart.features.store import Rows
 from headstart.features.transforms import View
 from headstart.machinery.errors import DataError
-from tests import networks
+from tests import tiny
 
 PLAIN = View(32, "bilinear")
 HOW = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
@@ -29,12 +29,12 @@ HOW = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip"
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     monkeypatch.chdir(tmp_path)
-    return networks.table(Path("images"), per_class=4)
+    return tiny.table(Path("images"), per_class=4)
 
 
 @pytest.fixture
 def frozen(photos: pd.DataFrame) -> Frozen:
-    return Frozen.of(networks.conv, "a", 32)
+    return Frozen.of(tiny.conv, "a", 32)
 
 
 def counted(frozen: Frozen, calls: list[bytes]) -> Frozen:
@@ -49,7 +49,7 @@ def counted(frozen: Frozen, calls: list[bytes]) -> Frozen:
 
 def batched(frozen: Frozen, size: int = 5) -> Frozen:
     """The same network as a GPU would run it, in batches, on the CPU."""
-    return replace(frozen, engine=engines.Engine("batches", size, engines.Batched(networks.conv(), CPU, on=CPU.all(), batch=size)))
+    return replace(frozen, engine=engines.Engine("batches", size, engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=size)))
 
 
 def extract(
@@ -144,7 +144,7 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
 @pytest.mark.parametrize(
     "other",
     [
-        lambda frozen, view: (Frozen.of(lambda: networks.conv(seed=1), "b", 32), view),
+        lambda frozen, view: (Frozen.of(lambda: tiny.conv(seed=1), "b", 32), view),
         lambda frozen, view: (frozen, replace(view, seed=1)),
         lambda frozen, view: (frozen, replace(view, number=2)),
         lambda frozen, view: (frozen, transforms.views(PLAIN, 0, {**HOW, "colour": 0.3}, 1)[0]),
@@ -179,7 +179,7 @@ def test_an_image_is_read_from_the_disk_once(frozen: Frozen, photos: pd.DataFram
 
 
 def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
-    card = networks.source("a", networks.trunk()).card()
+    card = tiny.source("a", tiny.trunk()).card()
     others = [{**card, key: value} for key, value in {"weights_sha256": "0", "library": "x", "architecture": "y"}.items()]
     others += [{**card, "mean": [0.1, 0.1, 0.1]}, {**card, "std": [0.1, 0.1, 0.1]}]
     named = [extraction.identity(each, "features") for each in (card, *others)] + [extraction.identity(card, "below 2")]

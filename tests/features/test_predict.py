@@ -16,7 +16,7 @@ from headstart.base import cores
 from headstart.features import predict
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, model, sources
-from tests import networks, toy
+from tests import tiny, toy
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -25,10 +25,10 @@ CLASSES = ["ant", "bee", "cat"]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose source is gone."""
     folder = tmp_path_factory.mktemp("made")
-    source = sources.load(networks.checkpoint(folder / "source"))
+    source = sources.load(tiny.checkpoint(folder / "source"))
     final = folder / "models" / "final"
     final.mkdir(parents=True)
-    model.save(final / "model.safetensors", model.of(source, networks.head(source.features)))
+    model.save(final / "model.safetensors", model.of(source, tiny.head(source.features)))
     transform = {key: source.card()[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
     known = {"library": "timm", "architecture": source.architecture, "weights_sha256": source.weights_sha256}
     (final / "card.json").write_text(json.dumps({**known, "classes": CLASSES, "transform": transform}))

@@ -248,5 +248,5 @@ def test_data_hash_is_of_paths_and_contents(tmp_path: Path) -> None:
 
 
 def test_no_torch() -> None:
-    code = "import sys, headstart.manifest, headstart.datasets, tasks.index_images; assert not {'torch', 'sklearn'} & set(sys.modules)"
+    code = "import sys, headstart.indexing.indexer, headstart.importing.datasets, tasks.index_images; assert not {'torch', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,7 @@ from headstart.features.transforms import View
 from headstart.linear import frozen_head, logistic
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model, sources
-from tests import networks
+from tests import tiny
 
 SETTINGS: dict[str, Any] = {"penalties": [1.0, 0.1], "folds": 3, "balanced": False, "seed": 0}
 
@@ -25,13 +25,13 @@ SETTINGS: dict[str, Any] = {"penalties": [1.0, 0.1], "folds": 3, "balanced": Fal
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     monkeypatch.chdir(tmp_path)
-    networks.use(monkeypatch, {"seeing": lambda: networks.source("seeing", networks.trunk())})
-    return networks.table(Path("images"), per_class=20)
+    tiny.use(monkeypatch, {"seeing": lambda: tiny.source("seeing", tiny.trunk())})
+    return tiny.table(Path("images"), per_class=20)
 
 
 @pytest.fixture
 def card() -> dict[str, Any]:
-    return networks.source("seeing", networks.trunk()).card()
+    return tiny.source("seeing", tiny.trunk()).card()
 
 
 def test_two_heads_and_what_they_were_chosen_by(photos: pd.DataFrame, card: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def test_features_are_those_of_the_source(photos: pd.DataFrame, card: dict[str, 
     view = View(32, "bilinear")
     images = np.stack([transforms.read(Path("images") / path, [view], "")[0] for path in photos["path"][:2]])
     with torch.inference_mode():
-        expected = sources.load("toy:seeing").trunk(model.Normalise(networks.MEAN, networks.STD)(torch.from_numpy(images)))
+        expected = sources.load("toy:seeing").trunk(model.Normalise(tiny.MEAN, tiny.STD)(torch.from_numpy(images)))
     np.testing.assert_allclose(rows[:], expected.numpy(), rtol=1e-3, atol=1e-5)  # they are kept in half precision
 
 

@@ -16,7 +16,7 @@ from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, sources
 from headstart.networks import kept as kept_module
 from headstart.networks.kinds import checkpoint
-from tests import networks
+from tests import tiny
 
 
 def test_the_hash_tells_names_types_shapes_and_values() -> None:
@@ -70,7 +70,7 @@ def test_torch_reads_what_is_written(tmp_path: Path) -> None:
 @pytest.fixture
 def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
-    return sources.load(networks.checkpoint(Path("source"))).card()
+    return sources.load(tiny.checkpoint(Path("source"))).card()
 
 
 def kept() -> list[Path]:
@@ -114,7 +114,7 @@ def test_weights_that_changed_since_the_choice_are_refused(card: dict[str, Any])
 
 def model(folder: Path) -> dict[str, Any]:
     """A model folder whose card says all that predict needs; the card."""
-    networks.checkpoint(folder)
+    tiny.checkpoint(folder)
     card = {**json.loads((folder / cards.CARD).read_text()), "weights_sha256": "0" * 64, "classes": ["ant", "bee", "cat"]}
     (folder / cards.CARD).write_text(json.dumps(card))
     return card

@@ -18,7 +18,7 @@ from headstart.machinery.errors import ParamsError
 from headstart.networks import catalogue, common, skeletons, sources
 from headstart.networks.catalogue import Entry
 from headstart.networks.kinds import timm as timm_kind
-from tests import networks
+from tests import tiny
 
 
 @pytest.fixture(autouse=True)
@@ -115,8 +115,8 @@ def test_what_has_been_downloaded_is_here(caches: Path) -> None:
 
 
 def test_checkpoints_by_path_and_from_the_registry() -> None:
-    networks.checkpoint(Path("registry/sources/b"), size=96)
-    networks.checkpoint(Path("elsewhere/a"))
+    tiny.checkpoint(Path("registry/sources/b"), size=96)
+    tiny.checkpoint(Path("elsewhere/a"))
     Path("registry/sources/half_made").mkdir()
     assert names("checkpoint:*") == ["checkpoint:registry/sources/b"]
     assert names("checkpoint:registry/sources/*") == ["checkpoint:registry/sources/b"]
@@ -132,8 +132,8 @@ def test_checkpoints_by_path_and_from_the_registry() -> None:
 
 
 def test_a_damaged_card_does_not_hide_the_others() -> None:
-    networks.checkpoint(Path("registry/sources/a"))
-    networks.checkpoint(Path("registry/sources/b"))
+    tiny.checkpoint(Path("registry/sources/a"))
+    tiny.checkpoint(Path("registry/sources/b"))
     Path("registry/sources/a/card.json").write_text("{damaged")
     damaged, sound = catalogue.entries(["checkpoint:registry/sources/*"])
     assert (damaged.here, damaged.architecture) == (False, None)
@@ -144,7 +144,7 @@ def test_a_damaged_card_does_not_hide_the_others() -> None:
 
 
 def test_everything_by_kind_and_name() -> None:
-    networks.checkpoint(Path("registry/sources/b"))
+    tiny.checkpoint(Path("registry/sources/b"))
     found = catalogue.entries()
     assert list(dict.fromkeys(e.kind for e in found)) == ["checkpoint", "timm", "torchvision", "wheel"]
     assert len({e.name for e in found}) == len(found) > 1900
@@ -229,7 +229,7 @@ def test_published_accuracy(name: str, accuracy: float | None) -> None:
 
 
 def test_published_accuracy_of_a_kind_without_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks.use(monkeypatch, {})
+    tiny.use(monkeypatch, {})
     assert catalogue.published("toy:a") is None
     assert catalogue.expand(["toy:a"]) == ["toy:a"]
     with pytest.raises(ParamsError, match=r"toy:\* matches no source"):

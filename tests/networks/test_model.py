@@ -15,7 +15,7 @@ from headstart.base import cores
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model, skeletons, sources
 from headstart.networks.kinds import checkpoint
-from tests import networks
+from tests import tiny
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,12 @@ def _one_thread() -> None:
 
 
 def network(tmp_path: Path, architecture: str = "test_resnet") -> model.Network:
-    source = sources.load(networks.checkpoint(tmp_path / architecture, architecture))
-    return model.of(source, networks.head(source.features))
+    source = sources.load(tiny.checkpoint(tmp_path / architecture, architecture))
+    return model.of(source, tiny.head(source.features))
 
 
 def batch(size: int = 160) -> torch.Tensor:
-    return torch.from_numpy(np.stack([networks.array(size, seed) for seed in range(3)]))
+    return torch.from_numpy(np.stack([tiny.array(size, seed) for seed in range(3)]))
 
 
 def logits(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -40,7 +40,7 @@ def logits(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
 def saved(folder: Path, made: model.Network, architecture: str = "test_resnet") -> Path:
     folder.mkdir()
     model.save(folder / "model.safetensors", made)
-    transform = {"input_size": 160, "mean": networks.MEAN, "std": networks.STD, "interpolation": "bilinear", "crop": 0.9}
+    transform = {"input_size": 160, "mean": tiny.MEAN, "std": tiny.STD, "interpolation": "bilinear", "crop": 0.9}
     known = {"library": "timm", "architecture": architecture, "weights_sha256": "0" * 64, "classes": ["ant", "bee", "cat"]}
     (folder / "card.json").write_text(json.dumps({**known, "transform": transform}))
     return folder
@@ -66,7 +66,7 @@ def test_the_weights_load_into_the_plain_network_of_the_library(architecture: st
     made = network(tmp_path, architecture)
     plain: nn.Module = timm.create_model(architecture, num_classes=3).eval()
     plain.load_state_dict(checkpoint.read_weights(saved(tmp_path / "model", made, architecture) / "model.safetensors"), strict=True)
-    normalised = model.Normalise(networks.MEAN, networks.STD)(batch())
+    normalised = model.Normalise(tiny.MEAN, tiny.STD)(batch())
     torch.testing.assert_close(logits(plain, normalised), logits(made, batch()), rtol=1e-5, atol=1e-5)
     assert logits(plain, normalised).std() > 0.01
 
@@ -76,10 +76,10 @@ def test_weights_of_torchvision_load_into_its_plain_network() -> None:
 
     torch.manual_seed(0)
     trunk, classifier = skeletons.skeleton("torchvision", "mobilenet_v3_small")
-    made = model.Network(trunk, classifier, networks.head(1024), networks.MEAN, networks.STD)
+    made = model.Network(trunk, classifier, tiny.head(1024), tiny.MEAN, tiny.STD)
     plain = torchvision.models.mobilenet_v3_small(num_classes=3).eval()
     plain.load_state_dict(made.weights(), strict=True)
-    normalised = model.Normalise(networks.MEAN, networks.STD)(batch(64))
+    normalised = model.Normalise(tiny.MEAN, tiny.STD)(batch(64))
     torch.testing.assert_close(logits(plain, normalised), logits(made, batch(64)), rtol=1e-5, atol=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_only_the_weights_of_the_library_are_saved() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.layer = networks.trunk()
+            self.layer = tiny.trunk()
             self.mask = torch.ones(1, 16) * 2
             self.register_buffer("step", torch.ones(1, 16) * 3, persistent=False)
 
@@ -106,15 +106,15 @@ def test_only_the_weights_of_the_library_are_saved() -> None:
             return self.layer(x) * self.mask + self.step
 
     trunk = Masked().eval()
-    made = model.Network(trunk, "fc", networks.head(16), networks.MEAN, networks.STD)
+    made = model.Network(trunk, "fc", tiny.head(16), tiny.MEAN, tiny.STD)
     assert set(made.weights()) == {*trunk.state_dict(), "fc.weight", "fc.bias"}
-    features = trunk(model.Normalise(networks.MEAN, networks.STD)(batch(32)))
+    features = trunk(model.Normalise(tiny.MEAN, tiny.STD)(batch(32)))
     torch.testing.assert_close(logits(made, batch(32)), made.head(features))
 
 
 def test_the_trunk_is_shared_and_the_head_is_its_own(tmp_path: Path) -> None:
-    source = sources.load(networks.checkpoint(tmp_path / "a"))
-    head = networks.head(source.features)
+    source = sources.load(tiny.checkpoint(tmp_path / "a"))
+    head = tiny.head(source.features)
     before = head.weight.copy()
     made = model.of(source, head)
     made.head.weight.data.zero_()
@@ -162,6 +162,6 @@ def test_a_broken_model_says_what_is_wrong(change: Any, message: str, tmp_path: 
 
 
 def test_a_trunk_takes_the_bytes_of_an_image_to_features(tmp_path: Path) -> None:
-    source = sources.load(networks.checkpoint(tmp_path / "a"))
-    normalised = model.Normalise(networks.MEAN, networks.STD)(batch(64))
+    source = sources.load(tiny.checkpoint(tmp_path / "a"))
+    normalised = model.Normalise(tiny.MEAN, tiny.STD)(batch(64))
     assert torch.equal(logits(model.trunk(source), batch(64)), logits(source.trunk, normalised))

@@ -24,7 +24,7 @@ from headstart.networks import common, heads, model, skeletons, sources
 from headstart.networks.common import Source, Unavailable
 from headstart.networks.kinds import checkpoint as checkpoint_kind
 from headstart.networks.kinds import torchvision as torchvision_kind
-from tests import networks
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ def checkpoint(folder: Path, architecture: str = "resnet18", classes: int = 2) -
     width: Any = trunk.num_features
     head = heads.Head(np.ones((classes, width), np.float32), np.zeros(classes, np.float32))
     folder.mkdir()
-    model.save(folder / "model.safetensors", model.Network(trunk, classifier, head, networks.MEAN, networks.STD))
+    model.save(folder / "model.safetensors", model.Network(trunk, classifier, head, tiny.MEAN, tiny.STD))
     size = 224 if architecture.startswith("vit") else 64
     card = {**CARD, "architecture": architecture, "transform": {**CARD["transform"], "input_size": size}}  # type: ignore[dict-item]
     (folder / "card.json").write_text(json.dumps(card))

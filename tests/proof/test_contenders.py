@@ -14,7 +14,7 @@ from headstart.networks import model, sources
 from headstart.proof import contenders, remedies
 from headstart.proof.contenders import Arm, Choice
 from headstart.statistics import likelihood, paired
-from tests import networks
+from tests import tiny
 
 LABELS = np.tile([0, 1], 50)
 
@@ -114,11 +114,11 @@ def test_an_average_mixes_weights_and_leaves_counters() -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> contenders.Data:
     monkeypatch.chdir(tmp_path)
-    return contenders.Data(networks.table(Path("images"), per_class=10), Path("images"), ["ant", "bee", "cat"])
+    return contenders.Data(tiny.table(Path("images"), per_class=10), Path("images"), ["ant", "bee", "cat"])
 
 
 def test_arms_are_measured_on_the_validation_images_alone(data: contenders.Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = sources.load(networks.checkpoint(Path("source"))).card()
+    card = sources.load(tiny.checkpoint(Path("source"))).card()
     fitted, _ = frozen_head.train(data.table, data.root, card, penalties=[1.0], folds=3, balanced=False, seed=0)
     head = fitted[frozen_head.TRAIN_ONLY]
     values = {key: value.numpy() for key, value in model.of(sources.load(card["name"]), head).weights().items()}

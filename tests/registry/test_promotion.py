@@ -21,7 +21,7 @@ from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads, model, sources
 from headstart.registry import promotion, shelf
-from tests import networks, toy
+from tests import tiny, toy
 
 HERE = Path("registry")
 CLASSES = ("ant", "bee")
@@ -58,7 +58,7 @@ class Run:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, list[int]]] = []  # who was asked about which images
         self.wrong: dict[str, set[int]] = {}
-        patch.setattr(classify, "frozen", lambda card, sha256, make, device: sha256)
+        patch.setattr(classify, "prepared", lambda card, sha256, make, device: sha256)
         patch.setattr(extraction, "extract", self._extract)
         patch.setattr(of_source, "of_source", lambda card, rows, root, device: rows)
         patch.setattr(heads, "load", lambda path, name: _Twin(self, Path(path).read_text(), name))
@@ -379,9 +379,9 @@ def test_equal_models_are_seldom_refused_and_much_worse_ones_mostly(n: int, apar
 def test_a_real_model_stands_and_predicts_and_only_the_promotion_split_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images, final = Path("data/images"), Path("models/final")
-    data = networks.table(images, per_class=10)
+    data = tiny.table(images, per_class=10)
     manifest.write(data, Path("data/clean.parquet"))
-    card = sources.load(networks.checkpoint(tmp_path / "source")).card()
+    card = sources.load(tiny.checkpoint(tmp_path / "source")).card()
     made, _ = frozen_head.train(data, images, card, penalties=[1.0, 0.1], folds=2, balanced=False, seed=0)
     Path("models/head").mkdir(parents=True)
     heads.save(Path("models/head/head.safetensors"), made)

@@ -15,7 +15,7 @@ import pytest
 from headstart import params
 from headstart.data import manifest
 from headstart.networks import sources
-from tests import ROOT, networks
+from tests import ROOT, tiny
 
 # Runs train_head, a baseline that is off, verdict and evaluate as their stages do, into the folder that is named; prints what was imported that takes seconds.
 STAGES = """
@@ -79,9 +79,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         from tasks import baseline, fine_tune, train_head, verdict
 
-        manifest.write(networks.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
+        manifest.write(tiny.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
         Path("models").mkdir()
-        card = {**sources.load(networks.checkpoint(Path("source"))).card(), "fixed_size": False}
+        card = {**sources.load(tiny.checkpoint(Path("source"))).card(), "fixed_size": False}
         Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
         Path("models/architecture.json").write_text(json.dumps(card))
         Path("settings.json").write_text(json.dumps(given))

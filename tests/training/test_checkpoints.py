@@ -27,7 +27,7 @@ from headstart.training import checkpoints, loop, scratch
 from headstart.training.checkpoints import Keeper, keeping
 from headstart.training.loop import Examples
 from headstart.training.parallel import ALONE
-from tests import ROOT, networks
+from tests import ROOT, tiny
 from tests.training import test_fine_tuning, test_scratch
 from tests.training.test_loop import RATE, Together, examples, in_room, phase, recipe, state, tail
 from tests.training.test_loop import scratch as from_random
@@ -416,11 +416,11 @@ PHOTOS: dict[str, Any] = {"per_class": 10, "size": 48}
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("photos")
-    return folder, networks.table(folder, **PHOTOS)
+    return folder, tiny.table(folder, **PHOTOS)
 
 
 def test_fine_tuning_goes_on_to_the_same_bytes(photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    card = sources.load(networks.checkpoint(Path("source"))).card()
+    card = sources.load(tiny.checkpoint(Path("source"))).card()
 
     def tune() -> str:
         return test_fine_tuning.fingerprint(test_fine_tuning.tune(card, photos, strategy="gradual", epochs=3)[0])
@@ -432,7 +432,7 @@ def test_fine_tuning_goes_on_to_the_same_bytes(photos: tuple[Path, pd.DataFrame]
 
 
 def test_a_team_of_processes_goes_on_to_the_same_bytes(photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    card = sources.load(networks.checkpoint(Path("source"))).card()
+    card = sources.load(tiny.checkpoint(Path("source"))).card()
     write = Keeper.write
 
     def tune() -> str:
@@ -481,7 +481,7 @@ def test_a_source_of_ones_own_goes_on_to_the_same_bytes(
     plan: dict[str, Any] = {"strategy": "full", "depth": 2, "epochs": 3, "rate": "auto", "decay": 0.9, "weight_decay": 0.01}
     plan |= {"label_smoothing": 0.1, "batch_size": 16, "views": 1, "cache_gib": 1.0, "augmentation": test_scratch.AUGMENTATION}
     if start != develop.RANDOM:
-        start = networks.checkpoint(Path("source"), size=32)
+        start = tiny.checkpoint(Path("source"), size=32)
 
     def train() -> tuple[str, str, str]:
         how = {"start": start, "architecture": "timm:test_resnet", "input_size": 32, "seed": 0, **plan}

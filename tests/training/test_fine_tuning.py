@@ -20,7 +20,7 @@ from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
 from headstart.training import fine_tuning
 from headstart.training.loop import Recipe
-from tests import networks
+from tests import tiny
 
 AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
 PLAN: dict[str, Any] = {"strategy": "last_stages", "depth": 2, "epochs": 2, "rate": 1e-3, "decay": 0.7, "views": 2, "cache_gib": 1.0}
@@ -38,7 +38,7 @@ def state(module: nn.Module) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("photos")
-    return folder, networks.table(folder, per_class=10, size=48)
+    return folder, tiny.table(folder, per_class=10, size=48)
 
 
 CLASSES = ["ant", "bee", "cat"]
@@ -51,7 +51,7 @@ def tune(
     folder, table = photos
     source = sources.load(card["name"])
     plan = {**PLAN, "augmentation": AUGMENTATION, "recipe": how or recipe(), "processes": processes, **other}
-    done = fine_tuning.run(table, folder, card, networks.head(source.features), CLASSES, **plan)
+    done = fine_tuning.run(table, folder, card, tiny.head(source.features), CLASSES, **plan)
     kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
     now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
     stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
@@ -88,7 +88,7 @@ def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame
 def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A small untrained network, which has much to learn."""
     monkeypatch.chdir(tmp_path)
-    return sources.load(networks.checkpoint(Path("source"))).card()
+    return sources.load(tiny.checkpoint(Path("source"))).card()
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: 
             photos[1],
             photos[0],
             card,
-            networks.head(4),
+            tiny.head(4),
             CLASSES,
             **PLAN,
             augmentation=AUGMENTATION,

@@ -31,7 +31,7 @@ from headstart.training.cpu import products
 from headstart.training.loop import Examples, Recipe
 from headstart.training.strategies import Phase, from_scratch
 from headstart.training.updates import LARGEST_GRADIENT, WARM_UP, Updates, one_cycle
-from tests import ROOT, networks
+from tests import ROOT, tiny
 
 RATE = 0.02
 
@@ -529,7 +529,9 @@ def test_memory_that_runs_out_counts_no_image_twice(monkeypatch: pytest.MonkeyPa
     results = []
     for shard, room in ((40, 8), (5, 100)):
         monkeypatch.setattr(loop, "SHARD", shard)
-        results.append(from_random_weights(in_room(room)))
+        network = in_room(room)
+        from_random_weights(network)
+        results.append(state(network))  # and not the curve: what is measured in shards of another size may differ by rounding
     assert results[0] == results[1]
 
 
@@ -664,8 +666,8 @@ def test_an_image_that_does_not_fit_says_what_helps() -> None:
 def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streamed rows of an engine that takes one image a call, and of one that takes batches: both work from all threads at once."""
     monkeypatch.chdir(tmp_path)
-    table = networks.table(Path("images"), per_class=14)
-    frozen = extraction.Frozen.of(lambda: networks.conv(width=3), "a", 12)
+    table = tiny.table(Path("images"), per_class=14)
+    frozen = extraction.Frozen.of(lambda: tiny.conv(width=3), "a", 12)
     views = [transforms.View(12, "bilinear", number=n, augmentation=transforms.Augmentation(0.6, 10, 0.2, False, False)) for n in (1, 2)]
     labels = np.searchsorted(["ant", "bee", "cat"], table["label"])
     kept = extraction.extract_views(frozen, table, Path("images"), views, dtype="float32", what="images")
@@ -687,10 +689,10 @@ from headstart.base.devices import CPU
 from headstart.features import engines, extraction
 from headstart.features.transforms import View
 from headstart.training import loop
-from tests import networks
+from tests import tiny
 
-table = networks.table(Path("images"), per_class=40, size=16)
-engine = engines.Engine("batches", 8, engines.Batched(networks.conv(), CPU, on=CPU.all(), batch=8))
+table = tiny.table(Path("images"), per_class=40, size=16)
+engine = engines.Engine("batches", 8, engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=8))
 rows = extraction.Streamed(extraction.Frozen("a", 16, engine, (4, 8, 8)), table, Path("images"), View(16, "bilinear"))
 tail = nn.Sequential(OrderedDict(flat=nn.Flatten(), head=nn.Linear(4 * 8 * 8, 3)))
 print(loop.logits(tail, rows).shape)
