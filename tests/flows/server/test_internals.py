@@ -112,7 +112,7 @@ def test_a_run_renews_its_lease_as_it_was_read() -> None:
     expected = ["lease_id", "lease_duration", "raise_on_lease_renewal_failure", "suppress_warnings"]
     assert arguments(_leases.maintain_concurrency_lease) == expected
     engine = source("prefect.flow_engine")
-    assert re.search(r"from prefect\.concurrency\._leases import \([^)]*\bmaintain_concurrency_lease,", engine), "by name, when it is imported"
+    assert re.search(r"from prefect\.concurrency\._leases import \([^)]*\bmaintain_concurrency_lease,", engine)
     assert re.search(r" maintain_concurrency_lease\(\s*lease_id, 300, raise_on_lease_renewal_failure=True\s*\)", engine)
 
 
