@@ -17,6 +17,7 @@ from flows.projects import images
 from flows.repository import git
 from flows.results import files
 from flows.results.files import Metrics, Verdict
+from flows.results.table import aligned
 from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.words import naming
@@ -80,13 +81,14 @@ def find(name: str) -> Run:
 
 def table(runs: Sequence[Run]) -> str:
     """The runs, a line each, under headings."""
-    return _aligned([_HEADINGS, *(_row(run) for run in runs)])
+    return aligned([_HEADINGS, *(_row(run) for run in runs)])
 
 
 def remark(runs: Sequence[Run]) -> str:
     """How many there are, or why there are none."""
     if runs:
-        return f"{len(runs):,} run{'s' if len(runs) > 1 else ''}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
+        many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+        return f"{many}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
     if not save.base():
         return "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)"
     return "no run was kept yet; `headstart run` makes one"
@@ -112,7 +114,7 @@ def comparison(found: Comparison) -> str:
     for title, differences in (("run", found["run"]), ("parameters", found["parameters"]), ("metrics", metrics)):
         rows += [("", "", ""), (title.upper(), "" if differences else "the same", "")]
         rows += [(name, *(_shown(value) for value in pair)) for name, pair in differences.items()]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _kept() -> Iterator[Run]:
@@ -186,11 +188,6 @@ def _shown(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def _json(content: bytes | None) -> dict[str, object]:

@@ -32,7 +32,7 @@ class Form(BaseModel):
         return {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
 
     @model_serializer(mode="wrap")
-    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         return {name: value for name, value in write(self).items() if name in self.model_fields_set}
 
 
@@ -42,9 +42,9 @@ def of(name: str, fields: Mapping[str, FieldInfo], description: str | None = Non
     return create_model(name, __base__=Form, __doc__=description, **definitions)
 
 
-def values(form: Form, prefix: str = "") -> dict[str, Any]:
+def values(form: Form, prefix: str = "") -> dict[str, object]:
     """What was given, by dotted name (`fine_tune.epochs`)."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in sorted(form.model_fields_set, key=list(type(form).model_fields).index):
         value = getattr(form, name)
         found |= values(value, f"{prefix}{name}.") if isinstance(value, Form) else {prefix + name: value}

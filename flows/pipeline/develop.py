@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from prefect import flow
 
@@ -14,13 +14,23 @@ from flows.repository import dvc
 from headstart.machinery import lock
 
 TASKS = {name: task_of(name) for name in develop_folder.STAGES}
-ended: list[dict[str, Any]] = []  # what went through in this process; what the flow returns can be lost with the server
+
+
+class Developed(TypedDict):
+    """A source that was developed: its name, its card, and what became of each stage. JSON types only: it is a Prefect result."""
+
+    name: str
+    card: dict[str, Any]
+    outcomes: list[dvc.Outcome]
+
+
+ended: list[Developed] = []  # what went through in this process; what the flow returns can be lost with the server
 
 
 @flow(name="develop")
 def develop(
     source_data: str, name: str | None = None, labels: str | None = None, parameters: dict[str, Any] | None = None, force: bool = False
-) -> dict[str, Any]:
+) -> Developed:
     """Train a source model on `source_data` in develop/NAME/, and register it in registry/sources/NAME/ if it beats naive baselines.
 
     `source_data` and `labels` are what `headstart import` takes. `parameters` maps names ("start", "epochs", "index_images.test_share") to
