@@ -1,4 +1,4 @@
-"""What commands share: how they are added, where they may run, lines of a run on the terminal, and a flow whose server may die."""
+"""What commands share: how they are added, where they may run, and how a flow runs under them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Commands:
-    """The commands of a command line. Each prints its texts as they are laid out, and has the option --debug."""
+    """The commands of a command line. Each prints its texts as laid out, and takes --debug."""
 
     def __init__(self, root: argparse.ArgumentParser) -> None:
         debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
@@ -74,9 +74,10 @@ def lines() -> Iterator[None]:
 
 
 def outlived(flow: Callable[[], Result], ended: list[Result]) -> tuple[Result, bool]:
-    """What a flow returns, and whether the server died under it: what it returned is lost then, but not what it left in `ended`.
+    """What a flow returns, and whether the server died under it.
 
-    If it failed, what it failed with is raised, and not that nobody could be told.
+    What it returned is lost then, but not what it left in `ended`. If it failed, what it failed with is raised, and not that nobody
+    could be told.
     """
     from flows.server import servers
 

@@ -1,4 +1,7 @@
-"""Bring the workspace back to a past run: parameters, images, models and reports, once what lies here is kept. Code stays as it is."""
+"""Bring the workspace back to a past run: parameters, images, models and reports.
+
+What is here is kept first. Code stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,11 @@ class Underway(TypedDict):
 
 
 def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
-    """Make the workspace what it was after the run `name`, and return what to tell the user. Call under the run lock.
+    """Make the workspace what it was after the run `name`, and return what to tell the user.
 
-    By the time that anything changes, what is here is kept as an experiment and all that the run needs is in DVC's cache. Raises
-    ParamsError for an unknown run or for parameters that this version does not take, DataError for data that cannot be had, and
-    HeadstartError if something here is on no record and would be lost, unless `force`: then all is as it was.
+    Call it under the run lock. By the time that anything changes, what is here is kept as an experiment and all that the run needs is
+    in DVC's cache. Raises ParamsError for an unknown run or for parameters that this version does not take, DataError for data that
+    cannot be had, and HeadstartError if something here is on no record and would be lost, unless `force`: then all is as it was.
     """
     run = runs.find(name)
     files = _files(run)
@@ -65,10 +68,10 @@ def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
 
 
 def finish(say: dvc.Say) -> None:
-    """End a restore that was killed, so that nobody works with the parameters of one run and the images of another. Call under the run lock.
+    """End a restore that was killed.
 
-    If it had begun to change the workspace the run is brought whole, and else the records that it had lent are put back. Raises
-    HeadstartError if that fails.
+    Nobody is to work with the parameters of one run and the images of another. Call it under the run lock. If the restore had begun to
+    change the workspace, it is completed; else the records that it had lent are put back. Raises HeadstartError if that fails.
     """
     note = cast(Underway, outputs.read_object(UNDERWAY))
     if not note:
@@ -87,10 +90,11 @@ def finish(say: dvc.Say) -> None:
 
 
 def fetch_outputs(say: dvc.Say, pauses: Sequence[float] = ()) -> None:
-    """In a fresh clone, bring what finished stages left from the remote, so that a run need not make it again. Call under the run lock.
+    """In a fresh clone, bring what finished stages left from the remote.
 
-    Only where it is on record and not here, and not for stages whose own inputs were changed. A remote that does not answer is asked again
-    after each of the pauses (seconds); what cannot be had is made again.
+    A run need not make it again then. Call it under the run lock. Only what is on record and not here is brought, and nothing of stages
+    whose own inputs were changed. A remote that does not answer is asked again after each of the pauses (seconds); what cannot be had
+    is made again.
     """
     lock = _locked(outputs.read_bytes(save.LOCK))
     absent = {stage for path, stage in save.outs(cached=True).items() if stage in lock and not path.exists()}
@@ -111,7 +115,10 @@ def _is_change(why: dvc.Reason) -> bool:
 
 
 def _files(run: runs.Run) -> _Files:
-    """What git holds of the run and belongs back here. Raises ParamsError if this version does not take its parameters."""
+    """What git holds of the run and belongs back here.
+
+    Raises ParamsError if this version does not take its parameters.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     ignoring = {path.parent / ".gitignore" for path in [images.IMAGES, *save.outs(cached=True)]}
@@ -136,7 +143,10 @@ def _refuse_losses() -> None:
 
 
 def _fetch(files: _Files, say: dvc.Say) -> None:
-    """Have all that these records name in the cache, from the remote if need be; the records here stay. Raises DataError."""
+    """Have all that these records name in the cache, from the remote if need be.
+
+    The records here stay. Raises DataError.
+    """
     here = {path: outputs.read_bytes(path) for path in RECORDS}
     outputs.put_back({path: files[path] for path in RECORDS})
     try:

@@ -1,6 +1,7 @@
-"""Past runs, from the experiments that flows/experiments/save.py keeps and the failures it noted: a table, and how two of them differ.
+"""Past runs: a table of them, and how two of them differ.
 
-Read with git alone, all of them in a few processes, so that a thousand runs take less than one start of dvc.
+They are the experiments that flows/experiments/save.py keeps and the failures that it notes. They are read with git alone, all of them
+in a few processes, so that a thousand runs take less than one start of dvc.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def remark(runs: Sequence[Run]) -> str:
 
 
 def compare(first: str, second: str) -> Comparison:
-    """The parameters and metrics in which two runs differ. Raises ParamsError for an unknown run, HeadstartError for an unreadable file."""
+    """The parameters and metrics in which two runs differ.
+
+    Raises ParamsError for an unknown run, HeadstartError for an unreadable file.
+    """
     pair = [find(first), find(second)]
     contents = git.read([f"{run.commit}:./{path}" for run in pair for path in (params.PATH, files.METRICS, files.VERDICT)])
     facts = [{"data": run.data, "source": run.source, "verdict": run.verdict, "standing": run.standing} for run in pair]
@@ -146,7 +150,10 @@ def _kept() -> Iterator[Run]:
 
 
 def _parameters(content: bytes | None) -> Values:
-    """A params.yaml by dotted name, what it leaves out with its default; as it is if this version does not take it."""
+    """A params.yaml by dotted name, what it leaves out with its default.
+
+    As it is if this version does not take it. Raises HeadstartError if it is no YAML.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:

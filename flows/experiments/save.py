@@ -1,4 +1,6 @@
-"""Keep what a run left as a DVC experiment: a commit under refs/exps with its parameters, data version, results and code.
+"""Keep what a run left as a DVC experiment.
+
+That is a commit under refs/exps with its parameters, data version, results and code.
 
 `dvc exp save` is not used. It begins with `dvc commit --force`, which puts whatever lies in the workspace on record as made with the
 parameters of the moment, and until it is done it takes the workspace apart (stash, detached HEAD), so that a kill leaves it so. Here
@@ -57,11 +59,11 @@ class Stage(TypedDict, total=False):
 
 @contextlib.contextmanager
 def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
-    """Around a run, under the run lock: yields the list for the outcomes of its stages, and keeps the run at the end.
+    """Around a run: yields the list for the outcomes of its stages, and keeps the run at the end.
 
-    A run that changed something becomes an experiment called name(), and data and weights go to the DVC remote if one is set. If
-    either fails, `say` gets a warning, and nothing is raised; if git is not in use, no experiment can be kept and nothing is said. A
-    run that raises gets a line in .headstart/runs.jsonl.
+    Call it under the run lock. A run that changed something becomes an experiment called name(), and data and weights go to the DVC
+    remote if one is set. If either fails, `say` gets a warning, and nothing is raised; if git is not in use, no experiment can be kept
+    and nothing is said. A run that raises gets a line in .headstart/runs.jsonl.
     """
     outcomes: list[dvc.Outcome] = []
     before = _read(LOCK)
@@ -88,10 +90,11 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
 
 
 def experiment(name: str, **facts: str | list[str]) -> str:
-    """Make an experiment of the workspace as it is, and return its name: `name`, made fit for git, with a number if it is taken.
+    """Make an experiment of the workspace as it is, and return its name.
 
-    It holds every file of git's as it is now, and what the graph names and git does not have yet: parameters, dvc.lock, the record of
-    the images, reports that DVC does not cache, code. `facts` go into its message as JSON. Raises GitError.
+    That is `name`, made fit for git, with a number if it is taken. The experiment holds every file of git's as it is now, and what the
+    graph names and git does not have yet: parameters, dvc.lock, the record of the images, reports that DVC does not cache, code.
+    `facts` go into its message as JSON. Raises GitError.
     """
     if not (start := base()):
         raise git.GitError("an experiment stands on a commit: `git init` where there is no repository, and `git commit` once")
@@ -104,7 +107,10 @@ def experiment(name: str, **facts: str | list[str]) -> str:
 
 
 def found() -> str | None:
-    """The newest experiment on the last commit that holds all that is here, if there is one. Raises GitError."""
+    """The newest experiment on the last commit that holds all that is here; None if there is none.
+
+    Raises GitError.
+    """
     if not (start := base()):
         return None
     lines = git.call("for-each-ref", "--sort=-committerdate", "--format=%(tree) %(refname)", f"{REFS}/{start[:2]}/{start[2:]}").splitlines()
@@ -198,7 +204,10 @@ def _note_failure(name: str, error: BaseException) -> None:
 
 
 def base() -> str | None:
-    """The last commit, on which experiments stand; None if git is not in use: no git, no repository, or nothing committed yet."""
+    """The last commit, on which experiments are made; None if git is not in use.
+
+    That means: no git, no repository, or nothing committed yet.
+    """
     try:
         return git.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
     except git.GitError:

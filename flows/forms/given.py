@@ -1,8 +1,9 @@
-"""Parameters of one run: values given in a form, on top of params.yaml as it is here or as it is committed in git.
+"""Parameters of one run: values given in a form, on top of params.yaml.
 
-They are written to params.yaml, so that `dvc repro` alone repeats the run, and stay there until the next run, which takes them back
-first (.headstart/given.json says what was given and what was there before). If a run starts from the committed file although the one
-here differs, the one here is put back when the run ends. What somebody has written to params.yaml in the meantime stays.
+That is params.yaml as it is here or as it is committed in git. The values are written to params.yaml, so that `dvc repro` alone repeats
+the run, and stay there until the next run, which takes them back first (.headstart/given.json says what was given and what was there
+before). If a run starts from the committed file although the one here differs, the one here is put back when the run ends. What
+somebody has written to params.yaml in the meantime stays.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ def values(given: Values, say: Say, *, committed: bool = False, who: str = "a fo
 
 
 def take_back(say: Say) -> None:
-    """Undo in params.yaml what an earlier run was given, as far as it is still there. Call under the run lock."""
+    """Undo in params.yaml what an earlier run was given, as far as it is still there.
+
+    Call it under the run lock.
+    """
     try:
         note: Note = outputs.read_json(NOTE)
     except (OSError, ValueError):

@@ -1,8 +1,9 @@
-"""Forms for the Prefect UI from the typed parameters: every field may stay empty, which means "as it is in params.yaml".
+"""Forms for the Prefect UI from the typed parameters.
 
-A form is a pydantic model whose blocks and fields are those of headstart/params/blocks.py, with their bounds, choices and sentences, and no
-defaults: the UI shows what may be given and sends only that, and the server refuses what is out of bounds. Nothing of params.yaml is in it,
-so that editing params.yaml needs no new deployment.
+Every field may stay empty, which means "as it is in params.yaml". A form is a pydantic model whose blocks and fields are those of
+headstart/params/blocks.py, with their bounds, choices and sentences, and no defaults: the UI shows what may be given and sends only
+that, and the server refuses what is out of bounds. Nothing of params.yaml is in it, so that editing params.yaml needs no new
+deployment.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def values(form: Form, prefix: str = "") -> dict[str, object]:
 
 
 def _optional(name: str, field: FieldInfo) -> tuple[Any, Any]:
-    """A field that need not be given. It has no default in the schema, so that the UI fills in nothing; its sentence says what it takes."""
+    """A field that need not be given, as its type and its FieldInfo.
+
+    It has no default in the schema, so that the UI fills in nothing; its sentence says what it takes.
+    """
     kind: Any = field.annotation
     if isinstance(kind, type) and issubclass(kind, Block):
         block = of(kind.__name__, kind.model_fields, kind.__doc__)

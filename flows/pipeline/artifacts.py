@@ -1,7 +1,7 @@
-"""What a person sees of a run in the Prefect UI beside its log: progress, tables, a summary, and a name that says what ran.
+"""What a person sees of a run in the Prefect UI beside its log.
 
-All of it is told to the server and to nobody else, and nothing depends on it: if the server does not answer, the log says so once and
-the run goes on.
+Progress, tables, a summary, and a name that says what ran. All of it is told to the server and to nobody else, and nothing depends on
+it: if the server does not answer, the log says so once and the run goes on.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class ArmRow(TypedDict):
 
 
 def tell(say: dvc.Say, what: Callable[[], None]) -> None:
-    """Tell the server something. If it does not answer or refuses, the log says so, once per run, and nothing else happens."""
+    """Tell the server something.
+
+    If it does not answer or refuses, the log says so, once per run, and nothing else happens.
+    """
     from prefect import runtime
 
     try:
@@ -97,11 +100,11 @@ def watched(stage: str, say: dvc.Say) -> dvc.Say:
 def _progress(stage: str, event: Event, made: dict[str, UUID]) -> None:
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-    share = 100 * event.done / max(event.total, 1)
+    share, text = 100 * event.done / max(event.total, 1), str(event)
     if event.what in made:
-        update_progress_artifact(made[event.what], progress=share, description=str(event))
+        update_progress_artifact(made[event.what], progress=share, description=text)
     else:
-        made[event.what] = create_progress_artifact(progress=share, key=key(stage, event.what), description=str(event))  # type: ignore[assignment]
+        made[event.what] = create_progress_artifact(progress=share, key=key(stage, event.what), description=text)  # type: ignore[assignment]
 
 
 def of_stage(stage: str, say: dvc.Say) -> None:
@@ -111,7 +114,7 @@ def of_stage(stage: str, say: dvc.Say) -> None:
 
 
 def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
-    """The summary of a run that has ended well: the verdict, what ships and how good it is, and where the report lies."""
+    """Tell of a run that has ended well: the verdict, what ships, how good it is, where the report is."""
     from prefect.artifacts import create_markdown_artifact
 
     def create() -> None:
@@ -138,7 +141,10 @@ def predictions(rows: Sequence[Mapping[str, object]], found: Mapping[str, int], 
 
 
 def rename(say: dvc.Say) -> None:
-    """Name the flow run after the version of the images and, if it is known, the source: `1a2b3c4d-efficientnet_lite0-amber-fox`."""
+    """Name the flow run after the version of the images and, if it is known, the source.
+
+    For example 1a2b3c4d-efficientnet_lite0-amber-fox.
+    """
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
@@ -208,7 +214,10 @@ TABLES: dict[str, Callable[[], None]] = {"validate_data": _validation, "select_s
 
 
 def validation_rows(result: files.Validation) -> list[CheckRow]:
-    """A row for each file of each failed check, for each failed check without files, and for each file that was left out."""
+    """A row for each file of each failed check, and for each file that was left out.
+
+    A failed check that names no file has one row.
+    """
     rows: list[CheckRow] = []
     for severity, failed in (("critical", result.get("critical")), ("warning", result.get("warnings"))):
         for finding in failed or []:

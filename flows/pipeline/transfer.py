@@ -1,4 +1,7 @@
-"""The Prefect flow: one task per stage, each of which lets DVC reproduce that stage. `headstart run` runs it in its own process."""
+"""The Prefect flow: one task per stage, each of which lets DVC reproduce that stage.
+
+`headstart run` runs it in its own process.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +56,15 @@ def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]
 
 
 def outcome_of(made: dvc.Outcome | State[dvc.Outcome]) -> dvc.Outcome:
-    """What became of a stage, from what its task returned: the outcome, or a state of a name of its own with the outcome in it."""
+    """What became of a stage, from what its task returned: the outcome, or a state that holds it."""
     return made.result() if isinstance(made, State) else made
 
 
 def passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a stage that failed is to be tried again: under a deployment, where nobody is there to do it, and for what can pass."""
+    """Whether a stage that failed is to be tried again.
+
+    Only under a deployment, as nobody is there to do it, and only after a failure that may pass.
+    """
     error = state.data
     return bool(runtime.deployment.id) and isinstance(error, HeadstartError) and error.may_pass
 
@@ -83,7 +89,10 @@ def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> l
 
 
 def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
-    """Have the images on record and run the stages on them. Call under the run lock, with params.yaml as it is to be used."""
+    """Have the images on record and run the stages on them. Returns what became of each.
+
+    Call it under the run lock, after `recover`, with params.yaml as it is to be used. Raises HeadstartError.
+    """
     params.load()
     with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         pauses = BACKOFF if runtime.deployment.id else ()

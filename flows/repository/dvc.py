@@ -54,16 +54,17 @@ class Uncommitted(TypedDict, total=False):
 
 
 class DataStatus(TypedDict, total=False):
-    """What `dvc data status --json` says, as far as it is used: what is on record and not in the cache, and what is not on record."""
+    """What `dvc data status --json` says, as far as it is used."""
 
-    not_in_cache: list[str]
+    not_in_cache: list[str]  # what is on record and not there
     uncommitted: Uncommitted
 
 
 class DvcError(HeadstartError):
-    """A dvc command failed; `lines` are the last ones it wrote, and `killed` says whether signal 9 ended dvc itself.
+    """A dvc command failed. `lines` are the last ones that it wrote.
 
-    It may pass if the kernel ended a process for memory, which it does with signal 9; dvc says so of the command of a stage.
+    `killed` says whether signal 9 ended dvc itself. It may pass if the kernel ended a process for memory, which it does with signal 9;
+    dvc says so of the command of a stage.
     """
 
     def __init__(self, message: str, lines: list[str], *, killed: bool = False) -> None:
@@ -74,9 +75,10 @@ class DvcError(HeadstartError):
 
 
 def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | None = None) -> list[str]:
-    """Run `dvc --wait-for-lock arguments`, pass each line it writes except the chatter to `say` as it comes, and return the last 500 lines.
+    """Run `dvc --wait-for-lock arguments`, and return the last 500 lines that it writes.
 
-    `extra` is added to its environment. Whatever interrupts the wait ends dvc and everything it started. Raises DvcError.
+    Each line except the chatter goes to `say` as it comes. `extra` is added to its environment. Whatever interrupts the wait ends dvc
+    and everything it started. Raises DvcError.
     """
     lines: deque[str] = deque(maxlen=500)
     environment = {"DVC_NO_ANALYTICS": "1", **(extra or {})}
@@ -99,9 +101,10 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
 
 
 def forget_dead() -> None:
-    """Remove the marks of dvc processes that were killed: dvc takes them for busy if zombies stay, and stumbles over torn ones.
+    """Remove the marks of dvc processes that were killed.
 
-    Call under the run lock. Marks of a process that lives are left alone.
+    dvc takes them for busy if zombies stay, and fails at torn ones. Call it under the run lock. Marks of a process that lives are left
+    alone.
     """
     for _ in range(2):  # a torn file may be one that is just being written
         try:
@@ -124,7 +127,10 @@ def add(path: Path, say: Say | None = None) -> None:
 
 
 def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote, as `pull` does."""
+    """Bring back a data folder that is recorded in PATH.dvc and gone.
+
+    It comes from the cache, else from the remote, as with `pull`, which see for `pauses`. Raises DvcError.
+    """
     target = f"{path}.dvc"
     try:
         call("checkout", target, say=say)
@@ -133,7 +139,10 @@ def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> N
 
 
 def pull(*targets: str, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Bring what is on record from the remote. If it does not answer, try again after each of the pauses (seconds). Raises DvcError."""
+    """Bring what is on record from the remote.
+
+    If it does not answer, try again after each of the pauses (seconds). Raises DvcError.
+    """
     for pause in (*pauses, None):
         try:
             call("pull", *targets, say=say)
@@ -197,7 +206,10 @@ def data_status(*, granular: bool = False) -> DataStatus:
 
 
 def status() -> dict[str, list[Reason]]:
-    """The stages and records that are not up to date, each with the reasons as `dvc status --json` gives them. Raises DvcError."""
+    """The stages and records that are not up to date, each with the reasons.
+
+    As `dvc status --json` gives them. Raises DvcError.
+    """
     found: dict[str, list[Reason]] = json.loads(_object(call("status", "--json")))
     return found
 
@@ -209,10 +221,11 @@ def _object(lines: list[str]) -> str:
 
 
 def repro(name: str, *, force: bool = False, say: Say | None = None, events: Path | None = None) -> Outcome:
-    """Reproduce one stage and nothing before it. It appends its progress to the file `events`, if one is given (headstart/machinery/progress.py).
+    """Reproduce one stage and nothing before it.
 
-    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which
-    only dvc's own errors if `say` has told all.
+    The stage appends its progress to the file `events`, if one is given (headstart/machinery/progress.py). Raises the error that the
+    stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which only dvc's own errors if `say`
+    has told all.
     """
     stage.FAILURE.unlink(missing_ok=True)
     started = time.monotonic()

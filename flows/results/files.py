@@ -1,4 +1,4 @@
-"""The small JSON files that the stages left of a run, as far as people are shown of them: their places and their fields.
+"""The small JSON files that the stages left, as far as people are shown them.
 
 All fields may be missing: a file can be of an earlier version, or of a run that did less.
 """
@@ -49,7 +49,7 @@ class Agreement(TypedDict):
 
 
 class Metrics(TypedDict, total=False):
-    """reports/metrics.json. Beside these fields it has the scores of each arm under the arm's name (`scores_of`)."""
+    """reports/metrics.json. It also has the scores of each arm under the arm's name (`scores_of`)."""
 
     source: str
     shipped: str

@@ -1,4 +1,4 @@
-"""Label images with a finished model and write what it says as CSV: `headstart predict`, and its deployment."""
+"""Label images with a finished model and write CSV, for `headstart predict` and its deployment."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ COLUMNS = ("path", "label", "probability", "error")
 def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, str, float | None, str]]:
     """Write a line of CSV for every image below `paths`, and yield each row.
 
-    `file` has to keep line ends as they are. A row is path, label, probability of the label (0 to 1), and why the file could not be read, with
-    an empty label and no probability then. Raises HeadstartError if there is no model, before anything is written, and if no file could be
-    read, at the end.
+    `file` has to keep line ends as they are. A row is path, label, probability of the label (0 to 1), and why the file could not be
+    read, with an empty label and no probability then. Raises HeadstartError if there is no model, before anything is written, and if no
+    file could be read, at the end.
     """
     if not (model / "card.json").is_file():
         raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")

@@ -10,7 +10,10 @@ from headstart.registry import shelf
 
 
 def describe(entry: Mapping[str, Any], folder: Path) -> str:
-    """A decision of `headstart.registry.promotion.promote` on the registry in `folder`, and how well rankings foretold races so far."""
+    """A decision on the registry in `folder`, and how well rankings foretold races so far.
+
+    `entry` is what headstart.registry.promotion.promote returned.
+    """
     notes = [f"note: {note}" for note in entry["notes"]]
     return "\n".join([_decision(entry), *_comparison(entry), *notes, *_end(entry, folder)])
 
@@ -23,7 +26,10 @@ def _decision(entry: Mapping[str, Any]) -> str:
 
 
 def _comparison(entry: Mapping[str, Any]) -> list[str]:
-    """How good the new model is, and how it compares with the standing one; nothing if no image was looked at."""
+    """How good the new model is, and how it compares with the standing one.
+
+    Nothing if no image was looked at.
+    """
     if entry["n"] is None:
         return []
     own = f"right on {entry['accuracy']:.1%} of {entry['n']:,} {entry['split']} images"

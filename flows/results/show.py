@@ -1,4 +1,7 @@
-"""The result of the last run as text for a terminal. Reads the small JSON files that the stages left; imports nothing heavy."""
+"""The result of the last run as text for a terminal.
+
+It reads the small JSON files that the stages left, and imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def metrics_text() -> str:
 
 
 def summary() -> str:
-    """What was chosen and why, whether transfer helped, what ships and why, how good it is, and where the report lies.
+    """What was chosen, whether transfer helped, what ships and how good it is, and why.
 
     Raises HeadstartError if there is no result.
     """

@@ -1,4 +1,4 @@
-"""What `headstart sources` says: the sources that can be used, as a table for a terminal, and a remark about them."""
+"""What `headstart sources` says: a table of the sources that can be used, and a remark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def find(
     here: bool = False,
     all_figures: bool = False,
 ) -> tuple[list[Entry], str]:
-    """The entries that patterns and bounds leave, and a remark about them. Raises ParamsError for a pattern that matches nothing."""
+    """The entries that patterns and bounds leave, and a remark about them.
+
+    `max_parameters` is in millions, `max_gflops` for one image. `here` leaves what is on this machine, and `all_figures` counts figures
+    for however many are left. Raises ParamsError for a pattern that matches nothing.
+    """
     try:
         every = catalogue.entries(patterns)
     except ParamsError as error:  # names of candidates are the same wherever they are written
@@ -59,4 +63,4 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _remarks(found: list[Entry], counted: bool) -> Iterator[str]:
     yield f"{len(found):,} sources, {sum(entry.here for entry in found):,} here"
     if not counted and any(entry.gflops is None for entry in found):
-        yield f"figures of timm are counted once where at most {catalogue.FEW} sources are left, or with --all-figures"
+        yield f"figures of timm are counted if at most {catalogue.FEW} sources are left, or with --all-figures"

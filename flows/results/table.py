@@ -6,7 +6,10 @@ from collections.abc import Collection, Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Rows of equally many cells, a line each, their columns two spaces apart. The columns in `right`, by number, are aligned to the right."""
+    """Rows of equally many cells as text, a line each, with two spaces between columns.
+
+    The columns in `right`, by number, are aligned to the right.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -1,7 +1,8 @@
-"""What Headstart uses of Prefect beyond its public interface: one function for each, as read from Prefect 3.8.8.
+"""What Headstart uses of Prefect beyond its public interface, as read from Prefect 3.8.8.
 
-Nothing else in Headstart names private parts of Prefect. tests/flows/server/test_internals.py checks that each of them is still as it was read. When
-the pin of Prefect in pyproject.toml moves, run that test, read the new version for whatever fails, and set VERSION.
+One function for each thing. Nothing else in Headstart names private parts of Prefect. tests/flows/server/test_internals.py checks that
+each of them is still as it was read. When the pin of Prefect in pyproject.toml moves, run that test, read the new version for whatever
+fails, and set VERSION.
 """
 
 from __future__ import annotations
@@ -18,53 +19,62 @@ if TYPE_CHECKING:
     import httpx
 
 VERSION = "3.8.8"  # of Prefect, that all of this was read from
-ENGINE = "prefect.engine"  # the module that is the process of a flow run; a worker starts it as `python -m prefect.engine` (prefect/workers/process.py)
+ENGINE = "prefect.engine"  # the module that a worker starts for a flow run (prefect/workers/process.py)
 
 Send = Callable[..., "httpx.Response"]  # sends one request
 AsyncSend = Callable[..., Awaitable["httpx.Response"]]
 
 
 def application() -> str:
-    """What uvicorn is to serve with `--factory`: Prefect's API and UI. In prefect/server/api/server.py, `create_app` takes no argument that it needs."""
+    """What uvicorn is to serve with `--factory`: Prefect's API and UI.
+
+    In prefect/server/api/server.py, all arguments of `create_app` have defaults.
+    """
     return "prefect.server.api.server:create_app"
 
 
 def serving(*, temporary: bool) -> dict[str, str]:
-    """Environment of a server's process. A temporary one does without the services that nobody waits for, such as schedules.
+    """Environment of a server's process.
 
-    prefect/server/api/server.py reads it in `create_app`: FINAL says that the process makes no second application, so that work can be left out.
+    A temporary server does without the services that nobody waits for, such as schedules. `create_app` of prefect/server/api/server.py
+    reads these variables. FINAL says that the process makes no second application, so that some work can be left out.
     """
     return {"PREFECT__SERVER_FINAL": "1", **({"PREFECT__SERVER_EPHEMERAL": "1"} if temporary else {})}
 
 
 def lease_storage() -> str:
-    """Value of the setting PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE that keeps leases in files: they outlive the server.
+    """Value of the setting PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE that keeps leases in files.
 
-    A module with a class ConcurrencyLeaseStorage; prefect/server/concurrency/lease_storage/ has this one and `memory`.
+    Leases in files outlive the server. It is a module with a class ConcurrencyLeaseStorage; prefect/server/concurrency/lease_storage/
+    has this one and `memory`.
     """
     return "prefect.server.concurrency.lease_storage.filesystem"
 
 
 def lease_lock(home: Path) -> Path:
-    """The lock file of `lease_storage` in a PREFECT_HOME: there while a server writes, with its process id in it.
+    """The lock file of `lease_storage` in a PREFECT_HOME.
 
-    In prefect/server/concurrency/lease_storage/filesystem.py, `ConcurrencyLeaseStorage._lock_expiration_index` makes it.
+    It is there while a server writes, with the process id of the server in it. In
+    prefect/server/concurrency/lease_storage/filesystem.py, `ConcurrencyLeaseStorage._lock_expiration_index` makes it.
     """
     return home / "concurrency_leases/expirations.lock"
 
 
 def reread_settings() -> None:
-    """Have Prefect, which read its environment when it was imported, read it again. `refresh_global_settings_context` of prefect/context.py."""
+    """Have Prefect, which read its environment when it was imported, read it again.
+
+    prefect/context.py has `refresh_global_settings_context` for that.
+    """
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
 
 
 def flush(patience: float) -> None:
-    """Send what Prefect's threads still hold for the server, for up to `patience` seconds each. At exit they would do so themselves.
+    """Send what Prefect's threads still hold for the server, for up to `patience` seconds each.
 
-    They are services of prefect/_internal/concurrency/services.py, which has `drain_all`: of logs in prefect/logging/handlers.py, of events in
-    prefect/events/worker.py.
+    At exit they would do so themselves. They are services of prefect/_internal/concurrency/services.py, which has `drain_all`: of logs
+    in prefect/logging/handlers.py, of events in prefect/events/worker.py.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
@@ -74,19 +84,20 @@ def flush(patience: float) -> None:
 
 
 def silence_threads() -> None:
-    """Have the threads of Prefect that talk to the server write no tracebacks to the terminal if the server is away.
+    """Have the threads that talk to the server write no tracebacks to the terminal.
 
-    Their logger (prefect/_internal/concurrency/__init__.py) writes through a handler of its own (prefect/logging/logging.yml).
+    They would if the server is away. Their logger (prefect/_internal/concurrency/__init__.py) writes through a handler of its own
+    (prefect/logging/logging.yml).
     """
     logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL)
 
 
 def send_through(in_threads: Callable[[Send], Send], in_tasks: Callable[[AsyncSend], AsyncSend]) -> None:
-    """Have Prefect's clients of this process send each request through what these two make of their `send`.
+    """Have Prefect's clients send each request through what these two make of their `send`.
 
-    Refused connections (httpx.ConnectError) are left to the two; whatever else goes wrong the clients treat as before. In prefect/client/base.py,
-    `send` of both clients calls `_send_with_retry` and names all arguments: among them `send`, which is the method of httpx, and
-    `retry_exceptions`, which has ConnectError in it once the client was answered.
+    This goes for all clients of this process. Refused connections (httpx.ConnectError) are left to the two; whatever else goes wrong
+    the clients treat as before. In prefect/client/base.py, `send` of both clients calls `_send_with_retry` and names all arguments:
+    among them `send`, which is the method of httpx, and `retry_exceptions`, which has ConnectError in it once the client was answered.
     """
     import httpx
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
@@ -103,10 +114,11 @@ def send_through(in_threads: Callable[[Send], Send], in_tasks: Callable[[AsyncSe
 
 
 def outlive_leases() -> None:
-    """Have a run go on although its lease on the only slot of its deployment cannot be renewed, which Prefect does every few minutes.
+    """Have a run go on although its lease on the only slot of its deployment cannot be renewed.
 
-    Prefect ends the run, lest there be two of them at once; ours are kept apart by the run lock, without a server. Call it before prefect/flow_engine.py
-    is imported, which takes `maintain_concurrency_lease` from prefect/concurrency/_leases.py by name.
+    Prefect renews it every few minutes, and ends the run if that fails, so that there are never two of them at once. The run lock keeps
+    ours apart without a server. Call it before prefect/flow_engine.py is imported, which takes `maintain_concurrency_lease` from
+    prefect/concurrency/_leases.py by name.
     """
     from prefect.concurrency import _leases
 
@@ -119,5 +131,8 @@ def outlive_leases() -> None:
 
 
 def begun_by_worker() -> bool:
-    """Whether a worker started this process to run a flow: prefect/runner/_starter_engine.py names the flow run in the environment."""
+    """Whether a worker started this process to run a flow.
+
+    prefect/runner/_starter_engine.py names the flow run in the environment.
+    """
     return bool(os.environ.get("PREFECT__FLOW_RUN_ID"))

@@ -1,9 +1,10 @@
-"""Run a module of Prefect so that it asks again if the server is away: python -m flows.server.patient MODULE ARGUMENTS
+"""Run a module of Prefect that waits for its server: python -m flows.server.patient MODULE ARGUMENTS
 
-`headstart up` starts the worker this way, and its work pool the process of a run, because whoever runs `up` again brings the server back. Prefect's
-own client repeats a request whose connection is refused only if the same client was answered before, and a run makes many clients: without this a
-run is Crashed if the server is away just as it begins. A worker gives up after a dozen failures in a row, and its runs end with it. A run by hand
-does the opposite: its own server does not come back (flows/server/servers.py).
+If the server is away, the module asks again. `headstart up` starts the worker this way, and its work pool the process of a run, because
+whoever runs `up` again brings the server back. Prefect's own client repeats a request whose connection is refused only if the same
+client was answered before, and a run makes many clients: without this a run is Crashed if the server is away just as it begins. A
+worker gives up after a dozen failures in a row, and its runs end with it. A run by hand does the opposite: its own server does not come
+back (flows/server/servers.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ LONGEST = 5.0  # seconds between two tries, which begin with one second and doub
 
 
 class Absence:
-    """How long the server has not been there, as all clients of this process see it: they wait at the same time, not one after the other."""
+    """How long the server has been away, as all clients of this process see it.
+
+    They wait at the same time, not one after the other.
+    """
 
     def __init__(self, bearable: float = BEARABLE, clock: Callable[[], float] = time.monotonic) -> None:
         self.bearable = bearable
@@ -41,7 +45,10 @@ class Absence:
             self.began = None
 
     def pauses(self) -> Iterator[float]:
-        """Seconds to wait before each further try of one request; they end once the server has been away for longer than is bearable."""
+        """Seconds to wait before each further try of one request.
+
+        They end once the server has been away for longer than is bearable.
+        """
         pause = 1.0
         while self._bearable():
             yield pause
@@ -55,7 +62,10 @@ class Absence:
 
 
 def install(absence: Absence) -> None:
-    """Have Prefect's clients of this process ask again if nobody listens. Whatever else goes wrong they treat as before."""
+    """Have Prefect's clients of this process ask again if nobody listens.
+
+    Whatever else goes wrong they treat as before.
+    """
     import anyio
     import httpx
 

@@ -1,7 +1,8 @@
-"""The Prefect server a run talks to: one that the user names, else the one that `headstart up` left, else one that ends with the run.
+"""The Prefect server that a run talks to.
 
-For the last, Prefect would start a temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several
-seconds), it does not hear the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
+It is one that the user names, else the one that `headstart up` left, else a temporary one that ends with the run. Prefect would start a
+temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several seconds), it does not hear
+the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class State(TypedDict, total=False):
 
 
 def configure() -> None:
-    """Set Prefect's environment for a run from the command line. What the user has set stays. Call before prefect is imported."""
+    """Set Prefect's environment for a run from the command line. What the user has set stays.
+
+    Call it before prefect is imported.
+    """
     if "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
         state = standing()
@@ -107,7 +111,10 @@ def answers() -> bool:
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Callable[[], None]]:
-    """Start a server, and end it on the way out. Until then PREFECT_API_URL names it. Yields what waits until it answers."""
+    """Start a server, and end it on the way out. Until then PREFECT_API_URL names it.
+
+    Yields a function that waits until the server answers. Raises HeadstartError if it does not.
+    """
     HOME.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -153,7 +160,10 @@ def use(port: int | None) -> None:
 
 
 def own() -> None:
-    """Configure Prefect for the server of this checkout, whatever other one is configured. Call before prefect is imported."""
+    """Configure Prefect for the server of this checkout, whatever other one is configured.
+
+    Call it before prefect is imported.
+    """
     use(None)
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # over a minute in all: a server that has just started may be busy for long
     configure()

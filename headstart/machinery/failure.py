@@ -1,6 +1,6 @@
-"""Why a stage stopped: the note that it leaves in .headstart/failure.json for the flow that started it.
+"""Why a stage stopped: the note that it leaves for the flow that started it.
 
-dvc stands between the two, so this note and an exit code are all that the flow learns of the error.
+It is in .headstart/failure.json. dvc stands between the two, so this note and an exit code are all that the flow learns of the error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TypedDict
 
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 
-# Kinds of errors, by name since their libraries are not imported here, that may be over after a while: the network, and memory that others use too.
+# Kinds of errors that may be over after a while: of the network, and of memory that others use too. By name, since their libraries are not
+# imported here.
 _PASSING = re.compile(
     r"MemoryError|\w*OutOfMemoryError|ConnectionError|Connection\w+Error|\w*Timeout(Error)?|URLError|HTTPError|SSLError|gaierror"
 )
@@ -29,7 +30,10 @@ class Failure(TypedDict):
 
 
 def of(stage: str, error: Exception) -> Failure:
-    """The note of an error that ended a stage. An error that is not ours is named in its message, and has exit code 1."""
+    """The note of an error that ended a stage.
+
+    An error that is no HeadstartError is named in its message, and has exit code 1.
+    """
     kind = type(error).__name__
     if isinstance(error, HeadstartError):
         code, message = error.exit_code, str(error)
@@ -39,7 +43,10 @@ def of(stage: str, error: Exception) -> Failure:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether what failed may be over after a while. What was wrong with parameters or data stays wrong until somebody mends it."""
+    """Whether what failed may be over after a while.
+
+    What was wrong with parameters or data stays wrong until somebody mends it.
+    """
     if isinstance(error, (ParamsError, DataError, BusyError)):
         return False
     said = "out of memory" in str(error)  # libraries of GPUs have no type of their own for it

@@ -1,7 +1,8 @@
-"""Progress of long work, told twice: a line on standard error for people, and an event, a line of JSON, for a program that asks for it.
+"""Progress of long work: a line on standard error for people, a line of JSON for programs.
 
-In a terminal the line rewrites itself; elsewhere there are plain lines. A flow names a file for the events in the environment (VARIABLE). They
-are appended one by one, each with a single write, so that a killed process leaves all but the last of them whole.
+In a terminal the line rewrites itself; elsewhere there are plain lines. The line of JSON is an event, in a file that a flow names in
+the environment (VARIABLE). Events are appended one by one, each with a single write, so that a killed process leaves all but the last
+of them whole.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ finished: list[Work] = []  # by this process, for the report
 
 @dataclass(frozen=True)
 class Event:
-    """How far long work has come: `done` of `total` steps of `what`, and the seconds that are `left`, or that it has `taken` if it has ended."""
+    """How far long work has come: `done` of `total` steps of `what`.
+
+    It has the seconds that are `left`, or those that the work has `taken` if it has ended.
+    """
 
     what: str
     done: int
@@ -45,7 +49,7 @@ class Event:
     taken: float | None = None
 
     def __str__(self) -> str:
-        """The event as a line of text: `indexing images: 30/120, 2 min 5 s left`, `indexing images: 120/120 in 3 min 0 s`."""
+        """The line of text: `indexing images: 3/12, 2 min 5 s left`, `indexing images: 12/12 in 3 min 0 s`."""
         end = f", {duration(self.left or 0.0)} left" if self.taken is None else f" in {duration(self.taken)}"
         return f"{self.what}: {self.done}/{self.total}{end}"
 
@@ -102,9 +106,9 @@ class Progress:
 
 
 def read(path: Path, start: int = 0) -> tuple[list[Event], int]:
-    """The events in `path` from byte `start` on, and the byte from which to read on. A line that is not whole yet is left for the next time.
+    """The events in `path` from byte `start` on, and the byte from which to read on.
 
-    A line that is no event is passed by, and a file that is not there has none.
+    A line that is not whole yet is left for the next time. A line that is no event is passed by, and a file that is not there has none.
     """
     try:
         with path.open("rb") as file:
