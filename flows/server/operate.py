@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.repository import child
-from flows.server import servers
+from flows.server import internals, servers
 from headstart.base import outputs
 from headstart.base.code import fingerprint
 from headstart.machinery import lock
@@ -145,12 +145,12 @@ def _note(state: servers.State) -> None:
 def _serving(port: int) -> dict[str, str]:
     """The environment of the server; it tells the UI where the API is."""
     return {
-        "PREFECT__SERVER_FINAL": "1",
+        **internals.serving(temporary=False),
         "PREFECT_API_URL": servers.address(port),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),
         # Who holds the only slot of a deployment: kept in memory, it would be forgotten with the server, and the run that holds it cancelled.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": internals.lease_storage(),
     }
 
 
@@ -169,7 +169,7 @@ def _free(port: int) -> None:
 
 def _unlock_leases() -> None:
     """Take away the lock file of a server that was killed as it wrote who holds a slot: should its process id be given anew, the next would wait."""
-    (Path(os.environ["PREFECT_HOME"]) / "concurrency_leases/expirations.lock").unlink(missing_ok=True)
+    internals.lease_lock(Path(os.environ["PREFECT_HOME"])).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -187,7 +187,7 @@ def _pool(client: SyncPrefectClient) -> None:
     from prefect.utilities.processutils import command_to_string
     from prefect.workers.process import ProcessWorker
 
-    command = command_to_string([sys.executable, "-m", "flows.server.patient", "prefect.engine"])
+    command = command_to_string([sys.executable, "-m", "flows.server.patient", internals.ENGINE])
     try:
         template = client.read_work_pool(POOL).base_job_template
         if template["variables"]["properties"]["command"].get("default") != command:
