@@ -159,6 +159,25 @@ def test_images_that_change_between_stages_are_noticed(short_project: Path, monk
         transfer()
 
 
+def test_progress_of_a_stage_reaches_the_server(short_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the stage, through dvc, to an artifact: by events in a file, for whose sake a line is read."""
+    from prefect.client.orchestration import get_client
+
+    from flows.pipeline import artifacts
+    from flows.pipeline import transfer as transfer_flow
+
+    monkeypatch.setattr(transfer_flow, "TASKS", {STAGES[0]: transfer_flow.TASKS[STAGES[0]]})
+    code = "from headstart.machinery.progress import Progress\n    with Progress(4, 'Reading (all)') as bar:\n        bar._due = 0\n        bar.step(4)\n"
+    body = Path("toy_stage.py").read_text().replace('    print(f"{name} begins", flush=True)\n', f"    {code}")
+    Path("toy_stage.py").write_text(body)
+    assert transfer() == {STAGES[0]: "ran"}
+    assert artifacts.EVENTS.read_text().count("\n") == 2
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json={"artifacts": {"key": {"any_": ["index-images-reading-all"]}}}).json()
+    assert [(artifact["type"], artifact["data"]) for artifact in found] == [("progress", 100.0)]
+    assert found[0]["description"] == "Reading (all): 4/4 in 0 s"
+
+
 def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
