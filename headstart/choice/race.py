@@ -19,9 +19,11 @@ from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
 from headstart.choice import scores
+from headstart.data import encoding
 from headstart.linear import frozen_head
 from headstart.networks import heads, model
 from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
 from headstart.training import fine_tuning
 
@@ -29,21 +31,21 @@ log = logging.getLogger(__name__)
 CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
 # How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
 # this file alone.
-BLOCK: dict[str, Any] = {
-    "strategy": "last_stages",
-    "depth": 3,
-    "rate": 3e-4,
-    "decay": 0.9,
-    "weight_decay": 0.01,
-    "regulariser": "none",
-    "regulariser_strength": 0.01,
-    "label_smoothing": 0.1,
-    "class_weights": "none",
-    "batch_size": 32,
-    "cache_gib": 20.0,
-    "processes": "auto",
-    "augmentation": {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False},
-}
+BLOCK = FineTune(
+    strategy="last_stages",
+    depth=3,
+    rate=3e-4,
+    decay=0.9,
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    class_weights="none",
+    regulariser="none",
+    regulariser_strength=0.01,
+    batch_size=32,
+    cache_gib=20.0,
+    processes="auto",
+    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _head(table: pd.DataFrame, root: Path, card: SourceCard, folds: int, seed: i
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
     how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
-    return frozen_head.on(train, root, card, sorted(set(table["label"])), **how)
+    return frozen_head.on(train, root, card, encoding.classes(table), **how)
 
 
 def _lap(
@@ -125,11 +127,11 @@ def _lap(
     device: Device,
 ) -> _Lap:
     """One entrant in one round, after which it has had `epochs` in all. The frozen layers run before the first one; what they give is kept."""
-    classes = sorted(set(table["label"]))
+    classes = encoding.classes(table)
     more = epochs - before.figures["epochs"] if before else epochs
-    plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
-    done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
-    held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
+    plan = fine_tuning.plan_of(BLOCK.model_copy(update={"epochs": more, "patience": more, "views": views}), table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, plan, device=device, begun=before.network if before else None)
+    held = encoding.encode(table.loc[table["split"] == "validation", "label"], classes)
     likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
     figures = {
         "epochs": epochs,

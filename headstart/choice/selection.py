@@ -18,7 +18,7 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.choice import depth, ranking, scores
 from headstart.choice.race import run as run_race
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.data.sampling import sample
 from headstart.features import of_source
 from headstart.features.store import Rows
@@ -113,7 +113,8 @@ def _score(
     device: Device,
 ) -> tuple[list[_Candidate], dict[str, str]]:
     """The candidates that can be had, with their scores, and by name why the others cannot."""
-    classes, labels = np.unique(train["label"], return_inverse=True)
+    classes = encoding.classes(train)
+    labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     scored: list[_Candidate] = []
     skipped: dict[str, str] = {}

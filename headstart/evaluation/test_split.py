@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
@@ -64,7 +64,7 @@ def evaluate(
     other arms, `chosen` is what ships, `answer` the verdict on transfer; `summaries` are those of the stages, for the card."""
     classes: list[str] = head_summary["classes"]
     test = table[table["split"] == "test"].reset_index(drop=True)
-    labels = np.searchsorted(classes, test["label"].to_numpy())
+    labels = encoding.encode(test["label"], classes)
     probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source_card, test, root, device)))}
     for model in [*models, *([chosen] if chosen.name not in ("head", *(one.name for one in models)) else [])]:
         what = f"{model.name.replace('_', ' ')}, test images"

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from headstart.base.devices import CPU, Device
+from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
@@ -62,7 +63,7 @@ class Data:
     @property
     def labels(self) -> np.ndarray:
         """Their classes (n,)."""
-        return np.searchsorted(self.classes, self.held["label"].to_numpy())
+        return encoding.encode(self.held["label"], self.classes)
 
 
 def arm(name: str, values: dict[str, np.ndarray], card: SourceCard, data: Data, mix: float | None = None) -> Arm:
