@@ -16,10 +16,23 @@ Commands = Any  # what argparse makes of add_subparsers
 Result = TypeVar("Result")
 
 
+PROJECT = ("params.yaml", "dvc.yaml", ".dvc")  # what the root of every project holds
+
+
 def in_project() -> None:
-    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not Path(name).exists()]
-    if missing:
-        raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); change to it first")
+    """Raise HeadstartError, which says what to do, unless the current folder is the root of a project."""
+    here = Path.cwd()
+    missing = _missing(here)
+    if not missing:
+        return
+    above = next((folder for folder in here.parents if not _missing(folder)), None)
+    remedy = f"change to {above}, which is" if above else "change to one, or make one with `headstart new DIR`"
+    raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); {remedy}")
+
+
+def _missing(folder: Path) -> list[str]:
+    """What a folder lacks of the root of a project."""
+    return [name for name in PROJECT if not (folder / name).exists()]
 
 
 def few(names: list[str], most: int = 10) -> str:
