@@ -16,13 +16,13 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from headstart import params
 from headstart.base import outputs
-from headstart.machinery import lock, progress
+from headstart.machinery import failure, lock, progress
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.params import project_code
 from headstart.training import checkpoints
@@ -71,12 +71,8 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
             STATE / "timings" / f"{name}.json",
             {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
         )
-    except HeadstartError as error:
-        note(FAILURE, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
-        raise
     except Exception as error:
-        message = f"stage {name} failed with {type(error).__name__}: {error}"
-        note(FAILURE, {"stage": name, "exit_code": 1, "message": message})
+        note(FAILURE, failure.of(name, error))
         raise
 
 
@@ -130,7 +126,7 @@ def arguments(function: Callable[..., None]) -> dict[str, Any]:
     return {name: known[name] for name in wanted}
 
 
-def note(path: Path, content: dict[str, Any]) -> None:
+def note(path: Path, content: Mapping[str, object]) -> None:
     """Write a small JSON file whole or not at all, in ASCII: a message may name a file whose name is not valid UTF-8."""
     with outputs.whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

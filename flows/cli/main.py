@@ -13,9 +13,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from flows.cli import data, history, predict, projects, run, serve, sources
+from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
 
 INTERRUPTED = 130
@@ -58,14 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    common = argparse.ArgumentParser(add_help=False)
-    debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
-    common.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (also: HEADSTART_DEBUG=1)")
-    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "parents": [common]}
-    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=shape["formatter_class"])
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    layout = argparse.RawDescriptionHelpFormatter
+    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=layout)
+    commands = Commands(root)
     for group in GROUPS:
-        group.register(commands, shape)
+        group.register(commands)
     return root
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -28,16 +27,14 @@ run, as their results would be recorded as made by other code.
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    new = commands.add_parser("new", help="make a project", description=_NEW, epilog=_NEW_EXAMPLES, **shape)
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    new = commands.add("new", _new, help="make a project", description=_NEW, epilog=_NEW_EXAMPLES)
     new.add_argument("folder", metavar="DIR", type=Path, help="where the project is to lie")
     new.add_argument("--name", help="name of the project, which its deployments carry (default: that of DIR)")
-    new.set_defaults(command=_new)
 
-    upgrade = commands.add_parser("upgrade", help="after an update of the package", description=_UPGRADE, **shape)
+    upgrade = commands.add("upgrade", _upgrade, help="after an update of the package", description=_UPGRADE)
     upgrade.add_argument("--dry-run", action="store_true", dest="dry", help="only say what would change and run again")
-    upgrade.set_defaults(command=_upgrade)
 
 
 def _new(options: argparse.Namespace) -> int:

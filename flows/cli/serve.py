@@ -1,10 +1,9 @@
-"""Commands up, down: a Prefect server and a worker."""
+"""The commands that start and stop a Prefect server and a worker: `headstart up` and `down`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -27,15 +26,13 @@ next `headstart up`.
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    up = commands.add_parser("up", help="start a Prefect server and a worker", description=_UP, epilog=_UP_EXAMPLES, **shape)
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    up = commands.add("up", _up, help="start a Prefect server and a worker", description=_UP, epilog=_UP_EXAMPLES)
     up.add_argument("--port", metavar="N", type=int, default=4200, help="port of a new server (default: %(default)s)")
-    up.set_defaults(command=_up)
 
-    down = commands.add_parser("down", help="stop them", description=_DOWN, **shape)
+    down = commands.add("down", _down, help="stop them", description=_DOWN)
     down.add_argument("--force", action="store_true", help="end flow runs that are running; what they completed stays")
-    down.set_defaults(command=_down)
 
 
 def _up(options: argparse.Namespace) -> int:

@@ -1,4 +1,6 @@
-"""Keep what a run left as a DVC experiment: a commit under refs/exps with its parameters, data version, results and code.
+"""Keep what a run left as a DVC experiment.
+
+That is a commit under refs/exps with its parameters, data version, results and code.
 
 `dvc exp save` is not used. It begins with `dvc commit --force`, which puts whatever lies in the workspace on record as made with the
 parameters of the moment, and until it is done it takes the workspace apart (stash, detached HEAD), so that a kill leaves it so. Here
@@ -16,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from flows.projects import images
 from flows.repository import dvc, git
@@ -30,13 +32,38 @@ REFS = "refs/exps"
 _EXPERIMENT = re.compile(rf"{REFS}/[0-9a-f]{{2}}/[0-9a-f]{{38,}}/([^/]+)")  # and not what DVC keeps beside them, refs/exps/exec/...
 
 
+class Unfinished(TypedDict):
+    """A run that did not finish: a line of FAILED."""
+
+    name: str
+    when: str  # ISO 8601
+    state: str  # failed or interrupted
+    error: NotRequired[str]
+    data: NotRequired[str | None]  # version of the images
+
+
+class Output(TypedDict, total=False):
+    """How DVC treats an output."""
+
+    cache: bool
+
+
+class Stage(TypedDict, total=False):
+    """A stage of dvc.yaml, as far as it is used here."""
+
+    deps: list[str]
+    outs: list[str | dict[str, Output | None]]
+    metrics: list[str | dict[str, Output | None]]
+    plots: list[str | dict[str, Output | None]]
+
+
 @contextlib.contextmanager
 def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
-    """Around a run, under the run lock: yields the list for the outcomes of its stages, and keeps the run at the end.
+    """Around a run: yields the list for the outcomes of its stages, and keeps the run at the end.
 
-    A run that changed something becomes an experiment called name(), and data and weights go to the DVC remote where one is set. Where
-    either fails, `say` gets a warning, and nothing is raised; where git is not in use, no experiment can be kept and nothing is said. A
-    run that raises gets a line in .headstart/runs.jsonl.
+    Call it under the run lock. A run that changed something becomes an experiment called name(), and data and weights go to the DVC
+    remote if one is set. If either fails, `say` gets a warning, and nothing is raised; if git is not in use, no experiment can be kept
+    and nothing is said. A run that raises gets a line in .headstart/runs.jsonl.
     """
     outcomes: list[dvc.Outcome] = []
     before = _read(LOCK)
@@ -62,11 +89,12 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
         say(f"warning: data and weights could not be pushed to the DVC remote ({_short(error)}); try `dvc push`")
 
 
-def experiment(name: str, **facts: Any) -> str:
-    """Make an experiment of the workspace as it is, and return its name: `name`, made fit for git, with a number where it is taken.
+def experiment(name: str, **facts: str | list[str]) -> str:
+    """Make an experiment of the workspace as it is, and return its name.
 
-    It holds every file of git's as it is now, and what the graph names and git does not have yet: parameters, dvc.lock, the record of
-    the images, reports that DVC does not cache, code. `facts` are JSON values for its message. Raises GitError.
+    That is `name`, made fit for git, with a number if it is taken. The experiment holds every file of git's as it is now, and what the
+    graph names and git does not have yet: parameters, dvc.lock, the record of the images, reports that DVC does not cache, code.
+    `facts` go into its message as JSON. Raises GitError.
     """
     if not (start := base()):
         raise git.GitError("an experiment stands on a commit: `git init` where there is no repository, and `git commit` once")
@@ -79,7 +107,10 @@ def experiment(name: str, **facts: Any) -> str:
 
 
 def found() -> str | None:
-    """The newest experiment on the last commit that holds all that is here, if there is one. Raises GitError."""
+    """The newest experiment on the last commit that holds all that is here; None if there is none.
+
+    Raises GitError.
+    """
     if not (start := base()):
         return None
     lines = git.call("for-each-ref", "--sort=-committerdate", "--format=%(tree) %(refname)", f"{REFS}/{start[:2]}/{start[2:]}").splitlines()
@@ -107,8 +138,8 @@ def outs(*, cached: bool) -> dict[Path, str]:
     """The outputs that DVC caches, or those that are left to git, each with the name of its stage."""
     paths = {}
     for name, entry in _stages().items():
-        for out in (out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])):
-            for path, how in out.items() if isinstance(out, dict) else [(out, {})]:
+        for out in [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]:
+            for path, how in out.items() if isinstance(out, dict) else [(out, None)]:
                 if (how or {}).get("cache", True) is cached:
                     paths[Path(path)] = name
     return paths
@@ -122,7 +153,7 @@ def experiments() -> dict[str, str]:
 
 
 def free_name(name: str) -> str:
-    """`name` as git and DVC take it, with a number where an experiment of that name is there already."""
+    """`name` as git and DVC take it, with a number if an experiment of that name is there already."""
     fit = re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).removesuffix(".lock").strip(".-")[:100] or "run"
     taken = {known.lower() for known in experiments()}  # some file systems do not mind case
     number, free = 1, fit
@@ -132,13 +163,13 @@ def free_name(name: str) -> str:
     return free
 
 
-def failures() -> Iterator[dict[str, Any]]:
+def failures() -> Iterator[Unfinished]:
     """The runs that did not finish, the oldest first. Lines that are no record are passed by."""
     for line in (_read(FAILED) or b"").decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
             if isinstance(entry, dict) and {"name", "when", "state"} <= entry.keys():
-                yield entry
+                yield cast(Unfinished, entry)
 
 
 def _tree(start: str) -> str:
@@ -151,7 +182,8 @@ def _tree(start: str) -> str:
         return git.call("write-tree", extra=own).strip()
 
 
-def _stages() -> dict[str, Any]:
+def _stages() -> dict[str, Stage]:
+    """The stages of the graph, by name."""
     from ruamel.yaml import YAML
 
     return dict((YAML(typ="safe").load(GRAPH.read_text(encoding="utf-8")) or {}).get("stages") or {})
@@ -165,14 +197,17 @@ def _record(path: Path) -> Path:
 def _note_failure(name: str, error: BaseException) -> None:
     state = "failed" if isinstance(error, Exception) else "interrupted"
     when = datetime.fromtimestamp(int(time.time())).astimezone().isoformat()
-    entry = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
+    entry: Unfinished = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
     FAILED.parent.mkdir(exist_ok=True)
     with FAILED.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
 
 def base() -> str | None:
-    """The last commit, on which experiments stand; None where git is not in use: no git, no repository, or nothing committed yet."""
+    """The last commit, on which experiments are made; None if git is not in use.
+
+    That means: no git, no repository, or nothing committed yet.
+    """
     try:
         return git.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
     except git.GitError:
@@ -180,7 +215,7 @@ def base() -> str | None:
 
 
 def _is_kept() -> bool:
-    """Whether dvc.lock as it is belongs to an experiment or to the last commit; True where there can be none."""
+    """Whether dvc.lock as it is belongs to an experiment or to the last commit; True if there can be none."""
     if not (start := base()) or not LOCK.exists():
         return True
     names = [f"{commit}:./{LOCK}" for commit in [start, *experiments().values()]]
@@ -189,7 +224,7 @@ def _is_kept() -> bool:
 
 
 def _identity() -> dict[str, str]:
-    """Names for a commit where git has none: a run that nobody watches has nobody to configure git."""
+    """Names for a commit if git has none: a run that nobody watches has nobody to configure git."""
     try:
         git.call("var", "GIT_COMMITTER_IDENT")
         git.call("var", "GIT_AUTHOR_IDENT")

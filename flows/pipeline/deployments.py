@@ -87,7 +87,7 @@ def develop(
     labels: str = "",
     parameters: DevelopForm = AS_THEY_ARE,  # type: ignore[valid-type]
     force: bool = False,
-) -> dict[str, Any]:
+) -> develop_module.Developed:
     """Train a source model on a task with many images, and register it in registry/sources/ if it beats naive baselines.
 
     Args:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,12 +99,13 @@ def down(force: bool = False) -> str:
                     f"still running: {', '.join(running)}; wait for the end, cancel in the UI (http://127.0.0.1:{state['port']}), "
                     "or end it with --force (completed stages are kept)"
                 )
-        stopped = [name for name in ("worker", "server") if _stop(state.get(name))]
+        marks = {"worker": state.get("worker"), "server": state.get("server")}
+        stopped = [name for name, mark in marks.items() if _stop(mark)]
         servers.STANDING.unlink(missing_ok=True)
     return f"stopped the {' and the '.join(stopped)}" if stopped else "was not up"
 
 
-def _start(name: str, module: str, *arguments: str, **extra: str) -> dict[str, Any]:
+def _start(name: str, module: str, *arguments: str, **extra: str) -> servers.Mark:
     """Start `python -m module` as a process of its own session; both its streams go to its log. Returns its mark."""
     servers.HOME.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -122,7 +123,7 @@ def _start(name: str, module: str, *arguments: str, **extra: str) -> dict[str, A
     return servers.mark(process.pid)
 
 
-def _stop(mark: Mapping[str, Any] | None) -> bool:
+def _stop(mark: servers.Mark | None) -> bool:
     """End a process that we started: ask, wait, then kill. False if it was gone already."""
     if not servers.alive(mark):
         return False
@@ -137,7 +138,7 @@ def _stop(mark: Mapping[str, Any] | None) -> bool:
     return True
 
 
-def _note(state: Mapping[str, Any]) -> None:
+def _note(state: servers.State) -> None:
     outputs.write_json(servers.STANDING, state)
 
 
@@ -274,7 +275,7 @@ def _crash_unbegun(client: SyncPrefectClient) -> None:
         client.set_flow_run_state(run.id, Crashed(message="its worker died before it began"))
 
 
-def _wait_for_worker(client: SyncPrefectClient, name: str, mark: Mapping[str, Any]) -> None:
+def _wait_for_worker(client: SyncPrefectClient, name: str, mark: servers.Mark) -> None:
     """Return when the worker has reported to the server. Raises HeadstartError if it ends or takes too long."""
     deadline = time.monotonic() + servers.PATIENCE
     while time.monotonic() < deadline and servers.alive(mark):

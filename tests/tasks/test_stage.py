@@ -90,7 +90,8 @@ def test_long_work_is_noted_with_the_time(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("kind", [errors.HeadstartError, errors.ParamsError, errors.DataError])
 def test_a_refusal_has_its_exit_code_and_is_noted(kind: type[errors.HeadstartError], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(fail(kind("too few images"))) == kind.exit_code
-    assert failure() == {"stage": "report", "exit_code": kind.exit_code, "message": "too few images"}
+    expected = {"stage": "report", "exit_code": kind.exit_code, "message": "too few images", "error": kind.__name__, "may_pass": False}
+    assert failure() == expected
     assert capsys.readouterr().err == "error: too few images\n"
     assert not Path(".headstart/timings").exists()
 
@@ -111,7 +112,9 @@ def test_a_reason_may_name_any_file() -> None:
 def test_a_crash_keeps_its_traceback_and_is_noted() -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)
-    assert failure() == {"stage": "report", "exit_code": 1, "message": "stage report failed with ZeroDivisionError: division by zero"}
+    message = "stage report failed with ZeroDivisionError: division by zero"
+    expected = {"stage": "report", "exit_code": 1, "message": message, "error": "ZeroDivisionError", "may_pass": False}
+    assert failure() == expected
 
 
 def test_the_next_start_removes_the_note() -> None:

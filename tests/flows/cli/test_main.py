@@ -547,7 +547,7 @@ def test_a_long_list_of_sources_counts_nothing_unasked(
     assert main.main(["sources", "timm:vit_*"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) > 200
-    assert "figures of timm are counted once where at most 50 sources are left, or with --all-figures" in err
+    assert "figures of timm are counted if at most 50 sources are left, or with --all-figures" in err
     assert counted == []
     assert main.main(["sources", "timm:test_vit*"]) == 0
     assert counted == ["test_vit.r160_in1k", "test_vit2.r160_in1k", "test_vit3.r160_in1k"]

@@ -69,10 +69,12 @@ def test_lines_come_while_the_stage_runs(toy_project: Path) -> None:
 def test_python_is_ours_whatever_the_path(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("SHELL", "/bin/false")
-    Path("dvc.yaml").write_text("stages:\n  index_images:\n    cmd: python -c 'import sys; print(sys.executable, sys.prefix)'\n")
+    Path("dvc.yaml").write_text(
+        "stages:\n  index_images:\n    cmd: python -c 'import os, sys; print(sys.executable, sys.prefix, os.environ[\"HEADSTART_PROGRESS\"])'\n"
+    )
     lines: list[str] = []
-    dvc.repro("index_images", say=lines.append)
-    assert lines == [f"{sys.executable} {sys.prefix}"]
+    dvc.repro("index_images", say=lines.append, events=Path("events"))
+    assert lines == [f"{sys.executable} {sys.prefix} {toy_project / 'events'}"], "and it is told where its progress goes"
 
 
 def test_output_that_is_no_text_is_no_error(toy_project: Path) -> None:
