@@ -23,7 +23,7 @@ from headstart import params
 from headstart.base import outputs
 from headstart.machinery import failure, lock, progress
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.params import Block
+from headstart.params import Block, project_code
 from headstart.training import checkpoints
 
 STATE = Path(".headstart")
@@ -45,6 +45,8 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
     die_with_run()
     name = function.__name__
     try:
+        if lock.VARIABLE not in os.environ:  # a flow has looked before its first stage
+            project_code.check()
         with lock.hold(f"dvc repro, stage {name}"):
             _run(function, read or arguments)
     except HeadstartError as error:
