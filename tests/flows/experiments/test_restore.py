@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.experiments import restore, save
+from flows.experiments import recovery, restore, save
 from flows.forms import given
 from flows.projects import images
 from flows.repository import dvc, git
@@ -177,7 +177,8 @@ def test_a_restore_that_was_killed_is_finished_by_whatever_comes_next(two_runs: 
     done = subprocess.run([sys.executable, "-c", KILLED, *place], capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
     said: list[str] = []
-    images.record(said.append)  # as a run begins
+    recovery.recover(said.append)  # as a run begins
+    images.record(said.append)
     if begun:
         assert said[0] == "`headstart restore first` was killed half-way and is finished now; what was here before is kept as second"
         assert (params.load().seed, Path("models/final/weights").read_text()) == (0, WEIGHTS)

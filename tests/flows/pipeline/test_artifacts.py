@@ -87,7 +87,7 @@ def test_keys_are_what_prefect_takes() -> None:
 
 
 def test_a_server_that_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts.server, "answers", lambda: False)
+    monkeypatch.setattr(artifacts.servers, "answers", lambda: False)
     monkeypatch.setattr(artifacts, "_silent", set())
     said: list[str] = []
     for _ in range(2):
