@@ -22,6 +22,7 @@ from benchmarks import chaos
 from flows.repository import child, dvc, torn
 from headstart.training import checkpoints
 from tasks import stage
+from tests import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
@@ -87,7 +88,7 @@ def test_five_kills(toy_project: Path) -> None:
     assert chaos.working(toy_project.resolve()) == {}
 
 
-def started(path: Path, patience: float = 60.0) -> int:
+def started(path: Path, patience: float = PATIENCE) -> int:
     """The process id that a stage notes as it begins."""
     deadline = time.monotonic() + patience
     while not (path.exists() and path.read_text()):
@@ -101,13 +102,13 @@ def test_a_stage_does_not_outlive_dvc(shell: str, toy_project: Path) -> None:
     """Whether or not a shell stays between them."""
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
-    Path("index_images.sleeps").write_text("100")
+    Path("index_images.sleeps").write_text(str(2 * PATIENCE))
     environment = {**os.environ, "SHELL": shell, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-m", "dvc", "repro", "index_images"], env=environment, stdout=subprocess.DEVNULL) as run:
         pid = started(Path("started"))
-        time.sleep(0.5)  # the stage works under the lock
+        assert dvc.MARKS.exists(), "the stage works under the lock"
         os.kill(run.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while chaos.working(toy_project.resolve()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not chaos.working(toy_project.resolve())
