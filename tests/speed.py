@@ -5,6 +5,7 @@ A test is slow that starts a process or trains a network. Any other test that do
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -39,8 +40,25 @@ SLOW: dict[str, tuple[str, ...]] = {
     "machinery/test_malloc.py": ("test_freed",),
     "machinery/test_lock.py": ALL,
     "test_arrows.py": ALL,
+    "base/test_devices.py": ("test_no_driver",),
+    "choice/test_race.py": ("test_a_race_of_real_networks", "test_who_goes_on"),
+    "choice/test_selection.py": ("test_only_training_images", "test_the_same_images", "test_two_validation_images"),
+    "developing/test_develop.py": ("test_a_source_from", "test_the_same_bytes"),
+    "flows/forms/test_given.py": ALL,
+    "flows/pipeline/test_deployments.py": ("test_a_run_waits",),
+    "flows/results/test_show.py": ("test_it_pays_for_nothing_heavy",),
+    "flows/server/test_patient.py": ("test_a_module_runs",),
+    "indexing/test_indexer.py": ("test_no_torch",),
+    "report/test_page.py": ("test_torch_is_not_imported",),
+    "tasks/test_contract.py": ("test_light", "test_stages_that_may", "test_importing"),
+    "tasks/test_index_images.py": ("test_as_a_process",),
+    "tasks/test_stage.py": ("test_while_another_run", "test_a_stage_dies"),
+    "tasks/test_validate_data.py": ("test_neither_torch",),
+    "training/test_regularisers.py": ALL,
+    "training/test_updates.py": ("test_the_bytes_are_those_of_a_plain_loop",),
 }
 
+_LIBRARIES = ("ldconfig", "gcc", "cc", "ld", "objdump")  # what ctypes starts, for instance when torch is imported
 _PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 _running: list[str] = []  # the fast test that runs
 
@@ -76,8 +94,8 @@ def _refuse(what: str) -> None:
         pytest.fail(f"{_running[0]} {what}: name it in tests/speed.py, as `make check` must stay fast")
 
 
-def _heard(event: str, _: tuple[Any, ...]) -> None:
-    if _running and event in _PROCESSES:
+def _heard(event: str, details: tuple[Any, ...]) -> None:
+    if _running and event in _PROCESSES and not (details and os.path.basename(os.fsdecode(details[0])) in _LIBRARIES):
         _refuse("starts a process")
 
 
