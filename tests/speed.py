@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def _refuse(what: str) -> None:
 
 
 def _heard(event: str, details: tuple[Any, ...]) -> None:
-    if _running and event in _PROCESSES and not (details and os.path.basename(os.fsdecode(details[0])) in _LIBRARIES):
+    if _running and event in _PROCESSES and not (details and Path(os.fsdecode(details[0])).name in _LIBRARIES):
         _refuse("starts a process")
 
 

@@ -149,6 +149,7 @@ def test_a_stage_keeps_checkpoints_until_it_has_ended_well(fails: bool, toy_proj
     assert [path.name for path in Path(".headstart/checkpoints").glob("*")] == (["a.safetensors"] if fails else [])
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("torn_at", [0.0, 0.3, 0.6, 0.9])
 def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> None:
     said: list[str] = []
@@ -164,6 +165,7 @@ def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> Non
     assert len(said) <= 1
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("tear", [lambda content: b"", lambda content: content[:20], lambda content: content[:-20]])
 def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[bytes], bytes], toy_project: Path) -> None:
     said: list[str] = []
@@ -181,6 +183,7 @@ def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[byt
     assert torn.RECORD.exists(), "nothing else says which images they were"
 
 
+@pytest.mark.usefixtures("forked_dvc")
 def test_what_dvc_can_read_is_not_torn(toy_project: Path) -> None:
     """As where a remote keeps versions: hashes of files instead of one."""
     dvc.repro("index_images")
