@@ -18,6 +18,7 @@ from flows.repository import child
 from headstart.machinery import errors, lock, progress
 from headstart.params import Repeats, Report, Seeded, Shared
 from tasks import stage
+from tests import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -220,7 +221,7 @@ def test_notes_are_whole_or_absent(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
-    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(60)"
+    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(2000)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -229,7 +230,7 @@ def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
     assert gone(pid)
 
 
-def gone(pid: int, patience: float = 5.0) -> bool:
+def gone(pid: int, patience: float = PATIENCE) -> bool:
     """Whether a process ends in time."""
     deadline = time.monotonic() + patience
     while child.alive(pid) and time.monotonic() < deadline:
