@@ -5,6 +5,7 @@ The same models check params.yaml, the `--set` option and the form in the Prefec
 
 from headstart.params.blocks import STAGES as STAGES
 from headstart.params.blocks import Augmentation as Augmentation
+from headstart.params.blocks import Baseline as Baseline
 from headstart.params.blocks import Block as Block
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import Params as Params
