@@ -142,8 +142,16 @@ def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int 
     """
     block = _block(TrainHead, "train_head", options)
     card = _card(source, images)
-    how = {"penalties": block.penalties, "folds": block.folds, "balanced": block.class_weights == "balanced"}
-    fitted, _ = frozen_head.train(images.usable, images.root, card, **how, seed=seed, device=device)
+    fitted, _ = frozen_head.train(
+        images.usable,
+        images.root,
+        card,
+        penalties=block.penalties,
+        folds=block.folds,
+        balanced=block.class_weights == "balanced",
+        seed=seed,
+        device=device,
+    )
     return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block)
 
 
@@ -152,8 +160,8 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
     from headstart.training import fine_tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.settings(block.model_dump(), images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, **plan, device=device)
+    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
+    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
     return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block)
 
 
@@ -174,14 +182,11 @@ def prove(
     from headstart.training import designs, scratch
 
     block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
-    card = designs.random_card(head.source.design, fresh.max_size, seed)
-    plan = fresh.model_dump(exclude={"max_size", "max_images"})
-    runs = {}
+    card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
+    plan = scratch.plan_of(fresh)
     for cell in designs.cells(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
-        done = scratch.train(cell.table, images.root, card.design, head.classes, **plan, seed=cell.seed, device=device)
+        done = scratch.train(cell.table, images.root, card.design, head.classes, plan, seed=cell.seed, device=device)
         runs[cell.labels, cell.number] = records.of_run(cell.table, done)
-    blocks = {"train_head": head.block.model_dump(), "fine_tune": tuned.block.model_dump(), "baseline": fresh.model_dump()}
-    how = block.model_dump(include={"seeds", "label_curve", "level", "margin", "resamples"})
     return proving.prove(
         tuned.record,
         runs,
@@ -189,9 +194,15 @@ def prove(
         root=images.root,
         card=head.source,
         classes=head.classes,
-        blocks=blocks,
+        head=head.block,
+        block=tuned.block,
+        images=fresh.max_images,
         size=card.transform.input_size,
-        **how,
+        seeds=block.seeds,
+        label_curve=block.label_curve,
+        level=block.level,
+        margin=block.margin,
+        resamples=block.resamples,
         seed=seed,
         device=device,
     )
