@@ -20,6 +20,9 @@ Run = Callable[[argparse.Namespace], int]  # does a command, and returns its exi
 Result = TypeVar("Result")
 
 
+PROJECT = ("params.yaml", "dvc.yaml", ".dvc")  # what the root of every project holds
+
+
 class Commands:
     """The commands of a command line. Each prints its texts as laid out, and takes --debug."""
 
@@ -44,10 +47,19 @@ class Commands:
 
 
 def in_project() -> None:
-    """Raise HeadstartError unless this is the root of a project."""
-    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not Path(name).exists()]
-    if missing:
-        raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); change to it first")
+    """Raise HeadstartError, which says what to do, unless the current folder is the root of a project."""
+    here = Path.cwd()
+    missing = _missing(here)
+    if not missing:
+        return
+    above = next((folder for folder in here.parents if not _missing(folder)), None)
+    remedy = f"change to {above}, which is" if above else "change to one, or make one with `headstart new DIR`"
+    raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); {remedy}")
+
+
+def _missing(folder: Path) -> list[str]:
+    """What a folder lacks of the root of a project."""
+    return [name for name in PROJECT if not (folder / name).exists()]
 
 
 def few(names: Sequence[str], most: int = 10) -> str:

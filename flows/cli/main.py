@@ -14,17 +14,18 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 
-from flows.cli import data, history, predict, run, serve, sources
+from flows.cli import data, history, predict, projects, run, serve, sources
 from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
 
 INTERRUPTED = 130
-GROUPS = (data, run, predict, sources, history, serve)
+GROUPS = (projects, data, run, predict, sources, history, serve)
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
-and leaves a versioned model and a report. Run it from the root of the project.
+and leaves a versioned model and a report. Run it from the root of a project.
 
+  headstart new beans            # a project, in a folder of its own
   headstart import photos/       # photos/<class>/<file>
   headstart run                  # every stage whose inputs changed
   headstart show                 # the result

@@ -47,7 +47,9 @@ def _run(options: argparse.Namespace) -> int:
         from flows.projects import images
         from flows.results import show as show_module
         from flows.server import servers
+        from headstart.params import project_code
 
+        project_code.check()
         values = params.parse(options.assignments)
         params.write(values, dry=True)
         images.check()
@@ -68,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from flows.results import show as show_module
 
+    common.in_project()
     sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
     return 0
 
@@ -75,5 +78,6 @@ def _show(options: argparse.Namespace) -> int:
 def _params(options: argparse.Namespace) -> int:
     from headstart import params
 
+    common.in_project()
     print(params.describe(params.load()))
     return 0

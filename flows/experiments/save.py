@@ -15,7 +15,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
@@ -52,6 +52,7 @@ class Stage(TypedDict, total=False):
     """A stage of dvc.yaml, as far as it is used here."""
 
     deps: list[str]
+    params: list[str | Mapping[str, list[str] | None]]  # names in params.yaml, or names in another file by its path
     outs: list[str | dict[str, Output | None]]
     metrics: list[str | dict[str, Output | None]]
     plots: list[str | dict[str, Output | None]]
@@ -62,8 +63,8 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
     """Around a run: yields the list for the outcomes of its stages, and keeps the run at the end.
 
     Call it under the run lock. A run that changed something becomes an experiment called name(), and data and weights go to the DVC
-    remote if one is set. If either fails, `say` gets a warning, and nothing is raised; if git is not in use, no experiment can be kept
-    and nothing is said. A run that raises gets a line in .headstart/runs.jsonl.
+    remote if one is set. If either fails, `say` gets a warning, and nothing is raised; if there is no commit for an experiment to stand on,
+    it is told so. A run that raises gets a line in .headstart/runs.jsonl.
     """
     outcomes: list[dvc.Outcome] = []
     before = _read(LOCK)
@@ -79,6 +80,8 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
             return
         if base():
             say(f"kept as experiment {experiment(name(), kind='run', ran=ran)}")
+        else:
+            say("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
     except Exception as error:
         say(f"warning: this run could not be kept as an experiment ({_short(error)}); its results are here all the same")
     try:
@@ -119,10 +122,15 @@ def found() -> str | None:
 
 
 def recorded() -> list[Path]:
-    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold."""
+    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold.
+
+    That takes in what lies in the rooms of code that stages depend on, less what git ignores. Raises GitError.
+    """
     stages, cached = _stages(), set(outs(cached=True))
-    named = {*outs(cached=False), *(Path(dep) for entry in stages.values() for dep in entry.get("deps", []))} - cached
-    paths = {_record(path) if _record(path).exists() else path for path in named}
+    deps = {Path(dep) for entry in stages.values() for dep in entry.get("deps") or []} - cached
+    files = {Path(file) for entry in stages.values() for given in entry.get("params") or [] if isinstance(given, dict) for file in given}
+    paths = {_record(path) if _record(path).exists() else path for path in {*deps, *files, *outs(cached=False)}}
+    rooms = [path for path in deps if path.is_dir() and path != images.IMAGES and not _record(path).exists()]
     paths |= {
         params.PATH,
         GRAPH,
@@ -131,7 +139,15 @@ def recorded() -> list[Path]:
         images.IMAGES.parent / ".gitignore",
         *(path.parent / ".gitignore" for path in cached),
     }
-    return sorted(path for path in paths if path.is_file())
+    return sorted({*(path for path in paths if path.is_file()), *_new_in(rooms)})
+
+
+def _new_in(folders: Sequence[Path]) -> list[Path]:
+    """The files in folders that git neither has nor ignores. Raises GitError."""
+    if not folders:
+        return []
+    listed = git.call("ls-files", "-z", "--others", "--exclude-standard", "--", *(f"{folder}/" for folder in folders))
+    return [Path(name) for name in listed.split("\0") if name]
 
 
 def outs(*, cached: bool) -> dict[Path, str]:

@@ -22,6 +22,7 @@ from flows.repository import dvc
 from headstart import params
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
+from headstart.params import project_code
 from tasks import stage
 
 LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
@@ -93,6 +94,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
 
     Call it under the run lock, after `recover`, with params.yaml as it is to be used. Raises HeadstartError.
     """
+    project_code.check()
     params.load()
     with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         pauses = BACKOFF if runtime.deployment.id else ()

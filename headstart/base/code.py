@@ -58,4 +58,14 @@ def _content(path: Path) -> bytes:
             and ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree).encode()
+    return _shape(tree).encode()
+
+
+def _shape(node: object) -> str:
+    """A syntax tree as text, the same in every version of Python: newer ones add fields that are empty for what older ones can read."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_shape, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, getattr(node, name, None)) for name in node._fields)
+    return f"{type(node).__name__}({','.join(f'{name}={_shape(value)}' for name, value in fields if value is not None and value != [])})"
