@@ -9,9 +9,9 @@ from flows.cli import common
 from flows.cli.common import Commands
 
 _NEW = """\
-Make a project in DIR: params.yaml, dvc.yaml, prefect.yaml and a README, with git and DVC set up. The installed package serves it, so that a
-further data set needs neither a clone nor an environment of its own. DIR must be empty or not there yet; inside a git repository it
-becomes a part of that.
+Make a project in DIR: params.yaml, dvc.yaml, prefect.yaml and a README, with git and DVC set up. The installed package
+serves it, so that a further data set needs neither a clone nor an environment of its own. DIR must be empty or not there
+yet; inside a git repository it becomes a part of that.
 """
 
 _NEW_EXAMPLES = """\
@@ -21,9 +21,9 @@ examples:
 """
 
 _UPGRADE = """\
-After the package was updated: bring code.yaml, dvc.yaml and prefect.yaml of this project up to date, and say which stages run again. What
-you changed in dvc.yaml or prefect.yaml stays, and the new file is put into .headstart/upgrade/ for comparison. Until then stages refuse to
-run, as their results would be recorded as made by other code.
+After the package was updated: bring code.yaml, dvc.yaml and prefect.yaml of this project up to date, and say which stages
+run again. What you changed in dvc.yaml or prefect.yaml stays, and the new file is put into .headstart/upgrade/ for
+comparison. Until then stages refuse to run, as their results would be recorded as made by other code.
 """
 
 

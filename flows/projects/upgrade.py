@@ -29,7 +29,8 @@ class Plan:
     write: Mapping[str, str]  # the contents of files that change, by name; code.yaml is the last
     beside: Mapping[str, str]  # those of files that were changed here and stay
     again: Mapping[str, str]  # the stages that run again, each with why
-    after: tuple[str, ...]  # stages that follow where what these leave is not what it was
+    after: tuple[str, ...]  # stages that follow, if what these leave is not what it was
+    gone: tuple[str, ...]  # rooms and stages that a changed dvc.yaml depends on and the package does not have
 
 
 def upgrade(*, dry: bool = False) -> str:
@@ -66,6 +67,7 @@ def plan() -> Plan:
         {name: package[name] for name in stay},
         again,
         _downstream(graph, again),
+        tuple(sorted(_names(graph) - set(after.fingerprints))),
     )
 
 
@@ -157,6 +159,10 @@ def _told(made: Plan, dry: bool) -> list[str]:
     for name in made.beside:
         place = f"the one of this version {'would be put' if dry else 'lies'} in {BESIDE / name}"
         lines.append(f"{name} was changed here and stays as it is; {place} for comparison")
+    if made.gone:
+        lines.append(
+            f"{generate.GRAPH} depends on {', '.join(made.gone)}, which this version does not have: take that out, and see the new file"
+        )
     if made.write:
         lines.append(f"{'would write' if dry else 'wrote'} {', '.join(made.write)}")
     return lines

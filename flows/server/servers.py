@@ -47,6 +47,8 @@ class State(TypedDict, total=False):
     server: Mark
     worker: Mark
     registered: str  # a hash of what the deployments were made from
+    joined: str  # folder of the project whose server this is, if it is not this project's own
+    worker_port: int  # of the server that the worker talks to
 
 
 def configure() -> None:
@@ -169,9 +171,17 @@ def own() -> None:
     configure()
 
 
-def standing() -> State:
-    """What `headstart up` noted. Empty if nothing was started."""
-    return cast(State, outputs.read_object(STANDING))
+def standing(folder: Path = Path()) -> State:
+    """What `headstart up` noted in a project; of a server that it shares, what that server's own project noted.
+
+    Empty if nothing was started.
+    """
+    state = cast(State, outputs.read_object(folder / STANDING))
+    if "joined" not in state:
+        return state
+    theirs = cast(State, outputs.read_object(Path(state["joined"]) / STANDING))
+    mine = {name: value for name, value in state.items() if name not in ("port", "server")}
+    return cast(State, {**mine, **{name: value for name, value in theirs.items() if name in ("port", "server")}})
 
 
 def mark(pid: int) -> Mark:

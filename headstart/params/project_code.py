@@ -39,7 +39,7 @@ def installed(names: Iterable[str], written: Mapping[str, str]) -> ProjectCode:
 
 def changed(recorded: ProjectCode) -> list[str]:
     """The rooms and stages whose code in the installed package is not the recorded one, or is gone."""
-    return [name for name, known in recorded.fingerprints.items() if now(name) != known]
+    return sorted(name for name, known in recorded.fingerprints.items() if now(name) != known)
 
 
 def check(path: Path = PATH) -> None:
@@ -61,10 +61,15 @@ def read(path: Path = PATH) -> ProjectCode:
 
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        fingerprints = {f"{package}.{name}": str(value) for package in ("headstart", "tasks") for name, value in content[package].items()}
-        return ProjectCode(str(content["version"]), fingerprints, {str(name): str(value) for name, value in content["written"].items()})
+        fingerprints = {
+            f"{package}.{name}": str(value) for package in ("headstart", "tasks") for name, value in (content[package] or {}).items()
+        }
+        return ProjectCode(
+            str(content["version"]), fingerprints, {str(name): str(value) for name, value in (content["written"] or {}).items()}
+        )
     except (OSError, YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError) as error:
-        raise HeadstartError(f"{path} is not what headstart writes ({error}); `headstart upgrade` writes it anew") from None
+        reason = " ".join(str(error).split())
+        raise HeadstartError(f"{path} is not what headstart writes ({reason}); `headstart upgrade` writes it anew") from None
 
 
 def write(code: ProjectCode, path: Path = PATH) -> None:
