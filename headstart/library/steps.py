@@ -114,7 +114,7 @@ def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | Non
     return Images(indexer.index_items(Path(), items, **block.model_dump(), seed=seed), Path())
 
 
-def check(images: Images, **options: Any) -> validation.Result:
+def check(images: Images, **options: Any) -> validation.Validation:
     """Check images with Great Expectations, as the stage validate_data does; the result names every failed check and its files.
 
     options: those of validate_data in params.yaml. Raises ParamsError for an option that is wrong.
@@ -208,7 +208,7 @@ def prove(
     )
 
 
-def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0, **options: Any) -> metrics.Figures:
+def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0, **options: Any) -> metrics.Description:
     """Accuracy, balanced accuracy, macro F1 and calibration of a model on a split, with intervals. options: those of evaluate in params.yaml.
 
     Raises DataError if the split is empty, or holds a class that the model does not know.
