@@ -13,25 +13,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import manifest
-from headstart.features import classify, extraction, of_source
-from headstart.features.transforms import View
+from headstart.features import classify, of_source
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads
 from headstart.registry import shelf
 from headstart.registry.shelf import Model
 from headstart.statistics import paired
-
-if TYPE_CHECKING:
-    from torch import nn
-
 
 SPLITS = ("validation", "test")
 LEVEL = 0.95  # confidence in each end of an interval
@@ -196,16 +191,8 @@ def _their_answers(standing: Model, model: Model, rows: pd.DataFrame, root: Path
 
 def _answers(model: Model, rows: pd.DataFrame, root: Path, device: Device, what: str) -> np.ndarray:
     """The class (n,) that a model gives each of `rows`."""
-
-    def make() -> nn.Module:
-        from headstart.networks import model as model_module
-
-        return model_module.load(model.folder)[0]
-
-    frozen = classify.prepared(model.card, model.sha256, make, device)
-    return _classes(
-        model, extraction.extract(frozen, rows, root, View.of(model.card.transform), dtype="float32", what=f"{what}, images")[:]
-    )
+    arrays, card = cards.read_model(model.folder)
+    return _classes(model, classify.logits(arrays, card, rows, root, device, f"{what}, images"))
 
 
 def _classes(model: Model, logits: np.ndarray) -> np.ndarray:
