@@ -18,6 +18,7 @@ from flows.repository import dvc, git
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.params import project_code
 from tasks import stage
 
 UNDERWAY = stage.STATE / "restoring.json"  # there while a restore is
@@ -213,4 +214,8 @@ def _told(run: runs.Run, kept: str) -> list[str]:
 
 
 def _other_code(run: runs.Run) -> str:
+    """Where the code of a run is to be had: in a project it is a version of the package, in a checkout a commit."""
+    [code] = git.read([f"{run.commit}:./{project_code.PATH}"])
+    if made := re.search(rb'^version: "(.*)"$', code or b"", re.MULTILINE):
+        return f"Its code may have been another: it was made with headstart {made[1].decode(errors='replace')}"
     return f"Its code may have been another: `git worktree add PLACE {str(run.commit)[:12]}` makes a checkout with it"

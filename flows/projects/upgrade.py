@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ def _outs(entry: Mapping[str, Any]) -> set[str]:
 
 
 def _told(made: Plan, dry: bool) -> list[str]:
-    now = metadata.version("headstart")
+    now = project_code.version()
     if not made.write and not made.beside:
         return [f"up to date: {project_code.PATH} names the code of the installed headstart {now}"]
     lines = [f"{made.before} -> {now}" if made.before != now else f"headstart {now}"]

@@ -34,7 +34,7 @@ class ProjectCode:
 
 def installed(names: Iterable[str], written: Mapping[str, str]) -> ProjectCode:
     """The code of the installed package, of these rooms and stages. Raises ModuleNotFoundError for a name that it does not have."""
-    return ProjectCode(metadata.version("headstart"), {name: fingerprint(name)[:LENGTH] for name in sorted(names)}, written)
+    return ProjectCode(version(), {name: fingerprint(name)[:LENGTH] for name in sorted(names)}, written)
 
 
 def changed(recorded: ProjectCode) -> list[str]:
@@ -50,7 +50,7 @@ def check(path: Path = PATH) -> None:
     if path.exists() and (other := changed(read(path))):
         shown = ", ".join(other[:3]) + (", ..." if len(other) > 3 else "")
         raise HeadstartError(
-            f"the installed headstart {metadata.version('headstart')} has other code than {path} names ({shown}), and results would be recorded "
+            f"the installed headstart {version()} has other code than {path} names ({shown}), and results would be recorded "
             "as made by code that did not make them: `headstart upgrade` brings it up to date (--dry-run says what would run again)"
         )
 
@@ -86,6 +86,14 @@ def text(code: ProjectCode) -> str:
         lines += [f'  {name.partition(".")[2]}: "{value}"' for name, value in code.fingerprints.items() if name.startswith(f"{package}.")]
     lines += [_FILES, "written:", *(f'  {name}: "{value}"' for name, value in code.written.items())]
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def version() -> str:
+    """The version of the package."""
+    try:
+        return metadata.version("headstart")
+    except metadata.PackageNotFoundError:  # a checkout on PYTHONPATH, as in runners/Dockerfile
+        return "from a checkout"
 
 
 def now(name: str) -> str:

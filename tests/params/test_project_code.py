@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_other_code_is_named(here: Path) -> None:
 
 def test_where_there_is_none_nothing_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    project_code.check()
+
+
+def test_a_checkout_that_is_not_installed_has_code_all_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    project_code.write(project_code.installed(NAMES, {}))
+    assert project_code.read().version == "from a checkout"
     project_code.check()
 
 
