@@ -145,7 +145,7 @@ def _result() -> str:
 
 def _headline() -> str:
     answer = outputs.read_object(show.VERDICT).get("answer")
-    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else "**Whether transfer helped was not tested.**"
+    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else f"**{naming.UNTESTED}**"
 
 
 def _validation() -> None:
@@ -190,7 +190,7 @@ def ranking_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 def metrics_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """A row for what ships and for each arm beside it."""
     names = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
-    arms = {"what ships": result.get("test"), **{naming.arm(name): result.get(name) for name in naming.ARMS}}
+    arms = {"what ships": result.get("test"), **{naming.short(name): result.get(name) for name in naming.CONTENDERS}}
     return [{"arm": arm, **{name: scores.get(name) for name in names}} for arm, scores in arms.items() if isinstance(scores, dict)]
 
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 
 from headstart.base.devices import CPU, Device
 from headstart.data import folding
 from headstart.features import of_source
 from headstart.linear import logistic
-from headstart.statistics import paired
+from headstart.statistics import likelihood, paired
 
 PENALTIES = [100.0, 10.0, 1.0, 0.1]
 LARGEST = 0.5  # share of the stages that may be retrained
@@ -42,7 +41,7 @@ def probe(
     likelihoods, curve = [], []
     for name, part in zip(widths, np.split(rows, np.cumsum(list(widths.values()))[:-1], axis=1), strict=True):
         validated = logistic.cross_validate(part, labels, parts, classes=len(classes), penalties=PENALTIES, what=f"probe at {name}, fits")
-        likelihoods.append(log_softmax(validated.held_out.astype(np.float64), axis=1)[np.arange(len(labels)), labels])
+        likelihoods.append(likelihood.of_labels(validated.held_out, labels))
         accuracy = float((validated.held_out.argmax(1) == labels).mean())
         curve.append({"stage": name, "width": part.shape[1], "accuracy": accuracy, "log_likelihood": float(likelihoods[-1].mean())})
     first = cut(likelihoods)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
@@ -22,6 +21,7 @@ from headstart.choice import scores
 from headstart.linear import frozen_head
 from headstart.networks import heads, model
 from headstart.statistics import paired
+from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def _lap(
     plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
     done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
     held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
-    likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
+    likelihood = of_labels(done.logits, held)
     figures = {
         "epochs": epochs,
         "validation_accuracy": float((done.logits.argmax(1) == held).mean()),

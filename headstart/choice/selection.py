@@ -133,7 +133,7 @@ def _score(
         card = {**source.card(), "input_size": choose_size(source, input_size, train), "fixed_size": source.fixed_size}
         given_by, widths = _stages(source, card, train, root, device)
         upper = given_by[depth.lowest(len(given_by)) : -1]
-        data = scores.Data(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
+        inputs = scores.Inputs(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
         figures = {
             "parameters": sum(p.numel() for p in source.trunk.parameters()),
             "gflops": common.gflops(source.trunk, card["input_size"]),
@@ -142,8 +142,8 @@ def _score(
             "weights_sha256": source.weights_sha256,
             "licence": source.licence,
         }
-        given = {key: score.rows(data) for key, score in scores.SCORES.items()}
-        scored.append(_Candidate(card, widths, figures, given, data.published))
+        given = {key: score.rows(inputs) for key, score in scores.SCORES.items()}
+        scored.append(_Candidate(card, widths, figures, given, inputs.published))
     if not scored:
         reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
         raise HeadstartError(

@@ -1,6 +1,13 @@
-"""TODO: statistics.intervals (of verdict)."""
+"""Intervals of a mean paired difference in right answers: over seeds and images, over folds, over images alone.
+
+`crossed`, `folds` and `images` take differences between -1 and 1 and the error rate `level` of one end of the interval. How each is made, and
+which papers it is from, is told where they are chosen (headstart/proof/comparison.py). `proportions` is for two models that were run once.
+"""
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 from scipy.stats import t
@@ -44,13 +51,25 @@ def images(differences: np.ndarray, level: float) -> Ends:
     return _ends(mean, variance, np.full_like(mean, max(n - 1, 1)), n, level, _unit(differences))
 
 
+def proportions(gained: int, lost: int, n: int, confidence: float) -> tuple[float, float]:
+    """Ends of the interval of the difference between two shares of the same `n` images, between -1 and 1.
+
+    `gained` images are right by the first model alone, `lost` by the second alone; each end holds with `confidence` (0-1) on its own. This is the
+    adjusted Wald interval for paired proportions (Bonett & Price, Journal of Educational and Behavioral Statistics 37, 2012), which keeps its
+    width if the two models never differ.
+    """
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    reach = NormalDist().inv_cdf(confidence) * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
+
+
 def _unit(of_image: np.ndarray) -> np.ndarray:
     """By how much images (..., n) differ that differ at all, weighted by how much they do, an image that differs by 1 added."""
     return (1 + np.square(of_image).sum(-1, dtype=np.float64)) / (1 + np.abs(of_image).sum(-1, dtype=np.float64))
 
 
 def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, level: float, unit: np.ndarray) -> Ends:
-    """All δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n), from the lowest to the highest; all where n is too small."""
+    """All δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n), from the lowest to the highest; -1 to 1 if n is too small."""
     if 0.5**n > level:
         return np.full_like(mean, -1), np.full_like(mean, 1)
     quantile = t.ppf(1 - level, freedom)

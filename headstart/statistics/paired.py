@@ -6,7 +6,7 @@ import numpy as np
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Mean of first - second over paired observations (n,), and its standard error (0 where n < 2)."""
+    """Mean of first - second over paired observations (n,), and its standard error (0 if n < 2)."""
     gaps = first.astype(np.float64) - second
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
     return float(gaps.mean()), error
@@ -19,8 +19,15 @@ def better(first: np.ndarray, second: np.ndarray, certainty: float | None = None
     """
     gap, error = difference(first, second)
     if certainty is None:
-        # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-        return gap > error * (1 + 1e-9)
+        return beyond_error(gap, error)
     from scipy.stats import t
 
     return len(first) > 1 and gap > error * float(t.ppf(certainty, len(first) - 1))
+
+
+def beyond_error(gap: float, error: float) -> bool:
+    """Whether a mean difference is above its standard error.
+
+    A gain of one image alone is exactly one standard error, whatever n: that is not enough, and is not left to rounding.
+    """
+    return gap > error * (1 + 1e-9)
