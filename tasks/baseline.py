@@ -10,6 +10,7 @@ import pandas as pd
 from headstart.base import devices, outputs
 from headstart.data import manifest
 from headstart.networks import cards
+from headstart.networks.cards import Architecture
 from headstart.statistics import records
 from headstart.training import designs
 from tasks import stage
@@ -37,7 +38,7 @@ def baseline(
     precision: str,
 ) -> None:
     """Write the network of the first seed, what was done, and which validation images every run had right, epoch by epoch."""
-    table, described = manifest.read(clean), outputs.read_json(architecture)
+    table, described = manifest.read(clean), Architecture.from_json(outputs.read_json(architecture), architecture)
     classes = sorted(set(table["label"]))
     parameters: dict[str, Any] = {
         "epochs": epochs,
@@ -59,7 +60,7 @@ def baseline(
 
         wanted = {"seeds": verdict["seeds"], "label_curve": verdict["label_curve"]}
         for cell in designs.cells(table, **wanted, images=max_images, seed=seed):
-            done = scratch.train(cell.table, images, card, classes, **plan, seed=cell.seed, device=devices.choose(device, precision))
+            done = scratch.train(cell.table, images, card.design, classes, **plan, seed=cell.seed, device=devices.choose(device, precision))
             runs[cell.labels, cell.number] = records.of_run(cell.table, done)
             if (cell.labels, cell.number) == (0, 0):
                 first = done
@@ -68,7 +69,9 @@ def baseline(
         if first:
             model.save(folder / cards.WEIGHTS, first.network)
         summary = first.summary if first else {}
-        outputs.write_json(folder / "summary.json", {**summary, "card": card, "classes": classes, "parameters": {"baseline": parameters}})
+        outputs.write_json(
+            folder / "summary.json", {**summary, "card": card.to_json(), "classes": classes, "parameters": {"baseline": parameters}}
+        )
     with outputs.whole(curve) as temporary:
         pd.DataFrame(first.curve if first else []).to_csv(temporary, index=False)
     print(f"from random weights: {first.summary['validation']['accuracy']:.1%} of the validation images right" if first else "no baseline")

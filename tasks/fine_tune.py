@@ -45,7 +45,7 @@ def fine_tune(
     precision: str,
 ) -> None:
     """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
-    table, card, classes = manifest.read(clean), outputs.read_json(source), outputs.read_json(head / "summary.json")["classes"]
+    table, card, classes = manifest.read(clean), cards.read_source(source), outputs.read_json(head / "summary.json")["classes"]
     parameters: dict[str, Any] = {
         "strategy": strategy,
         "depth": depth,

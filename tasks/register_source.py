@@ -34,9 +34,9 @@ def register_source(
     )
     with outputs.folder(out) as folder:
         shutil.copy(trained / cards.WEIGHTS, folder / cards.WEIGHTS)
-        outputs.write_json(folder / cards.CARD, card)
-    outputs.write_json(metrics, card["metrics"])
-    print(card["metrics"]["reason"])
+        outputs.write_json(folder / cards.CARD, card.to_json())
+    outputs.write_json(metrics, card.metrics)
+    print(card.metrics["reason"])
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def select_source(
         "race": race,
     }
     done = selection.select(manifest.read(clean), images, **parameters, seed=seed, device=devices.choose(device, precision))
-    outputs.write_json(source, {**done.chosen, "parameters": {"seed": seed, "select_source": parameters}})
-    outputs.write_json(architecture, done.architecture)
+    outputs.write_json(source, {**done.chosen.to_json(), "parameters": {"seed": seed, "select_source": parameters}})
+    outputs.write_json(architecture, done.chosen.design.to_json())
     outputs.write_json(ranking, done.report)
     print(f"chosen: {done.report['reason']}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from headstart.base import devices, outputs
 from headstart.data import manifest
 from headstart.linear import frozen_head
-from headstart.networks import heads
+from headstart.networks import cards, heads
 from tasks import stage
 
 
@@ -28,7 +28,7 @@ def train_head(
     trained, summary = frozen_head.train(
         manifest.read(clean),
         images,
-        outputs.read_json(source),
+        cards.read_source(source),
         penalties=penalties,
         folds=folds,
         balanced=class_weights == "balanced",

@@ -8,6 +8,7 @@ from typing import Any
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.networks import cards, heads, kept
+from headstart.networks.cards import SourceCard
 from headstart.proof import contenders, proving
 from headstart.proof import remedies as remedies_module
 from headstart.statistics import records
@@ -37,13 +38,14 @@ def verdict(
     precision: str,
 ) -> None:
     """Write the verdict with its evidence, and the weights that ship; the test split plays no part in either."""
-    table, card = manifest.read(clean), outputs.read_json(source)
+    table, card = manifest.read(clean), cards.read_source(source)
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]
     blocks: dict[str, dict[str, Any]] = {}
     for summary in summaries.values():
         blocks |= summary["parameters"]
     place = devices.choose(device, precision)
+    untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
     proved = proving.prove(
         records.read(fine_tuned / "trials.safetensors")[0, 0],
@@ -53,7 +55,7 @@ def verdict(
         card=card,
         classes=classes,
         blocks=blocks,
-        size=summaries[baseline]["card"]["input_size"],
+        size=untrained.transform.input_size,
         seeds=seeds,
         label_curve=label_curve,
         level=level,
@@ -67,9 +69,7 @@ def verdict(
     fitted = heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
     averages = contenders.average(frozen, tuned, data) if average else []
-    fresh = (
-        contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), summaries[baseline]["card"], data) if random else None
-    )
+    fresh = contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     choice = contenders.choose(frozen, [tuned, *averages], fresh, data.labels)
     tried: list[dict[str, Any]] = []
     if remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
@@ -86,7 +86,7 @@ def verdict(
     }
     with outputs.folder(out) as folder:
         weights.write(folder / cards.WEIGHTS, choice.arm.weights)
-        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card}
+        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card.to_json()}
         parameters = {"level": level, "margin": margin, "average": average, "remedies": remedies, "seeds": seeds}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
     outputs.write_json(result, said)

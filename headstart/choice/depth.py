@@ -17,6 +17,7 @@ from headstart.base.devices import CPU, Device
 from headstart.data import folding
 from headstart.features import of_source
 from headstart.linear import logistic
+from headstart.networks.cards import SourceCard
 from headstart.statistics import likelihood, paired
 
 PENALTIES = [100.0, 10.0, 1.0, 0.1]
@@ -32,7 +33,7 @@ class Depth:
 
 
 def probe(
-    card: dict[str, Any], widths: dict[str, int], table: pd.DataFrame, root: Path, *, folds: int, seed: int, device: Device = CPU
+    card: SourceCard, widths: dict[str, int], table: pd.DataFrame, root: Path, *, folds: int, seed: int, device: Device = CPU
 ) -> Depth:
     """Probe the source that `card` names on the rows of `table` (columns path, sha256, label, group); `widths` are those of model.Depths."""
     rows = of_source.depths(card, table, root, device)[:].astype(np.float32)

@@ -20,6 +20,7 @@ from headstart.base.devices import CPU, Device
 from headstart.choice import scores
 from headstart.linear import frozen_head
 from headstart.networks import heads, model
+from headstart.networks.cards import SourceCard
 from headstart.statistics import paired
 from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
@@ -68,7 +69,7 @@ class _Lap:
 def run(
     table: pd.DataFrame,
     root: Path,
-    cards: Sequence[dict[str, Any]],
+    cards: Sequence[SourceCard],
     *,
     taken: str,
     epochs: int,
@@ -82,7 +83,7 @@ def run(
     They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each later round half the
     entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
     """
-    starts = {card["name"]: _head(table, root, card, folds, seed, device) for card in cards}
+    starts = {card.name: _head(table, root, card, folds, seed, device) for card in cards}
     field = list(cards)
     rounds: list[dict[str, _Lap]] = []  # best first
     out: list[str] = []  # the last to leave first
@@ -91,20 +92,20 @@ def run(
         log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
         before = rounds[-1] if rounds else {}
         how: dict[str, Any] = {"epochs": total, "views": views, "seed": seed, "device": device}
-        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], before.get(card["name"]), **how) for card in field}
+        laps = {card.name: _lap(table, root, card, starts[card.name], before.get(card.name), **how) for card in field}
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)
         out = [*order[kept:], *out]
-        field = [card for card in field if card["name"] in order[:kept]]
-    final = [field[0]["name"], *out]
+        field = [card for card in field if card.name in order[:kept]]
+    final = [field[0].name, *out]
     last = {name: laps for laps in rounds for name in laps}
     pairs = {name: (last[name][final[0]], last[name][name]) for name in out}
     beaten = {name: _gap(*pair) for name, pair in pairs.items() if paired.better(pair[0].likelihood, pair[1].likelihood, CERTAINTY)}
-    return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
+    return Race(final[0], beaten, _report(rounds, final, [card.name for card in cards], last[taken], taken))
 
 
-def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, seed: int, device: Device) -> heads.Head:
+def _head(table: pd.DataFrame, root: Path, card: SourceCard, folds: int, seed: int, device: Device) -> heads.Head:
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
     how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
@@ -114,7 +115,7 @@ def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, see
 def _lap(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     head: heads.Head,
     before: _Lap | None,
     *,

@@ -6,7 +6,7 @@ It starts from random weights (scratch.py) or from a pretrained candidate (fine_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from headstart.data import manifest
 from headstart.features.transforms import View
 from headstart.machinery.errors import ParamsError
 from headstart.networks import cards
+from headstart.networks.cards import Architecture, ModelCard, Transform
 from headstart.statistics import paired
 
 if TYPE_CHECKING:
@@ -53,15 +54,16 @@ def train(
     classes = sorted(set(table["label"]))
     chosen = RATES[start == RANDOM] if rate == "auto" else float(rate)
     how = _from_random if start == RANDOM else _from_candidate
-    network, curve, done, card = how(
+    network, curve, done, card, started = how(
         table, root, classes, start=start, input_size=input_size, rate=chosen, seed=seed, device=device, **plan
     )
     kept = ("phases", "views", "streamed", "device", "shard", "image_passes", "temperature")
     summary = {
-        **{key: card[key] for key in ("library", "architecture")},
-        "transform": {key: card[key] for key in cards.TRANSFORM},
+        "library": card.library,
+        "architecture": card.architecture,
+        "transform": card.transform.to_json(),
         "classes": classes,
-        "started_from": {key: card.get(key) for key in ("name", "weights_sha256", "licence")},
+        "started_from": started,
         **{key: done[key] for key in kept},
         "parameters": {"seed": seed, "train_source": {"start": start, "input_size": input_size, "rate": rate, **plan}},
     }
@@ -82,28 +84,24 @@ def _from_random(
     depth: int,
     decay: float,
     **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+) -> tuple[Network, list[dict[str, Any]], dict[str, Any], Architecture, dict[str, str | None]]:
     from headstart.networks import skeletons
     from headstart.training import scratch
 
     library, _, name = architecture.partition(":")
-    card = {
-        "name": start,
-        "library": library,
-        "architecture": name,
-        "input_size": choose_size(input_size, LARGEST, 1, table),
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "interpolation": "bilinear",
-        "crop": 1.0,
-    }
+    wanted = Architecture(
+        library=library,
+        architecture=name,
+        fixed_size=False,
+        transform=Transform(choose_size(input_size, LARGEST, 1, table), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0),
+    )
     try:
         skeletons.skeleton(library, name)
     except Exception as error:  # what timm or torchvision raise for a name they do not know
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ParamsError(f"architecture: {library} cannot make {name!r}: {first[:300]}") from None
-    done = scratch.train(table, root, card, classes, seed=seed, head_first=False, device=device, **plan)
-    return done.network, done.curve, done.summary, card
+    done = scratch.train(table, root, wanted, classes, seed=seed, head_first=False, device=device, **plan)
+    return done.network, done.curve, done.summary, wanted, {"name": start, "weights_sha256": None, "licence": None}
 
 
 def _from_candidate(
@@ -121,24 +119,25 @@ def _from_candidate(
     weight_decay: float,
     label_smoothing: float,
     **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+) -> tuple[Network, list[dict[str, Any]], dict[str, Any], Architecture, dict[str, str | None]]:
     from headstart.linear import frozen_head, logistic
     from headstart.networks import sources
     from headstart.training import fine_tuning
     from headstart.training.loop import Recipe
 
     source = sources.load(start)
-    if source.fixed_size and input_size not in ("auto", source.input_size):
-        raise ParamsError(f"input_size: {start} takes {source.input_size} pixels only; use auto")
-    size = source.input_size if source.fixed_size else choose_size(input_size, source.input_size, UPSCALE, table)
-    card = {**source.card(), "input_size": size}
+    own = source.transform.input_size
+    if source.fixed_size and input_size not in ("auto", own):
+        raise ParamsError(f"input_size: {start} takes {own} pixels only; use auto")
+    card = source.card().at(own if source.fixed_size else choose_size(input_size, own, UPSCALE, table))
     recipe = Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
     fitted, _ = frozen_head.train(
         table, root, card, penalties=logistic.PENALTIES, folds=logistic.FOLDS, balanced=False, seed=seed, device=device
     )
     head = fitted[frozen_head.TRAIN_ONLY]
     done = fine_tuning.run(table, root, card, head, classes, recipe=recipe, device=device, epochs=epochs, **plan)
-    return done.network, done.curve, done.summary, {**card, "licence": source.licence}
+    started = {"name": source.name, "weights_sha256": source.weights_sha256, "licence": source.licence}
+    return done.network, done.curve, done.summary, card.design, started
 
 
 def choose_size(wanted: int | str, largest: int, upscale: int, table: pd.DataFrame) -> int:
@@ -191,45 +190,42 @@ def judge(right: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, Any]
     return {"n_test": len(right), "accuracy": float(right.mean()), "baselines": rows, "beats": beats, "reason": reason}
 
 
-def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: dict[str, Any], *, seed: int, device: Device = CPU) -> dict[str, Any]:
+def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: dict[str, Any], *, seed: int, device: Device = CPU) -> ModelCard:
     """Read the test split once: the card of the source model whose weights lie in the file `trained`; `metrics` says what it is worth.
 
     `summary` is the one that `train` gave.
     """
-    from headstart.features import classify, extraction
+    from headstart.features import classify
 
     arrays = weights.read(trained)
-    card: dict[str, Any] = {
-        "format": 1,
-        "kind": "developed",
-        **{key: summary[key] for key in ("library", "architecture", "transform", "classes", "started_from")},
-        "licence": "own",
-        "data_sha256": manifest.data_hash(table),
-        "parameters": summary["parameters"],
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-    card["weights_sha256"] = _trunk_digest(card, arrays)
-
-    def make() -> Any:
-        from headstart.networks import model
-        from headstart.networks.kinds import checkpoint
-
-        return model.rebuild(card, checkpoint.read_weights(trained))
-
+    card = cards.parse(
+        ModelCard,
+        {
+            "format": 1,
+            "kind": "developed",
+            **{key: summary[key] for key in ("library", "architecture", "transform", "classes", "started_from")},
+            "licence": "own",
+            "data_sha256": manifest.data_hash(table),
+            "parameters": summary["parameters"],
+            "versions": {name: version(name) for name in PACKAGES},
+            "weights_sha256": _trunk_digest(summary["library"], summary["architecture"], arrays),
+        },
+        trained.with_name("summary.json"),
+        "train the source again",
+    )
     held = table[table["split"] == "test"].reset_index(drop=True)
-    frozen = classify.prepared({**card, **card["transform"]}, weights.digest(arrays), make, device)
-    logits = extraction.extract(frozen, held, root, View.of(card["transform"]), dtype="float32", what="source model, test images")[:]
+    logits = classify.logits(arrays, card, held, root, device, "source model, test images")
     labels = held["label"].to_numpy()
-    right = np.array(card["classes"])[logits.argmax(1)] == labels
+    right = np.array(card.classes)[logits.argmax(1)] == labels
     figures = judge(right, {name: answers == labels for name, answers in naive(table, root, seed).items()})
     sizes = table["split"].value_counts()
     counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation")}
-    return {**card, "metrics": {**counts, **figures}}
+    return replace(card, metrics={**counts, **figures})
 
 
-def _trunk_digest(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+def _trunk_digest(library: str, architecture: str, arrays: dict[str, np.ndarray]) -> str:
     """The hash by which sources.py knows these weights, which leaves the classifier out."""
     from headstart.networks import skeletons
 
-    _, classifier = skeletons.skeleton(card["library"], card["architecture"])
+    _, classifier = skeletons.skeleton(library, architecture)
     return weights.digest({key: value for key, value in arrays.items() if key not in (f"{classifier}.weight", f"{classifier}.bias")})

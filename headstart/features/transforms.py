@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.data import images
+from headstart.networks.cards import Transform
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
@@ -42,9 +43,9 @@ class View:
     augmentation: Augmentation | None = None
 
     @classmethod
-    def of(cls, transform: dict[str, Any]) -> View:
-        """The plain view that a source card, or the transform of a model card, asks for."""
-        return cls(transform["input_size"], transform["interpolation"], transform["crop"])
+    def of(cls, transform: Transform) -> View:
+        """The plain view that a card asks for."""
+        return cls(transform.input_size, transform.interpolation, transform.crop)
 
     def key(self) -> dict[str, Any]:
         """What tells this view from another one, as plain values."""

@@ -13,6 +13,7 @@ from headstart.data import folding
 from headstart.features import of_source
 from headstart.linear import logistic
 from headstart.networks import heads
+from headstart.networks.cards import SourceCard
 
 FINAL, TRAIN_ONLY = "final", "train_only"
 
@@ -20,7 +21,7 @@ FINAL, TRAIN_ONLY = "final", "train_only"
 def train(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     *,
     penalties: list[float],
     folds: int,
@@ -60,7 +61,7 @@ def train(
 def on(
     train: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     classes: list[str],
     *,
     penalties: list[float],

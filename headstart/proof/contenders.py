@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.features import classify, of_source
+from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.statistics import likelihood, paired
 from headstart.words import naming
@@ -30,7 +31,7 @@ class Contender:
 
     name: str
     weights: dict[str, np.ndarray]  # under the library's names
-    card: dict[str, Any]  # of its network, as a source card has it
+    card: SourceCard  # of its network
     logits: np.ndarray  # (n, classes) of the validation images
     mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
 
@@ -86,14 +87,14 @@ class Shipped:
 
 
 def measure(
-    name: str, weights: dict[str, np.ndarray], card: dict[str, Any], data: DataSet, mix: float | None = None
+    name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None
 ) -> Contender:
     """A whole model, and its logits of the validation images. `weights` and `card` are those of Contender."""
     what = f"{name.replace('_', ' ')}, validation images"
     return Contender(name, weights, card, classify.logits(weights, card, data.validation, data.root, data.device, what), mix)
 
 
-def frozen(head: Head, weights: dict[str, np.ndarray], card: dict[str, Any], data: DataSet) -> Contender:
+def frozen(head: Head, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet) -> Contender:
     """The frozen head, measured from the stored features; `weights` are the source's with it on top."""
     return Contender(HEAD, weights, card, head.logits(of_source.of_source(card, data.validation, data.root, data.device)))
 

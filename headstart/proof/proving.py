@@ -14,6 +14,7 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.linear import frozen_head
+from headstart.networks.cards import SourceCard
 from headstart.proof import comparison
 from headstart.statistics import records
 from headstart.statistics.records import Record
@@ -34,7 +35,7 @@ def prove(
     *,
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     classes: list[str],
     blocks: dict[str, dict[str, Any]],
     size: int,
@@ -64,7 +65,7 @@ def prove(
         ours[0, 0] = records.only(tuned, theirs[0, 0].images)
     for cell in designs.cells(table, seeds=seeds, label_curve=label_curve, images=blocks["baseline"]["max_images"], seed=seed):
         if (cell.labels, cell.number) not in ours:
-            done = pretrained(cell, root, {**card, "input_size": size}, classes, blocks["train_head"], blocks["fine_tune"], device)
+            done = pretrained(cell, root, card.at(size), classes, blocks["train_head"], blocks["fine_tune"], device)
             ours[cell.labels, cell.number] = records.of_run(cell.table, done)
     curve = []
     for labels in sorted({labels for labels, _ in ours if labels}) + [0]:
@@ -72,7 +73,7 @@ def prove(
         pair = [[arm[labels, number] for number in numbers] for arm in (ours, theirs)]
         curve.append({"labels": labels, **comparison.compare(*pair, names=NAMES, **how)})
     whole = curve[-1]
-    at = card["input_size"] if seeds == 1 else size
+    at = card.transform.input_size if seeds == 1 else size
     note = f" (the baseline was trained at {size} pixels, the fine-tuned model at {at})" if at != size else ""
     return {
         "answer": whole["answer"],
@@ -87,7 +88,7 @@ def prove(
 
 
 def pretrained(
-    cell: Cell, root: Path, card: dict[str, Any], classes: list[str], head: dict[str, Any], block: dict[str, Any], device: Device = CPU
+    cell: Cell, root: Path, card: SourceCard, classes: list[str], head: dict[str, Any], block: dict[str, Any], device: Device = CPU
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune; the blocks are those of train_head and fine_tune."""
     from headstart.training import fine_tuning  # and with it PyTorch, which a verdict on finished runs does without

@@ -17,12 +17,14 @@ from headstart.features import extraction, transforms
 from headstart.features.store import prune
 from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
+from headstart.networks.cards import SourceCard
 from headstart.statistics import paired
 from headstart.training import checkpoints, loop, parallel
 from headstart.training.checkpoints import Keeper
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
+USUAL_DEPTH = 3  # stages that are retrained where no probe of depths says how many
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Result:
 def run(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     head: heads.Head,
     classes: list[str],
     *,
@@ -123,7 +125,7 @@ class _Job:
 def _prepare(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     head: heads.Head,
     classes: list[str],
     *,
@@ -141,17 +143,17 @@ def _prepare(
 ) -> _Job:
     """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
     source = sources.known(card)
-    kept.keep(source.trunk.state_dict(), card["weights_sha256"])
+    kept.keep(source.trunk.state_dict(), card.weights_sha256)
     network = begun or model.of(source, head)
     phases = STRATEGIES[strategy](network.stage_names(), depth=choose_depth(depth, card), epochs=epochs, rate=rate, decay=decay)
     below, count = network.below({name for phase in phases for name in phase.rates})
-    frozen = extraction.Frozen.of(lambda: below, extraction.identity(card, f"below {count}"), card["input_size"], device)
+    frozen = extraction.Frozen.of(lambda: below, extraction.identity(card, f"below {count}"), card.transform.input_size, device)
     parts = {split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")}
     labels = {split: np.searchsorted(classes, part["label"].to_numpy()) for split, part in parts.items()}
     sizes = (len(parts["train"]), len(parts["validation"]))
     wanted = choose_views(views, sizes[0])
     fitting = fit_views(wanted, frozen.shape, *sizes, cache_gib)
-    plain = View.of(card)
+    plain = View.of(card.transform)
     drawn = transforms.views(plain, recipe.seed, augmentation, fitting or wanted)
     train: Sequence[loop.Activations]
     validation: loop.Activations
@@ -209,9 +211,9 @@ def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     return rows * int(np.prod(shape)) * np.dtype(extraction.HALF).itemsize
 
 
-def choose_depth(wanted: int | str, card: dict[str, Any]) -> int:
-    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (depth.py), 3 where none was made."""
-    return int(card.get("depth", 3)) if wanted == "auto" else int(wanted)
+def choose_depth(wanted: int | str, card: SourceCard) -> int:
+    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (choice/depth.py), USUAL_DEPTH without that probe."""
+    return (USUAL_DEPTH if card.depth is None else card.depth) if wanted == "auto" else int(wanted)
 
 
 def choose_views(wanted: int | str, images: int) -> int:

@@ -29,6 +29,7 @@ from headstart.features.store import prune
 from headstart.features.transforms import View
 from headstart.linear import logistic
 from headstart.networks import model, skeletons
+from headstart.networks.cards import Architecture
 from headstart.networks.heads import Head
 from headstart.training import checkpoints, loop, parallel, strategies
 
@@ -51,7 +52,7 @@ class Result:
 def train(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    wanted: Architecture,
     classes: list[str],
     *,
     epochs: int,
@@ -68,25 +69,27 @@ def train(
 ) -> Result:
     """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
 
-    `card` says library, architecture, input_size, mean, std, interpolation and crop. `seed` fixes weights, views and order. `head_first`: epoch 0
+    `wanted` is the network that is trained. `seed` fixes weights, views and order. `head_first`: epoch 0
     is a head on the best of several draws of random weights; else a head of zeros on one draw, so that what is kept has learned something. At most
     `cache_gib` of pixels are kept, which may mean fewer than `views` views, or none kept. Raises DataError when a file has changed.
     """
     parts = [table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")]
     labels = [np.searchsorted(classes, part["label"].to_numpy()) for part in parts]
-    drawn = transforms.views(View.of(card), seed, augmentation, views)
-    fitting = extraction.fit_views(views, pixels_module.pixel_bytes(card["input_size"], 1), len(parts[0]), len(parts[1]), cache_gib)
-    given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
+    drawn = transforms.views(View.of(wanted.transform), seed, augmentation, views)
+    fitting = extraction.fit_views(
+        views, pixels_module.pixel_bytes(wanted.transform.input_size, 1), len(parts[0]), len(parts[1]), cache_gib
+    )
+    given, validation = pixels(parts[0], parts[1], root, drawn, View.of(wanted.transform), fitting, cache_gib)
     recipe = loop.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
-    decoded, how = pixels_module.decoder(card["input_size"]), pixels_module.PIXELS if fitting else "streamed"
+    decoded, how = pixels_module.decoder(wanted.transform.input_size), pixels_module.PIXELS if fitting else "streamed"
     examples = (
         loop.Examples(given, labels[0], checkpoints.images(decoded, parts[0], drawn[: len(given)], how)),
-        loop.Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(card)], how)),
+        loop.Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(wanted.transform)], how)),
     )
     if head_first:
-        network, frozen = begin(parts[0], root, card, classes, seed)
+        network, frozen = begin(parts[0], root, wanted, classes, seed)
     else:
-        network = untrained(card, classes, seed)
+        network = untrained(wanted, classes, seed)
         frozen = copy.deepcopy(network)
     first = loop.measure(whole(frozen), examples[1])
     phases = strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate)
@@ -113,7 +116,7 @@ def _figures(measured: loop.Measure) -> dict[str, float]:
     return {"validation_loss": measured.loss, "validation_accuracy": measured.accuracy}
 
 
-def begin(train: pd.DataFrame, root: Path, card: dict[str, Any], classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
+def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
     """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
 
     The best is that whose head has the lowest cross-validated log loss.
@@ -121,9 +124,9 @@ def begin(train: pd.DataFrame, root: Path, card: dict[str, Any], classes: list[s
     some = sampling.sample(train, LARGEST_START, seed)
     labels = np.searchsorted(classes, some["label"].to_numpy())
     folds = folding.split_folds(labels, some["group"].to_numpy(), logistic.FOLDS, seed)
-    networks = [untrained(card, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
+    networks = [untrained(wanted, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
     width = networks[0].head.in_features
-    images = extraction.Streamed(pixels_module.decoder(card["input_size"]), some, root, View.of(card))
+    images = extraction.Streamed(pixels_module.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
     given = loop.outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
     how: dict[str, Any] = {"classes": len(classes), "penalties": logistic.PENALTIES, "what": "head on random weights, fits"}
     fits = [logistic.fit(np.ascontiguousarray(part), labels, folds, **how) for part in np.split(given, DRAWS, axis=1)]
@@ -141,16 +144,16 @@ class _Beside(nn.ModuleList):
         return torch.cat([network(images) for network in self], dim=1)
 
 
-def untrained(card: dict[str, Any], classes: list[str], seed: int) -> model.Network:
-    """The architecture of `card` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
-    size = card["input_size"]
+def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Network:
+    """The network `wanted` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
+    size = wanted.transform.input_size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        trunk, classifier = skeletons.skeleton(card["library"], card["architecture"])
+        trunk, classifier = skeletons.skeleton(wanted.library, wanted.architecture)
         with torch.inference_mode():
             width = trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
         head = Head(np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32))
-        return model.Network(trunk, classifier, head, card["mean"], card["std"])
+        return model.Network(trunk, classifier, head, wanted.transform.mean, wanted.transform.std)
 
 
 def whole(network: model.Network) -> nn.Sequential:

@@ -180,11 +180,12 @@ def test_an_image_is_read_from_the_disk_once(frozen: Frozen, photos: pd.DataFram
 
 def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
     card = tiny.source("a", tiny.trunk()).card()
-    others = [{**card, key: value} for key, value in {"weights_sha256": "0", "library": "x", "architecture": "y"}.items()]
-    others += [{**card, "mean": [0.1, 0.1, 0.1]}, {**card, "std": [0.1, 0.1, 0.1]}]
+    grey = (0.1, 0.1, 0.1)
+    others = [replace(card, weights_sha256="0"), replace(card, library="x"), replace(card, architecture="y")]
+    others += [replace(card, transform=changed) for changed in (replace(card.transform, mean=grey), replace(card.transform, std=grey))]
     named = [extraction.identity(each, "features") for each in (card, *others)] + [extraction.identity(card, "below 2")]
     assert len(set(named)) == len(named)
-    assert extraction.identity({**card, "name": "of the same weights", "input_size": 8}, "features") == named[0]
+    assert extraction.identity(replace(card.at(8), name="of the same weights"), "features") == named[0]
 
 
 def test_an_image_is_decoded_once_for_all_its_views(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

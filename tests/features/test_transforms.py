@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from headstart.data import images
 from headstart.features import transforms
 from headstart.features.transforms import Augmentation, View
+from headstart.networks.cards import Transform
 from tests import toy
 
 STILL = Augmentation(min_crop_share=1, rotation=0, colour=0, horizontal_flip=False, vertical_flip=False)
@@ -94,7 +95,7 @@ def test_several_views_are_those_of_each_alone(tmp_path: Path) -> None:
 
 
 def test_the_plain_view_of_a_card() -> None:
-    assert View.of({"input_size": 64, "interpolation": "bicubic", "crop": 0.9, "mean": [0]}) == View(64, "bicubic", 0.9)
+    assert View.of(Transform(64, (0, 0, 0), (1, 1, 1), "bicubic", 0.9)) == View(64, "bicubic", 0.9)
 
 
 def test_an_unreadable_file_is_named_so(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         manifest.write(tiny.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
         Path("models").mkdir()
-        card = {**sources.load(tiny.checkpoint(Path("source"))).card(), "fixed_size": False}
+        card = sources.load(tiny.checkpoint(Path("source"))).card().to_json()
         Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
         Path("models/architecture.json").write_text(json.dumps(card))
         Path("settings.json").write_text(json.dumps(given))

@@ -18,14 +18,12 @@ from headstart.features import pixels as pixels_module
 from headstart.indexing import indexer
 from headstart.linear import logistic
 from headstart.networks import model
+from headstart.networks.cards import Architecture, Transform
 from headstart.training import scratch
 from tests import toy
 
 CLASSES = ["leaning", "lying", "standing"]
-CARD: dict[str, Any] = {
-    **{"library": "timm", "architecture": "test_resnet", "input_size": 32, "interpolation": "bilinear", "crop": 1.0},
-    **{"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
-}
+CARD = Architecture("timm", "test_resnet", False, Transform(32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "bilinear", 1.0))
 AUGMENTATION = {"min_crop_share": 0.8, "rotation": 5.0, "colour": 0.1, "horizontal_flip": False, "vertical_flip": False}
 PLAN: dict[str, Any] = {
     **{"epochs": 2, "rate": 2e-3, "batch_size": 16, "weight_decay": 0.01, "label_smoothing": 0.1, "views": 2, "seed": 0},

@@ -69,7 +69,7 @@ def test_a_source_is_registered_and_said(said: str, project: Path, monkeypatch: 
     assert "NOT" not in summary
     assert "add checkpoint:registry/sources/stripes to select_source.candidates" in summary
     source = sources.load("checkpoint:registry/sources/stripes")
-    assert (source.architecture, source.input_size) == ("test_resnet", 32)
+    assert (source.architecture, source.transform.input_size) == ("test_resnet", 32)
     made = "develop/stripes/models/source"
     assert hashes(Path("registry/sources/stripes")) == hashes(Path(made))
     card = Path(made, "card.json").read_text()
