@@ -9,8 +9,8 @@ from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.networks import cards, heads, kept
 from headstart.networks.cards import SourceCard
-from headstart.proof import contenders, proving
-from headstart.proof import remedies as remedies_module
+from headstart.proof import contenders, proving, shipping
+from headstart.proof.remedies import Context
 from headstart.statistics import records
 from tasks import stage
 
@@ -64,34 +64,23 @@ def verdict(
         seed=seed,
         device=place,
     )
-    data = contenders.Data(table, images, classes, place)
-    tuned = contenders.arm(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
+    data = contenders.DataSet(table, images, classes, place)
+    tuned = contenders.measure(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
     fitted = heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.average(frozen, tuned, data) if average else []
-    fresh = contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
-    choice = contenders.choose(frozen, [tuned, *averages], fresh, data.labels)
-    tried: list[dict[str, Any]] = []
-    if remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
-        context = remedies_module.Context(data, card, blocks["train_head"], blocks["fine_tune"], outputs.read_json(ranking), seed)
-        choice, tried = remedies_module.remedy(context, choice)
-    known = [frozen, tuned, *averages, *([fresh] if fresh else [])]
-    said = {
-        **proved,
-        "ships": choice.arm.name,
-        "mix": choice.arm.mix,
-        "reason": choice.reason,
-        "arms": [contenders.figures(one, data.labels) for one in known],
-        "remedies": tried,
-    }
+    averages = contenders.averages(frozen, tuned, data) if average else []
+    scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
+    context = Context(data, card, blocks["train_head"], blocks["fine_tune"], outputs.read_json(ranking), seed) if remedies else None
+    shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
+    ships = shipped.contender
     with outputs.folder(out) as folder:
-        weights.write(folder / cards.WEIGHTS, choice.arm.weights)
-        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card.to_json()}
+        weights.write(folder / cards.WEIGHTS, ships.weights)
+        chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json()}
         parameters = {"level": level, "margin": margin, "average": average, "remedies": remedies, "seeds": seeds}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
     outputs.write_json(result, said)
     print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
-    print(f"ships: {choice.arm.name}. {choice.reason}")
+    print(f"ships: {ships.name}. {shipped.reason}")
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ def _race(ranking: Ranking) -> Race | None:
 def foretold(race: RaceReport, taken: str) -> str:
     """One sentence on how the race ended beside the ranking, which had taken the source `taken`."""
     tau = race["kendall_tau"]
-    order = {1: "in the order of the ranking", -1: "in the reverse order of the ranking"}.get(tau, "in another order than the ranking")
+    order = {1.0: "in the order of the ranking", -1.0: "in the reverse order of the ranking"}.get(tau, "in another order than the ranking")
     if race["winner"] == taken:
         cost = f"{taken}, which the ranking had taken, won"
     elif race["regret"] > 0:

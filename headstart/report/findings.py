@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headstart.choice.selection import Ranking
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
-    from headstart.proof.proving import Verdict
+    from headstart.proof.shipping import Verdict
 
 
 class Fitted(TypedDict, total=False):

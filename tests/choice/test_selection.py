@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from headstart.base import cores
-from headstart.choice import ranking, scores, selection
+from headstart.choice import ranking, scores, scoring, selection
 from headstart.choice.race import Race
 from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
@@ -38,17 +38,17 @@ def sides(*pixels: int) -> pd.DataFrame:
 )
 def test_auto_enlarges_at_most_eight_times(side: int, native: int, size: int) -> None:
     source = tiny.source("a", tiny.trunk(), input_size=native)
-    assert selection.choose_size(source, "auto", sides(1, side, 1000)) == size
+    assert scoring.choose_size(source, "auto", sides(1, side, 1000)) == size
 
 
 def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
     free = tiny.source("a", tiny.trunk(), input_size=224)
     fixed = tiny.source("b", tiny.trunk(), input_size=224, fixed_size=True)
-    assert selection.choose_size(free, 96, sides(8)) == 96
-    assert selection.choose_size(fixed, 224, sides(8)) == 224
-    assert selection.choose_size(fixed, "auto", sides(8)) == 224
+    assert scoring.choose_size(free, 96, sides(8)) == 96
+    assert scoring.choose_size(fixed, 224, sides(8)) == 224
+    assert scoring.choose_size(fixed, "auto", sides(8)) == 224
     with pytest.raises(ParamsError, match="toy:b takes 224 pixels only; use auto"):
-        selection.choose_size(fixed, 96, sides(8))
+        scoring.choose_size(fixed, 96, sides(8))
 
 
 RACE = {"sources": 0, "epochs": 1, "views": 1, "share": 1.0, "max_images": 1000}
