@@ -93,9 +93,7 @@ def select(
     """
     names = sorted(catalogue.expand(candidates, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences or None))
     train = sample(table[table["split"] == "train"], max_images, seed)
-    scored, skipped = scoring.score(
-        names, train, root, input_size=input_size, folds=folds, neighbours=neighbours, seed=seed, device=device
-    )
+    scored, skipped = scoring.score(names, train, root, input_size=input_size, folds=folds, neighbours=neighbours, seed=seed, device=device)
     report = _rank(scored, skipped, bootstrap, seed, {"n_images": len(train), "folds": folds, "neighbours": neighbours})
     found = {one.card.name: one for one in scored}
     if race["sources"] > 1 and len(scored) > 1:

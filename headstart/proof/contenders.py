@@ -86,9 +86,7 @@ class Shipped:
     reason: str
 
 
-def measure(
-    name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None
-) -> Contender:
+def measure(name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None) -> Contender:
     """A whole model, and its logits of the validation images. `weights` and `card` are those of Contender."""
     what = f"{name.replace('_', ' ')}, validation images"
     return Contender(name, weights, card, classify.logits(weights, card, data.validation, data.root, data.device, what), mix)

@@ -66,9 +66,7 @@ def _edge(tried: list[Penalty], chosen: float) -> bool:
     return len(tried) > 1 and chosen in (tried[0]["penalty"], tried[-1]["penalty"])
 
 
-def _penalties(
-    points: list[tuple[float, float]], chosen: float, title: str, text: Callable[[float], str], ceiling: float
-) -> str:
+def _penalties(points: list[tuple[float, float]], chosen: float, title: str, text: Callable[[float], str], ceiling: float) -> str:
     """A figure over the penalties, the chosen one ringed."""
     return charts.lines(
         [charts.Series("cross-validated", points)],

@@ -34,9 +34,7 @@ def _remedy(short: str, change: str = "") -> Words:
 
 
 CONTENDERS = {
-    "fine_tuned": Words(
-        "fine-tuned", "the fine-tuned model", "a fine-tuned {architecture}", "fine-tuned model", "It paid and ships."
-    ),
+    "fine_tuned": Words("fine-tuned", "the fine-tuned model", "a fine-tuned {architecture}", "fine-tuned model", "It paid and ships."),
     "head": Words(
         "frozen head",
         "the frozen head",

@@ -135,7 +135,9 @@ def test_contenders_are_measured_on_the_validation_images_alone(data: contenders
     expected = np.log(likelihood.softmax(whole.logits)[np.arange(len(data.labels)), data.labels]).mean()
     assert figures["log_likelihood"] == pytest.approx(expected)
     assert figures["validation_accuracy"] == (whole.logits.argmax(1) == data.labels).mean()
-    other = contenders.Contender("fine_tuned", {key: np.asarray(2 * value, value.dtype) for key, value in values.items()}, card, whole.logits)
+    other = contenders.Contender(
+        "fine_tuned", {key: np.asarray(2 * value, value.dtype) for key, value in values.items()}, card, whole.logits
+    )
     averages = contenders.averages(frozen, other, data)
     assert [one.mix for one in averages] == list(contenders.MIXES)
     assert all(one.logits.shape == whole.logits.shape for one in averages)
