@@ -25,6 +25,7 @@ from headstart.statistics import paired
 
 if TYPE_CHECKING:
     from headstart.networks.model import Network
+    from headstart.training.run import Row
 
 
 RANDOM = "random"
@@ -39,7 +40,7 @@ class Trained:
     """A source model, a row an epoch, and a summary of plain values that says what it is and how it came to be."""
 
     network: Network
-    curve: list[dict[str, Any]]
+    curve: list[Row]
     summary: dict[str, Any]
 
 
@@ -84,7 +85,7 @@ def _from_random(
     depth: int,
     decay: float,
     **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], Architecture, dict[str, str | None]]:
+) -> tuple[Network, list[Row], dict[str, Any], Architecture, dict[str, str | None]]:
     from headstart.networks import skeletons
     from headstart.training import scratch
 
@@ -119,11 +120,11 @@ def _from_candidate(
     weight_decay: float,
     label_smoothing: float,
     **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], Architecture, dict[str, str | None]]:
+) -> tuple[Network, list[Row], dict[str, Any], Architecture, dict[str, str | None]]:
     from headstart.linear import frozen_head, logistic
     from headstart.networks import sources
     from headstart.training import fine_tuning
-    from headstart.training.loop import Recipe
+    from headstart.training.examples import Recipe
 
     source = sources.load(start)
     own = source.transform.input_size

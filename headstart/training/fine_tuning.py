@@ -19,8 +19,10 @@ from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.statistics import paired
-from headstart.training import checkpoints, loop, parallel
+from headstart.training import checkpoints, loop, measure, parallel
 from headstart.training.checkpoints import Keeper
+from headstart.training.examples import Activations, Examples, Recipe
+from headstart.training.run import Row
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Result:
     """
 
     network: model.Network
-    curve: list[dict[str, Any]]
+    curve: list[Row]
     summary: dict[str, Any]
     right: np.ndarray
     steps: list[int]
@@ -51,7 +53,7 @@ def run(
     head: heads.Head,
     classes: list[str],
     *,
-    recipe: loop.Recipe,
+    recipe: Recipe,
     device: Device = CPU,
     processes: int | str = "auto",
     begun: model.Network | None = None,
@@ -96,7 +98,7 @@ def settings(block: Mapping[str, Any], table: pd.DataFrame, classes: list[str], 
     """The keyword arguments of `run` for a fine_tune block of params.yaml: the recipe, and the plan."""
     plan = dict(block)
     labels = table.loc[table["split"] == "train", "label"]
-    recipe = loop.Recipe(
+    recipe = Recipe(
         plan.pop("batch_size"),
         plan.pop("patience"),
         plan.pop("weight_decay"),
@@ -117,8 +119,8 @@ class _Job:
     frozen: extraction.Frozen
     tail: nn.Sequential
     phases: list[Phase]
-    train: loop.Examples
-    validation: loop.Examples
+    train: Examples
+    validation: Examples
     streamed: bool
 
 
@@ -138,7 +140,7 @@ def _prepare(
     views: int | str,
     cache_gib: float,
     augmentation: dict[str, Any],
-    recipe: loop.Recipe,
+    recipe: Recipe,
     device: Device,
 ) -> _Job:
     """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
@@ -155,8 +157,8 @@ def _prepare(
     fitting = fit_views(wanted, frozen.shape, *sizes, cache_gib)
     plain = View.of(card.transform)
     drawn = transforms.views(plain, recipe.seed, augmentation, fitting or wanted)
-    train: Sequence[loop.Activations]
-    validation: loop.Activations
+    train: Sequence[Activations]
+    validation: Activations
     if fitting:
         stores = [extraction.store(frozen, view, extraction.HALF, extraction.FOLDER) for view in [*drawn, plain]]
         prune(extraction.FOLDER, stores, cache_bytes(frozen.shape, sizes[0] * fitting + sizes[1]), int(cache_gib * 2**30))
@@ -168,8 +170,8 @@ def _prepare(
         validation = extraction.Streamed(frozen, parts["validation"], root, plain)
     how = extraction.HALF if fitting else "streamed"
     examples = (
-        loop.Examples(train, labels["train"], checkpoints.images(frozen, parts["train"], drawn, how)),
-        loop.Examples([validation], labels["validation"], checkpoints.images(frozen, parts["validation"], [plain], how)),
+        Examples(train, labels["train"], checkpoints.images(frozen, parts["train"], drawn, how)),
+        Examples([validation], labels["validation"], checkpoints.images(frozen, parts["validation"], [plain], how)),
     )
     return _Job(network, frozen, network.tail(count), phases, *examples, streamed=not fitting)
 
@@ -182,8 +184,8 @@ def _member(team: parallel.Team, arguments: dict[str, Any], keeper: Keeper | Non
 
 def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
     """Logits (n, classes) of the validation images."""
-    with loop.placed(job.tail, device):
-        return loop.logits(job.tail, job.validation.views[0], device)
+    with measure.placed(job.tail, device):
+        return measure.logits(job.tail, job.validation.views[0], device)
 
 
 def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:

@@ -32,6 +32,9 @@ from headstart.networks import model, skeletons
 from headstart.networks.cards import Architecture
 from headstart.networks.heads import Head
 from headstart.training import checkpoints, loop, parallel, strategies
+from headstart.training.examples import Activations, Examples, Recipe
+from headstart.training.measure import measure, outputs
+from headstart.training.run import Row
 
 LARGEST_START = 2000  # images that the head on random weights is fitted on
 DRAWS = 3  # of random weights, of which the best begins
@@ -42,7 +45,7 @@ class Result:
     """The network at its best epoch, a row an epoch, and a summary of plain values."""
 
     network: model.Network
-    curve: list[dict[str, Any]]
+    curve: list[Row]
     summary: dict[str, Any]
     right: np.ndarray  # (epochs + 1, n validation) bool: what each row of the curve classified rightly
     best: int  # the row of the curve that the network is of
@@ -80,24 +83,25 @@ def train(
         views, pixels_module.pixel_bytes(wanted.transform.input_size, 1), len(parts[0]), len(parts[1]), cache_gib
     )
     given, validation = pixels(parts[0], parts[1], root, drawn, View.of(wanted.transform), fitting, cache_gib)
-    recipe = loop.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
+    recipe = Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
     decoded, how = pixels_module.decoder(wanted.transform.input_size), pixels_module.PIXELS if fitting else "streamed"
     examples = (
-        loop.Examples(given, labels[0], checkpoints.images(decoded, parts[0], drawn[: len(given)], how)),
-        loop.Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(wanted.transform)], how)),
+        Examples(given, labels[0], checkpoints.images(decoded, parts[0], drawn[: len(given)], how)),
+        Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(wanted.transform)], how)),
     )
     if head_first:
         network, frozen = begin(parts[0], root, wanted, classes, seed)
     else:
         network = untrained(wanted, classes, seed)
         frozen = copy.deepcopy(network)
-    first = loop.measure(whole(frozen), examples[1])
+    first = measure(whole(frozen), examples[1])
     phases = strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate)
     done = loop.fit(whole(network), phases, *examples, recipe, device, parallel.ALONE, checkpoints.keeper())
-    curve, summaries = [{**done.curve[0], **_figures(first)}, *done.curve[1:]], done.phases
+    start: Row = {**done.curve[0], **first.figures()}
+    curve, summaries = [start, *done.curve[1:]], done.phases
     best, temperature, right = done.best, done.temperature, np.concatenate([first.right[None], done.right[1:]])
     if best == 0 or first.loss <= curve[best]["validation_loss"]:
-        network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **_figures(first)}]
+        network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **first.figures()}]
     network.divide_logits(temperature)
     summary = {
         "phases": summaries,
@@ -112,10 +116,6 @@ def train(
     return Result(network, curve, summary, right, best, done.steps)
 
 
-def _figures(measured: loop.Measure) -> dict[str, float]:
-    return {"validation_loss": measured.loss, "validation_accuracy": measured.accuracy}
-
-
 def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
     """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
 
@@ -127,7 +127,7 @@ def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[s
     networks = [untrained(wanted, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
     width = networks[0].head.in_features
     images = extraction.Streamed(pixels_module.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
-    given = loop.outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
+    given = outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
     how: dict[str, Any] = {"classes": len(classes), "penalties": logistic.PENALTIES, "what": "head on random weights, fits"}
     fits = [logistic.fit(np.ascontiguousarray(part), labels, folds, **how) for part in np.split(given, DRAWS, axis=1)]
     best = min(range(DRAWS), key=lambda draw: fits[draw][1].figures["log_loss"])
@@ -174,7 +174,7 @@ class ChannelsLast(nn.Module):
 
 def pixels(
     train: pd.DataFrame, validation: pd.DataFrame, root: Path, drawn: list[View], plain: View, fitting: int, cache_gib: float
-) -> tuple[Sequence[loop.Activations], loop.Activations]:
+) -> tuple[Sequence[Activations], Activations]:
     """Pixels of the training images in the first `fitting` views, and of the validation images; where none fit, all views, as they are needed."""
     frozen = pixels_module.decoder(plain.size)
     if not fitting:
