@@ -44,7 +44,7 @@ def fine_tune(
     device: str,
     precision: str,
 ) -> None:
-    """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
+    """Write the fine-tuned weights, what was done and what they reach on validation, and the learning curve."""
     table, card, classes = manifest.read(clean), cards.read_source(source), outputs.read_json(head / "summary.json")["classes"]
     parameters: dict[str, Any] = {
         "strategy": strategy,
@@ -82,7 +82,11 @@ def fine_tune(
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
         classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place)
-    print(done.summary["reason"])
+    reached = done.summary["validation"]
+    print(
+        f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "
+        f"(difference {reached['difference']:+.1%}, standard error {reached['standard_error']:.1%})"
+    )
 
 
 if __name__ == "__main__":

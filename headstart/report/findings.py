@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
     from headstart.proof.shipping import Verdict
+    from headstart.training.fine_tuning import AgainstHead
 
 
 class Fitted(TypedDict, total=False):
@@ -46,16 +47,6 @@ class HeadSummary(TypedDict):
     final: Fitted
     train_only: Fitted
     penalties: list[Penalty]
-
-
-class AgainstHead(TypedDict):
-    """Right answers (0-1) of the fine-tuned model and of the head that it began with, on `n` validation images."""
-
-    n: int
-    head_accuracy: float
-    fine_tuned_accuracy: float
-    difference: float
-    standard_error: float
 
 
 class Phase(TypedDict):

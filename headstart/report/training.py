@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headstart.report import charts
-from headstart.report.findings import AgainstHead, Findings, Fitted, Penalty, Phase
+from headstart.report.findings import Findings, Fitted, Penalty, Phase
 from headstart.statistics import paired
 from headstart.words import formats, naming
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from headstart.training.fine_tuning import AgainstHead
 
 
 @dataclass(frozen=True)
