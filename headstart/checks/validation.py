@@ -1,4 +1,4 @@
-"""Run the expectations over a manifest, as a Great Expectations checkpoint, and say in plain words what failed.
+"""Run the expectations over a manifest, as a Great Expectations checkpoint; say in words what failed.
 
 The expectations are in headstart/checks/expectations.py.
 """
@@ -104,9 +104,9 @@ def validate(frame: pd.DataFrame, limits: Limits) -> Validation:
 
 
 def refuse(result: Validation, where: str) -> None:
-    """Raise DataError if there is a critical failure; it names every one, some of its files, and what to do.
+    """Raise DataError if there is a critical failure.
 
-    `where` is the file that holds the whole result.
+    The error names every one, some of its files, and what to do. `where` is the file that holds the whole result.
     """
     if result["success"]:
         return

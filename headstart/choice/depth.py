@@ -36,10 +36,10 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Depth:
-    """How many stages, counted from the head, are retrained; and a row per stage, from the image to the head."""
+    """How many stages, counted from the head, are retrained, and a row per stage."""
 
     stages: int
-    curve: list[Row]
+    curve: list[Row]  # from the image to the head
 
 
 def probe(

@@ -1,4 +1,4 @@
-"""A race: the leading sources get a short fine-tune, the better half go on as long again, until one is left.
+"""A race: the leading sources are fine-tuned briefly, the better half go on, until one is left.
 
 This is successive halving (Jamieson & Talwalkar, AISTATS 2016). Every entrant starts from a converged head and trains its last stages, as fine_tune does by
 default, on the same images and number of views. A round's order is that of the validation log likelihood. The budget is in image passes, never in seconds.

@@ -1,4 +1,4 @@
-"""Who leads, how surely, and who is taken: scores of many sources put together, with bootstrap confidence.
+"""Who leads, how surely, and who is taken: the scores of many sources, with bootstrap confidence.
 
 Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and the sources'
 differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of draws in which a
@@ -26,7 +26,10 @@ _DRAWS = 100  # at a time
 
 
 class Row(TypedDict):
-    """A candidate in reports/ranking.json. After `licence`, a row holds the mean of each score under its key; one that was skipped, None."""
+    """A candidate in reports/ranking.json.
+
+    After `licence`, a row holds the mean of every score under its key. All but the first three fields of one that was skipped are None.
+    """
 
     name: str
     status: str  # ranked or skipped

@@ -30,7 +30,10 @@ DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
 
 
 class Described(TypedDict):
-    """A score, with what a reader of its figures should know; `keys` are those of its figures, `votes` those that count."""
+    """A score, with what a reader of its figures should know.
+
+    `keys` are those of its figures, `votes` those of them that count.
+    """
 
     name: str
     title: str
@@ -86,9 +89,9 @@ def select(
     seed: int,
     device: Device = CPU,
 ) -> Selection:
-    """Score every candidate on the training rows of `table`, race the leaders on the validation rows, and choose one.
+    """Score every candidate on the training rows of `table`, race the leaders, and choose one.
 
-    The arguments are those of the select_source block of params.yaml. What cannot be had is skipped with the reason, and the order of the candidates
+    The race is decided on the validation rows. The arguments are those of the select_source block of params.yaml. What cannot be had is skipped with the reason, and the order of the candidates
     does not matter. Raises ParamsError for a name of no known form and if the bounds leave nothing, HeadstartError if none can be had.
     """
     names = sorted(catalogue.expand(candidates, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences or None))

@@ -1,4 +1,4 @@
-"""What a set of predictions is worth: accuracy, balanced accuracy, macro-F1, calibration, and intervals."""
+"""What a set of predictions is worth: accuracy, balanced accuracy, macro-F1, calibration, intervals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Figures(TypedDict):
 
 
 class Bin(TypedDict):
-    """The images of one confidence bin: its number, mean confidence (0-1), accuracy (0-1), and how many they are."""
+    """The images of one confidence bin: mean confidence (0-1), accuracy (0-1), and how many they are."""
 
     bin: int
     confidence: float

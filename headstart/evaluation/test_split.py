@@ -41,7 +41,10 @@ class Transfer(TypedDict):
 
 
 class Metrics(TypedDict):
-    """The content of reports/metrics.json. Beside `head`, it holds the Figures of every other contender under its name."""
+    """The content of reports/metrics.json.
+
+    Beside `head`, it holds the Figures of every other contender under the contender's name.
+    """
 
     source: str
     shipped: str
@@ -68,11 +71,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Model:
-    """A whole model: its name among the contenders, weights under the library's names, and the card of its network."""
+    """A whole model."""
 
-    name: str
-    weights: dict[str, np.ndarray]
-    card: SourceCard
+    name: str  # among the contenders
+    weights: dict[str, np.ndarray]  # under the library's names
+    card: SourceCard  # of its network
 
 
 def evaluate(

@@ -56,7 +56,10 @@ class Reached(TypedDict):
 
 
 class Slope(TypedDict):
-    """Steps to the threshold (an accuracy, 0-1), the median over seeds; None is never reached, and an open end of the interval."""
+    """Steps to the threshold (an accuracy, 0-1), the median over seeds.
+
+    None means that it was never reached; as an end of the interval, that it is open.
+    """
 
     threshold: float
     first: float | None
@@ -67,7 +70,7 @@ class Slope(TypedDict):
 
 
 class Comparison(TypedDict):
-    """Start, slope and asymptote of two groups, and the answer that follows, as it is written to reports/verdict.json."""
+    """Start, slope and asymptote of two groups, and the answer, as they are in reports/verdict.json."""
 
     answer: str  # positive, none_shown or negative
     standing: str  # established or indicative
@@ -90,9 +93,9 @@ def compare(
     seed: int = 0,
     names: tuple[str, str] = ("first", "second"),
 ) -> Comparison:
-    """Compare two groups of records at the start, on the way and at the end; differences are first - second.
+    """Compare two groups of records at the start, on the way and at the end.
 
-    Records of the same index share their images; over the seeds, images are all the same (crossed) or none is (folds), else ValueError.
+    Differences are first - second. Records of the same index share their images; over the seeds, images are all the same (crossed) or none is (folds), else ValueError.
     `level` is the error rate of one end of an interval; `margin` the difference (a share) beyond which a group counts as better; `names`
     are for the evidence.
 
@@ -136,7 +139,10 @@ def _answer(final: Score, margin: float) -> str:
 
 
 def _crossed(first: list[Record], second: list[Record]) -> bool:
-    """Whether all seeds share their images. Raises ValueError if the records do not match or fit no design."""
+    """Whether all seeds share their images.
+
+    Raises ValueError if the records do not match, or fit no design.
+    """
     if not first or len(first) != len(second):
         raise ValueError(f"{len(first)} records in the first group and {len(second)} in the second: give one of each for every seed")
     images = [np.sort(one.images) for one in first]
@@ -157,7 +163,10 @@ def _sorted(one: Record) -> Record:
 
 
 def _score(groups: list[list[np.ndarray]], crossed: bool, level: float) -> Score:
-    """Mean scores of two groups and their difference; a group is which images (n,) were right for each seed."""
+    """Mean scores of two groups and their difference.
+
+    A group is which images (n,) were right for each seed.
+    """
     seeds = len(groups[0])
     together = np.stack if crossed else np.concatenate
     first, second = (together(group).astype(np.float64) for group in groups)

@@ -139,7 +139,10 @@ def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, l
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
-    """What ships already, or `other` if it is right on more images, in the sense of paired.better (`certainty` is its argument)."""
+    """What ships already, or `other` if it is right on more images.
+
+    Which is better is decided by paired.better with `certainty`.
+    """
     if paired.better(other.right(labels), shipped.contender.right(labels), certainty):
         reason = f"{other.subject} beats {shipped.contender.subject} on validation: {compared(other, shipped.contender, labels)}"
         return Shipped(other, reason)

@@ -1,4 +1,4 @@
-"""Whether transfer helped: trainings from the source's weights against trainings of the same network from random ones.
+"""Whether transfer helped: one network from the source's weights against itself from random weights.
 
 With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With more seeds, and with
 fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen
@@ -58,7 +58,10 @@ class Sizes(TypedDict):
 
 
 class Proof(TypedDict):
-    """The answer with its evidence; without a baseline, only what compares the fine-tuned model with its head."""
+    """The answer with its evidence.
+
+    Without a baseline, there is only what compares the fine-tuned model with its head.
+    """
 
     answer: str  # positive, none_shown or negative
     standing: str  # established or indicative

@@ -1,6 +1,6 @@
-"""What is tried if the network from random weights does as well as the fine-tuned one: REMEDIES, in their order.
+"""What is tried if the network from random weights does as well as the fine-tuned one: REMEDIES.
 
-The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would let one ship by luck more often than not.
+They are tried in their order. The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would let one ship by luck more often than not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CERTAINTY = 0.99  # one-sided, that a remedy is better: five of them are better 
 
 
 class Tried(TypedDict):
-    """A remedy that was tried, the source that it began with, its validation accuracy (0-1), and whether it ships."""
+    """A remedy that was tried, its source, its validation accuracy (0-1), and whether it ships."""
 
     name: str
     source: str
@@ -96,9 +96,9 @@ REMEDIES: dict[str, Callable[[Context], Contender | None]] = {
 
 
 def remedy(context: Context, shipped: Shipped) -> tuple[Shipped, list[Tried]]:
-    """Try the remedies in order until one beats what ships on validation; what ships then, and what was tried.
+    """Try the remedies in order until one beats what ships on validation.
 
-    None is tried if what ships is wrong on so few images that even a contender without a fault could not be called better.
+    Returns what ships then, and what was tried. None is tried if what ships is wrong on so few images that even a contender without a fault could not be called better.
     """
     tried: list[Tried] = []
     labels = context.data.labels

@@ -13,12 +13,12 @@ from headstart.proof.remedies import Context, Tried
 
 
 class Verdict(Proof):
-    """The content of reports/verdict.json: the proof, what ships and why, the contenders' figures, and the remedies that were tried."""
+    """The content of reports/verdict.json: the proof, what ships and why, and what it was chosen from."""
 
     ships: str  # the contender's name
     mix: float | None  # of an average, the share (0-1) of fine-tuned weights in it
     reason: str
-    arms: list[Figures]
+    arms: list[Figures]  # of the contenders that there were before remedies
     remedies: list[Tried]
 
 

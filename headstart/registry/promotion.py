@@ -33,7 +33,10 @@ FITTED_ON = {"head": ("train", "validation")}  # by what ships; all else is fitt
 
 
 class Figures(TypedDict):
-    """Two models on the same `n` images: shares (0-1) that are right, new - current, and images that only one has right."""
+    """Two models on the same `n` images; `difference` is new - current.
+
+    Shares (0-1) that are right, and how many images only the new model (`gained`) or only the current one (`lost`) has right.
+    """
 
     n: int
     accuracy: float
@@ -58,9 +61,9 @@ def promote(
     force: bool = False,
     device: Device = CPU,
 ) -> Entry:
-    """Make the model in `final` the current one of the registry `folder`, unless it is worse than that is; return the decision.
+    """Make the model in `final` the current one of the registry `folder`, unless it is worse.
 
-    `decision` is promoted, refused, or unchanged if this very model is current already. Looks at no other split than `split`. Call under the
+    Returns the decision; `decision` is promoted, refused, or unchanged if this very model is current already. Looks at no other split than `split`. Call under the
     run lock. Raises HeadstartError if there is no model, or not of this data, or if the current one cannot be read (unless `force`).
     """
     model, table = Model.read(final), manifest.read(clean)
@@ -95,7 +98,10 @@ def promote(
 
 
 def compare(new: np.ndarray, current: np.ndarray) -> Figures:
-    """Figures of right answers (n,) bool of two models on the same images; each end of `interval` holds with 95% confidence on its own."""
+    """Figures of right answers (n,) bool of two models on the same images.
+
+    Each end of `interval` holds with 95% confidence on its own.
+    """
     gained, lost = int((new & ~current).sum()), int((current & ~new).sum())
     difference, error = paired.difference(new, current)
     return {
@@ -164,9 +170,9 @@ def _current(folder: Path, force: bool) -> tuple[Model | None, str]:
 def _against(
     current: Model, model: Model, rows: pd.DataFrame, right: np.ndarray, root: Path, device: Device
 ) -> tuple[bool, str, Figures | None, list[str]]:
-    """Whether `model` may take the place of `current`, why, the figures if the two can be compared, and notes.
+    """Whether `model` may take the place of `current`, and why.
 
-    `right` (n,) says on which of `rows` the new model is right.
+    Returns the figures too, None if the two cannot be compared, and notes. `right` (n,) says on which of `rows` the new model is right.
     """
     ours, theirs = (set(one.card.classes) for one in (model, current))
     if ours != theirs:
@@ -181,7 +187,10 @@ def _against(
 
 
 def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, head: Path, device: Device) -> np.ndarray:
-    """The class (n,) that the new model gives each of `rows`; if it was fitted on them, the class that its twin gives."""
+    """The class (n,) that the new model gives each of `rows`.
+
+    If it was fitted on them, it is the class that its twin gives.
+    """
     if not _fitted(model, rows):
         return _answers(model, rows, root, device, "new model")
     card = cards.read_source(source)
@@ -194,7 +203,10 @@ def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, hea
 
 
 def _their_answers(current: Model, model: Model, rows: pd.DataFrame, root: Path, device: Device) -> tuple[pd.Series, list[str]]:
-    """The class that the current model gives each of `rows`, none if it was fitted on the image; and what to bear in mind."""
+    """The class (n,) that the current model gives each of `rows`, and what to bear in mind.
+
+    There is none for an image that it was fitted on.
+    """
     path = current.folder / shelf.IMAGES
     if not path.is_file():
         answers = pd.Series(_answers(current, rows, root, device, "current model"))

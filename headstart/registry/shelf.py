@@ -101,9 +101,9 @@ def current(registry: Path) -> Model | None:
 
 
 def tidy(registry: Path) -> None:
-    """Finish what a killed promote left: its temporary files go, and the current model gets its line in the history.
+    """Finish what a killed promote left.
 
-    Raises HeadstartError if something that promote did not make is in the way of the link.
+    Its temporary files go, and the current model gets its line in the history. Raises HeadstartError if something that promote did not make is in the way of the link.
     """
     link = registry / MODEL
     if link.exists() and not link.is_symlink():
@@ -131,9 +131,9 @@ def name(registry: Path, data_sha256: str) -> str:
 
 
 def store(registry: Path, model: Model, entry: Entry, images: pd.DataFrame) -> None:
-    """Keep a copy of the model under the name in its entry, make it the current one, then record the entry.
+    """Keep a copy of the model under the name in its entry, and make it the current one.
 
-    `images` are kept beside it: a row per image, with the columns sha256, split and answer.
+    The entry is recorded last. `images` are kept beside it: a row per image, with the columns sha256, split and answer.
     """
     place = Path(HISTORY, str(entry["model"]))
     with outputs.folder(registry / place) as folder:
@@ -178,7 +178,7 @@ def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
 
 
 def foretold(registry: Path, last: int = 20) -> tuple[int, int]:
-    """In how many of the `last` runs on record the ranking's first won the race, and how many runs those are."""
+    """In how many of the `last` runs the ranking's first won the race, and how many runs those are."""
     lines: list[Foretold] = _lines(registry / RANKINGS)[-last:]
     won = [line["winner"] == line["candidates"][0] if line["winner"] else line["regret"] <= 0 for line in lines]
     return sum(won), len(lines)

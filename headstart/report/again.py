@@ -1,4 +1,4 @@
-"""The report's section on getting the same model again: parameters, fingerprints, packages, what the model expects."""
+"""The report's section on getting the same model again."""
 
 from __future__ import annotations
 

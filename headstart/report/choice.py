@@ -1,4 +1,4 @@
-"""The report's section on the choice of the source: the ranking, the race, and how deep the chosen one is retrained."""
+"""The report's section on the choice of the source: the ranking, the race, and the probe of depths."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Source:
-    """A row of the ranking; `cells` are its scores in words, each with its standard error if that is known."""
+    """A row of the ranking."""
 
     figures: Row
     notes: str
-    cells: list[tuple[str, str]]
+    cells: list[tuple[str, str]]  # its scores in words, each with its standard error if that is known
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The report's section on the data: how many images there are, what the checks found, and what was set aside."""
+"""The report's section on the data: how many images there are, and what the checks found."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Fitted(TypedDict, total=False):
-    """How a head was fitted, and what cross-validation said of it; one of the training images alone, what it got on validation."""
+    """How a head was fitted, and what cross-validation said of it."""
 
     penalty: float
     cv_log_loss: float
     cv_accuracy: float
     n: int
-    validation_accuracy: float
+    validation_accuracy: float  # of one that was fitted without the validation images
 
 
 class Penalty(TypedDict):
@@ -50,7 +50,7 @@ class HeadSummary(TypedDict):
 
 
 class Phase(TypedDict):
-    """A phase of fine-tuning: how long it lasted, and the highest learning rate of each part that it trained."""
+    """A phase of fine-tuning, with the highest learning rate of each part that it trained."""
 
     name: str
     epochs: int

@@ -1,4 +1,4 @@
-"""The report's section on the worst mistakes: the test images that the model was surest of and wrong about, as pictures."""
+"""The report's section on the worst mistakes, as pictures: those that the model was surest of."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ def mistakes(f: Findings, most: int) -> Mistakes:
 
 
 def _picture(path: Path) -> Picture:
-    """A thumbnail. Tiny images keep their pixels: they are stored without loss, and enlarged by the browser."""
+    """A thumbnail.
+
+    Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
+    """
     try:
         image = images.open_image(path, ANY_SIZE, near=THUMBNAIL)
     except images.Unreadable as error:

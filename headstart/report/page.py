@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that says what ships, how good it is, why, and how to get it again.
+"""The report: one HTML page that says what ships, how good it is, why, and how to get it again.
 
 `render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in one
 file, and how it is laid out in the template of the same name below templates/: result, transfer, mistakes, data, choice, training, again. The

@@ -1,4 +1,4 @@
-"""The report's section on the result: the measures on the test images, by class, what is taken for what, and calibration."""
+"""The report's section on the result: measures, classes, confusions, and whether probabilities hold."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ class Result:
 
 @dataclass(frozen=True)
 class OfClass:
-    """The figures (0-1) of a class; `head_f1` is that of the frozen head, if it is another model than what ships."""
+    """The figures (0-1) of a class."""
 
     label: str
     precision: float
     recall: float
     f1: float
     n: int
-    head_f1: float | None
+    head_f1: float | None  # of the frozen head, if it is another model than what ships
 
 
 @dataclass(frozen=True)
 class Classes:
-    """All classes, the weakest first; how many of them are shown at once, and whether the frozen head's figures are beside them."""
+    """All classes, the weakest first."""
 
     rows: list[OfClass]
-    shown: int
-    beside: bool
+    shown: int  # at once
+    beside: bool  # whether the frozen head's figures are beside them
 
 
 @dataclass(frozen=True)
 class MatrixRow:
-    """What the images of one class were taken for: for each class how many, and which share (0-1) of the row."""
+    """What the images of one class were taken for."""
 
     label: str
-    cells: list[tuple[int, float]]
+    cells: list[tuple[int, float]]  # for each class how many, and which share (0-1) of the row
 
 
 @dataclass(frozen=True)

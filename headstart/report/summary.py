@@ -14,14 +14,14 @@ FEW_TESTED = 200  # test images below which the result is called rough
 
 @dataclass(frozen=True)
 class Headline:
-    """The answer: test accuracy, its interval, on how many images of how many classes, what ships, and what it was made from."""
+    """The answer in words."""
 
-    accuracy: str
+    accuracy: str  # on the test images
     interval: str
-    n: str
+    n: str  # of the test images
     classes: str
     ships: str
-    source: str  # empty for random weights
+    source: str  # what it was made from; empty for random weights
 
 
 def headline(f: Findings) -> Headline:

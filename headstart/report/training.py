@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Head:
-    """What the section on the head shows; `edge`: the chosen penalty is the largest or the smallest that was tried."""
+    """What the section on the head shows."""
 
     final: Fitted
     train_only: Fitted
     panels: list[str]
-    edge: bool
+    edge: bool  # whether the chosen penalty is the largest or the smallest that was tried
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,10 @@ def tuning(f: Findings) -> Tuning:
 
 
 def against_head(figures: AgainstHead | None) -> str:
-    """Whether the fine-tuned model beats the frozen head on validation, in a sentence; empty if it was not measured."""
+    """Whether the fine-tuned model beats the frozen head on validation, in a sentence.
+
+    Empty if it was not measured.
+    """
     if figures is None:
         return ""
     beats = paired.beyond_error(figures["difference"], figures["standard_error"])

@@ -65,10 +65,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A remedy that was tried: what it changes, the source it started from, its validation accuracy (0-1), and whether it ships."""
+    """A remedy that was tried."""
 
     title: str
-    why: str
+    why: str  # what it changes
     source: str
     validation_accuracy: float
     ships: bool
@@ -234,7 +234,10 @@ def _labels(curve: list[Labelled]) -> Labels | None:
 
 
 def _test(f: Findings) -> Test | None:
-    """Whether the test images confirm the answer; None if no network from random weights was measured on them."""
+    """Whether the test images confirm the answer.
+
+    None if no network from random weights was measured on them.
+    """
     found = f.metrics["transfer"]
     if not found:
         return None

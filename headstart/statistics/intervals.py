@@ -1,4 +1,4 @@
-"""Intervals of a mean paired difference in right answers: over seeds and images, over folds, over images alone.
+"""Intervals of a mean paired difference in right answers.
 
 `crossed`, `folds` and `images` take differences between -1 and 1 and the error rate `level` of one end of the interval. How each is made, and
 which papers it is from, is told where they are chosen (headstart/proof/comparison.py). `proportions` is for two models that were run once.
@@ -16,7 +16,10 @@ Ends = tuple[np.ndarray, np.ndarray]  # lower and upper
 
 
 def crossed(differences: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., seeds, images), two seeds at least: both are random effects."""
+    """Ends (...,) of the interval of the mean of paired differences (..., seeds, images).
+
+    There are two seeds at least; seeds and images are random effects.
+    """
     *_, seeds, n = differences.shape
     mean, of_seed, of_image = (differences.mean(axis, dtype=np.float64) for axis in ((-2, -1), -1, -2))
     between_seeds = ((of_seed - mean[..., None]) ** 2).sum(-1)
@@ -32,7 +35,10 @@ def crossed(differences: np.ndarray, level: float) -> Ends:
 
 
 def folds(differences: np.ndarray, fold: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., images), each in one `fold` (images,) from 0, two at least."""
+    """Ends (...,) of the interval of the mean of paired differences (..., images).
+
+    Each image is in one `fold` (images,), from 0; there are two folds at least.
+    """
     n, sizes = len(fold), np.bincount(fold)
     mean = differences.mean(-1, dtype=np.float64)
     of_fold = differences @ np.eye(len(sizes))[fold] / sizes
@@ -44,7 +50,10 @@ def folds(differences: np.ndarray, fold: np.ndarray, level: float) -> Ends:
 
 
 def images(differences: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., images) of the seeds at hand, over images only."""
+    """Ends (...,) of the interval of the mean of paired differences (..., images), over images only.
+
+    It is that of the seeds at hand.
+    """
     n = differences.shape[-1]
     mean = differences.mean(-1, dtype=np.float64)
     variance = ((differences - mean[..., None]) ** 2).sum(-1) / max(n - 1, 1) / n
@@ -64,12 +73,18 @@ def proportions(gained: int, lost: int, n: int, confidence: float) -> tuple[floa
 
 
 def _unit(of_image: np.ndarray) -> np.ndarray:
-    """By how much images (..., n) differ that differ at all, weighted by how much they do, an image that differs by 1 added."""
+    """By how much images (..., n) differ that differ at all.
+
+    They are weighted by how much they do, and an image that differs by 1 is added.
+    """
     return (1 + np.square(of_image).sum(-1, dtype=np.float64)) / (1 + np.abs(of_image).sum(-1, dtype=np.float64))
 
 
 def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, level: float, unit: np.ndarray) -> Ends:
-    """All δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n), from the lowest to the highest; -1 to 1 if n is too small."""
+    """The lowest and the highest δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n).
+
+    They are -1 and 1 if n is too small.
+    """
     if 0.5**n > level:
         return np.full_like(mean, -1), np.full_like(mean, 1)
     quantile = t.ppf(1 - level, freedom)
@@ -80,7 +95,10 @@ def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, l
 
 
 def _wilson(mean: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """The highest δ for which (mean - δ)² <= k |δ| (1 - |δ|): the larger root of a δ > 0 if there is one, else that of a δ < 0."""
+    """The highest δ for which (mean - δ)² <= k |δ| (1 - |δ|).
+
+    It is the larger root of a δ > 0 if there is one, else that of a δ < 0.
+    """
     above, below = k * (k + 4 * mean * (1 - mean)), k * (k - 4 * mean * (1 + mean))
     larger = (2 * mean + k + np.sqrt(np.maximum(above, 0))) / (2 * (1 + k))
     nearest = (2 * mean - k + np.sqrt(np.maximum(below, 0))) / (2 * (1 + k))

@@ -13,6 +13,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def of_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Log likelihood (n,), in nats, of the label of each image: logits (n, classes), labels (n,) integers below `classes`."""
+    """Log likelihood (n,), in nats, of the label of each image.
+
+    logits: (n, classes); labels: (n,) integers below `classes`.
+    """
     likelihoods: np.ndarray = special.log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
     return likelihoods

@@ -1,4 +1,4 @@
-"""Paired observations of the same images: their mean difference, its standard error, and whether one is better."""
+"""Paired observations of the same images: their difference, its standard error, and who is better."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def better(first: np.ndarray, second: np.ndarray, certainty: float | None = None) -> bool:
-    """Whether the mean of `first` is higher by more than a paired standard error, or, with `certainty` (0-1), by a one-sided paired t test.
+    """Whether the mean of `first` is higher by more than a paired standard error.
 
-    Arrays (n,) of the same images.
+    With `certainty` (0-1), it must be higher by a one-sided paired t test. Both are arrays (n,) of the same images.
     """
     gap, error = difference(first, second)
     if certainty is None:

@@ -1,6 +1,6 @@
-"""A record is what one training left that can be compared with another: which held-out images were right at each row of its curve.
+"""A record is what one training left that can be compared with another.
 
-Records are kept in a file of arrays, by the labels per class (0 is all) and the number of the seed.
+It says which held-out images were right at each row of the training's curve. Records are kept in a file of arrays, by the labels per class (0 is all) and the number of the seed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Run(Protocol):
 
 
 def of_run(table: pd.DataFrame, done: Run) -> Record:
-    """The record of a training on `table`: its held-out images by file hash, and which were right at each row of its curve."""
+    """The record of a training on `table`; its held-out images are known by their file hash."""
     return Record(table.loc[table["split"] == "validation", "sha256"].to_numpy(str), done.right, np.array(done.steps), done.best)
 
 
@@ -54,7 +54,7 @@ def only(one: Record, images: np.ndarray) -> Record:
 
 
 def before(one: Record) -> Record:
-    """The record as if training had ended at step 0: that of a frozen head, if the training started from one."""
+    """The record as if training had ended at step 0: that of the frozen head that it started from."""
     return Record(one.images, one.right[:1], one.steps[:1], 0)
 
 

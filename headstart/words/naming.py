@@ -1,4 +1,4 @@
-"""What contenders and answers are called in the report, in the log and in the terminal: the one table of these words. Imports nothing heavy.
+"""What contenders and answers are called in the report, in the log and in the terminal: one table.
 
 A contender is a whole model that could ship. Its name is what stands in the JSON files ("fine_tuned"); all its words are in CONTENDERS, in the
 order in which contenders are listed beside each other. A remedy is one more entry.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Words:
-    """The words for one kind of contender, without an end and in lower case, but for `outcome`, which is a sentence."""
+    """The words for one kind of contender: parts of sentences, but for `outcome`, which is a whole one."""
 
     short: str  # in a table or a list
     subject: str  # in a sentence that compares it; {mix} is the share of fine-tuned weights in it
@@ -73,7 +73,10 @@ TEST = {"confirms": "confirm {answer}", "contradicts": "contradict {answer}", "l
 
 
 def contender(name: str) -> Words:
-    """The words for a contender; one that this version does not know is called by its name, as a model fine-tuned in another way."""
+    """The words for a contender.
+
+    One that this version does not know is called by its name, as a model fine-tuned in another way.
+    """
     return CONTENDERS.get(name) or _remedy(name.replace("_", " "))
 
 
@@ -83,13 +86,16 @@ def short(name: str) -> str:
 
 
 def title(name: str, mix: float | None = None) -> str:
-    """The same with a capital first, an average with its share (0-1) of fine-tuned weights: Average, 25% fine-tuned."""
+    """The same with a capital first: Average, 25% fine-tuned.
+
+    `mix` (0-1) is the share of fine-tuned weights in an average.
+    """
     words = short(name)
     return words[:1].upper() + words[1:] + _mixed(mix)
 
 
 def subject(name: str, mix: float | None = None) -> str:
-    """A contender in a sentence: the frozen head; `mix` (0-1) is the share of fine-tuned weights in an average."""
+    """A contender in a sentence: the frozen head. `mix` is that of `title`."""
     words = contender(name).subject
     return words if mix is None else words.replace("{mix}", f"{mix:.0%}")
 
@@ -100,7 +106,7 @@ def headline(name: str, architecture: str) -> str:
 
 
 def terminal(name: str, mix: float | None = None) -> str:
-    """What ships, in a terminal: fine-tuned model."""
+    """What ships, in a terminal: fine-tuned model. `mix` is that of `title`."""
     return contender(name).terminal + _mixed(mix)
 
 

@@ -1,6 +1,6 @@
-"""Charts as inline SVG, written by hand: small, crisp at any size, and coloured by the page's style sheet.
+"""Charts as inline SVG, written by hand: small, and crisp at any size.
 
-They follow its light and dark colours. Every chart is a function that returns a Markup of one <svg> with a text alternative; all names are escaped.
+The page's style sheet colours them, so that they follow light and dark. Every chart is a function that returns a Markup of one <svg> with a text alternative; all names are escaped.
 Colours are the classes s1 to s4 of report.css, and series differ in dashes or marks too, so that no meaning hangs on colour alone.
 """
 

@@ -1,4 +1,4 @@
-"""What all charts are drawn with: the width of the paper, axes, text, a grid, a legend, as parts of an SVG."""
+"""What all charts are drawn with: axes, text, a grid and a legend, as parts of an SVG."""
 
 from __future__ import annotations
 

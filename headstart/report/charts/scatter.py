@@ -1,4 +1,4 @@
-"""Points in a plane: labelled ones with error bars, and circles that say how far stated probabilities hold."""
+"""Points in a plane: labelled ones with error bars, and circles for stated probabilities."""
 
 from __future__ import annotations
 
