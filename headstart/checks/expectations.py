@@ -34,7 +34,7 @@ class Limits:
 class Check:
     """One expectation.
 
-    `values(frame)` gives the column to look at, one value a manifest row, null if the row does not count; without it the manifest's own
+    `values(frame)` gives the column to look at, one value per manifest row, null if the row does not count; without it the manifest's own
     column is used. `found(failing, frame)` says in plain words what was found, given the failing rows (all rows if no single row is at fault).
     `together` names a column whose equal values are listed side by side, so that copies of one image stand beside each other.
     """
