@@ -9,6 +9,7 @@ from headstart.data import manifest
 from headstart.evaluation import test_split
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
+from headstart.params import Evaluate, Shared
 from tasks import stage
 
 
@@ -27,11 +28,8 @@ def evaluate(
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
     *,
-    bootstrap: int,
-    calibration_bins: int,
-    seed: int,
-    device: str,
-    precision: str,
+    block: Evaluate,
+    shared: Shared,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
     card = cards.read_source(source)
@@ -56,10 +54,10 @@ def evaluate(
         model(summaries[chosen]["arm"], chosen),
         parameters=parameters,
         answer=outputs.read_json(verdict)["answer"],
-        bootstrap=bootstrap,
-        bins=calibration_bins,
-        seed=seed,
-        device=devices.choose(device, precision),
+        bootstrap=block.bootstrap,
+        bins=block.calibration_bins,
+        seed=shared.seed,
+        device=devices.choose(shared.device, shared.precision),
     )
     with outputs.folder(final) as folder:
         weights.write(folder / cards.WEIGHTS, done.weights)

@@ -19,11 +19,12 @@ _STAGE = """
 import os, sys, time
 from pathlib import Path
 from headstart.machinery import errors
+from headstart.params import Seeded
 from tasks import stage
 
 name, dep, out = sys.argv[1:]
 
-def body(images=Path("data/images"), *, seed):
+def body(images=Path("data/images"), *, shared: Seeded):
     Path("started").write_text(str(os.getpid()))
     print(f"{name} begins", flush=True)
     if Path(f"{name}.sleeps").exists():
@@ -33,7 +34,7 @@ def body(images=Path("data/images"), *, seed):
         raise kinds[int(Path(f"{name}.fails").read_text())](f"{name} does not like it")
     Path(out).parent.mkdir(exist_ok=True)
     files = sorted(path.name for path in Path(dep).rglob("*.txt"))
-    Path(out).write_text(f"{seed} " + (" ".join(files) or Path(dep).read_text()))
+    Path(out).write_text(f"{shared.seed} " + (" ".join(files) or Path(dep).read_text()))
 
 body.__name__ = name
 stage.run(body)

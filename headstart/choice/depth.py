@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.linear import logistic
 from headstart.networks.cards import SourceCard
@@ -50,7 +50,8 @@ def probe(
     `widths`: how many features each stage gives, by name, as model.Depths has them.
     """
     rows = of_source.depths(card, table, root, device)[:].astype(np.float32)
-    classes, labels = np.unique(table["label"], return_inverse=True)
+    classes = encoding.classes(table)
+    labels = encoding.encode(table["label"], classes)
     parts = folding.split_folds(labels, table["group"].to_numpy(), folds, seed)
     likelihoods: list[np.ndarray] = []
     curve: list[Row] = []

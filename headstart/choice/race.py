@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
 from headstart.choice import scores
+from headstart.data import encoding
 from headstart.linear import frozen_head
 from headstart.networks import heads, model
 from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
 from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
@@ -29,21 +31,21 @@ log = logging.getLogger(__name__)
 CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
 # How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
 # this file alone.
-BLOCK: dict[str, Any] = {
-    "strategy": "last_stages",
-    "depth": 3,
-    "rate": 3e-4,
-    "decay": 0.9,
-    "weight_decay": 0.01,
-    "regulariser": "none",
-    "regulariser_strength": 0.01,
-    "label_smoothing": 0.1,
-    "class_weights": "none",
-    "batch_size": 32,
-    "cache_gib": 20.0,
-    "processes": "auto",
-    "augmentation": {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False},
-}
+BLOCK = FineTune(
+    strategy="last_stages",
+    depth=3,
+    rate=3e-4,
+    decay=0.9,
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    class_weights="none",
+    regulariser="none",
+    regulariser_strength=0.01,
+    batch_size=32,
+    cache_gib=20.0,
+    processes="auto",
+    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+)
 
 
 class LapFigures(TypedDict):
@@ -151,7 +153,7 @@ def run(
 def _head(table: pd.DataFrame, root: Path, card: SourceCard, folds: int, seed: int, device: Device) -> heads.Head:
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
-    classes = sorted(set(table["label"]))
+    classes = encoding.classes(table)
     return frozen_head.on(train, root, card, classes, penalties=scores.PENALTIES, folds=folds, seed=seed, device=device)
 
 
@@ -171,11 +173,11 @@ def _lap(
 
     The frozen layers run before the first round; what they give is kept.
     """
-    classes = sorted(set(table["label"]))
+    classes = encoding.classes(table)
     more = epochs - before.figures["epochs"] if before else epochs
-    plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
-    done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
-    held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
+    plan = fine_tuning.plan_of(BLOCK.model_copy(update={"epochs": more, "patience": more, "views": views}), table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, plan, device=device, begun=before.network if before else None)
+    held = encoding.encode(table.loc[table["split"] == "validation", "label"], classes)
     likelihood = of_labels(done.logits, held)
     frozen_passes = 0 if before else views * int((table["split"] == "train").sum())
     figures: LapFigures = {

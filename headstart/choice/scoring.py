@@ -12,7 +12,7 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.choice import depth, scores
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.features.store import Rows
 from headstart.machinery.errors import HeadstartError, ParamsError
@@ -66,7 +66,8 @@ def score(
 
     Raises HeadstartError if none can be had.
     """
-    classes, labels = np.unique(train["label"], return_inverse=True)
+    classes = encoding.classes(train)
+    labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     scored: list[Candidate] = []
     skipped: dict[str, str] = {}

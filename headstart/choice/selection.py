@@ -7,23 +7,22 @@ deep to retrain it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.choice import depth, ranking, scores, scoring
-from headstart.choice import race as race_module
-from headstart.choice.race import run as run_race
+from headstart.choice import depth, race, ranking, scores, scoring
 from headstart.choice.ranking import Row
 from headstart.choice.scoring import Candidate
 from headstart.data.sampling import sample
 from headstart.networks import catalogue
 from headstart.networks.cards import SourceCard
+from headstart.params import Race, SelectSource
 
 LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
@@ -58,7 +57,7 @@ class Ranking(TypedDict):
     neighbours: int
     bootstrap: int
     scores: list[Described]
-    race: NotRequired[race_module.Report]
+    race: NotRequired[race.Report]
     depth: NotRequired[int]  # stages to retrain, counted from the head
     depths: NotRequired[list[depth.Row]]
 
@@ -71,62 +70,50 @@ class Selection:
     report: Ranking
 
 
-def select(
-    table: pd.DataFrame,
-    root: Path,
-    *,
-    candidates: list[str],
-    max_parameters: float | None,
-    max_gflops: float | None,
-    licences: list[str],
-    input_size: int | str,
-    max_images: int,
-    folds: int,
-    neighbours: int,
-    bootstrap: int,
-    race: dict[str, Any],
-    depths: bool,
-    seed: int,
-    device: Device = CPU,
-) -> Selection:
+def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, device: Device = CPU) -> Selection:
     """Score every candidate on the training rows of `table`, race the leaders, and choose one.
 
-    The race is decided on the validation rows. The arguments are those of the select_source block of params.yaml. What cannot be had is skipped with the reason, and the order of the candidates
-    does not matter. Raises ParamsError for a name of no known form and if the bounds leave nothing, HeadstartError if none can be had.
+    The race is decided on the validation rows. What cannot be had is skipped with the reason, and the order of the candidates does not matter.
+    Raises ParamsError for a name of no known form and if the bounds leave nothing, HeadstartError if none can be had.
     """
-    names = sorted(catalogue.expand(candidates, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences or None))
-    train = sample(table[table["split"] == "train"], max_images, seed)
-    scored, skipped = scoring.score(names, train, root, input_size=input_size, folds=folds, neighbours=neighbours, seed=seed, device=device)
-    report = _rank(scored, skipped, bootstrap, seed, {"n_images": len(train), "folds": folds, "neighbours": neighbours})
+    bounds = {"max_parameters": block.max_parameters, "max_gflops": block.max_gflops}
+    names = sorted(catalogue.expand(block.candidates, **bounds, licences=block.licences or None))
+    train = sample(table[table["split"] == "train"], block.max_images, seed)
+    scored, skipped = scoring.score(
+        names, train, root, input_size=block.input_size, folds=block.folds, neighbours=block.neighbours, seed=seed, device=device
+    )
+    report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
-    if race["sources"] > 1 and len(scored) > 1:
-        field = [found[name].card for name in entrants(report["candidates"], report["chosen"], race["sources"])]
-        limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, race).items()])
-        laps = {"epochs": race["epochs"], "views": race["views"], "folds": folds, "seed": seed, "device": device}
-        done = run_race(limited.reset_index(drop=True), root, field, taken=report["chosen"], **laps)
+    if block.race.sources > 1 and len(scored) > 1:
+        field = [found[name].card for name in entrants(report["candidates"], report["chosen"], block.race.sources)]
+        limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, block.race).items()])
+        done = race.run(
+            limited.reset_index(drop=True),
+            root,
+            field,
+            taken=report["chosen"],
+            epochs=block.race.epochs,
+            views=block.race.views,
+            folds=block.folds,
+            seed=seed,
+            device=device,
+        )
         report["race"] = done.report
         _overrule(report, done)
     chosen = found[report["chosen"]]
-    if not depths:
+    if not block.depths:
         return Selection(chosen.card, report)
-    probed = depth.probe(chosen.card, chosen.widths, sample(train, DEPTH_IMAGES, seed), root, folds=folds, seed=seed, device=device)
+    some = sample(train, DEPTH_IMAGES, seed)
+    probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
     report["depth"], report["depths"] = probed.stages, probed.curve
     return Selection(replace(chosen.card, depth=probed.stages), report)
 
 
-class _Seen(TypedDict):
-    """What the candidates were scored on, as in Ranking."""
-
-    n_images: int
-    folds: int
-    neighbours: int
-
-
-def _rank(scored: list[Candidate], skipped: dict[str, str], bootstrap: int, seed: int, seen: _Seen) -> Ranking:
-    """The ranking of the candidates that were scored, and the rows of those that were skipped."""
+def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block: SelectSource, seed: int) -> Ranking:
+    """The ranking of the candidates that were scored on `n_images`, and the rows of those that were skipped."""
     votes = [key for score in scores.SCORES.values() for key in score.votes]
     published = ranking.prior([one.published for one in scored])
-    totals = ranking.add_up([one.rows for one in scored], votes, resamples=bootstrap, seed=seed, prior=published)
+    totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)
     rows = _rows(scored, totals)
     taken, reason = ranking.choose(rows, totals)
     name = rows[taken]["name"]
@@ -140,8 +127,10 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], bootstrap: int, seed
         "reason": reason,
         "votes": totals.votes,
         "candidates": [*rows, *left_out],
-        **seen,
-        "bootstrap": bootstrap,
+        "n_images": n_images,
+        "folds": block.folds,
+        "neighbours": block.neighbours,
+        "bootstrap": block.bootstrap,
         "scores": _described(scored),
     }
 
@@ -182,10 +171,10 @@ def _described(scored: list[Candidate]) -> list[Described]:
     ]
 
 
-def field_size(table: pd.DataFrame, race: Mapping[str, Any]) -> dict[str, int]:
+def field_size(table: pd.DataFrame, block: Race) -> dict[str, int]:
     """The most images of each split in a race."""
     training = int((table["split"] == "train").sum())
-    return {"train": min(race["max_images"], max(LEAST_RACED, round(race["share"] * training))), "validation": race["max_images"]}
+    return {"train": min(block.max_images, max(LEAST_RACED, round(block.share * training))), "validation": block.max_images}
 
 
 def entrants(rows: Sequence[Row], taken: str, count: int) -> list[str]:
@@ -201,7 +190,7 @@ def entrants(rows: Sequence[Row], taken: str, count: int) -> list[str]:
     return [row["name"] for row in ranked if row["name"] in field]
 
 
-def _overrule(report: Ranking, done: race_module.Race) -> None:
+def _overrule(report: Ranking, done: race.Race) -> None:
     """Choose the winner of the race if it is shown to be better than what the ranking took."""
     taken = report["chosen"]
     if taken not in done.beaten:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
@@ -100,7 +100,7 @@ def evaluate(
     the verdict on transfer, and `parameters` are those of all stages, for the card.
     """
     test = table[table["split"] == "test"].reset_index(drop=True)
-    labels = np.searchsorted(classes, test["label"].to_numpy())
+    labels = encoding.encode(test["label"], classes)
     probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source, test, root, device)))}
     for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"

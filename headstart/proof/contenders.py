@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
+from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
@@ -75,7 +76,7 @@ class DataSet:
     @property
     def labels(self) -> np.ndarray:
         """Their classes (n,) as integers."""
-        return np.searchsorted(self.classes, self.validation["label"].to_numpy())
+        return encoding.encode(self.validation["label"], self.classes)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
-import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.linear import frozen_head
 from headstart.networks.cards import SourceCard
+from headstart.params import FineTune, TrainHead
 from headstart.proof import comparison
 from headstart.proof.comparison import Comparison
+from headstart.proof.contenders import DataSet
 from headstart.statistics import records
 from headstart.statistics.records import Record, Records
 from headstart.training import designs
@@ -77,11 +78,11 @@ def prove(
     tuned: Record,
     random: Records,
     *,
-    table: pd.DataFrame,
-    root: Path,
+    data: DataSet,
     card: SourceCard,
-    classes: list[str],
-    blocks: dict[str, dict[str, Any]],
+    head: TrainHead,
+    block: FineTune,
+    images: int,
     size: int,
     seeds: int,
     label_curve: bool,
@@ -89,12 +90,11 @@ def prove(
     margin: float,
     resamples: int,
     seed: int,
-    device: Device = CPU,
 ) -> Proof:
     """Compare the records, and train what is still to be compared.
 
-    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline; blocks: of train_head, fine_tune and baseline, as in
-    params.yaml; size: pixels at which the baseline was trained.
+    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline; head, block: those of train_head and fine_tune;
+    images: the most that the baseline saw of each split; size: pixels at which it was trained; the others are as in the block of verdict.
     """
     compare = partial(comparison.compare, level=level, margin=margin, resamples=resamples, seed=seed)
     against_head = compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))
@@ -110,9 +110,9 @@ def prove(
     if seeds == 1:
         theirs[0, 0] = records.only(random[0, 0], tuned.images)
         ours[0, 0] = records.only(tuned, theirs[0, 0].images)
-    for cell in designs.cells(table, seeds=seeds, label_curve=label_curve, images=blocks["baseline"]["max_images"], seed=seed):
+    for cell in designs.cells(data.table, seeds=seeds, label_curve=label_curve, images=images, seed=seed):
         if (cell.labels, cell.number) not in ours:
-            done = pretrained(cell, root, card.at(size), classes, blocks["train_head"], blocks["fine_tune"], device)
+            done = pretrained(cell, data.root, card.at(size), data.classes, head, block, data.device)
             ours[cell.labels, cell.number] = records.of_run(cell.table, done)
     sizes: Sizes = {"pretrained": card.transform.input_size if seeds == 1 else size, "random": size}
     return _proof(_curve(ours, theirs, compare), against_head, ours, theirs, sizes, label_curve)
@@ -144,7 +144,7 @@ def _proof(curve: list[Labelled], against_head: Comparison, ours: Records, their
 
 
 def pretrained(
-    cell: Cell, root: Path, card: SourceCard, classes: list[str], head: dict[str, Any], block: dict[str, Any], device: Device = CPU
+    cell: Cell, root: Path, card: SourceCard, classes: list[str], head: TrainHead, block: FineTune, device: Device = CPU
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune.
 
@@ -153,19 +153,12 @@ def pretrained(
     from headstart.training import fine_tuning  # and with it PyTorch, which a verdict on finished trainings does without
 
     train = cell.table[cell.table["split"] == "train"].reset_index(drop=True)
+    balanced = head.class_weights == "balanced"
     fitted = frozen_head.on(
-        train,
-        root,
-        card,
-        classes,
-        penalties=head["penalties"],
-        folds=head["folds"],
-        balanced=head["class_weights"] == "balanced",
-        seed=cell.seed,
-        device=device,
+        train, root, card, classes, penalties=head.penalties, folds=head.folds, balanced=balanced, seed=cell.seed, device=device
     )
     return fine_tuning.run(
-        cell.table, root, card, fitted, classes, **fine_tuning.settings(block, cell.table, classes, cell.seed), device=device
+        cell.table, root, card, fitted, classes, fine_tuning.plan_of(block, cell.table, classes, cell.seed), device=device
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from headstart.networks.cards import SourceCard
+from headstart.params import FineTune, TrainHead
 from headstart.proof import contenders, proving
 from headstart.proof.contenders import Contender, DataSet, Shipped
 from headstart.statistics import paired
@@ -40,15 +41,17 @@ class Context:
 
     data: DataSet
     card: SourceCard
-    head: dict[str, Any]  # the block of train_head
-    block: dict[str, Any]  # of fine_tune
+    head: TrainHead
+    block: FineTune
     ranking: Ranking
     seed: int
 
     def tuned(self, name: str, card: SourceCard, **changes: Any) -> Contender:
         """Fine-tune the source of `card` with changes to the block."""
         cell = designs.Cell(0, 0, self.seed, self.data.table)
-        done = proving.pretrained(cell, self.data.root, card, self.data.classes, self.head, {**self.block, **changes}, self.data.device)
+        done = proving.pretrained(
+            cell, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
+        )
         return Contender(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
 
 
@@ -67,7 +70,7 @@ def shallower_cut(context: Context) -> Contender | None:
     """Half as many stages retrained: more of the source is kept. None if only one was."""
     from headstart.training import fine_tuning
 
-    depth = fine_tuning.choose_depth(context.block["depth"], context.card)
+    depth = fine_tuning.choose_depth(context.block.depth, context.card)
     return context.tuned("shallower_cut", context.card, depth=depth // 2) if depth > 1 else None
 
 

@@ -19,58 +19,9 @@ if TYPE_CHECKING:
     from headstart.choice.selection import Ranking
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
+    from headstart.linear.frozen_head import Summary as HeadSummary
     from headstart.proof.shipping import Verdict
-    from headstart.training.fine_tuning import AgainstHead
-
-
-class Fitted(TypedDict, total=False):
-    """How a head was fitted, and what cross-validation said of it."""
-
-    penalty: float
-    cv_log_loss: float
-    cv_accuracy: float
-    n: int
-    validation_accuracy: float  # of one that was fitted without the validation images
-
-
-class Penalty(TypedDict):
-    """A penalty that was tried, and its cross-validated figures."""
-
-    penalty: float
-    log_loss: float
-    accuracy: float
-
-
-class HeadSummary(TypedDict):
-    """What the report reads of models/head/summary.json."""
-
-    final: Fitted
-    train_only: Fitted
-    penalties: list[Penalty]
-
-
-class Phase(TypedDict):
-    """A phase of fine-tuning, with the highest learning rate of each part that it trained."""
-
-    name: str
-    epochs: int
-    best_epoch: int
-    stopped_early: bool
-    rates: dict[str, float]
-
-
-class Tuned(TypedDict):
-    """What the report reads of models/fine_tuned/summary.json."""
-
-    strategy: str
-    phases: list[Phase]
-    frozen: list[str]
-    trained: list[str]
-    views: int
-    cache_bytes: int
-    engine: str
-    image_passes: int
-    validation: AgainstHead | None
+    from headstart.training.fine_tuning import Summary as Tuned
 
 
 class Limited(TypedDict):

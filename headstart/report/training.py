@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headstart.report import charts
-from headstart.report.findings import Findings, Fitted, Penalty, Phase
+from headstart.report.findings import Findings
 from headstart.statistics import paired
 from headstart.words import formats, naming
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from headstart.training.fine_tuning import AgainstHead
+    from headstart.linear.frozen_head import Chosen, Held
+    from headstart.training.fine_tuning import Compared
+    from headstart.training.run import Summary as Phase
 
 
 @dataclass(frozen=True)
 class Head:
     """What the section on the head shows."""
 
-    final: Fitted
-    train_only: Fitted
+    final: Chosen
+    train_only: Held
     panels: list[str]
     edge: bool  # whether the chosen penalty is the largest or the smallest that was tried
 
@@ -34,7 +36,7 @@ class Tuning:
 
     panels: list[str]  # none if nothing was unfrozen
     best: int | None  # the epoch of the lowest validation loss
-    validation: AgainstHead | None
+    validation: Compared | None
     strategy: str
     phases: list[Phase]
     frozen: list[str]
@@ -63,7 +65,7 @@ def head(f: Findings) -> Head:
     return Head(final, f.head["train_only"], panels, _edge(tried, final["penalty"]))
 
 
-def _edge(tried: list[Penalty], chosen: float) -> bool:
+def _edge(tried: list[dict[str, float]], chosen: float) -> bool:
     """Whether the chosen penalty is at an end of those that were tried."""
     return len(tried) > 1 and chosen in (tried[0]["penalty"], tried[-1]["penalty"])
 
@@ -104,7 +106,7 @@ def tuning(f: Findings) -> Tuning:
     )
 
 
-def against_head(figures: AgainstHead | None) -> str:
+def against_head(figures: Compared | None) -> str:
     """Whether the fine-tuned model beats the frozen head on validation, in a sentence.
 
     Empty if it was not measured.

@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def develop(striped: tuple[Path, pd.DataFrame], folder: Path = Path("made"), **other: Any) -> ModelCard:
     """Train and evaluate; what came of it lies in `folder` as register_source writes it. Returns the card."""
     plan = TrainSource.model_validate({"architecture": "timm:test_resnet", **SMALL, **other})
-    done = develop_module.train(striped[1], striped[0], **plan.model_dump(), seed=0)
+    done = develop_module.train(striped[1], striped[0], plan, seed=0)
     with outputs.folder(folder) as new:
         model.save(new / cards.WEIGHTS, done.network)
         card = develop_module.evaluate(striped[1], striped[0], new / cards.WEIGHTS, done.summary, seed=0)
@@ -68,7 +68,7 @@ def test_the_same_bytes_each_time(striped: tuple[Path, pd.DataFrame]) -> None:
 def test_a_source_from_a_candidate_trains_all_of_it_from_a_converged_head(striped: tuple[Path, pd.DataFrame]) -> None:
     start = tiny.checkpoint(Path("start"), size=32)
     plan = TrainSource.model_validate({**SMALL, "start": start, "rate": 3e-3, "epochs": 2, "decay": 0.5})
-    done = develop_module.train(striped[1], striped[0], **plan.model_dump(), seed=0)
+    done = develop_module.train(striped[1], striped[0], plan, seed=0)
     rates = done.summary["phases"][0]["rates"]
     assert list(rates) == ["head", "layer4", "layer3", "layer2", "layer1", "conv1"]
     assert list(rates.values()) == pytest.approx([3e-3 / 2**i for i in range(6)])

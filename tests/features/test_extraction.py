@@ -20,10 +20,11 @@ from headstart.features.extraction import Frozen, Streamed
 from headstart.features.store import Rows
 from headstart.features.transforms import View
 from headstart.machinery.errors import DataError
+from headstart.params import Augmentation
 from tests import tiny
 
 PLAIN = View(32, "bilinear")
-HOW = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
+HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
         lambda frozen, view: (Frozen.of(lambda: tiny.conv(seed=1), "b", 32), view),
         lambda frozen, view: (frozen, replace(view, seed=1)),
         lambda frozen, view: (frozen, replace(view, number=2)),
-        lambda frozen, view: (frozen, transforms.views(PLAIN, 0, {**HOW, "colour": 0.3}, 1)[0]),
+        lambda frozen, view: (frozen, transforms.views(PLAIN, 0, HOW.model_copy(update={"colour": 0.3}), 1)[0]),
         lambda frozen, view: (frozen, PLAIN),
         lambda frozen, view: (frozen, replace(view, interpolation="bicubic")),
     ],

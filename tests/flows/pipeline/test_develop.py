@@ -22,6 +22,7 @@ from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import sources
 from headstart.params.developing import TrainSource
+from tasks.stage import wanted
 from tests.flows.pipeline.test_pipeline import run
 from tests.tasks import test_contract as contract
 from tests.training.test_scratch import stripes
@@ -208,10 +209,9 @@ def test_the_graph_is_what_the_flow_runs() -> None:
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)
 def test_a_stage_is_what_the_graph_says(name: str) -> None:
-    signature = inspect.signature(getattr(import_module(f"tasks.{name}"), name)).parameters.values()
-    positional = [str(p.default) for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = {p.name for p in signature if p.kind is p.KEYWORD_ONLY}
-    stage = GRAPH[name]
+    function = getattr(import_module(f"tasks.{name}"), name)
+    positional = [str(p.default) for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    kinds, stage = wanted(function), GRAPH[name]
     assert stage["cmd"] == f"python -m tasks.{name}"
     outs = [path for kind in ("outs", "metrics", "plots") for path in contract.paths(stage.get(kind, []))]
     data = [path for path in stage["deps"] if not path.startswith("../../")]
@@ -219,10 +219,8 @@ def test_a_stage_is_what_the_graph_says(name: str) -> None:
     if name in contract.STAGES:
         assert {key: stage[key] for key in ("params", "outs")} == {key: contract.GRAPH[name][key] for key in ("params", "outs")}
         return
-    shared = [shared for shared in ("seed", "device", "precision") if shared in keywords]
-    block = set(TrainSource.model_fields) if name == "train_source" else set()
-    assert stage["params"] == [*shared, *([{"source.yaml": None}] if block else [])]
-    assert keywords == {*shared, *block}
+    assert stage["params"] == [*kinds["shared"].model_fields, *([{"source.yaml": None}] if "block" in kinds else [])]
+    assert kinds.get("block", TrainSource) is TrainSource
 
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)
