@@ -16,7 +16,7 @@ from scipy.stats import binom
 from flows.results import promote
 from headstart.base import weights
 from headstart.data import manifest
-from headstart.features import classify, extraction, of_source, predict
+from headstart.features import classify, of_source, predict
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads, model, sources
@@ -59,13 +59,12 @@ class Run:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, list[int]]] = []  # who was asked about which images
         self.wrong: dict[str, set[int]] = {}
-        patch.setattr(classify, "prepared", lambda card, sha256, make, device: sha256)
-        patch.setattr(extraction, "extract", self._extract)
+        patch.setattr(classify, "logits", self._logits)
         patch.setattr(of_source, "of_source", lambda card, rows, root, device: rows)
         patch.setattr(heads, "load", lambda path, name: _Twin(self, Path(path).read_text(), name))
 
-    def _extract(self, frozen: str, rows: pd.DataFrame, root: Path, view: Any, *, dtype: str, what: str) -> np.ndarray:
-        return self.answer(what.removesuffix(" model, images"), rows, self.wrong[frozen])
+    def _logits(self, values: dict[str, np.ndarray], card: Any, rows: pd.DataFrame, root: Path, device: Any, what: str) -> np.ndarray:
+        return self.answer(what.removesuffix(" model, images"), rows, self.wrong[weights.digest(values)])
 
     def answer(self, who: str, rows: pd.DataFrame, wrong: set[int]) -> np.ndarray:
         numbers = [number(path) for path in rows["path"]]

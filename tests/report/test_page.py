@@ -311,7 +311,7 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
 
 def test_torch_is_not_imported(tmp_path: Path) -> None:
     leave(tmp_path)
-    code = "import sys; from tasks.report import report; report(mistakes=2); print(sorted({'torch', 'great_expectations', 'prefect', 'dvc'} & set(sys.modules)))"
+    code = "import sys; from headstart.params import Report; from tasks.report import report; report(block=Report(mistakes=2)); print(sorted({'torch', 'great_expectations', 'prefect', 'dvc'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
