@@ -19,7 +19,7 @@ from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
 from headstart.training import fine_tuning
-from headstart.training.loop import Recipe
+from headstart.training.examples import Recipe
 from tests import tiny
 
 AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
@@ -288,6 +288,7 @@ def test_gradual_goes_no_deeper_where_it_brings_nothing(card: dict[str, Any], ph
     assert [p["name"] for p in deeper.summary["phases"]][:2] == ["last 1", "last 2"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
     """Each works on half of every batch: other sums of the same numbers, so all weights agree to 1e-5 after two epochs that move them."""
     one, two = tune(card, photos)[0], tune(card, photos, processes=2)[0]
@@ -301,6 +302,7 @@ def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_cannot_go_on_stops_all(
     card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
-import sys
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from headstart.base.devices import CPU, Device
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.training import parallel
 from headstart.training.parallel import ALONE, Team
-from tests import ROOT
+from tests.training.tails import PATIENCE, in_a_process
 
 GPUS = Device("cuda", "bfloat16")
 
@@ -81,7 +80,7 @@ def waits(team: Team, path: Path) -> None:
     time.sleep(600)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -95,6 +94,7 @@ def _nothing_left() -> Iterator[None]:
     assert not distributed.is_initialized()
 
 
+@pytest.mark.usefixtures("forked")
 def test_every_process_gets_the_sum(tmp_path: Path) -> None:
     with parallel.team(2, CPU, adding, tmp_path) as team:
         assert team == Team(0, 2)
@@ -106,6 +106,7 @@ def test_every_process_gets_the_sum(tmp_path: Path) -> None:
             assert tensor.stride() == mine.stride()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_ends_badly_is_an_error_even_where_nobody_needs_it() -> None:
     with (
         pytest.raises(HeadstartError, match=r"a process of the team stopped \(exit codes rank 1: 3\)"),
@@ -122,10 +123,11 @@ def test_a_process_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str])
 
 def number(path: Path) -> int:
     """The number in a file that another process is about to write."""
-    assert eventually(lambda: path.exists() and path.read_text() != "", 60)
+    assert eventually(lambda: path.exists() and path.read_text() != "")
     return int(path.read_text())
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     def first() -> None:
         with parallel.team(2, CPU, waits, tmp_path / "pid"):
@@ -137,21 +139,16 @@ def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
 
 
+def first_that_is_killed(path: Path) -> None:
+    with parallel.team(2, CPU, waits, path):
+        number(path)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("forked")
 def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
-    script = f"""
-import os, pathlib
-from headstart.base import devices
-from headstart.training import parallel
-from tests.training import test_parallel
-if __name__ == "__main__":
-    with parallel.team(2, devices.CPU, test_parallel.waits, pathlib.Path({str(tmp_path / "pid")!r})):
-        test_parallel.number(pathlib.Path({str(tmp_path / "pid")!r}))
-        os.kill(os.getpid(), 9)
-"""
-    (tmp_path / "first.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, tmp_path / "first.py"], env=environment, timeout=120, capture_output=True)
-    assert done.returncode == -9
+    """The first is forked, the other is spawned."""
+    assert in_a_process(first_that_is_killed, tmp_path / "pid") == -signal.SIGKILL
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
 
 
@@ -166,6 +163,7 @@ def unreadable() -> None:
     raise OSError("not here")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_ends_before_they_meet_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     """And not half an hour of waiting for it."""
     raised: list[BaseException] = []
@@ -179,5 +177,5 @@ def test_a_process_that_ends_before_they_meet_is_an_error(capfd: pytest.CaptureF
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert [type(error) for error in raised] == [HeadstartError]
