@@ -1,4 +1,4 @@
-"""The fingerprint of code: a hash of its syntax trees, so that comments, docstrings and layout do not count.
+"""The fingerprint of code: a hash of its syntax trees. Comments, docstrings and layout do not count.
 
 What the code makes (features, exported networks, checkpoints, the stages of a project) is known by it: other code, another fingerprint.
 Files that are no Python, such as a table or a style sheet, count byte by byte.
@@ -15,9 +15,9 @@ from pathlib import Path
 
 @cache
 def fingerprint(*names: str) -> str:
-    """SHA-256 (hex) of modules and packages by their dotted names, packages with all that lies below them; none of it is imported.
+    """SHA-256 (hex) of modules and packages by their dotted names; none of it is imported.
 
-    Raises ModuleNotFoundError for a name that is none.
+    A package counts with all that lies below it. Raises ModuleNotFoundError for a name that is none.
     """
     total = hashlib.sha256()
     for name in names:
@@ -59,7 +59,7 @@ def _digest(path: Path) -> str:
 
 
 def _bare(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings, and without the empty texts that some versions of Python find at the end of a format."""
+    """The tree without docstrings, and without the empty texts that Python 3.12.1 adds to formats."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]

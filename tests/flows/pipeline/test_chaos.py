@@ -33,6 +33,7 @@ from torch import nn
 import torch
 from headstart.base import outputs, weights
 from headstart.training import checkpoints, loop
+from headstart.training.examples import Examples, Recipe
 from headstart.training.strategies import Phase
 from tasks import stage
 
@@ -43,8 +44,8 @@ def fine_tune(prepared=Path("models/prepared.txt"), out=Path("models/trained"), 
     tail = nn.Sequential(OrderedDict(one=one, head=nn.Linear(wide, 3))).eval()
     random, labels = np.random.default_rng(int(prepared.read_text())), np.arange(150) % 3
     rows = random.normal(size=(150, 3, 12, 12)).astype(np.float32) + np.eye(3, dtype=np.float32)[labels][:, :, None, None] / 2
-    given = loop.Examples([rows], labels, "toy")
-    recipe = loop.Recipe(50, 100, 0.01, 0.0, np.ones(3), seed)
+    given = Examples([rows], labels, "toy")
+    recipe = Recipe(50, 100, 0.01, 0.0, np.ones(3), seed)
     phases = [Phase("head", 6, {"head": 0.01}), Phase("all", 14, {"head": 0.01, "one": 0.01})]
     done = loop.fit(tail, phases, given, given, recipe, keeper=checkpoints.keeper())
     with outputs.folder(out) as folder:
