@@ -60,7 +60,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def killed_after_each(monkeypatch: pytest.MonkeyPatch, train: Callable[[], Any]) -> tuple[Any, int]:
-    """What `train` gives when each of its processes is killed as soon as it has written a checkpoint; and how many were killed."""
+    """What `train` gives if it is killed after each checkpoint and called again; and how many kills."""
     write, kills = Keeper.write, 0
 
     def die(self: Keeper, *given: Any) -> None:
@@ -79,7 +79,7 @@ def killed_after_each(monkeypatch: pytest.MonkeyPatch, train: Callable[[], Any])
 
 
 def dies() -> None:
-    """Train, and be killed after the third checkpoint was written, before it is renamed. For a process of its own."""
+    """Train, and be killed when the third checkpoint was written and is not renamed. For a process."""
     written = 0
 
     def die(_: int) -> None:

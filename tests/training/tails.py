@@ -20,8 +20,8 @@ from headstart.training.examples import Examples, Recipe
 from headstart.training.measure import Measure
 from headstart.training.run import Trained
 from headstart.training.strategies import Phase, from_scratch
+from tests.training.mates import PATIENCE
 
-PATIENCE = 300.0  # seconds to wait for what takes a few on a quiet machine; only a test that fails waits for so long
 RATE = 0.02
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,8 @@ from headstart.base.devices import CPU, Device
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.training import parallel
 from headstart.training.parallel import ALONE, Team
-from tests.training.tails import PATIENCE, in_a_process
+from tests.training.mates import PATIENCE, Unreadable, add_up, adding, ends, eventually, fails, first_that_is_killed, number, tensors, waits
+from tests.training.tails import in_a_process
 
 GPUS = Device("cuda", "bfloat16")
 
@@ -47,44 +46,6 @@ def test_one_process_is_no_team() -> None:
         team.add(alone)
         assert [tensor.tolist() for tensor in alone] == [[1, 1], [0, 0, 0]]
     assert not distributed.is_initialized()
-
-
-def tensors(rank: int) -> list[torch.Tensor]:
-    """Tensors of several shapes and layouts, other values in each process."""
-    values = torch.arange(24, dtype=torch.float32) * 10**rank
-    return [values[:24].view(2, 3, 2, 2).contiguous(memory_format=torch.channels_last), values[:6].view(2, 3).t(), values[3], values[:0]]
-
-
-def add_up(team: Team) -> list[torch.Tensor]:
-    mine = tensors(team.rank)
-    team.add(mine)
-    team.add([])
-    return mine
-
-
-def adding(team: Team, folder: Path) -> None:
-    torch.save(add_up(team), folder / f"{team.rank}.pt")
-
-
-def ends(team: Team, code: int) -> None:
-    add_up(team)
-    os._exit(code)
-
-
-def fails(team: Team) -> None:
-    raise ValueError("no space left")
-
-
-def waits(team: Team, path: Path) -> None:
-    path.write_text(str(os.getpid()))
-    time.sleep(600)
-
-
-def eventually(true: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
 
 
 @pytest.fixture(autouse=True)
@@ -121,12 +82,6 @@ def test_a_process_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str])
     assert "ValueError: no space left" in capfd.readouterr().err
 
 
-def number(path: Path) -> int:
-    """The number in a file that another process is about to write."""
-    assert eventually(lambda: path.exists() and path.read_text() != "")
-    return int(path.read_text())
-
-
 @pytest.mark.usefixtures("forked")
 def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     def first() -> None:
@@ -139,28 +94,11 @@ def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
 
 
-def first_that_is_killed(path: Path) -> None:
-    with parallel.team(2, CPU, waits, path):
-        number(path)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.usefixtures("forked")
 def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
     """The first is forked, the other is spawned."""
     assert in_a_process(first_that_is_killed, tmp_path / "pid") == -signal.SIGKILL
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
-
-
-class Unreadable:
-    """What the other process cannot unpickle."""
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return unreadable, ()
-
-
-def unreadable() -> None:
-    raise OSError("not here")
 
 
 @pytest.mark.usefixtures("forked")

@@ -20,7 +20,8 @@ from headstart.training.checkpoints import Keeper, keeping
 from headstart.training.parallel import ALONE, Team
 from headstart.training.run import Trained
 from tests.training.kept import BOTH, FOLDER, HELD, TRAIN, Killed, dies, epochs, everything, fit, killed_after_each, named
-from tests.training.tails import PATIENCE, RATE, Together, in_a_process, in_room, phase, recipe, scratch, state, tail
+from tests.training.mates import PATIENCE
+from tests.training.tails import RATE, Together, in_a_process, in_room, phase, recipe, scratch, state, tail
 
 pytestmark = pytest.mark.usefixtures("checkpoints_always")
 CASES: dict[str, dict[str, Any]] = {
