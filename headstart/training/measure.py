@@ -33,7 +33,7 @@ class Figures(TypedDict):
 
 @dataclass(frozen=True)
 class Measure:
-    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), that temperature, and which images (n,) are right.
+    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), and which images are right.
 
     The temperature (Guo et al., ICML 2017) takes out how confident a network is overall, which label smoothing lowers and overfitting
     raises. Without it, the losses of networks trained in different ways would not tell how well they order the classes.
@@ -42,7 +42,7 @@ class Measure:
     loss: float
     accuracy: float
     temperature: float
-    right: np.ndarray = field(compare=False)
+    right: np.ndarray = field(compare=False)  # (n,)
 
     def figures(self) -> Figures:
         """What a row of a curve says of it."""
@@ -74,14 +74,14 @@ def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team:
 
 
 def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
-    """Logits (n, classes) of all rows, computed where the tail's weights are."""
+    """Logits (n, classes) of all rows, computed on the device of the tail's weights."""
     head = tail.get_submodule("head")
     assert isinstance(head, nn.Linear)
     return outputs(tail, rows, head.out_features, device, team)
 
 
 def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
-    """What a network gives (n, width) for all rows, read and computed in small batches, where its weights are."""
+    """What a network gives (n, width) for all rows, in small batches, on the device of its weights."""
     place = next(tail.parameters()).device
     size = shards.SHARD if place.type == "cpu" else 8 * shards.SHARD
 

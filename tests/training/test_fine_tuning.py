@@ -298,6 +298,7 @@ def test_gradual_goes_no_deeper_where_it_brings_nothing(card: SourceCard, photos
     assert [p["name"] for p in deeper.summary["phases"]][:2] == ["last 1", "last 2"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_train_as_one(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     """Each works on half of every batch: other sums of the same numbers, so all weights agree to 1e-5 after two epochs that move them."""
     one, two = tune(card, photos)[0], tune(card, photos, processes=2)[0]
@@ -311,6 +312,7 @@ def test_two_processes_train_as_one(card: SourceCard, photos: tuple[Path, pd.Dat
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_cannot_go_on_stops_all(
     card: SourceCard, photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
