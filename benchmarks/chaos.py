@@ -4,7 +4,7 @@
 
 A checkout with toy pictures and a tiny source network is run through once undisturbed. Then it is run again and again. Of the kills, 85%
 are of the stage or its dvc child, a tenth of all kills as the stage has written a checkpoint and not renamed it yet. The other 15% are of
-flow, worker or server under `headstart up`, with runs submitted to transfer/on-demand; a sixth of these are instead of `headstart run` by
+flow, worker or server under `headstart up`, with runs submitted to transfer/headstart-transfer; a sixth of these are instead of `headstart run` by
 hand or of its temporary server.
 
 After each kill nobody of the run may be left, and no stage that `dvc status` calls up to date may have another result than the undisturbed
@@ -188,8 +188,8 @@ class Standing:
         return {}
 
     def submit(self) -> str:
-        """A new run of transfer/on-demand, asked for as the UI asks for it. Returns its id."""
-        deployment = self._ask("deployments/name/transfer/on-demand")["id"]
+        """A new run of transfer/headstart-transfer, asked for as the UI asks for it. Returns its id."""
+        deployment = self._ask("deployments/name/transfer/headstart-transfer")["id"]
         return str(self._ask(f"deployments/{deployment}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"])
 
     def end(self, run: str) -> str:

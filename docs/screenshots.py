@@ -45,7 +45,7 @@ def pages() -> dict[str, tuple[str, int]]:
     from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 
     with get_client(sync_client=True) as client:
-        form = client.read_deployment_by_name("transfer/on-demand").id
+        form = client.read_deployment_by_name("transfer/headstart-transfer").id
         line = FlowFilter(name=FlowFilterName(any_=["transfer"]))
         runs = client.read_flow_runs(flow_filter=line, limit=1, sort=FlowRunSort.END_TIME_DESC)
         artifacts = client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=50)[::-1]  # the newest of a key counts

@@ -37,15 +37,7 @@ def baseline(
         from headstart.training import scratch  # and with them PyTorch, which takes seconds
 
         place = devices.choose(shared.device, shared.precision)
-        plan = scratch.Plan(
-            epochs=block.epochs,
-            rate=block.rate,
-            batch_size=block.batch_size,
-            weight_decay=block.weight_decay,
-            label_smoothing=block.label_smoothing,
-            views=block.views,
-            augmentation=block.augmentation,
-        )
+        plan = scratch.plan_of(block)
         for cell in designs.cells(table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
             done = scratch.train(cell.table, images, card.design, classes, plan, seed=cell.seed, device=place)
             runs[cell.labels, cell.number] = records.of_run(cell.table, done)

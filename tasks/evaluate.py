@@ -32,27 +32,27 @@ def evaluate(
     shared: Shared,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
-    card, ships = cards.read_source(source), outputs.read_json(chosen / "summary.json")
-    summaries = [
-        outputs.read_json(source),
-        *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)),
-    ]
+    card = cards.read_source(source)
+    summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
+    parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
+
+    def model(name: str, folder: Path) -> test_split.Model:
+        """A whole model whose network is not that of the source card."""
+        described = SourceCard.from_json(summaries[folder]["card"], folder / "summary.json")
+        return test_split.Model(name, weights.read(folder / cards.WEIGHTS), described)
+
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
-        models.append(
-            test_split.Model(
-                "scratch", weights.read(baseline / cards.WEIGHTS), SourceCard.from_json(summaries[3]["card"], baseline / "summary.json")
-            )
-        )
+        models.append(model("scratch", baseline))
     done = test_split.evaluate(
         manifest.read(clean),
         images,
         card,
         heads.load(head / "head.safetensors", "final"),
-        summaries[1],
+        summaries[head]["classes"],
         models,
-        test_split.Model(ships["arm"], weights.read(chosen / cards.WEIGHTS), SourceCard.from_json(ships["card"], chosen / "summary.json")),
-        summaries,
+        model(summaries[chosen]["arm"], chosen),
+        parameters=parameters,
         answer=outputs.read_json(verdict)["answer"],
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,

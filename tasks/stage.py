@@ -16,14 +16,14 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from headstart import params
 from headstart.base import outputs
-from headstart.machinery import lock, progress
+from headstart.machinery import failure, lock, progress
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.params import Block
+from headstart.params import Block, project_code
 from headstart.training import checkpoints
 
 STATE = Path(".headstart")
@@ -45,6 +45,8 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
     die_with_run()
     name = function.__name__
     try:
+        if lock.VARIABLE not in os.environ:  # a flow has looked before its first stage
+            project_code.check()
         with lock.hold(f"dvc repro, stage {name}"):
             _run(function, read or arguments)
     except HeadstartError as error:
@@ -68,12 +70,8 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
             STATE / "timings" / f"{name}.json",
             {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
         )
-    except HeadstartError as error:
-        note(FAILURE, {"stage": name, "exit_code": error.exit_code, "message": str(error)})
-        raise
     except Exception as error:
-        message = f"stage {name} failed with {type(error).__name__}: {error}"
-        note(FAILURE, {"stage": name, "exit_code": 1, "message": message})
+        note(FAILURE, failure.of(name, error))
         raise
 
 
@@ -143,7 +141,7 @@ def narrowed(block: Block, kind: type[Block]) -> Block:
     return kind.model_validate({name: getattr(block, name) for name in kind.model_fields})
 
 
-def note(path: Path, content: dict[str, object]) -> None:
+def note(path: Path, content: Mapping[str, object]) -> None:
     """Write a small JSON file whole or not at all, in ASCII: a message may name a file whose name is not valid UTF-8."""
     with outputs.whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,38 +1,81 @@
-"""What commands share: where they may run, lines of a run on the terminal, and a flow whose server may die."""
+"""What commands share: how they are added, where they may run, and how a flow runs under them."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headstart.machinery.errors import HeadstartError
 
-Commands = Any  # what argparse makes of add_subparsers
+if TYPE_CHECKING:
+    from flows.repository import dvc
+
+Run = Callable[[argparse.Namespace], int]  # does a command, and returns its exit code
 Result = TypeVar("Result")
 
 
+PROJECT = ("params.yaml", "dvc.yaml", ".dvc")  # what the root of every project holds
+
+
+class Commands:
+    """The commands of a command line. Each prints its texts as laid out, and takes --debug."""
+
+    def __init__(self, root: argparse.ArgumentParser) -> None:
+        debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
+        self._shared = argparse.ArgumentParser(add_help=False)
+        self._shared.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (also: HEADSTART_DEBUG=1)")
+        self._parsers = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(self, name: str, run: Run, *, help: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        """Add a command that does `run`. Returns its parser, which wants its arguments."""
+        parser = self._parsers.add_parser(
+            name,
+            help=help,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[self._shared],
+        )
+        parser.set_defaults(command=run)
+        return parser
+
+
 def in_project() -> None:
-    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not Path(name).exists()]
-    if missing:
-        raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); change to it first")
+    """Raise HeadstartError, which says what to do, unless the current folder is the root of a project."""
+    here = Path.cwd()
+    missing = _missing(here)
+    if not missing:
+        return
+    above = next((folder for folder in here.parents if not _missing(folder)), None)
+    remedy = f"change to {above}, which is" if above else "change to one, or make one with `headstart new DIR`"
+    raise HeadstartError(f"this is not the root of a Headstart project ({', '.join(missing)} missing here); {remedy}")
 
 
-def few(names: list[str], most: int = 10) -> str:
+def _missing(folder: Path) -> list[str]:
+    """What a folder lacks of the root of a project."""
+    return [name for name in PROJECT if not (folder / name).exists()]
+
+
+def few(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and dots if there are more."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 @contextlib.contextmanager
 def lines() -> Iterator[None]:
     """Show the lines that a run logs, and nothing else of what Prefect logs, on standard error."""
+    from flows.server import internals
+
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda record: getattr(record, "headstart", False))
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
-    logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL)  # it has a handler of its own, for a server that is away
+    internals.silence_threads()
     for logger in loggers:
         logger.addHandler(handler)
     try:
@@ -43,9 +86,10 @@ def lines() -> Iterator[None]:
 
 
 def outlived(flow: Callable[[], Result], ended: list[Result]) -> tuple[Result, bool]:
-    """What a flow returns, and whether the server died under it: what it returned is lost then, but not what it left in `ended`.
+    """What a flow returns, and whether the server died under it.
 
-    Where it failed, what it failed with is raised, and not that nobody could be told.
+    What it returned is lost then, but not what it left in `ended`. If it failed, what it failed with is raised, and not that nobody
+    could be told.
     """
     from flows.server import servers
 
@@ -64,8 +108,15 @@ def outlived(flow: Callable[[], Result], ended: list[Result]) -> tuple[Result, b
         raise cause or error from None
 
 
+def print_outcomes(outcomes: Sequence[dvc.Outcome]) -> None:
+    """Print what became of each stage, one per line, and an empty line."""
+    for outcome in outcomes:
+        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
+    print()
+
+
 def done(orphaned: bool) -> int:
-    """End a run that went through."""
+    """The exit code of a run that went through; ends the process if its server died."""
     if orphaned:
         sys.stdout.flush()
         os._exit(0)  # at an ordinary exit Prefect would try for minutes to reach the server

@@ -1,10 +1,9 @@
-"""Commands import: replace the data set."""
+"""The command that replaces the data set: `headstart import`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -31,14 +30,13 @@ examples:
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    add = commands.add_parser("import", help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES, **shape)
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    add = commands.add("import", _import, help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES)
     which = add.add_mutually_exclusive_group(required=True)
     which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
     add.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE: columns path,label[,split]")
-    add.set_defaults(command=_import)
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Commands runs, restore, promote: past runs, and the best model so far."""
+"""The commands about past runs and the best model so far: `headstart runs`, `restore` and `promote`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -54,28 +53,23 @@ examples:
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    promote = commands.add_parser(
-        "promote", help="keep the model, unless it is worse", description=_PROMOTE, epilog=_PROMOTE_EXAMPLES, **shape
-    )
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    promote = commands.add("promote", _promote, help="keep the model, unless it is worse", description=_PROMOTE, epilog=_PROMOTE_EXAMPLES)
     promote.add_argument(
         "--split", choices=("validation", "test"), default="validation", help="images to compare on (default: %(default)s)"
     )
     promote.add_argument("--registry", type=Path, default=Path("registry"), help="folder of the registry (default: %(default)s)")
     promote.add_argument("--force", action="store_true", help="promote whatever the comparison says")
     promote.add_argument("--json", action="store_true", help="print the decision as it is recorded")
-    promote.set_defaults(command=_promote)
 
-    runs = commands.add_parser("runs", help="list past runs, compare two", description=_RUNS, epilog=_RUNS_EXAMPLES, **shape)
+    runs = commands.add("runs", _runs, help="list past runs, compare two", description=_RUNS, epilog=_RUNS_EXAMPLES)
     runs.add_argument("--compare", metavar=("A", "B"), nargs=2, help="the parameters and metrics in which two runs differ")
     runs.add_argument("--json", action="store_true", help="print JSON")
-    runs.set_defaults(command=_runs)
 
-    restore = commands.add_parser("restore", help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES, **shape)
+    restore = commands.add("restore", _restore, help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES)
     restore.add_argument("run", metavar="RUN", help="its name, as `headstart runs` prints it")
     restore.add_argument("--force", action="store_true", help="also where files here are on nobody's record and would be lost")
-    restore.set_defaults(command=_restore)
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -13,18 +13,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from flows.cli import data, history, predict, run, serve, sources
+from flows.cli import data, history, predict, projects, run, serve, sources
+from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
 
 INTERRUPTED = 130
-GROUPS = (data, run, predict, sources, history, serve)
+GROUPS = (projects, data, run, predict, sources, history, serve)
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
-and leaves a versioned model and a report. Run it from the root of the project.
+and leaves a versioned model and a report. Run it from the root of a project.
 
+  headstart new beans            # a project, in a folder of its own
   headstart import photos/       # photos/<class>/<file>
   headstart run                  # every stage whose inputs changed
   headstart show                 # the result
@@ -57,14 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    common = argparse.ArgumentParser(add_help=False)
-    debug = os.environ.get("HEADSTART_DEBUG", "") not in ("", "0")
-    common.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (also: HEADSTART_DEBUG=1)")
-    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "parents": [common]}
-    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=shape["formatter_class"])
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    layout = argparse.RawDescriptionHelpFormatter
+    root = argparse.ArgumentParser("headstart", description=_OVERVIEW, epilog=_EXIT_CODES, formatter_class=layout)
+    commands = Commands(root)
     for group in GROUPS:
-        group.register(commands, shape)
+        group.register(commands)
     return root
 
 

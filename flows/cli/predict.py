@@ -1,4 +1,4 @@
-"""Commands predict: label images."""
+"""The command that labels images with a finished model: `headstart predict`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import io
 import sys
 from pathlib import Path
-from typing import Any
 
 from flows.cli.common import Commands
 
@@ -23,12 +22,11 @@ examples:
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    predict = commands.add_parser("predict", help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES, **shape)
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    predict = commands.add("predict", _predict, help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES)
     predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, or a folder of images")
     predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
-    predict.set_defaults(command=_predict)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -1,10 +1,9 @@
-"""Commands run, show, params: run the pipeline, and look at the result."""
+"""The commands that run the pipeline and look at it: `headstart run`, `show` and `params`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -25,23 +24,18 @@ examples:
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    run = commands.add_parser("run", help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES, **shape)
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    run = commands.add("run", _run, help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES)
     run.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
     )
     run.add_argument("--force", action="store_true", help="run every stage, changed or not")
-    run.set_defaults(command=_run)
 
-    show = commands.add_parser("show", help="show the result", description="Show the result of the last run.", **shape)
+    show = commands.add("show", _show, help="show the result", description="Show the result of the last run.")
     show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
-    show.set_defaults(command=_show)
 
-    settings = commands.add_parser(
-        "params", help="list the parameters", description="List every parameter: value, bounds, meaning.", **shape
-    )
-    settings.set_defaults(command=_params)
+    commands.add("params", _params, help="list the parameters", description="List every parameter: value, bounds, meaning.")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -53,24 +47,22 @@ def _run(options: argparse.Namespace) -> int:
         from flows.projects import images
         from flows.results import show as show_module
         from flows.server import servers
+        from headstart.params import project_code
 
+        project_code.check()
         values = params.parse(options.assignments)
         params.write(values, dry=True)
         images.check()
         servers.configure()
         print("starting Prefect", file=sys.stderr, flush=True)
         with servers.chosen() as ready:
-            from flows.pipeline.transfer import (
-                ended,
-                transfer,  # imported while the server starts; Prefect reads its environment here
-            )
+            # Imported while the server starts; Prefect reads its environment here.
+            from flows.pipeline.transfer import ended, transfer
 
             ready()
             with common.lines():  # after that import: it sets up logging anew
                 outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force), ended)
-    for outcome in outcomes:
-        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
-    print()
+    common.print_outcomes(outcomes)
     print(show_module.summary())
     return common.done(orphaned)
 
@@ -78,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from flows.results import show as show_module
 
+    common.in_project()
     sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
     return 0
 
@@ -85,5 +78,6 @@ def _show(options: argparse.Namespace) -> int:
 def _params(options: argparse.Namespace) -> int:
     from headstart import params
 
+    common.in_project()
     print(params.describe(params.load()))
     return 0

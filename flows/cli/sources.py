@@ -1,4 +1,4 @@
-"""Commands develop, sources: source models, and one of your own."""
+"""The commands about source models: `headstart sources` and `develop`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from flows.cli import common
 from flows.cli.common import Commands
@@ -48,11 +47,9 @@ examples:
 """
 
 
-def register(commands: Commands, shape: dict[str, Any]) -> None:
-    """Add the commands of this file. `shape` are the options of every parser."""
-    develop = commands.add_parser(
-        "develop", help="train a source model of your own", description=_DEVELOP, epilog=_DEVELOP_EXAMPLES, **shape
-    )
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    develop = commands.add("develop", _develop, help="train a source model of your own", description=_DEVELOP, epilog=_DEVELOP_EXAMPLES)
     develop.add_argument("source", metavar="SOURCE_DATA", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
     develop.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE_DATA, as for import")
     develop.add_argument("--name", help="name of the source model (default: that of SOURCE_DATA)")
@@ -64,9 +61,8 @@ def register(commands: Commands, shape: dict[str, Any]) -> None:
         "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
     )
     develop.add_argument("--force", action="store_true", help="register it even if it does not beat the baselines")
-    develop.set_defaults(command=_develop)
 
-    sources = commands.add_parser("sources", help="list the source models", description=_SOURCES, epilog=_SOURCES_EXAMPLES, **shape)
+    sources = commands.add("sources", _sources, help="list the source models", description=_SOURCES, epilog=_SOURCES_EXAMPLES)
     sources.add_argument("patterns", metavar="PATTERN", nargs="*", help="timm:convnext_*, torchvision:resnet50, mobilenet, ...")
     sources.add_argument("--max-parameters", metavar="M", type=float, help="at most so many million parameters")
     sources.add_argument("--max-gflops", metavar="G", type=float, help="at most so many GFLOPs an image")
@@ -74,7 +70,6 @@ def register(commands: Commands, shape: dict[str, Any]) -> None:
     sources.add_argument("--here", action="store_true", help="only what is on this machine")
     sources.add_argument("--all-figures", action="store_true", help="count parameters and GFLOPs of all that is listed")
     sources.add_argument("--json", action="store_true", help="print a JSON list")
-    sources.set_defaults(command=_sources)
 
 
 def _develop(options: argparse.Namespace) -> int:
@@ -92,19 +87,16 @@ def _develop(options: argparse.Namespace) -> int:
     servers.configure()
     print("starting Prefect", file=sys.stderr, flush=True)
     with servers.chosen() as ready:
-        from flows.pipeline.develop import (
-            develop,
-            ended,  # imported while the server starts; Prefect reads its environment here
-        )
+        # Imported while the server starts; Prefect reads its environment here.
+        from flows.pipeline.develop import develop, ended
 
         ready()
         with common.lines():  # after that import: it sets up logging anew
             labels = str(options.labels) if options.labels else None
-            given: dict[str, Any] = {"name": name, "labels": labels, "parameters": values, "force": options.force}
-            done, orphaned = common.outlived(lambda: develop(options.source, **given), ended)
-    for outcome in done["outcomes"]:
-        print(f"{outcome['stage']} {outcome['outcome']} {outcome['seconds']:.1f}")
-    print()
+            done, orphaned = common.outlived(
+                lambda: develop(options.source, name=name, labels=labels, parameters=values, force=options.force), ended
+            )
+    common.print_outcomes(done["outcomes"])
     print(develop_folder.summary(name, done["card"]))
     return common.done(orphaned)
 

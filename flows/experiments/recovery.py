@@ -1,4 +1,7 @@
-"""Mend what a run, an import or a restore that ended too early left behind. The first thing that is done under the run lock."""
+"""Mend what a run, an import or a restore that ended too early left behind.
+
+`headstart import` and every run do this first under the run lock. flows/experiments/restore.py does the same by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from flows.repository import dvc
 
 
 def recover(say: dvc.Say | None = None) -> None:
-    """Put previous images back that an import had moved, and finish a restore. Raises HeadstartError if that fails."""
+    """Put previous images back that an import had moved, and finish a restore.
+
+    Call it under the run lock. Raises HeadstartError if it fails.
+    """
     tell = say or (lambda line: None)
     images.tidy(tell)
     restore.finish(tell)

@@ -1,4 +1,7 @@
-"""Bring the workspace back to a past run: parameters, images, models and reports, once what lies here is kept. Code stays as it is."""
+"""Bring the workspace back to a past run: parameters, images, models and reports.
+
+What is here is kept first. Code stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from flows.experiments import runs, save
 from flows.forms import given
@@ -15,19 +18,29 @@ from flows.repository import dvc, git
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.params import project_code
 from tasks import stage
 
-UNDERWAY = stage.STATE / "restoring.json"  # of a restore: its `run`, what is `kept`, `force`, and whether it `bring`s the run already
+UNDERWAY = stage.STATE / "restoring.json"  # there while a restore is
 RECORDS = (save.LOCK, images.RECORD)
 _Files = Mapping[Path, bytes | None]  # None: not there
 
 
-def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
-    """Make the workspace what it was after the run `name`, and return what to tell the user. Call under the run lock.
+class Underway(TypedDict):
+    """What a restore notes of itself, in UNDERWAY."""
 
-    By the time that anything changes, what is here is kept as an experiment and all that the run needs is in DVC's cache. Raises
-    ParamsError for an unknown run or for parameters that this version does not take, DataError for data that cannot be had, and
-    HeadstartError where something here is on no record and would be lost, unless `force`: then all is as it was.
+    run: str  # what is restored
+    kept: str  # the experiment of what was here before
+    force: bool
+    bring: bool  # whether it has begun to change the workspace
+
+
+def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
+    """Make the workspace what it was after the run `name`, and return what to tell the user.
+
+    Call it under the run lock. By the time that anything changes, what is here is kept as an experiment and all that the run needs is
+    in DVC's cache. Raises ParamsError for an unknown run or for parameters that this version does not take, DataError for data that
+    cannot be had, and HeadstartError if something here is on no record and would be lost, unless `force`: then all is as it was.
     """
     run = runs.find(name)
     files = _files(run)
@@ -47,7 +60,7 @@ def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
             raise
         say(f"warning: {error}")
     kept = save.found() or save.experiment(f"before-{re.sub('^(before-)+', '', name)}", kind="before", restored=name)
-    note = {"run": name, "kept": kept, "force": force, "bring": False}
+    note: Underway = {"run": name, "kept": kept, "force": force, "bring": False}
     outputs.write_json(UNDERWAY, note)
     _fetch(files, say)
     outputs.write_json(UNDERWAY, {**note, "bring": True})
@@ -56,32 +69,33 @@ def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
 
 
 def finish(say: dvc.Say) -> None:
-    """End a restore that was killed, so that nobody works with the parameters of one run and the images of another. Call under the run lock.
+    """End a restore that was killed.
 
-    Where it had begun to change the workspace the run is brought whole, and else the records that it had lent are put back. Raises
-    HeadstartError where that fails.
+    Nobody is to work with the parameters of one run and the images of another. Call it under the run lock. If the restore had begun to
+    change the workspace, it is completed; else the records that it had lent are put back. Raises HeadstartError if that fails.
     """
-    note = outputs.read_object(UNDERWAY)
+    note = cast(Underway, outputs.read_object(UNDERWAY))
     if not note:
         return
-    name, kept = str(note["run"]), str(note["kept"])
+    name, kept = note["run"], note["kept"]
     files, before = _files(runs.find(name)), _files(runs.find(kept))
     if note["bring"]:
         say(f"`headstart restore {name}` was killed half-way and is finished now; what was here before is kept as {kept}")
         now = outputs.read_bytes(params.PATH)
         if now not in (files[params.PATH], before[params.PATH]):
             say(f"{params.PATH} was edited since; that is kept as {save.experiment(f'before-{name}', kind='before', restored=name)}")
-        _bring(name, files, force=bool(note["force"]), kept=kept)
+        _bring(name, files, force=note["force"], kept=kept)
     else:
         outputs.put_back({path: before[path] for path in RECORDS if outputs.read_bytes(path) == files[path]})
         UNDERWAY.unlink()
 
 
 def fetch_outputs(say: dvc.Say, pauses: Sequence[float] = ()) -> None:
-    """In a fresh clone, bring what finished stages left from the remote, so that a run need not make it again. Call under the run lock.
+    """In a fresh clone, bring what finished stages left from the remote.
 
-    Only where it is on record and not here, and not for stages whose own inputs were changed. A remote that does not answer is asked again
-    after each of the pauses (seconds); what cannot be had is made again.
+    A run need not make it again then. Call it under the run lock. Only what is on record and not here is brought, and nothing of stages
+    whose own inputs were changed. A remote that does not answer is asked again after each of the pauses (seconds); what cannot be had
+    is made again.
     """
     lock = _locked(outputs.read_bytes(save.LOCK))
     absent = {stage for path, stage in save.outs(cached=True).items() if stage in lock and not path.exists()}
@@ -96,13 +110,16 @@ def fetch_outputs(say: dvc.Say, pauses: Sequence[float] = ()) -> None:
         say(f"warning: not all could be had from the DVC remote, and is made again ({error.lines[-1] if error.lines else error})")
 
 
-def _is_change(why: str | Mapping[str, Mapping[str, Any]]) -> bool:
+def _is_change(why: dvc.Reason) -> bool:
     """Whether a reason that `dvc status` gives is more than a file that is not here."""
     return why == "changed command" if isinstance(why, str) else any(how != "deleted" for how in why.get("changed deps", {}).values())
 
 
 def _files(run: runs.Run) -> _Files:
-    """What git holds of the run and belongs back here. Raises ParamsError if this version does not take its parameters."""
+    """What git holds of the run and belongs back here.
+
+    Raises ParamsError if this version does not take its parameters.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     ignoring = {path.parent / ".gitignore" for path in [images.IMAGES, *save.outs(cached=True)]}
@@ -118,7 +135,7 @@ def _files(run: runs.Run) -> _Files:
 def _refuse_losses() -> None:
     """Raise HeadstartError if outputs lie here that no run has put on record."""
     uncommitted = dvc.data_status().get("uncommitted", {})
-    lost = sorted({path for kind in ("added", "modified") for path in uncommitted.get(kind, [])})
+    lost = sorted({*uncommitted.get("added", []), *uncommitted.get("modified", [])})
     if lost:
         raise HeadstartError(
             f"{', '.join(lost[:5])}{', ...' if len(lost) > 5 else ''}: not what a finished stage has left, so no record has it and it would be "
@@ -127,7 +144,10 @@ def _refuse_losses() -> None:
 
 
 def _fetch(files: _Files, say: dvc.Say) -> None:
-    """Have all that these records name in the cache, from the remote where need be; the records here stay. Raises DataError."""
+    """Have all that these records name in the cache, from the remote if need be.
+
+    The records here stay. Raises DataError.
+    """
     here = {path: outputs.read_bytes(path) for path in RECORDS}
     outputs.put_back({path: files[path] for path in RECORDS})
     try:
@@ -194,4 +214,8 @@ def _told(run: runs.Run, kept: str) -> list[str]:
 
 
 def _other_code(run: runs.Run) -> str:
+    """Where the code of a run is to be had: in a project it is a version of the package, in a checkout a commit."""
+    [code] = git.read([f"{run.commit}:./{project_code.PATH}"])
+    if made := re.search(rb'^version: "(.*)"$', code or b"", re.MULTILINE):
+        return f"Its code may have been another: it was made with headstart {made[1].decode(errors='replace')}"
     return f"Its code may have been another: `git worktree add PLACE {str(run.commit)[:12]}` makes a checkout with it"

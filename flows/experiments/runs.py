@@ -1,21 +1,24 @@
-"""Past runs, from the experiments that flows/experiments/save.py keeps and the failures it noted: a table, and how two of them differ.
+"""Past runs: a table of them, and how two of them differ.
 
-Read with git alone, all of them in a few processes, so that a thousand runs take less than one start of dvc.
+They are the experiments that flows/experiments/save.py keeps and the failures that it notes. They are read with git alone, all of them
+in a few processes, so that a thousand runs take less than one start of dvc.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, cast
 
 from flows.experiments import save
 from flows.projects import images
 from flows.repository import git
-from flows.results import show
+from flows.results import files
+from flows.results.files import Metrics, Verdict
+from flows.results.table import aligned
 from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.words import naming
@@ -25,7 +28,20 @@ _STATES = {"run": "completed", "before": "saved"}  # by kind of experiment: a ru
 _ASIDE = {"per_class", "interval"}  # of the metrics; too many for a table
 
 
-@dataclass
+Values = Mapping[str, object]  # by dotted name
+Differences = dict[str, list[object]]  # by dotted name: the value of the first run and that of the second, None for what it does not have
+
+
+class Comparison(TypedDict):
+    """The names of two runs, and in what they differ."""
+
+    runs: list[str]
+    run: Differences  # data, source, verdict
+    parameters: Differences
+    metrics: Differences
+
+
+@dataclass(frozen=True)
 class Run:
     """A run; None for what it did not come to know."""
 
@@ -43,7 +59,9 @@ class Run:
 
 def every() -> list[Run]:
     """All runs known here, the newest first."""
-    failed = [Run(**{name: entry.get(name) for name in ("name", "when", "state", "data", "error")}) for entry in save.failures()]  # type: ignore[arg-type]
+    failed = [
+        Run(entry["name"], entry["when"], entry["state"], data=entry.get("data"), error=entry.get("error")) for entry in save.failures()
+    ]
     return sorted([*_kept(), *failed], key=lambda run: datetime.fromisoformat(run.when).timestamp(), reverse=True)
 
 
@@ -64,44 +82,47 @@ def find(name: str) -> Run:
 
 def table(runs: Sequence[Run]) -> str:
     """The runs, a line each, under headings."""
-    return _aligned([_HEADINGS, *(_row(run) for run in runs)])
+    return aligned([_HEADINGS, *(_row(run) for run in runs)])
 
 
 def remark(runs: Sequence[Run]) -> str:
     """How many there are, or why there are none."""
     if runs:
-        return f"{len(runs):,} run{'s' if len(runs) > 1 else ''}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
+        many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+        return f"{many}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
     if not save.base():
         return "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)"
     return "no run was kept yet; `headstart run` makes one"
 
 
-def compare(first: str, second: str) -> dict[str, Any]:
-    """The parameters and metrics in which two runs differ, each as [of the first, of the second]. Raises ParamsError, HeadstartError."""
+def compare(first: str, second: str) -> Comparison:
+    """The parameters and metrics in which two runs differ.
+
+    Raises ParamsError for an unknown run, HeadstartError for an unreadable file.
+    """
     pair = [find(first), find(second)]
-    files = git.read([f"{run.commit}:./{path}" for run in pair for path in (params.PATH, show.METRICS, show.VERDICT)])
+    contents = git.read([f"{run.commit}:./{path}" for run in pair for path in (params.PATH, files.METRICS, files.VERDICT)])
     facts = [{"data": run.data, "source": run.source, "verdict": run.verdict, "standing": run.standing} for run in pair]
     return {
         "runs": [run.name for run in pair],
         "run": _differing(*facts),
-        "parameters": _differing(*(_parameters(content) for content in files[::3])),
-        "metrics": _differing(*(_flat(_json(content)) for content in files[1::3])),
+        "parameters": _differing(*(_parameters(content) for content in contents[::3])),
+        "metrics": _differing(*(_flat(_json(content)) for content in contents[1::3])),
     }
 
 
-def comparison(found: dict[str, Any]) -> str:
+def comparison(found: Comparison) -> str:
     """A comparison as a table."""
     metrics = {name: pair for name, pair in found["metrics"].items() if not _ASIDE & set(name.split("."))}
-    blocks = [(title, found[title] if title != "metrics" else metrics) for title in ("run", "parameters", "metrics")]
-    rows = [("", *found["runs"])]
-    for title, differences in blocks:
+    rows: list[tuple[str, ...]] = [("", *found["runs"])]
+    for title, differences in (("run", found["run"]), ("parameters", found["parameters"]), ("metrics", metrics)):
         rows += [("", "", ""), (title.upper(), "" if differences else "the same", "")]
         rows += [(name, *(_shown(value) for value in pair)) for name, pair in differences.items()]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _kept() -> Iterator[Run]:
-    """The experiments of this repository; none where git is not in use."""
+    """The experiments of this repository; none if git is not in use."""
     if not save.base():
         return
     known = save.experiments()
@@ -109,11 +130,11 @@ def _kept() -> Iterator[Run]:
         "log", "--no-walk=unsorted", "--stdin", "--format=%H%x1f%cI%x1f%b%x1e", given="".join(f"{c}\n" for c in known.values())
     )
     told = {commit.strip(): rest for commit, *rest in (entry.split("\x1f", 2) for entry in described.split("\x1e") if entry.strip())}
-    paths = (show.METRICS, show.VERDICT, images.RECORD)
-    files = iter(git.read([f"{commit}:./{path}" for commit in known.values() for path in paths]))
+    paths = (files.METRICS, files.VERDICT, images.RECORD)
+    contents = iter(git.read([f"{commit}:./{path}" for commit in known.values() for path in paths]))
     for name, commit in known.items():
         when, body = told[commit]
-        metrics, verdict, record = _json(next(files)), _json(next(files)), next(files)
+        metrics, verdict, record = cast(Metrics, _json(next(contents))), cast(Verdict, _json(next(contents))), next(contents)
         tested = "pretrained_against_random" in verdict
         yield Run(
             name,
@@ -128,8 +149,11 @@ def _kept() -> Iterator[Run]:
         )
 
 
-def _parameters(content: bytes | None) -> dict[str, Any]:
-    """A params.yaml by dotted name, what it leaves out with its default; as it is where this version does not take it."""
+def _parameters(content: bytes | None) -> Values:
+    """A params.yaml by dotted name, what it leaves out with its default.
+
+    As it is if this version does not take it. Raises HeadstartError if it is no YAML.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:
@@ -142,15 +166,15 @@ def _parameters(content: bytes | None) -> dict[str, Any]:
         return _flat(values if isinstance(values, dict) else {})
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Values, prefix: str = "") -> dict[str, object]:
     """Nested values by dotted name."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
 
 
-def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, list[Any]]:
+def _differing(first: Values, second: Values) -> Differences:
     return {name: [first.get(name), second.get(name)] for name in {**first, **second} if first.get(name) != second.get(name)}
 
 
@@ -167,16 +191,13 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-
-
-def _json(content: bytes | None) -> dict[str, Any]:
+def _json(content: bytes | None) -> dict[str, object]:
     """A JSON object; {} for what is none, so that one odd run does not hide the others."""
     try:
         values = json.loads(content or b"{}")

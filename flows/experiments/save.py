@@ -1,4 +1,6 @@
-"""Keep what a run left as a DVC experiment: a commit under refs/exps with its parameters, data version, results and code.
+"""Keep what a run left as a DVC experiment.
+
+That is a commit under refs/exps with its parameters, data version, results and code.
 
 `dvc exp save` is not used. It begins with `dvc commit --force`, which puts whatever lies in the workspace on record as made with the
 parameters of the moment, and until it is done it takes the workspace apart (stash, detached HEAD), so that a kill leaves it so. Here
@@ -13,10 +15,10 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from flows.projects import images
 from flows.repository import dvc, git
@@ -30,13 +32,39 @@ REFS = "refs/exps"
 _EXPERIMENT = re.compile(rf"{REFS}/[0-9a-f]{{2}}/[0-9a-f]{{38,}}/([^/]+)")  # and not what DVC keeps beside them, refs/exps/exec/...
 
 
+class Unfinished(TypedDict):
+    """A run that did not finish: a line of FAILED."""
+
+    name: str
+    when: str  # ISO 8601
+    state: str  # failed or interrupted
+    error: NotRequired[str]
+    data: NotRequired[str | None]  # version of the images
+
+
+class Output(TypedDict, total=False):
+    """How DVC treats an output."""
+
+    cache: bool
+
+
+class Stage(TypedDict, total=False):
+    """A stage of dvc.yaml, as far as it is used here."""
+
+    deps: list[str]
+    params: list[str | Mapping[str, list[str] | None]]  # names in params.yaml, or names in another file by its path
+    outs: list[str | dict[str, Output | None]]
+    metrics: list[str | dict[str, Output | None]]
+    plots: list[str | dict[str, Output | None]]
+
+
 @contextlib.contextmanager
 def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
-    """Around a run, under the run lock: yields the list for the outcomes of its stages, and keeps the run at the end.
+    """Around a run: yields the list for the outcomes of its stages, and keeps the run at the end.
 
-    A run that changed something becomes an experiment called name(), and data and weights go to the DVC remote where one is set. Where
-    either fails, `say` gets a warning, and nothing is raised; where git is not in use, no experiment can be kept and nothing is said. A
-    run that raises gets a line in .headstart/runs.jsonl.
+    Call it under the run lock. A run that changed something becomes an experiment called name(), and data and weights go to the DVC
+    remote if one is set. If either fails, `say` gets a warning, and nothing is raised; if there is no commit for an experiment to stand on,
+    it is told so. A run that raises gets a line in .headstart/runs.jsonl.
     """
     outcomes: list[dvc.Outcome] = []
     before = _read(LOCK)
@@ -52,6 +80,8 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
             return
         if base():
             say(f"kept as experiment {experiment(name(), kind='run', ran=ran)}")
+        else:
+            say("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
     except Exception as error:
         say(f"warning: this run could not be kept as an experiment ({_short(error)}); its results are here all the same")
     try:
@@ -62,11 +92,12 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
         say(f"warning: data and weights could not be pushed to the DVC remote ({_short(error)}); try `dvc push`")
 
 
-def experiment(name: str, **facts: Any) -> str:
-    """Make an experiment of the workspace as it is, and return its name: `name`, made fit for git, with a number where it is taken.
+def experiment(name: str, **facts: str | list[str]) -> str:
+    """Make an experiment of the workspace as it is, and return its name.
 
-    It holds every file of git's as it is now, and what the graph names and git does not have yet: parameters, dvc.lock, the record of
-    the images, reports that DVC does not cache, code. `facts` are JSON values for its message. Raises GitError.
+    That is `name`, made fit for git, with a number if it is taken. The experiment holds every file of git's as it is now, and what the
+    graph names and git does not have yet: parameters, dvc.lock, the record of the images, reports that DVC does not cache, code.
+    `facts` go into its message as JSON. Raises GitError.
     """
     if not (start := base()):
         raise git.GitError("an experiment stands on a commit: `git init` where there is no repository, and `git commit` once")
@@ -79,7 +110,10 @@ def experiment(name: str, **facts: Any) -> str:
 
 
 def found() -> str | None:
-    """The newest experiment on the last commit that holds all that is here, if there is one. Raises GitError."""
+    """The newest experiment on the last commit that holds all that is here; None if there is none.
+
+    Raises GitError.
+    """
     if not (start := base()):
         return None
     lines = git.call("for-each-ref", "--sort=-committerdate", "--format=%(tree) %(refname)", f"{REFS}/{start[:2]}/{start[2:]}").splitlines()
@@ -88,10 +122,15 @@ def found() -> str | None:
 
 
 def recorded() -> list[Path]:
-    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold."""
+    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold.
+
+    That takes in what lies in the rooms of code that stages depend on, less what git ignores. Raises GitError.
+    """
     stages, cached = _stages(), set(outs(cached=True))
-    named = {*outs(cached=False), *(Path(dep) for entry in stages.values() for dep in entry.get("deps", []))} - cached
-    paths = {_record(path) if _record(path).exists() else path for path in named}
+    deps = {Path(dep) for entry in stages.values() for dep in entry.get("deps") or []} - cached
+    files = {Path(file) for entry in stages.values() for given in entry.get("params") or [] if isinstance(given, dict) for file in given}
+    paths = {_record(path) if _record(path).exists() else path for path in {*deps, *files, *outs(cached=False)}}
+    rooms = [path for path in deps if path.is_dir() and path != images.IMAGES and not _record(path).exists()]
     paths |= {
         params.PATH,
         GRAPH,
@@ -100,15 +139,23 @@ def recorded() -> list[Path]:
         images.IMAGES.parent / ".gitignore",
         *(path.parent / ".gitignore" for path in cached),
     }
-    return sorted(path for path in paths if path.is_file())
+    return sorted({*(path for path in paths if path.is_file()), *_new_in(rooms)})
+
+
+def _new_in(folders: Sequence[Path]) -> list[Path]:
+    """The files in folders that git neither has nor ignores. Raises GitError."""
+    if not folders:
+        return []
+    listed = git.call("ls-files", "-z", "--others", "--exclude-standard", "--", *(f"{folder}/" for folder in folders))
+    return [Path(name) for name in listed.split("\0") if name]
 
 
 def outs(*, cached: bool) -> dict[Path, str]:
     """The outputs that DVC caches, or those that are left to git, each with the name of its stage."""
     paths = {}
     for name, entry in _stages().items():
-        for out in (out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])):
-            for path, how in out.items() if isinstance(out, dict) else [(out, {})]:
+        for out in [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]:
+            for path, how in out.items() if isinstance(out, dict) else [(out, None)]:
                 if (how or {}).get("cache", True) is cached:
                     paths[Path(path)] = name
     return paths
@@ -122,7 +169,7 @@ def experiments() -> dict[str, str]:
 
 
 def free_name(name: str) -> str:
-    """`name` as git and DVC take it, with a number where an experiment of that name is there already."""
+    """`name` as git and DVC take it, with a number if an experiment of that name is there already."""
     fit = re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).removesuffix(".lock").strip(".-")[:100] or "run"
     taken = {known.lower() for known in experiments()}  # some file systems do not mind case
     number, free = 1, fit
@@ -132,13 +179,13 @@ def free_name(name: str) -> str:
     return free
 
 
-def failures() -> Iterator[dict[str, Any]]:
+def failures() -> Iterator[Unfinished]:
     """The runs that did not finish, the oldest first. Lines that are no record are passed by."""
     for line in (_read(FAILED) or b"").decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
             if isinstance(entry, dict) and {"name", "when", "state"} <= entry.keys():
-                yield entry
+                yield cast(Unfinished, entry)
 
 
 def _tree(start: str) -> str:
@@ -151,7 +198,8 @@ def _tree(start: str) -> str:
         return git.call("write-tree", extra=own).strip()
 
 
-def _stages() -> dict[str, Any]:
+def _stages() -> dict[str, Stage]:
+    """The stages of the graph, by name."""
     from ruamel.yaml import YAML
 
     return dict((YAML(typ="safe").load(GRAPH.read_text(encoding="utf-8")) or {}).get("stages") or {})
@@ -165,14 +213,17 @@ def _record(path: Path) -> Path:
 def _note_failure(name: str, error: BaseException) -> None:
     state = "failed" if isinstance(error, Exception) else "interrupted"
     when = datetime.fromtimestamp(int(time.time())).astimezone().isoformat()
-    entry = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
+    entry: Unfinished = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
     FAILED.parent.mkdir(exist_ok=True)
     with FAILED.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
 
 def base() -> str | None:
-    """The last commit, on which experiments stand; None where git is not in use: no git, no repository, or nothing committed yet."""
+    """The last commit, on which experiments are made; None if git is not in use.
+
+    That means: no git, no repository, or nothing committed yet.
+    """
     try:
         return git.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
     except git.GitError:
@@ -180,7 +231,7 @@ def base() -> str | None:
 
 
 def _is_kept() -> bool:
-    """Whether dvc.lock as it is belongs to an experiment or to the last commit; True where there can be none."""
+    """Whether dvc.lock as it is belongs to an experiment or to the last commit; True if there can be none."""
     if not (start := base()) or not LOCK.exists():
         return True
     names = [f"{commit}:./{LOCK}" for commit in [start, *experiments().values()]]
@@ -189,7 +240,7 @@ def _is_kept() -> bool:
 
 
 def _identity() -> dict[str, str]:
-    """Names for a commit where git has none: a run that nobody watches has nobody to configure git."""
+    """Names for a commit if git has none: a run that nobody watches has nobody to configure git."""
     try:
         git.call("var", "GIT_COMMITTER_IDENT")
         git.call("var", "GIT_AUTHOR_IDENT")

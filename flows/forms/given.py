@@ -1,15 +1,16 @@
-"""Parameters of one run: values given in a form, on top of params.yaml as it is here or as it is committed in git.
+"""Parameters of one run: values given in a form, on top of params.yaml.
 
-They are written to params.yaml, so that `dvc repro` alone repeats the run, and stay there until the next run, which takes them back
-first (.headstart/given.json says what was given and what was there before). Where a run starts from the committed file although the one
-here differs, the one here is put back when the run ends. What somebody has written to params.yaml in the meantime stays.
+That is params.yaml as it is here or as it is committed in git. The values are written to params.yaml, so that `dvc repro` alone repeats
+the run, and stay there until the next run, which takes them back first (.headstart/given.json says what was given and what was there
+before). If a run starts from the committed file although the one here differs, the one here is put back when the run ends. What
+somebody has written to params.yaml in the meantime stays.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypedDict
 
 from flows.repository import git
 from flows.repository.dvc import Say
@@ -21,13 +22,23 @@ from tasks import stage
 NOTE = stage.STATE / "given.json"
 _DRAFT = stage.STATE / "params.yaml"  # the file as it is going to be
 _LOST = stage.STATE / "params.before.yaml"
+Values = Mapping[str, object]  # by dotted name
+
+
+class Note(TypedDict):
+    """What is noted of values that were given, in NOTE."""
+
+    who: str  # gave them
+    given: dict[str, object]  # by dotted name
+    before: str  # the text of params.yaml without them
+    left: str  # the text of params.yaml with them
 
 
 @contextlib.contextmanager
-def values(given: Mapping[str, Any], say: Say, *, committed: bool = False, who: str = "a form") -> Iterator[None]:
-    """Have `given` values, by dotted name, in params.yaml during the run. Call under the run lock.
+def values(given: Values, say: Say, *, committed: bool = False, who: str = "a form") -> Iterator[None]:
+    """Have `given` values in params.yaml during the run. Call under the run lock.
 
-    `committed` starts from the file as it is in git. Raises ParamsError, and leaves params.yaml as it was, where a value is wrong.
+    `committed` starts from the file as it is in git. Raises ParamsError, and leaves params.yaml as it was, if a value is wrong.
     """
     take_back(say)
     before = params.PATH.read_text(encoding="utf-8")
@@ -40,7 +51,8 @@ def values(given: Mapping[str, Any], say: Say, *, committed: bool = False, who: 
         say(f"{change} (for this run)")
     left = _with(base if base is not None and apart else before, given)
     if left != before:
-        outputs.write_json(NOTE, {"who": who, "given": dict(given), "before": before, "left": left})
+        note: Note = {"who": who, "given": dict(given), "before": before, "left": left}
+        outputs.write_json(NOTE, note)
         _write(left)
     try:
         yield
@@ -50,9 +62,12 @@ def values(given: Mapping[str, Any], say: Say, *, committed: bool = False, who: 
 
 
 def take_back(say: Say) -> None:
-    """Undo in params.yaml what an earlier run was given, as far as it is still there. Call under the run lock."""
+    """Undo in params.yaml what an earlier run was given, as far as it is still there.
+
+    Call it under the run lock.
+    """
     try:
-        note = outputs.read_json(NOTE)
+        note: Note = outputs.read_json(NOTE)
     except (OSError, ValueError):
         return
     now = params.load()
@@ -80,9 +95,9 @@ def forget() -> None:
     NOTE.unlink(missing_ok=True)
 
 
-def flat(block: params.Block, prefix: str = "") -> dict[str, Any]:
+def flat(block: params.Block, prefix: str = "") -> dict[str, object]:
     """Every parameter by dotted name."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in type(block).model_fields:
         value = getattr(block, name)
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, params.Block) else {prefix + name: value}
@@ -90,7 +105,7 @@ def flat(block: params.Block, prefix: str = "") -> dict[str, Any]:
 
 
 def _committed(say: Say) -> str | None:
-    """params.yaml as git has it, None where it has none."""
+    """The text of params.yaml as git has it, None if it has none."""
     try:
         return git.call("show", f"HEAD:./{params.PATH}")
     except git.GitError:
@@ -103,13 +118,14 @@ def _differences(first: str, second: str) -> list[str]:
     return [f"{name}: {old[name]} -> {new[name]}" for name in new if old[name] != new[name]]
 
 
-def _flat(text: str) -> dict[str, Any]:
+def _flat(text: str) -> dict[str, object]:
+    """Every parameter of the text of a params.yaml. Raises ParamsError if this version does not take it."""
     from ruamel.yaml import YAML
 
     return flat(params.check(YAML(typ="safe").load(text), str(params.PATH)))
 
 
-def _with(text: str, given: Mapping[str, Any]) -> str:
+def _with(text: str, given: Values) -> str:
     """The text of a params.yaml with these values in it."""
     _DRAFT.parent.mkdir(exist_ok=True)
     _DRAFT.write_text(text, encoding="utf-8")

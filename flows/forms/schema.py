@@ -1,8 +1,9 @@
-"""Forms for the Prefect UI from the typed parameters: every field may stay empty, which means "as it is in params.yaml".
+"""Forms for the Prefect UI from the typed parameters.
 
-A form is a pydantic model whose blocks and fields are those of headstart/params/blocks.py, with their bounds, choices and sentences, and no
-defaults: the UI shows what may be given and sends only that, and the server refuses what is out of bounds. Nothing of params.yaml is in it,
-so that editing params.yaml needs no new deployment.
+Every field may stay empty, which means "as it is in params.yaml". A form is a pydantic model whose blocks and fields are those of
+headstart/params/blocks.py, with their bounds, choices and sentences, and no defaults: the UI shows what may be given and sends only
+that, and the server refuses what is out of bounds. Nothing of params.yaml is in it, so that editing params.yaml needs no new
+deployment.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Form(BaseModel):
         return {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
 
     @model_serializer(mode="wrap")
-    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         return {name: value for name, value in write(self).items() if name in self.model_fields_set}
 
 
@@ -42,9 +43,9 @@ def of(name: str, fields: Mapping[str, FieldInfo], description: str | None = Non
     return create_model(name, __base__=Form, __doc__=description, **definitions)
 
 
-def values(form: Form, prefix: str = "") -> dict[str, Any]:
+def values(form: Form, prefix: str = "") -> dict[str, object]:
     """What was given, by dotted name (`fine_tune.epochs`)."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in sorted(form.model_fields_set, key=list(type(form).model_fields).index):
         value = getattr(form, name)
         found |= values(value, f"{prefix}{name}.") if isinstance(value, Form) else {prefix + name: value}
@@ -52,7 +53,10 @@ def values(form: Form, prefix: str = "") -> dict[str, Any]:
 
 
 def _optional(name: str, field: FieldInfo) -> tuple[Any, Any]:
-    """A field that need not be given. It has no default in the schema, so that the UI fills in nothing; its sentence says what it takes."""
+    """A field that need not be given, as its type and its FieldInfo.
+
+    It has no default in the schema, so that the UI fills in nothing; its sentence says what it takes.
+    """
     kind: Any = field.annotation
     if isinstance(kind, type) and issubclass(kind, Block):
         block = of(kind.__name__, kind.model_fields, kind.__doc__)

@@ -1,32 +1,70 @@
-"""What a person sees of a run in the Prefect UI beside its log: progress, tables, a summary, and a name that says what ran.
+"""What a person sees of a run in the Prefect UI beside its log.
 
-All of it is told to the server and to nobody else, and nothing depends on it: where the server does not answer, the log says so once and
-the run goes on.
+Progress, tables, a summary, and a name that says what ran. All of it is told to the server and to nobody else, and nothing depends on
+it: if the server does not answer, the log says so once and the run goes on.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from uuid import UUID
 
 from flows.projects import images
 from flows.repository import dvc
-from flows.results import show
+from flows.results import files, show
 from flows.server import servers
-from headstart.base import outputs
+from headstart.machinery import progress
+from headstart.machinery.progress import Event
 from headstart.words import naming
+from tasks import stage as stages
 
 NEGATIVE = "headstart.negative-transfer"  # the event of a run whose verdict is that transfer hurt
-_PROGRESS = re.compile(r"(?P<what>.+): (?P<done>\d+)/(?P<total>\d+)(, .+ left| in .+)")  # as headstart/machinery/progress.py says it
+EVENTS = stages.STATE / "progress.jsonl"  # where a stage of a flow appends how far it is
 _silent: set[str] = set()  # flow runs whose log has been told that the server does not answer
 
 
+class CheckRow(TypedDict):
+    """A row of the table of what the checks of the data found."""
+
+    what: str
+    file: str
+    why: str
+
+
+class SourceRow(TypedDict):
+    """A row of the table of sources."""
+
+    chosen: str
+    name: str | None
+    status: str | None
+    probe_accuracy: float | None
+    chance_best: float | None
+    gflops: float | None
+    parameters: int | None
+    input_size: int | None
+    licence: str | None
+    reason: str | None
+
+
+class ArmRow(TypedDict):
+    """A row of the table of how good the models are."""
+
+    arm: str
+    accuracy: float | None
+    balanced_accuracy: float | None
+    macro_f1: float | None
+    ece: float | None
+
+
 def tell(say: dvc.Say, what: Callable[[], None]) -> None:
-    """Tell the server something. Where it does not answer or refuses, the log says so, once a run, and nothing else happens."""
+    """Tell the server something.
+
+    If it does not answer or refuses, the log says so, once per run, and nothing else happens.
+    """
     from prefect import runtime
 
     try:
@@ -41,25 +79,32 @@ def tell(say: dvc.Say, what: Callable[[], None]) -> None:
 
 
 def watched(stage: str, say: dvc.Say) -> dvc.Say:
-    """A `say` that also keeps progress artifacts of the stage, from the lines that tell how far it is."""
+    """A `say` for the lines of a stage that also keeps its progress artifacts.
+
+    The stage appends an event to EVENTS before it prints how far it is, so each line is a reason to look for new events.
+    """
+    EVENTS.unlink(missing_ok=True)
     made: dict[str, UUID] = {}
+    end = 0  # of what has been read
 
     def said(line: str) -> None:
+        nonlocal end
         say(line)
-        if match := _PROGRESS.fullmatch(line):
-            tell(say, lambda: _progress(stage, match, made))
+        events, end = progress.read(EVENTS, end)
+        for event in events:
+            tell(say, partial(_progress, stage, event, made))
 
     return said
 
 
-def _progress(stage: str, match: re.Match[str], made: dict[str, UUID]) -> None:
+def _progress(stage: str, event: Event, made: dict[str, UUID]) -> None:
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-    what, share = match["what"], 100 * int(match["done"]) / max(int(match["total"]), 1)
-    if what in made:
-        update_progress_artifact(made[what], progress=share, description=match[0])
+    share, text = 100 * event.done / max(event.total, 1), str(event)
+    if event.what in made:
+        update_progress_artifact(made[event.what], progress=share, description=text)
     else:
-        made[what] = create_progress_artifact(progress=share, key=key(stage, what), description=match[0])  # type: ignore[assignment]
+        made[event.what] = create_progress_artifact(progress=share, key=key(stage, event.what), description=text)  # type: ignore[assignment]
 
 
 def of_stage(stage: str, say: dvc.Say) -> None:
@@ -69,14 +114,14 @@ def of_stage(stage: str, say: dvc.Say) -> None:
 
 
 def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
-    """The summary of a run that has ended well: the verdict, what ships and how good it is, and where the report lies."""
+    """Tell of a run that has ended well: the verdict, what ships, how good it is, where the report is."""
     from prefect.artifacts import create_markdown_artifact
 
     def create() -> None:
         create_markdown_artifact(markdown=markdown(outcomes), key="summary", description="What the run came to")
 
     tell(say, create)
-    if outputs.read_object(show.VERDICT).get("answer") == "negative":
+    if files.verdict().get("answer") == "negative":
         tell(say, _negative)
 
 
@@ -89,14 +134,17 @@ def _negative() -> None:
     emit_event(event=NEGATIVE, resource=resource)
 
 
-def predictions(rows: list[dict[str, Any]], found: Mapping[str, int], say: dvc.Say) -> None:
+def predictions(rows: Sequence[Mapping[str, object]], found: Mapping[str, int], say: dvc.Say) -> None:
     """The first of the predictions, and how many there are of each label."""
     counts = ", ".join(f"{label} {number:,}" for label, number in sorted(found.items()))
     tell(say, lambda: _table("predictions", rows, f"{counts}; the first {len(rows):,} of {sum(found.values()):,}"))
 
 
 def rename(say: dvc.Say) -> None:
-    """Name the flow run after the version of the images and, where it is known, the source: `1a2b3c4d-efficientnet_lite0-amber-fox`."""
+    """Name the flow run after the version of the images and, if it is known, the source.
+
+    For example 1a2b3c4d-efficientnet_lite0-amber-fox.
+    """
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
@@ -118,11 +166,9 @@ def rename(say: dvc.Say) -> None:
 
 
 def facts() -> tuple[str, str]:
-    """The version of the images and the chosen source, in short; empty where they are not known."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        source = str(outputs.read_json(show.RANKING)["chosen"])
-        return (images.version() or "")[:8], re.sub(r"[^a-z0-9_]+", "-", Path(source.partition(":")[2]).name.lower())
-    return (images.version() or "")[:8], ""
+    """The version of the images and the chosen source, in short; "" for what is not known."""
+    source = str(files.ranking().get("chosen", "")).partition(":")[2]
+    return (images.version() or "")[:8], re.sub(r"[^a-z0-9_]+", "-", Path(source).name.lower())
 
 
 def key(*words: str) -> str:
@@ -132,69 +178,90 @@ def key(*words: str) -> str:
 
 def markdown(outcomes: list[dvc.Outcome]) -> str:
     """The summary of the workspace as markdown, and what became of each stage."""
-    stages = "\n".join(f"| {o['stage']} | {o['outcome']} | {o['seconds']:.1f} |" for o in outcomes)
-    return f"{_result()}\n\n| stage | outcome | seconds |\n|---|---|---|\n{stages}\n"
+    rows = "\n".join(f"| {o['stage']} | {o['outcome']} | {o['seconds']:.1f} |" for o in outcomes)
+    return f"{_result()}\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"
 
 
 def _result() -> str:
-    if not show.METRICS.exists():
+    if not files.METRICS.exists():
         return "There is no result."
-    report = f"The report is [{show.REPORT}]({show.REPORT.resolve().as_uri()}) on the machine that ran it." if show.REPORT.exists() else ""
+    link = f"[{files.REPORT}]({files.REPORT.resolve().as_uri()})"
+    report = f"The report is {link} on the machine that ran it." if files.REPORT.exists() else ""
     return f"{_headline()}\n\n```\n{show.summary()}\n```\n\n{report}"
 
 
 def _headline() -> str:
-    answer = outputs.read_object(show.VERDICT).get("answer")
-    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else "**Whether transfer helped was not tested.**"
+    answer = files.verdict().get("answer")
+    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else f"**{naming.UNTESTED}**"
 
 
 def _validation() -> None:
-    result = outputs.read_object(show.VALIDATION)
-    if result:
+    if result := files.validation():
         _table("validation", validation_rows(result), "What the checks of the data found: problems, and files that were left out")
 
 
 def _ranking() -> None:
-    result = outputs.read_object(show.RANKING)
-    if result:
+    if result := files.ranking():
         _table("ranking", ranking_rows(result), str(result.get("reason", "")))
 
 
 def _metrics() -> None:
-    result = outputs.read_object(show.METRICS)
-    if result:
+    if result := files.metrics():
         _table("metrics", metrics_rows(result), f"On {result.get('n_test')} test images; {result.get('shipped')} ships")
 
 
 TABLES: dict[str, Callable[[], None]] = {"validate_data": _validation, "select_source": _ranking, "evaluate": _metrics}
 
 
-def validation_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each file of each failed check, for each failed check without files, and for each file that was left out."""
-    rows = []
-    for severity, name in (("critical", "critical"), ("warning", "warnings")):
-        for failure in result.get(name) or []:
-            rows += [{"what": severity, "file": file, "why": failure["message"]} for file in failure["files"] or [""]]
-    return rows + [{"what": "left out", "file": item["path"], "why": item["reason"]} for item in result.get("quarantined") or []]
+def validation_rows(result: files.Validation) -> list[CheckRow]:
+    """A row for each file of each failed check, and for each file that was left out.
+
+    A failed check that names no file has one row.
+    """
+    rows: list[CheckRow] = []
+    for severity, failed in (("critical", result.get("critical")), ("warning", result.get("warnings"))):
+        for finding in failed or []:
+            rows += [{"what": severity, "file": file, "why": finding["message"]} for file in finding["files"] or [""]]
+    rows += [{"what": "left out", "file": item["path"], "why": item["reason"]} for item in result.get("quarantined") or []]
+    return rows
 
 
-def ranking_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+def ranking_rows(result: files.Ranking) -> list[SourceRow]:
     """A row for each candidate, the best first; those that could not be had say why."""
-    columns = ("name", "status", "probe_accuracy", "chance_best", "gflops", "parameters", "input_size", "licence", "reason")
     return [
-        {"chosen": "yes" if row.get("name") == result.get("chosen") else "", **{name: row.get(name) for name in columns}}
+        {
+            "chosen": "yes" if row.get("name") == result.get("chosen") else "",
+            "name": row.get("name"),
+            "status": row.get("status"),
+            "probe_accuracy": row.get("probe_accuracy"),
+            "chance_best": row.get("chance_best"),
+            "gflops": row.get("gflops"),
+            "parameters": row.get("parameters"),
+            "input_size": row.get("input_size"),
+            "licence": row.get("licence"),
+            "reason": row.get("reason"),
+        }
         for row in result.get("candidates") or []
     ]
 
 
-def metrics_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+def metrics_rows(result: files.Metrics) -> list[ArmRow]:
     """A row for what ships and for each arm beside it."""
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
-    arms = {"what ships": result.get("test"), **{naming.arm(name): result.get(name) for name in naming.ARMS}}
-    return [{"arm": arm, **{name: scores.get(name) for name in names}} for arm, scores in arms.items() if isinstance(scores, dict)]
+    arms = {"what ships": result.get("test"), **{naming.short(name): files.scores_of(result, name) for name in naming.CONTENDERS}}
+    return [
+        {
+            "arm": arm,
+            "accuracy": scores.get("accuracy"),
+            "balanced_accuracy": scores.get("balanced_accuracy"),
+            "macro_f1": scores.get("macro_f1"),
+            "ece": scores.get("ece"),
+        }
+        for arm, scores in arms.items()
+        if scores is not None
+    ]
 
 
-def _table(name: str, rows: list[dict[str, Any]], description: str) -> None:
+def _table(name: str, rows: Sequence[Mapping[str, object]], description: str) -> None:
     from prefect.artifacts import create_table_artifact
 
-    create_table_artifact(table=rows, key=name, description=description)
+    create_table_artifact(table=[dict(row) for row in rows], key=name, description=description)

@@ -1,10 +1,13 @@
-"""The Prefect flow that develops a source model in a directory of its own, and registers it. `headstart develop` runs it in its own process."""
+"""The Prefect flow that develops a source model in a directory of its own, and registers it.
+
+`headstart develop` runs it in its own process.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from prefect import flow
 
@@ -14,18 +17,31 @@ from flows.repository import dvc
 from headstart.machinery import lock
 
 TASKS = {name: task_of(name) for name in develop_folder.STAGES}
-ended: list[dict[str, Any]] = []  # what went through in this process; what the flow returns can be lost with the server
+
+
+class Developed(TypedDict):
+    """A source that was developed, and what became of each stage.
+
+    JSON types only: it is a Prefect result.
+    """
+
+    name: str
+    card: dict[str, Any]
+    outcomes: list[dvc.Outcome]
+
+
+ended: list[Developed] = []  # what went through in this process; what the flow returns can be lost with the server
 
 
 @flow(name="develop")
 def develop(
     source_data: str, name: str | None = None, labels: str | None = None, parameters: dict[str, Any] | None = None, force: bool = False
-) -> dict[str, Any]:
-    """Train a source model on `source_data` in develop/NAME/, and register it in registry/sources/NAME/ if it beats naive baselines.
+) -> Developed:
+    """Train a source model on `source_data` in develop/NAME/, and register it.
 
-    `source_data` and `labels` are what `headstart import` takes. `parameters` maps names ("start", "epochs", "index_images.test_share") to
-    values that are written first. Returns the name, the card, and what became of each stage. Raises HeadstartError of the kind that the failed
-    stage raised.
+    It comes into registry/sources/NAME/ if it beats naive baselines, or with `force`. `source_data` and `labels` are what
+    `headstart import` takes. `parameters` maps names ("start", "epochs", "index_images.test_share") to values that are written first.
+    Returns the name, the card, and what became of each stage. Raises HeadstartError of the kind that the failed stage raised.
     """
     say = say_to_log()
     name = develop_folder.name_of(source_data, name)

@@ -1,8 +1,10 @@
-"""The Prefect flow: one task per stage, each of which lets DVC reproduce that stage. `headstart run` runs it in its own process."""
+"""The Prefect flow: one task per stage, each of which lets DVC reproduce that stage.
+
+`headstart run` runs it in its own process.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +22,12 @@ from flows.repository import dvc
 from headstart import params
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
+from headstart.params import project_code
 from tasks import stage
 
 LINE = {"headstart": True}  # marks log records that are lines of the run, so that the terminal can show them and nothing else
 ended: list[list[dvc.Outcome]] = []  # of runs of this process that went through; what the flow returns can be lost with the server
 BACKOFF = [20.0, 120.0]  # seconds before a stage is tried again, or a DVC remote asked again, under a deployment
-# Failures that may be over after a while: the network, and memory that others use too (the kernel ends a process with signal 9).
-_PASSING = re.compile(
-    r"failed with (MemoryError|\w*OutOfMemoryError|ConnectionError|Connection\w+Error|\w*Timeout(Error)?|URLError|HTTPError|SSLError|gaierror)\b"
-    r"|out of memory|exited with (-9|137)\b|ended by signal 9\b"
-)
 
 
 def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]:
@@ -46,7 +44,8 @@ def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]
     def reproduce(force: bool, after: dvc.Outcome | None) -> Any:
         say = say_to_log()
         try:
-            outcome = dvc.repro(name, force=force, say=artifacts.watched(name, say))  # `after` only draws the line between the tasks
+            # `after` only draws the line between the tasks
+            outcome = dvc.repro(name, force=force, say=artifacts.watched(name, say), events=artifacts.EVENTS)
         except HeadstartError as error:
             get_run_logger().error(str(error))  # no line of the run: the command line ends with it
             raise
@@ -58,14 +57,17 @@ def task_of(name: str, description: str | None = None) -> Task[..., dvc.Outcome]
 
 
 def outcome_of(made: dvc.Outcome | State[dvc.Outcome]) -> dvc.Outcome:
-    """What became of a stage, from what its task returned: the outcome, or a state of a name of its own with the outcome in it."""
+    """What became of a stage, from what its task returned: the outcome, or a state that holds it."""
     return made.result() if isinstance(made, State) else made
 
 
 def passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a stage that failed is to be tried again: under a deployment, where nobody is there to do it, and for what can pass."""
+    """Whether a stage that failed is to be tried again.
+
+    Only under a deployment, as nobody is there to do it, and only after a failure that may pass.
+    """
     error = state.data
-    return bool(runtime.deployment.id) and type(error) in (HeadstartError, dvc.DvcError) and bool(_PASSING.search(str(error)))
+    return bool(runtime.deployment.id) and isinstance(error, HeadstartError) and error.may_pass
 
 
 TASKS = {name: task_of(name, params.Params.model_fields[name].annotation.__doc__) for name in params.STAGES}
@@ -88,7 +90,11 @@ def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> l
 
 
 def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
-    """Have the images on record and run the stages on them. Call under the run lock, with params.yaml as it is to be used."""
+    """Have the images on record and run the stages on them. Returns what became of each.
+
+    Call it under the run lock, after `recover`, with params.yaml as it is to be used. Raises HeadstartError.
+    """
+    project_code.check()
     params.load()
     with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         pauses = BACKOFF if runtime.deployment.id else ()

@@ -1,4 +1,4 @@
-"""The directory of a source model that is being developed, develop/NAME/: a DVC repository of its own, made from templates.
+"""The directory of a source model that is being developed, develop/NAME/: a DVC repository of its own, made as a project is.
 
 The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's `dvc status` dirty. What is developed there and beats the naive
 baselines is copied to registry/sources/NAME/, outside both graphs.
@@ -7,37 +7,30 @@ baselines is copied to registry/sources/NAME/, outside both graphs.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.projects import generate, names, new, upgrade
+from flows.projects.generate import SHARED
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.params import developing
+from headstart.params import developing, project_code
 
 FOLDER = Path("develop")
 REGISTRY = Path("registry/sources")
 SOURCE = Path("models/source")
-STAGES = ("index_images", "validate_data", "train_source", "register_source")
-_HERE = Path(__file__).parent
-SHARED = ("seed", "device", "precision", "index_images", "validate_data")  # what params.yaml holds; the rest is in source.yaml
-GRAPH, SETTINGS = _HERE / "develop.dvc.yaml", _HERE / "develop.params.yaml"
+STAGES = (*generate.BORROWED, "train_source", "register_source")
 # What `dvc init --no-scm` writes, and what that leaves out: without a version control system of its own, DVC tells git nothing.
-_DVC = "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
+_DVC = f"{new.DVC}    no_scm = true\n"
 _GIT = "/.headstart/\n/.dvc/cache/\n/.dvc/tmp/\n/data/images/\n/data/*.parquet\n/models/\n"
 
 
 def name_of(source_data: str, name: str | None = None) -> str:
     """The name of a source model: as given, or from that of its data. Raises ParamsError."""
-    if name is None:
-        words = Path(source_data.partition(":")[2] or source_data).resolve().name.lower().partition(".")[0]
-        name = re.sub(r"[^a-z0-9_]+", "-", words).strip("-")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise ParamsError(f"{name!r} is no name for a source model; give one of letters, digits, - and _ with --name")
-    return name
+    return names.check(names.of_path(source_data.partition(":")[2] or source_data) if name is None else name, "a source model")
 
 
 def source_of(source_data: str) -> str:
@@ -53,20 +46,19 @@ def source_of(source_data: str) -> str:
 
 
 def prepare(name: str) -> Path:
-    """The directory of this name, made from the templates where it is new; the graph is always that of this version."""
+    """The directory of this name, which is made if it is new; graph and code.yaml are always those of the installed package."""
     folder = FOLDER / name
     if not folder.exists():
-        with outputs.folder(folder) as new:
-            (new / ".dvc").mkdir()
-            (new / ".dvc/config").write_text(_DVC)
-            (new / ".gitignore").write_text(_GIT)
-            (new / ".dvcignore").write_text("/.headstart/\n")
-            shutil.copy(SETTINGS, new / params.PATH)
-            developing.write(developing.TrainSource(), new / developing.PATH)
-    graph = GRAPH.read_bytes()
-    if not (folder / "dvc.yaml").exists() or (folder / "dvc.yaml").read_bytes() != graph:
-        with outputs.whole(folder / "dvc.yaml") as temporary:
-            temporary.write_bytes(graph)
+        with outputs.folder(folder) as new_folder:
+            (new_folder / ".dvc").mkdir()
+            (new_folder / ".dvc/config").write_text(_DVC)
+            (new_folder / ".gitignore").write_text(_GIT)
+            (new_folder / ".dvcignore").write_text("/.headstart/\n")
+            (new_folder / params.PATH).write_text(generate.develop_settings(), encoding="utf-8")
+            developing.write(developing.TrainSource(), new_folder / developing.PATH)
+    files = {generate.GRAPH: generate.develop_graph()}
+    files[str(project_code.PATH)] = project_code.text(upgrade.code_of(files))
+    outputs.put_back({folder / path: text.encode() for path, text in files.items()})
     return folder
 
 
@@ -83,7 +75,7 @@ def change(name: str, values: Mapping[str, Any], *, dry: bool = False) -> list[s
     path, shared = FOLDER / name / developing.PATH, FOLDER / name / params.PATH
     before = developing.read(path) if path.exists() else developing.TrainSource()
     after = developing.changed(before, mine, "train_source")
-    lines = params.write(theirs, shared if shared.exists() else SETTINGS, dry=True)
+    lines = params.write(theirs, shared if shared.exists() else generate.source(str(params.PATH)), dry=True)
     if dry:
         return lines
     params.write(theirs, shared)

@@ -1,4 +1,7 @@
-"""Child processes that cannot outlive us: each in a process group of its own, ended as a whole when we stop or die."""
+"""Child processes that cannot outlive us.
+
+Each is in a process group of its own, which is ended as a whole when we stop or die.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 # Runs `python -m MODULE ARGUMENTS` after asking Linux to interrupt it when its parent dies: interrupted, dvc still releases its
-# locks, even where a script started us in the background, with interrupts ignored. Done in the child's own start-up code because a
+# locks, even if a script started us in the background, with interrupts ignored. Done in the child's own start-up code because a
 # preexec_fn is unsafe beside threads; getppid closes the gap between fork and prctl.
 _LAUNCH = """
 import ctypes, os, runpy, signal, sys
@@ -47,7 +50,10 @@ def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[st
 
 
 def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
-    """End a child and its whole group: ask, wait `patience` seconds, then kill. Safe to call when it has ended already."""
+    """End a child and its whole group: ask, wait `patience` seconds, then kill.
+
+    It may have ended already.
+    """
     _signal(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience)
@@ -61,7 +67,7 @@ def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and only waits for its parent to notice (a zombie) does not."""
+    """Whether a process runs. One that waits for its parent to notice its end (a zombie) does not."""
     try:
         os.kill(pid, 0)
         return sys.platform != "linux" or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

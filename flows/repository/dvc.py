@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from flows.repository import child
+from headstart.machinery import failure, progress
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 from tasks import stage
 
 Say = Callable[[str], None]
+# Why something is not up to date: "changed command", or {"changed deps": {"data/images": "modified"}}.
+Reason = str | Mapping[str, Mapping[str, object]]
 MARKS = Path(".dvc/tmp/rwlock")
 ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (HeadstartError, ParamsError, DataError, BusyError)}
 # What dvc says around a stage and the reader of a run does not need.
@@ -23,13 +27,15 @@ _CHATTER = re.compile(
     r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
     r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
 )
-# What dvc and the libraries below it write where a remote does not answer, as far as they say so.
+# What dvc and the libraries below it write if a remote does not answer, as far as they say so.
 _NO_ANSWER = re.compile(
     r"(could not|cannot|unable to|failed to) (connect|establish a new connection)|connect call failed|connection (was )?(refused|reset|aborted|closed|lost)"
     r"|timed? ?out|name or service not known|nodename nor servname|name resolution|getaddrinfo|network is (unreachable|down)|no route to host"
     r"|server disconnected|service unavailable|bad gateway|gateway time-?out|max retries exceeded",
     re.IGNORECASE,
 )
+# What dvc writes if the kernel ended the command of a stage for memory, or what the command wrote last.
+_NO_MEMORY = re.compile(r"out of memory|exited with (-9|137)\b")
 
 
 class Outcome(TypedDict):
@@ -40,22 +46,43 @@ class Outcome(TypedDict):
     seconds: float
 
 
-class DvcError(HeadstartError):
-    """A dvc command failed; `lines` are the last ones it wrote."""
+class Uncommitted(TypedDict, total=False):
+    """What lies here and is not on record."""
 
-    def __init__(self, message: str, lines: list[str]) -> None:
+    added: list[str]
+    modified: list[str]
+
+
+class DataStatus(TypedDict, total=False):
+    """What `dvc data status --json` says, as far as it is used."""
+
+    not_in_cache: list[str]  # what is on record and not there
+    uncommitted: Uncommitted
+
+
+class DvcError(HeadstartError):
+    """A dvc command failed. `lines` are the last ones that it wrote.
+
+    `killed` says whether signal 9 ended dvc itself. It may pass if the kernel ended a process for memory, which it does with signal 9;
+    dvc says so of the command of a stage.
+    """
+
+    def __init__(self, message: str, lines: list[str], *, killed: bool = False) -> None:
         super().__init__("\n".join([message, *(f"  {line}" for line in lines)]))
         self.lines = lines
+        self.killed = killed
+        self.may_pass = killed or any(map(_NO_MEMORY.search, lines))
 
 
-def call(*arguments: str, say: Say | None = None) -> list[str]:
-    """Run `dvc --wait-for-lock arguments`, pass each line it writes to `say` as it comes, and return all but the chatter.
+def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | None = None) -> list[str]:
+    """Run `dvc --wait-for-lock arguments`, and return the last 500 lines that it writes.
 
-    Only the last 500 lines are returned. Whatever interrupts the wait ends dvc and everything it started. Raises DvcError.
+    Each line except the chatter goes to `say` as it comes. `extra` is added to its environment. Whatever interrupts the wait ends dvc
+    and everything it started. Raises DvcError.
     """
     lines: deque[str] = deque(maxlen=500)
-    extra = {"DVC_NO_ANALYTICS": "1"}
-    process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=extra)
+    environment = {"DVC_NO_ANALYTICS": "1", **(extra or {})}
+    process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=environment)
     try:
         assert process.stdout is not None
         for raw in process.stdout:
@@ -68,14 +95,16 @@ def call(*arguments: str, say: Say | None = None) -> list[str]:
         child.stop(process)
     if code:
         useful = [line for line in lines if line.startswith("ERROR") or not _CHATTER.match(line)]
-        raise DvcError(f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:", useful[-10:])
+        message = f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:"
+        raise DvcError(message, useful[-10:], killed=code == -signal.SIGKILL)
     return list(lines)
 
 
 def forget_dead() -> None:
-    """Remove the marks of dvc processes that were killed: dvc takes them for busy where zombies stay, and stumbles over torn ones.
+    """Remove the marks of dvc processes that were killed.
 
-    Call under the run lock. Marks of a process that lives are left alone.
+    dvc takes them for busy if zombies stay, and fails at torn ones. Call it under the run lock. Marks of a process that lives are left
+    alone.
     """
     for _ in range(2):  # a torn file may be one that is just being written
         try:
@@ -93,12 +122,15 @@ def forget_dead() -> None:
 
 
 def add(path: Path, say: Say | None = None) -> None:
-    """Record a data folder as it is now. Where nothing changed, PATH.dvc keeps its bytes."""
+    """Record a data folder as it is now. If nothing changed, PATH.dvc keeps its bytes."""
     call("add", "--quiet", str(path), say=say)
 
 
 def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Bring back a data folder that is recorded in PATH.dvc and gone: from the cache, else from the remote, as `pull` does."""
+    """Bring back a data folder that is recorded in PATH.dvc and gone.
+
+    It comes from the cache, else from the remote, as with `pull`, which see for `pauses`. Raises DvcError.
+    """
     target = f"{path}.dvc"
     try:
         call("checkout", target, say=say)
@@ -107,7 +139,10 @@ def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> N
 
 
 def pull(*targets: str, say: Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Bring what is on record from the remote. Where that does not answer, try again after each of the pauses (seconds). Raises DvcError."""
+    """Bring what is on record from the remote.
+
+    If it does not answer, try again after each of the pauses (seconds). Raises DvcError.
+    """
     for pause in (*pauses, None):
         try:
             call("pull", *targets, say=say)
@@ -164,50 +199,54 @@ def remote() -> str | None:
     return lines[-1].strip() or None if lines else None
 
 
-def data_status(*, granular: bool = False) -> dict[str, Any]:
-    """What `dvc data status` says: `not_in_cache` lists what is on record and not in the cache (files inside folders if `granular`),
-    `uncommitted` under `added` and `modified` what lies here and is not on record. Raises DvcError."""
-    return _json_of(call("data", "status", "--json", *(["--granular"] if granular else [])))
+def data_status(*, granular: bool = False) -> DataStatus:
+    """What `dvc data status` says, about files inside folders too if `granular`. Raises DvcError."""
+    found: DataStatus = json.loads(_object(call("data", "status", "--json", *(["--granular"] if granular else []))))
+    return found
 
 
-def status() -> dict[str, list[Any]]:
-    """The stages and records that are not up to date, each with the reasons as `dvc status --json` gives them. Raises DvcError."""
-    return _json_of(call("status", "--json"))
+def status() -> dict[str, list[Reason]]:
+    """The stages and records that are not up to date, each with the reasons.
+
+    As `dvc status --json` gives them. Raises DvcError.
+    """
+    found: dict[str, list[Reason]] = json.loads(_object(call("status", "--json")))
+    return found
 
 
-def _json_of(lines: list[str]) -> dict[str, Any]:
+def _object(lines: list[str]) -> str:
     """The JSON object among the lines, some of which may be warnings."""
     found = [line for line in lines if line.startswith("{")]
-    content: dict[str, Any] = json.loads(found[-1]) if found else {}
-    return content
+    return found[-1] if found else "{}"
 
 
-def repro(name: str, *, force: bool = False, say: Say | None = None) -> Outcome:
+def repro(name: str, *, force: bool = False, say: Say | None = None, events: Path | None = None) -> Outcome:
     """Reproduce one stage and nothing before it.
 
-    Raises the error that the stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which
-    only dvc's own errors where `say` has told all.
+    The stage appends its progress to the file `events`, if one is given (headstart/machinery/progress.py). Raises the error that the
+    stage noted in .headstart/failure.json, with its exit code, or DvcError with the last lines, of which only dvc's own errors if `say`
+    has told all.
     """
     stage.FAILURE.unlink(missing_ok=True)
     started = time.monotonic()
     try:
-        lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say)
+        extra = {progress.VARIABLE: str(events.resolve())} if events else {}
+        lines = call("repro", "--single-item", *(["--force"] if force else []), name, say=say, extra=extra)
     except DvcError as error:
         last = [line for line in error.lines if line.startswith("ERROR") or not say]
-        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", last) from None
+        raise _reason(name) or DvcError(f"stage {name} failed; the last it said:", last, killed=error.killed) from None
     ran = any(line.startswith(f"Running stage '{name}'") for line in lines)
     return {"stage": name, "outcome": "ran" if ran else "cached", "seconds": round(time.monotonic() - started, 1)}
 
 
 def _reason(name: str) -> HeadstartError | None:
     """The error that the stage itself noted, if it got that far."""
-    try:
-        noted = json.loads(stage.FAILURE.read_text(encoding="utf-8"))
-        if noted["stage"] == name:
-            return ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+    noted = failure.read(stage.FAILURE)
+    if noted is None or noted["stage"] != name:
+        return None
+    error = ERRORS.get(noted["exit_code"], HeadstartError)(noted["message"])
+    error.may_pass = noted["may_pass"]
+    return error
 
 
 def _how(code: int) -> str:

@@ -1,4 +1,7 @@
-"""The only caller of the git command: plumbing that reads objects and adds commits, and leaves index, HEAD, branches and files alone."""
+"""The only caller of the git command.
+
+It reads objects and adds commits, and leaves index, HEAD, branches and files alone.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,18 @@ class GitError(HeadstartError):
 
 
 def call(*arguments: str, given: str = "", extra: Mapping[str, str] | None = None) -> str:
-    """Run `git arguments` in this folder with `given` on its standard input, and return what it writes. Raises GitError."""
+    """Run `git arguments` in this folder with `given` on its standard input; returns what it writes.
+
+    `extra` is added to its environment. Raises GitError.
+    """
     return _run(arguments, given.encode(errors="surrogateescape"), extra).decode(errors="surrogateescape")
 
 
 def read(names: Sequence[str]) -> list[bytes | None]:
-    """The contents of many files, each named REVISION:./PATH, in one process; None for what is not there. Raises GitError."""
+    """The contents of many files, each named REVISION:./PATH; None for what is not there.
+
+    One process reads them all. Raises GitError.
+    """
     answer = _run(("cat-file", "--batch"), "".join(f"{name}\n" for name in names).encode(), None)
     contents: list[bytes | None] = []
     at = 0

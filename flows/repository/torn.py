@@ -1,4 +1,7 @@
-"""Records of DVC that it was writing when it was killed. It writes them in place, and does nothing at all while one is half there."""
+"""Records of DVC that it was writing when it was killed.
+
+It writes them in place, and does nothing at all while one is half there.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ HASH = 32  # characters, at least
 
 
 def forget(say: dvc.Say) -> None:
-    """Remove a torn dvc.lock, whose results come back from DVC's run cache, and a torn record of images that are here.
+    """Remove a torn dvc.lock, and a torn record of images that are here.
 
-    Call under the run lock. What dvc can read stays, and costs no call of it.
+    The results come back from DVC's run cache. Call it under the run lock. What dvc can read stays, and costs no call of it.
     """
     for path, whole in ((LOCK, _lock), (RECORD, _record)):
         if path.exists() and (path == LOCK or IMAGES.is_dir()) and not whole(_read(path)):
@@ -27,7 +30,7 @@ def forget(say: dvc.Say) -> None:
 
 
 def _read(path: Path) -> Any:
-    """The content of a YAML file, None where it is none."""
+    """The content of a YAML file, None if it is none."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

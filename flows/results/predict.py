@@ -1,4 +1,4 @@
-"""Label images with a finished model and write what it says as CSV: `headstart predict`, and its deployment."""
+"""Label images with a finished model and write CSV, for `headstart predict` and its deployment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ COLUMNS = ("path", "label", "probability", "error")
 def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, str, float | None, str]]:
     """Write a line of CSV for every image below `paths`, and yield each row.
 
-    Raises HeadstartError where there is no model, before anything is written, and where no file could be read, at the end.
+    `file` has to keep line ends as they are. A row is path, label, probability of the label (0 to 1), and why the file could not be
+    read, with an empty label and no probability then. Raises HeadstartError if there is no model, before anything is written, and if no
+    file could be read, at the end.
     """
     if not (model / "card.json").is_file():
         raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
@@ -23,10 +25,10 @@ def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, s
 
     out = csv.writer(file, lineterminator="\n")
     out.writerow(COLUMNS)
-    readable = 0
+    read_any = False
     for path, label, probability, error in predict.predict(paths, model):
         out.writerow([path, label, "" if probability is None else f"{probability:.6f}", error])
-        readable += not error
+        read_any = read_any or not error
         yield path, label, probability, error
-    if not readable:
+    if not read_any:
         raise HeadstartError("no file could be read as an image")

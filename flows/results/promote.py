@@ -10,17 +10,26 @@ from headstart.registry import shelf
 
 
 def describe(entry: Mapping[str, Any], folder: Path) -> str:
-    """A decision, a line a thought, and how well rankings foretold races so far."""
-    return "\n".join([*_decision(entry), *_comparison(entry), *(f"note: {note}" for note in entry["notes"]), *_end(entry, folder)])
+    """A decision on the registry in `folder`, and how well rankings foretold races so far.
+
+    `entry` is what headstart.registry.promotion.promote returned.
+    """
+    notes = [f"note: {note}" for note in entry["notes"]]
+    return "\n".join([_decision(entry), *_comparison(entry), *notes, *_end(entry, folder)])
 
 
-def _decision(entry: Mapping[str, Any]) -> list[str]:
+def _decision(entry: Mapping[str, Any]) -> str:
+    """What was decided, and why."""
     how = f"{entry['decision']} by --force" if entry["forced"] else entry["decision"]
     name = f" as {entry['model']}" if entry["decision"] == "promoted" else ""
-    return [f"{how}{name}: {entry['reason']}"]
+    return f"{how}{name}: {entry['reason']}"
 
 
 def _comparison(entry: Mapping[str, Any]) -> list[str]:
+    """How good the new model is, and how it compares with the standing one.
+
+    Nothing if no image was looked at.
+    """
     if entry["n"] is None:
         return []
     own = f"right on {entry['accuracy']:.1%} of {entry['n']:,} {entry['split']} images"
@@ -36,8 +45,10 @@ def _comparison(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _end(entry: Mapping[str, Any], folder: Path) -> list[str]:
+    """How well rankings foretold races, and where the model that stands now is."""
     won, runs = shelf.foretold(folder)
-    lines = [f"in the last {runs} races, the ranking's first came first {won} time{'' if won == 1 else 's'}"] if runs else []
+    times = "1 time" if won == 1 else f"{won} times"
+    lines = [f"in the last {runs} races, the ranking's first came first {times}"] if runs else []
     if entry["decision"] == "refused":
         return [*lines, f"{folder / shelf.MODEL} is as before; --force promotes all the same"]
     return [*lines, f"model       {folder / shelf.MODEL}/"]

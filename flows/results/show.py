@@ -1,30 +1,21 @@
-"""The result of the last run as text for a terminal. Reads the small JSON files that the stages left; imports nothing heavy."""
+"""The result of the last run as text for a terminal.
+
+It reads the small JSON files that the stages left, and imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import json
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from headstart.base import outputs
+from flows.results import files
+from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import naming
 
-METRICS = Path("reports/metrics.json")
-RANKING = Path("reports/ranking.json")
-VALIDATION = Path("reports/validation.json")
-VERDICT = Path("reports/verdict.json")
-REPORT = Path("reports/report.html")
-FINAL = Path("models/final")
+_OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
 _LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
-_SHIPS = {
-    "head": "frozen head",
-    "fine_tuned": "fine-tuned model",
-    "average": "average of frozen head and fine-tuned model",
-    "scratch": "network from random weights",
-}
 
 
 def metrics_text() -> str:
@@ -36,9 +27,12 @@ def metrics_text() -> str:
 
 
 def summary() -> str:
-    """What was chosen and why, whether transfer helped, what ships and why, how good it is, and where the report lies. Raises HeadstartError if there is none."""
+    """What was chosen, whether transfer helped, what ships and how good it is, and why.
+
+    Raises HeadstartError if there is no result.
+    """
     try:
-        metrics = json.loads(metrics_text())
+        metrics: Metrics = json.loads(metrics_text())
         return "\n".join(_summary(metrics))
     except (ValueError, KeyError, TypeError) as error:
         raise HeadstartError(
@@ -46,23 +40,23 @@ def summary() -> str:
         ) from None
 
 
-def _summary(metrics: dict[str, Any]) -> Iterator[str]:
-    test, ranking, verdict = metrics["test"], outputs.read_object(RANKING), outputs.read_object(VERDICT)
+def _summary(metrics: Metrics) -> Iterator[str]:
+    test, ranking, verdict = metrics["test"], files.ranking(), files.verdict()
     yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
     yield from _transfer(verdict, metrics.get("transfer"))
-    yield from _line("ships", _ships(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
+    yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
     yield from _line("accuracy", _score(test, "accuracy"), _beside(metrics))
-    for name, label in (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration")):
+    for name, label in _OTHERS:
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
     yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
     yield from _classes(test.get("per_class") or {})
-    yield from _health(outputs.read_object(VALIDATION))
+    yield from _health(files.validation())
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
         yield from _line("report", str(REPORT))
 
 
-def _clear(ranking: dict[str, Any]) -> str:
+def _clear(ranking: Ranking) -> str:
     """Whether the ranking had a clear winner, and whether the race overruled it."""
     if "clear" not in ranking or sum(row["status"] == "ranked" for row in ranking.get("candidates", [])) == 1:
         return ""
@@ -71,7 +65,7 @@ def _clear(ranking: dict[str, Any]) -> str:
     return " (the clear winner)" if ranking["clear"] else " (no clear winner)"
 
 
-def _transfer(verdict: dict[str, Any], test: dict[str, Any] | None) -> Iterator[str]:
+def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     """Whether transfer helped, how surely, why, and whether the test images agree."""
     if not verdict:
         return
@@ -79,27 +73,21 @@ def _transfer(verdict: dict[str, Any], test: dict[str, Any] | None) -> Iterator[
     answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
     yield from _line("transfer", answer, verdict["evidence"])
     if test:
-        says = {"leaves open": "leave it open"}.get(test["says"], f"{test['says'].removesuffix('s')} it")
-        yield from _line("", f"the test images {says}")
+        yield from _line("", f"the test images {naming.TEST[test['says']].format(answer='it')}")
 
 
-def _ships(shipped: str, mix: float | None) -> str:
-    words = _SHIPS.get(shipped, f"fine-tuned model ({naming.arm(shipped)})")
-    return f"{words}, {mix:.0%} fine-tuned" if mix is not None else words
-
-
-def _beside(metrics: dict[str, Any]) -> str:
+def _beside(metrics: Metrics) -> str:
     """What the other models reach on the same images."""
-    others = [name for name in naming.ARMS if name != metrics["shipped"] and metrics.get(name)]
-    return "\n".join(f"{naming.arm(name)}: {_score(metrics[name], 'accuracy')}" for name in others)
+    others = {name: files.scores_of(metrics, name) for name in naming.CONTENDERS if name != metrics["shipped"]}
+    return "\n".join(f"{naming.short(name)}: {_score(scores, 'accuracy')}" for name, scores in others.items() if scores)
 
 
-def _score(scores: dict[str, Any], name: str) -> str:
+def _score(scores: Scores, name: Score) -> str:
     interval = (scores.get("interval") or {}).get(name)
     return f"{scores[name]:.3f}" + (f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
-def _classes(per_class: dict[str, dict[str, Any]], most: int = 5) -> Iterator[str]:
+def _classes(per_class: dict[str, ClassScores], most: int = 5) -> Iterator[str]:
     worst = sorted(per_class.items(), key=lambda item: (item[1]["f1"], item[0]))[:most]
     rows = [f"{label}: F1 {c['f1']:.3f}, precision {c['precision']:.3f}, recall {c['recall']:.3f}, {c['n']} images" for label, c in worst]
     title = "classes" if len(per_class) <= most else f"worst {len(rows)}"
@@ -107,7 +95,7 @@ def _classes(per_class: dict[str, dict[str, Any]], most: int = 5) -> Iterator[st
         yield from _line("" if index else title, row)
 
 
-def _health(validation: dict[str, Any]) -> Iterator[str]:
+def _health(validation: Validation) -> Iterator[str]:
     """Warnings about the data, and how many files were left out."""
     warnings, quarantined = validation.get("warnings") or [], validation.get("quarantined") or []
     for index, warning in enumerate(warnings):

@@ -1,15 +1,16 @@
-"""What sources can be used, as a table for a terminal: the part of `headstart sources` that asks the catalogue and lays it out."""
+"""What `headstart sources` says: a table of the sources that can be used, and a remark."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flows.results.table import aligned
 from headstart.machinery.errors import ParamsError
 from headstart.networks import catalogue
 from headstart.networks.catalogue import Entry
 
 _HEADINGS = ("NAME", "PARAMETERS", "GFLOPS", "INPUT", "IMAGENET", "LICENCE", "DOWNLOAD", "HERE")
-_LEFT = {"NAME", "LICENCE", "HERE"}  # aligned to the left
+_WORDS = {"NAME", "LICENCE", "HERE"}  # the others are numbers, aligned to the right
 
 
 def find(
@@ -21,27 +22,29 @@ def find(
     here: bool = False,
     all_figures: bool = False,
 ) -> tuple[list[Entry], str]:
-    """The entries that patterns and bounds leave, and a remark about them. Raises ParamsError for a pattern that matches nothing."""
+    """The entries that patterns and bounds leave, and a remark about them.
+
+    `max_parameters` is in millions, `max_gflops` for one image. `here` leaves what is on this machine, and `all_figures` counts figures
+    for however many are left. Raises ParamsError for a pattern that matches nothing.
+    """
     try:
         every = catalogue.entries(patterns)
     except ParamsError as error:  # names of candidates are the same wherever they are written
         raise ParamsError(str(error).removeprefix("select_source.candidates: ")) from None
-    found = [entry for entry in every if entry.here] if here else every
-    reasons = dict.fromkeys({entry.name for entry in every} - {entry.name for entry in found}, "not here")
+    absent = {entry.name: "not here" for entry in every if here and not entry.here}
+    found = [entry for entry in every if entry.here or not here]
     found, outside = catalogue.within(found, max_parameters=max_parameters, max_gflops=max_gflops, licences=licences)
     if not found:
-        return [], f"none of {len(every):,} sources is left: {catalogue.tally(reasons | outside)}"
-    few = all_figures or len(found) <= catalogue.FEW
-    found = catalogue.count(found, gflops=True) if few else catalogue.known(found)
-    return found, "; ".join(_remarks(found, few))
+        return [], f"none of {len(every):,} sources is left: {catalogue.tally(absent | outside)}"
+    counted = all_figures or len(found) <= catalogue.FEW
+    found = catalogue.count(found, gflops=True) if counted else catalogue.known(found)
+    return found, "; ".join(_remarks(found, counted))
 
 
 def table(found: list[Entry]) -> str:
     """The entries, a line each, under headings."""
-    rows = [_HEADINGS, *(_row(entry) for entry in found)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    aligned = [[f"{c:<{w}}" if h in _LEFT else f"{c:>{w}}" for c, w, h in zip(row, widths, _HEADINGS, strict=True)] for row in rows]
-    return "\n".join("  ".join(row).rstrip() for row in aligned)
+    numbers = [column for column, heading in enumerate(_HEADINGS) if heading not in _WORDS]
+    return aligned([_HEADINGS, *(_row(entry) for entry in found)], right=numbers)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -60,4 +63,4 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _remarks(found: list[Entry], counted: bool) -> Iterator[str]:
     yield f"{len(found):,} sources, {sum(entry.here for entry in found):,} here"
     if not counted and any(entry.gflops is None for entry in found):
-        yield f"figures of timm are counted once where at most {catalogue.FEW} sources are left, or with --all-figures"
+        yield f"figures of timm are counted if at most {catalogue.FEW} sources are left, or with --all-figures"

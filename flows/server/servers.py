@@ -1,7 +1,8 @@
-"""The Prefect server a run talks to: one that the user names, else the one that `headstart up` left, else one that ends with the run.
+"""The Prefect server that a run talks to.
 
-For the last, Prefect would start a temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several
-seconds), it does not hear the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
+It is one that the user names, else the one that `headstart up` left, else a temporary one that ends with the run. Prefect would start a
+temporary server by itself. Ours differs in three ways: it starts while other work goes on (it takes several seconds), it does not hear
+the Ctrl-C meant for the run (so that the run's end can still be recorded), and it dies with us.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from flows.repository import child
-from flows.server import patient
+from flows.server import internals, patient
 from headstart.base import outputs
 from headstart.machinery.errors import HeadstartError
 from tasks import stage
@@ -29,10 +30,32 @@ HOME = stage.STATE / "prefect"
 STANDING = stage.STATE / "up.json"  # what `headstart up` started: the port, and the marks of its processes
 LOOPBACK = ("127.0.0.1", "localhost")  # where a proxy has no business
 PATIENCE = 120.0  # seconds for the server to start; the first start makes its database
+DRAINING = 10.0  # seconds for what the server has still to be told at the end of a run
+
+
+class Mark(TypedDict):
+    """What tells a process from a later one with the same id."""
+
+    pid: int
+    born: str  # when it started, in a form that means something on this machine only
+
+
+class State(TypedDict, total=False):
+    """What `headstart up` noted of what it started, in up.json."""
+
+    port: int
+    server: Mark
+    worker: Mark
+    registered: str  # a hash of what the deployments were made from
+    joined: str  # folder of the project whose server this is, if it is not this project's own
+    worker_port: int  # of the server that the worker talks to
 
 
 def configure() -> None:
-    """Set Prefect's environment for a run from the command line. What the user has set stays. Call before prefect is imported."""
+    """Set Prefect's environment for a run from the command line. What the user has set stays.
+
+    Call it before prefect is imported.
+    """
     if "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
         state = standing()
@@ -45,9 +68,9 @@ def configure() -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE)),
         # Lines of the run reach the server's log; the terminal gets them from us, without Prefect's own.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else it writes whole events to the terminal where the server has died
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else it writes whole events to the terminal if the server has died
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; flows/server/operate.py has runs without one crashed
-        "PREFECT_CLIENT_MAX_RETRIES": "2",  # somebody waits for the run to end, even where the server has died
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # somebody waits for the run to end, even if the server has died
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
@@ -76,7 +99,7 @@ def configured() -> str | None:
 
 
 def answers() -> bool:
-    """Whether the configured server answers; whatever it answers."""
+    """Whether the configured server answers, whatever it says."""
     url = f"{configured()}/health"
     direct = [urllib.request.ProxyHandler({})] if urllib.parse.urlsplit(url).hostname in LOOPBACK else []
     try:
@@ -90,12 +113,15 @@ def answers() -> bool:
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Callable[[], None]]:
-    """Start a server, and end it on the way out. Until then PREFECT_API_URL names it. Yields what waits until it answers."""
+    """Start a server, and end it on the way out. Until then PREFECT_API_URL names it.
+
+    Yields a function that waits until the server answers. Raises HeadstartError if it does not.
+    """
     HOME.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    extra = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    extra = {"PREFECT_UI_ENABLED": "0", **internals.serving(temporary=True)}
     log = HOME / "temporary.log"
     with log.open("w") as output:
         process = child.start("uvicorn", *arguments(port), output=output, extra=extra)
@@ -109,14 +135,14 @@ def temporary() -> Iterator[Callable[[], None]]:
         yield ready
     finally:
         if process.poll() is None:
-            _flush()
+            internals.flush(DRAINING)  # at exit Prefect would do it, when the server is gone, and retry for long
         child.stop(process)
         use(None)
 
 
 def arguments(port: int) -> list[str]:
-    """What uvicorn is told so as to serve Prefect on loopback."""
-    application = ["--factory", "prefect.server.api.server:create_app", "--log-level", "error", "--lifespan", "on"]
+    """Arguments of uvicorn with which it serves Prefect on loopback."""
+    application = ["--factory", internals.application(), "--log-level", "error", "--lifespan", "on"]
     return [*application, "--host", "127.0.0.1", "--port", str(port)]
 
 
@@ -131,51 +157,51 @@ def use(port: int | None) -> None:
         os.environ.pop("PREFECT_API_URL", None)
     else:
         os.environ["PREFECT_API_URL"] = address(port)
-    if "prefect" in sys.modules:  # it read the environment when it was imported
-        from prefect.context import refresh_global_settings_context
-
-        refresh_global_settings_context()
+    if "prefect" in sys.modules:
+        internals.reread_settings()
 
 
 def own() -> None:
-    """Configure Prefect for the server of this checkout, whatever other one is configured. Call before prefect is imported."""
+    """Configure Prefect for the server of this checkout, whatever other one is configured.
+
+    Call it before prefect is imported.
+    """
     use(None)
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # over a minute in all: a server that has just started may be busy for long
     configure()
 
 
-def standing() -> dict[str, Any]:
-    """What `headstart up` noted: `port`, and the marks of `server` and `worker`. Empty where nothing was started."""
-    return outputs.read_object(STANDING)
+def standing(folder: Path = Path()) -> State:
+    """What `headstart up` noted in a project; of a server that it shares, what that server's own project noted.
+
+    Empty if nothing was started.
+    """
+    state = cast(State, outputs.read_object(folder / STANDING))
+    if "joined" not in state:
+        return state
+    theirs = cast(State, outputs.read_object(Path(state["joined"]) / STANDING))
+    mine = {name: value for name, value in state.items() if name not in ("port", "server")}
+    return cast(State, {**mine, **{name: value for name, value in theirs.items() if name in ("port", "server")}})
 
 
-def mark(pid: int) -> dict[str, Any]:
-    """What tells a process from a later one with the same id."""
+def mark(pid: int) -> Mark:
+    """The mark of the process that has this id now."""
     return {"pid": pid, "born": _born(pid)}
 
 
-def alive(marked: Mapping[str, Any] | None) -> bool:
+def alive(marked: Mark | None) -> bool:
     """Whether a marked process runs: this very one, not another that has its id now."""
     return marked is not None and child.alive(marked["pid"]) and _born(marked["pid"]) == marked["born"]
 
 
 def _born(pid: int) -> str:
-    """When a process started, in a form that means something on this machine only; "" if there is none."""
+    """When a process started; "" if there is none."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # in clock ticks since the machine started
         except OSError:
             return ""
     return subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _flush(patience: float = 10.0) -> None:
-    """Send what Prefect's threads still hold for the server. They would do it at exit, when the server is gone, and retry for long."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=patience)
 
 
 def wait(port: int, lives: Callable[[], bool], remedy: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
 from headstart.base import reading
@@ -19,6 +19,7 @@ from headstart.base.cores import in_order
 from headstart.base.reading import Features, Selected
 from headstart.machinery.progress import Progress
 from headstart.networks.heads import Head
+from headstart.statistics import likelihood
 
 IN_MEMORY = 256 * 2**20  # bytes of features up to which one copy is kept in memory; beyond, they are read again at every step
 MAX_ITERATIONS = 500
@@ -80,7 +81,7 @@ def cross_validate(
             for rows, head in zip(held, in_order(next, walks), strict=True):
                 logits[rows] = head.logits(Selected(features, rows))
                 progress.step()
-            losses = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+            losses = -likelihood.of_labels(logits, labels)
             loss = float((weights * losses).sum() / weights.sum())
             figures.append({"penalty": penalty, "log_loss": loss, "accuracy": float((logits.argmax(1) == labels).mean())})
             worse = 0 if loss < best else worse + 1

@@ -8,6 +8,7 @@ class HeadstartError(Exception):
     """Something failed for a reason the message explains. Exit code 1."""
 
     exit_code = 1
+    may_pass = False  # whether it may be over after a while, so that trying again makes sense (headstart/machinery/failure.py)
 
 
 class ParamsError(HeadstartError):

@@ -56,15 +56,7 @@ class Compared(TypedDict):
     standard_error: float  # of the paired difference
 
 
-class Outcome(TypedDict):
-    """Which of the two is better, and why."""
-
-    validation: Compared
-    ships: str  # fine_tuned or head
-    reason: str
-
-
-class Summary(Outcome):
+class Summary(TypedDict):
     """What a fine-tuning did, as in models/fine_tuned/summary.json."""
 
     strategy: str
@@ -80,6 +72,7 @@ class Summary(Outcome):
     shard: int
     image_passes: int
     temperature: float
+    validation: Compared
 
 
 @dataclass(frozen=True)
@@ -222,7 +215,7 @@ def _summary(job: _Job, done: Trained, plan: Plan, device: Device, processes: in
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": done.temperature,
-        **outcome(done.right[0], done.right[done.best]),
+        "validation": against_head(done.right[0], done.right[done.best]),
     }
 
 
@@ -232,24 +225,16 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
         return measure.logits(job.tail, job.validation.views[0], device)
 
 
-def outcome(before: np.ndarray, after: np.ndarray) -> Outcome:
-    """Whether fine-tuning beats the head that it started from, by the paired difference of right answers (n,) on validation, and why."""
+def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
+    """The fine-tuned network beside the head that it started from, by right answers (n,) on the validation images."""
     difference, error = paired.difference(after, before)
-    ships = "fine_tuned" if paired.better(after, before) else "head"
-    compared = f"{after.mean():.1%} of {len(after)} validation images right against {before.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
-    reason = (
-        f"fine-tuning beats the frozen head: {compared}"
-        if ships == "fine_tuned"
-        else f"fine-tuning does not beat the frozen head by a standard error: {compared}"
-    )
-    figures: Compared = {
+    return {
         "n": len(after),
         "head_accuracy": float(before.mean()),
         "fine_tuned_accuracy": float(after.mean()),
         "difference": difference,
         "standard_error": error,
     }
-    return {"validation": figures, "ships": ships, "reason": reason}
 
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:

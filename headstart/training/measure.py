@@ -10,12 +10,12 @@ from typing import TypedDict
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 from torch import nn
 
 from headstart.base import devices
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
+from headstart.statistics import likelihood
 from headstart.training import shards
 from headstart.training.cpu.pointwise import Pointwise
 from headstart.training.examples import Activations, Examples
@@ -63,10 +63,9 @@ def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[
 def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team: Team = ALONE) -> Measure:
     """Loss, accuracy and temperature on the first view."""
     scores = logits(tail, examples.views[0], device, team).astype(np.float64)
-    rows = np.arange(len(scores))
 
     def loss(log_temperature: float) -> float:
-        return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, examples.labels].mean())
+        return float(-likelihood.of_labels(scores / np.exp(log_temperature), examples.labels).mean())
 
     found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
     right = scores.argmax(1) == examples.labels

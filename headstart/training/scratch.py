@@ -28,7 +28,7 @@ from headstart.linear import logistic
 from headstart.networks import model, skeletons
 from headstart.networks.cards import Architecture, Transform
 from headstart.networks.heads import Head
-from headstart.params import Augmentation
+from headstart.params import Augmentation, Baseline
 from headstart.training import cached, checkpoints, loop, parallel, strategies
 from headstart.training import run as run_module
 from headstart.training.cached import Photos, Wanted
@@ -84,6 +84,19 @@ class Result:
     right: np.ndarray  # (epochs + 1, n validation) bool: what each row of the curve classified rightly
     best: int  # the row of the curve that the network is of
     steps: list[int]  # of the optimizer, done at each row of the curve
+
+
+def plan_of(block: Baseline) -> Plan:
+    """The plan of a baseline block of params.yaml."""
+    return Plan(
+        epochs=block.epochs,
+        rate=block.rate,
+        batch_size=block.batch_size,
+        weight_decay=block.weight_decay,
+        label_smoothing=block.label_smoothing,
+        views=block.views,
+        augmentation=block.augmentation,
+    )
 
 
 def train(

@@ -6,12 +6,14 @@ import io
 import logging
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headstart.machinery import progress
-from headstart.machinery.progress import Progress, duration
+from headstart.machinery.progress import Event, Progress, duration
 
 
 class Terminal(io.StringIO):
@@ -127,6 +129,51 @@ def test_quiet_work_says_nothing(
     assert bar.done == 4
     assert capsys.readouterr() == ("", "")
     assert (caplog.messages, finished) == ([], [])
+
+
+def test_events_go_to_the_file_that_the_environment_names(
+    clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = tmp_path / "progress.jsonl"
+    work(clock, 4, 3.0)
+    alone = capsys.readouterr()
+    monkeypatch.setenv(progress.VARIABLE, str(events))
+    work(clock, 4, 3.0)
+    assert capsys.readouterr() == alone, "the lines are the same"
+    read, end = progress.read(events)
+    assert read == [
+        Event("reading", 1, 4, left=9.0),
+        Event("reading", 3, 4, left=3.0),
+        Event("reading", 4, 4, taken=12.0),
+    ]
+    assert [str(event) for event in read] == alone.err.splitlines()
+    assert end == events.stat().st_size
+    assert progress.read(events, end) == ([], end)
+
+
+def test_counts_of_numpy_are_events_too(clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress.jsonl"))
+    with Progress(np.int64(4), "reading") as bar:  # type: ignore[arg-type]
+        clock[0] += 3
+        bar.step(np.int64(1))  # type: ignore[arg-type]
+    assert progress.read(tmp_path / "progress.jsonl")[0][0] == Event("reading", 1, 4, left=9.0)
+
+
+def test_events_that_cannot_be_written_stop_nothing(clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "no folder/progress.jsonl"))
+    work(clock, 4, 3.0)
+    assert progress.read(tmp_path / "no folder/progress.jsonl") == ([], 0)
+
+
+def test_a_torn_line_is_left_for_later_and_other_lines_are_passed_by(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    whole = '{"what": "reading", "done": 1, "total": 4, "left": 9.0, "taken": null}\n'
+    path.write_text('{"what": "rea\n[3]\n{"what": "reading"}\n' + whole + whole[:20])
+    events, end = progress.read(path)
+    assert events == [Event("reading", 1, 4, left=9.0)]
+    with path.open("a") as file:
+        file.write(whole[20:])
+    assert progress.read(path, end)[0] == events
 
 
 @pytest.mark.parametrize(

@@ -137,20 +137,44 @@ def test_what_is_imported_only_when_needed_is_a_dependency_all_the_same(name: st
     assert "headstart/networks" in GRAPH[name]["deps"]
 
 
-@pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
-def test_light_stages_do_not_import_torch(name: str, imports: grimp.ImportGraph) -> None:
-    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
+# Imports each stage in a process of its own, forked from one that has what many of them import; prints what it brings along that takes seconds.
+IMPORTS = """
+import importlib, os, sys
+import PIL.Image, numpy, pandas, pydantic, pyarrow
+from headstart import params
+heavy = ("torch", "torchvision", "timm", "prefect", "dvc", "great_expectations", "onnxruntime")
+assert not {*heavy, "tasks"} & set(sys.modules)
+for name in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(f"tasks.{name}")
+        print(name, *sorted(set(heavy) & set(sys.modules)), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+LIGHT, LAZY = ("index_images", "validate_data", "report"), ("train_head", "baseline", "verdict", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def brought() -> dict[str, set[str]]:
+    """What takes seconds and is imported with a stage at once, for stages that need no torch, or not always."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS, *LIGHT, *LAZY], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {name: set(modules) for name, *modules in lines}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_stages_do_not_import_torch(name: str, imports: grimp.ImportGraph, brought: dict[str, set[str]]) -> None:
     allowed = {"headstart.base.cores", "headstart.base.devices"}  # in functions for those who compute with torch
     files = {module: ROOT / f"{module.replace('.', '/')}.py" for module in reached(imports, name) - allowed}
     lazily = {module for module, file in files.items() if file.exists() and "torch" in imported(file)}
     assert not lazily, f"{name} imports torch in {lazily}"
-    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+    assert brought[name] == set()
 
 
-@pytest.mark.parametrize("name", ["train_head", "baseline", "verdict", "evaluate"])
-def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str) -> None:
-    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
-    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+@pytest.mark.parametrize("name", LAZY)
+def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str, brought: dict[str, set[str]]) -> None:
+    assert brought[name] == set()
 
 
 def imported(path: Path) -> set[str]:

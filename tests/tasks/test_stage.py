@@ -18,6 +18,7 @@ from flows.repository import child
 from headstart.machinery import errors, lock, progress
 from headstart.params import Repeats, Report, Seeded, Shared
 from tasks import stage
+from tests import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,8 @@ def test_long_work_is_noted_with_the_time(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("kind", [errors.HeadstartError, errors.ParamsError, errors.DataError])
 def test_a_refusal_has_its_exit_code_and_is_noted(kind: type[errors.HeadstartError], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(fail(kind("too few images"))) == kind.exit_code
-    assert failure() == {"stage": "report", "exit_code": kind.exit_code, "message": "too few images"}
+    expected = {"stage": "report", "exit_code": kind.exit_code, "message": "too few images", "error": kind.__name__, "may_pass": False}
+    assert failure() == expected
     assert capsys.readouterr().err == "error: too few images\n"
     assert not Path(".headstart/timings").exists()
 
@@ -139,7 +141,9 @@ def test_a_reason_may_name_any_file() -> None:
 def test_a_crash_keeps_its_traceback_and_is_noted() -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)
-    assert failure() == {"stage": "report", "exit_code": 1, "message": "stage report failed with ZeroDivisionError: division by zero"}
+    message = "stage report failed with ZeroDivisionError: division by zero"
+    expected = {"stage": "report", "exit_code": 1, "message": message, "error": "ZeroDivisionError", "may_pass": False}
+    assert failure() == expected
 
 
 def test_the_next_start_removes_the_note() -> None:
@@ -217,7 +221,7 @@ def test_notes_are_whole_or_absent(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
-    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(60)"
+    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(2000)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -226,7 +230,7 @@ def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
     assert gone(pid)
 
 
-def gone(pid: int, patience: float = 5.0) -> bool:
+def gone(pid: int, patience: float = PATIENCE) -> bool:
     """Whether a process ends in time."""
     deadline = time.monotonic() + patience
     while child.alive(pid) and time.monotonic() < deadline:

@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.experiments import restore, save
+from flows.experiments import recovery, restore, save
 from flows.forms import given
 from flows.projects import images
-from flows.repository import dvc, git
+from flows.repository import child, dvc, git
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import lock
+from headstart.params import project_code
+from tests import forked
 from tests.conftest import copied
 from tests.flows.cli.test_main import files
+
+pytestmark = pytest.mark.usefixtures("forked_dvc")
 
 # Two stages that need no Python: one whose output DVC caches, one that also leaves a report to git.
 GRAPH = """\
@@ -76,6 +80,7 @@ def _two_runs(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(_toy_template, project)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
+        patch.setattr(child, "start", forked.start)
         Path("dvc.yaml").write_text(GRAPH)
         git.call("add", "--all", ".", ":!data")
         git.call("commit", "--quiet", "--message", "Start")
@@ -177,7 +182,8 @@ def test_a_restore_that_was_killed_is_finished_by_whatever_comes_next(two_runs: 
     done = subprocess.run([sys.executable, "-c", KILLED, *place], capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
     said: list[str] = []
-    images.record(said.append)  # as a run begins
+    recovery.recover(said.append)  # as a run begins
+    images.record(said.append)
     if begun:
         assert said[0] == "`headstart restore first` was killed half-way and is finished now; what was here before is kept as second"
         assert (params.load().seed, Path("models/final/weights").read_text()) == (0, WEIGHTS)
@@ -238,6 +244,45 @@ def test_parameters_that_this_version_does_not_take_change_nothing(two_runs: Pat
     assert "nonsense" in said
     assert "git worktree add" in said
     assert files() == before
+
+
+def test_a_run_whose_stages_depended_on_files_comes_back_where_they_depend_on_a_folder(
+    two_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As experiments of an older version do: what would run anew is said, and gives the same bytes."""
+    Path("room").mkdir()
+    Path("room/a.py").write_text("code")
+    Path("dvc.yaml").write_text(GRAPH.replace("[data/images]", "[data/images, room/a.py]"))
+    dvc.call("repro")
+    save.experiment("older", kind="run", ran=["index_images"])
+    weights = Path("models/final/weights").read_bytes()
+    Path("dvc.yaml").write_text(GRAPH.replace("[data/images]", "[data/images, room]"))
+    seed(5)
+    dvc.call("repro")
+    assert Path("models/final/weights").read_bytes() != weights
+    restored("older")
+    assert "`headstart run` would do this anew: index_images." in capsys.readouterr().out
+    assert Path("models/final/weights").read_bytes() == weights
+    assert set(dvc.status()) == {"index_images"}
+    dvc.repro("index_images")
+    assert dvc.repro("evaluate")["outcome"] == "cached"
+    assert dvc.status() == {}
+    assert Path("models/final/weights").read_bytes() == weights
+
+
+def test_in_a_project_the_code_of_a_run_is_a_version_and_stays_that_of_the_package(
+    two_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = project_code.installed(["tasks.report"], {})
+    project_code.write(project_code.ProjectCode("0.0.9", {"tasks.report": "0" * 16}, {}))
+    Path("dvc.yaml").write_text(GRAPH.replace("params: [seed]", "params: [seed, {code.yaml: [tasks.report]}]"))
+    dvc.call("repro")
+    save.experiment("older", kind="run", ran=["evaluate"])
+    project_code.write(now)
+    restored("older")
+    said = capsys.readouterr().out
+    assert "would do this anew: evaluate. Its code may have been another: it was made with headstart 0.0.9" in said
+    assert project_code.read() == now
 
 
 def test_a_restore_waits_for_no_run(two_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from flows.experiments import save
 from flows.projects import images
 from flows.repository import dvc, git
 
+pytestmark = pytest.mark.usefixtures("forked_dvc")
+
 RAN: dvc.Outcome = {"stage": "index_images", "outcome": "ran", "seconds": 1.0}
 CACHED: dvc.Outcome = {"stage": "index_images", "outcome": "cached", "seconds": 0.1}
 
@@ -152,14 +154,39 @@ def test_a_save_that_fails_is_a_warning(committed: Path) -> None:
     assert save.experiments() == {}
 
 
-def test_without_git_nothing_is_kept_and_nothing_said(toy_project: Path) -> None:
+def test_without_git_nothing_is_kept_which_is_said_if_something_ran(toy_project: Path) -> None:
     results(accuracy=0.5)
-    assert keep("unborn", RAN) == keep("unborn", CACHED) == []
+    [told] = keep("unborn", RAN)
+    assert told.startswith("this run is not kept for `headstart runs`: that takes a git repository with a commit")
+    assert keep("unborn", CACHED) == []
     with pytest.raises(git.GitError, match="`git commit` once"):
         save.experiment("by hand")
     shutil.rmtree(".git")
     Path(".dvc/config").write_text(Path(".dvc/config").read_text() + "    no_scm = true\n")
-    assert keep("no repository", RAN) == keep("no repository", CACHED) == []
+    assert keep("no repository", RAN) == [told]
+    assert keep("no repository", CACHED) == []
+
+
+def test_code_that_git_does_not_have_yet_is_kept(committed: Path) -> None:
+    """It lies in a room that a stage depends on, or in a file whose values are parameters; byte code and the images are left out."""
+    graph = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(
+        graph.replace("    params: [seed,", "    params: [code.yaml: [a], seed,", 1).replace("[data/images]", "[data/images, room]")
+    )
+    Path(".gitignore").write_text("/.headstart/\n__pycache__/\n")
+    for name in ("room/old.py", "room/inner/new.py", "room/inner/table.csv", "room/__pycache__/new.pyc", "beside/new.py", "code.yaml"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(f"a: {name}\n")
+    git.call("add", "room/old.py", ".gitignore")
+    git.call("commit", "--quiet", "--message", "Code")
+    Path("room/old.py").write_text("a: edited\n")
+    results(accuracy=0.5)
+    assert keep("calm-otter", RAN) == ["kept as experiment calm-otter"]
+    commit = save.experiments()["calm-otter"]
+    kept = set(git.call("ls-tree", "-r", "--name-only", commit).splitlines())
+    assert {"room/inner/new.py", "room/inner/table.csv", "code.yaml"} < kept
+    assert not kept & {"room/__pycache__/new.pyc", "beside/new.py", "data/images/a/1.txt"}
+    assert git.read([f"{commit}:./room/old.py"]) == [b"a: edited\n"]
 
 
 def test_without_a_git_identity_it_is_kept_all_the_same(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

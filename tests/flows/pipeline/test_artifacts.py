@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from flows.pipeline import artifacts
+from flows.results.files import Finding
+from headstart.machinery import progress
 from headstart.params import STAGES
 from tests import left
 
@@ -45,7 +47,7 @@ def test_tables_of_the_stages_that_have_one(tables: dict[str, list[dict[str, Any
 
 
 def test_a_refusal_names_the_files() -> None:
-    failure = {"name": "duplicates", "message": "One image is in two splits.", "files": ["train/a.png", "test/a.png"], "n_files": 2}
+    failure: Finding = {"message": "One image is in two splits.", "files": ["train/a.png", "test/a.png"]}
     rows = artifacts.validation_rows({"critical": [failure], "warnings": [{**failure, "files": []}], "quarantined": []})
     assert [(row["what"], row["file"]) for row in rows] == [("critical", "train/a.png"), ("critical", "test/a.png"), ("warning", "")]
 
@@ -69,17 +71,40 @@ def test_a_run_is_called_after_its_images_and_source(workspace: Path) -> None:
     assert artifacts.facts() == ("1a2b3c4d", "efficientnet_lite1")
 
 
-@pytest.mark.parametrize(
-    ("line", "share"), [("fine_tune: 30/120, 2 min 5 s left", 25.0), ("a: b: 3/3 in 8 s", 100.0), ("epoch 3/10", None), ("loss: 1/2", None)]
-)
-def test_lines_of_progress_are_known(line: str, share: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[float] = []
-    monkeypatch.setattr(artifacts, "tell", lambda say, what: what())
-    monkeypatch.setattr(artifacts, "_progress", lambda stage, match, made: told.append(100 * int(match["done"]) / int(match["total"])))
+def test_progress_is_told_from_events_and_not_from_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage's events, as headstart/machinery/progress.py appends them, become artifacts when its next line comes."""
+    import prefect.artifacts
+
+    told: list[tuple[str, float, str]] = []
     said: list[str] = []
-    artifacts.watched("fine_tune", said.append)(line)
-    assert said == [line]
-    assert told == ([] if share is None else [share])
+
+    def create(progress: float, key: str, description: str) -> str:
+        told.append((f"new {key}", progress, description))
+        return key
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(artifacts, "tell", lambda say, what: what())
+    monkeypatch.setattr(prefect.artifacts, "create_progress_artifact", create)
+    monkeypatch.setattr(
+        prefect.artifacts,
+        "update_progress_artifact",
+        lambda key, progress, description: told.append((key, progress, description)),
+    )
+    artifacts.EVENTS.parent.mkdir()
+    artifacts.EVENTS.write_text('{"what": "of an earlier stage", "done": 1, "total": 1, "taken": 8.0}\n')
+    say = artifacts.watched("fine_tune", said.append)
+    say("views: 30/120, 2 min 5 s left")
+    assert (said, told) == (["views: 30/120, 2 min 5 s left"], [])
+    monkeypatch.setenv(progress.VARIABLE, str(artifacts.EVENTS))
+    progress._append(progress.Event("views", 30, 120, left=125.0))
+    progress._append(progress.Event("epochs", 0, 0, left=0.0))
+    assert told == []
+    say("a line")
+    assert told == [("new fine-tune-views", 25.0, "views: 30/120, 2 min 5 s left"), ("new fine-tune-epochs", 0.0, "epochs: 0/0, 0 s left")]
+    progress._append(progress.Event("views", 120, 120, taken=170.0))
+    say("a line")
+    say("a line")
+    assert told[2:] == [("fine-tune-views", 100.0, "views: 120/120 in 2 min 50 s")]
 
 
 def test_keys_are_what_prefect_takes() -> None:
@@ -87,7 +112,7 @@ def test_keys_are_what_prefect_takes() -> None:
 
 
 def test_a_server_that_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts.server, "answers", lambda: False)
+    monkeypatch.setattr(artifacts.servers, "answers", lambda: False)
     monkeypatch.setattr(artifacts, "_silent", set())
     said: list[str] = []
     for _ in range(2):

@@ -23,6 +23,7 @@ from flows.repository import child, dvc, torn
 from headstart.params import Seeded
 from headstart.training import checkpoints
 from tasks import stage
+from tests import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
@@ -90,7 +91,7 @@ def test_five_kills(toy_project: Path) -> None:
     assert chaos.working(toy_project.resolve()) == {}
 
 
-def started(path: Path, patience: float = 60.0) -> int:
+def started(path: Path, patience: float = PATIENCE) -> int:
     """The process id that a stage notes as it begins."""
     deadline = time.monotonic() + patience
     while not (path.exists() and path.read_text()):
@@ -104,13 +105,13 @@ def test_a_stage_does_not_outlive_dvc(shell: str, toy_project: Path) -> None:
     """Whether or not a shell stays between them."""
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
-    Path("index_images.sleeps").write_text("100")
+    Path("index_images.sleeps").write_text(str(2 * PATIENCE))
     environment = {**os.environ, "SHELL": shell, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-m", "dvc", "repro", "index_images"], env=environment, stdout=subprocess.DEVNULL) as run:
         pid = started(Path("started"))
-        time.sleep(0.5)  # the stage works under the lock
+        assert dvc.MARKS.exists(), "the stage works under the lock"
         os.kill(run.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while chaos.working(toy_project.resolve()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not chaos.working(toy_project.resolve())
@@ -151,6 +152,7 @@ def test_a_stage_keeps_checkpoints_until_it_has_ended_well(fails: bool, toy_proj
     assert [path.name for path in Path(".headstart/checkpoints").glob("*")] == (["a.safetensors"] if fails else [])
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("torn_at", [0.0, 0.3, 0.6, 0.9])
 def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> None:
     said: list[str] = []
@@ -166,6 +168,7 @@ def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> Non
     assert len(said) <= 1
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("tear", [lambda content: b"", lambda content: content[:20], lambda content: content[:-20]])
 def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[bytes], bytes], toy_project: Path) -> None:
     said: list[str] = []
@@ -183,6 +186,7 @@ def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[byt
     assert torn.RECORD.exists(), "nothing else says which images they were"
 
 
+@pytest.mark.usefixtures("forked_dvc")
 def test_what_dvc_can_read_is_not_torn(toy_project: Path) -> None:
     """As where a remote keeps versions: hashes of files instead of one."""
     dvc.repro("index_images")

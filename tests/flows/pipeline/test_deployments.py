@@ -19,9 +19,11 @@ from prefect.states import Failed
 from ruamel.yaml import YAML
 
 from flows.pipeline import deployments, transfer
+from flows.repository import dvc
 from flows.repository.dvc import DvcError
-from headstart.machinery import lock
+from headstart.machinery import failure, lock
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
+from tasks import stage
 from tests import ROOT
 from tests.flows.cli.test_main import replace_module
 
@@ -69,22 +71,30 @@ def test_the_work_pool_of_kubernetes_is_one_that_prefect_takes() -> None:
 @pytest.mark.parametrize(
     ("error", "again"),
     [
-        (HeadstartError("stage fine_tune failed with OutOfMemoryError: CUDA out of memory"), True),
-        (HeadstartError("stage select_source failed with ConnectionResetError: peer"), True),
-        (HeadstartError("stage select_source failed with ReadTimeout: the hub"), True),
-        (DvcError("stage fine_tune failed", ["ERROR: failed to run: python -m tasks.fine_tune, exited with -9"]), True),
-        (DvcError("stage fine_tune failed", ["ERROR: failed to run: python -m tasks.fine_tune, exited with 1"]), False),
-        (HeadstartError("stage fine_tune failed with ValueError: out of range"), False),
+        (ConnectionResetError("peer"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (ValueError("out of range, as if it had failed with MemoryError"), False),
+        (HeadstartError("the hub: read timeout"), False),
         (DataError("the data was refused: out of memory of man"), False),
         (ParamsError("params.yaml has 1 problem(s)"), False),
         (BusyError("this checkout is busy"), False),
-        (KeyError("x"), False),
+        (DvcError("stage fine_tune failed", ["ERROR: failed to run: python -m tasks.fine_tune, exited with -9"]), True),
+        (DvcError("stage fine_tune failed", ["ERROR: failed to run: python -m tasks.fine_tune, exited with 1"]), False),
+        (DvcError("stage fine_tune failed", [], killed=True), True),
     ],
 )
 def test_only_what_can_pass_is_tried_again_and_only_under_a_deployment(
-    error: Exception, again: bool, monkeypatch: pytest.MonkeyPatch
+    error: Exception, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A stage notes its error, and the flow reads the note; what dvc itself says of its end, it raises."""
     task: Any = transfer.TASKS["fine_tune"]
+    if not isinstance(error, DvcError):
+        monkeypatch.chdir(tmp_path)
+        stage.note(stage.FAILURE, failure.of("fine_tune", error))
+        noted = dvc._reason("fine_tune")
+        assert noted is not None
+        assert str(error) in str(noted)
+        error = noted
     state: Any = Failed(data=error)
     assert not transfer.passing(task, None, state)  # type: ignore[arg-type]
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "some")

@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.workspace import Workspace
 from flows.cli import main
-from flows.projects import develop_folder
+from flows.projects import develop_folder, generate, new
 from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import sources
+from headstart.params import project_code
 from headstart.params.developing import TrainSource
 from tasks.stage import wanted
 from tests.flows.pipeline.test_pipeline import run
 from tests.tasks import test_contract as contract
 from tests.training.test_scratch import stripes
 
-GRAPH: dict[str, Any] = YAML(typ="safe").load(develop_folder.GRAPH.read_text())["stages"]
+GRAPH: dict[str, Any] = YAML(typ="safe").load(generate.develop_graph())["stages"]
 OWN = ("train_source", "register_source")
 SMALL = ["--architecture", "timm:test_resnet"]
 for setting in ("input_size=32", "epochs=8", "views=1", "batch_size=16", "augmentation.min_crop_share=0.8", "augmentation.rotation=5.0"):
@@ -43,7 +43,8 @@ def project(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """A project whose own pipeline, of one trivial stage, has run, and photos beside it."""
     home = tmp_path_factory.mktemp("develop")
     stripes(home / "photos")
-    project = Workspace(home / "project").folder
+    project = home / "project"
+    new.new(project)
     (project / "dvc.yaml").write_text("stages: {one: {cmd: echo 1 > one.txt, deps: [params.yaml], outs: [one.txt]}}\n")
     run("dvc", "repro", cwd=project)
     run("git", "add", "--all", cwd=project)
@@ -167,9 +168,11 @@ def test_a_directory_is_made_once_and_keeps_what_was_set(empty: Path) -> None:
     said = develop_folder.change("mine", {"epochs": 3, "seed": 5, "index_images.test_share": 0.3, "start": "checkpoint:own"})
     assert set(said) >= {"epochs: 30 -> 3", "seed: 0 -> 5", "index_images.test_share: 0.2 -> 0.3"}
     assert "start: random -> checkpoint:../../own" in said, "as it is seen from there"
-    (folder / "dvc.yaml").write_text("of an older version")
+    for name in ("dvc.yaml", "code.yaml"):
+        (folder / name).write_text("of an older version")
     assert develop_folder.prepare("mine") == folder
-    assert (folder / "dvc.yaml").read_bytes() == develop_folder.GRAPH.read_bytes()
+    assert (folder / "dvc.yaml").read_text() == generate.develop_graph()
+    assert project_code.changed(project_code.read(folder / "code.yaml")) == []
     assert params.load(folder / "params.yaml").seed == 5
     assert develop_folder.change("mine", {"epochs": 3}) == []
     assert run("dvc", "root", cwd=folder).strip() == "."
@@ -202,9 +205,15 @@ def test_the_graph_is_what_the_flow_runs() -> None:
     from flows.pipeline.develop import TASKS
 
     assert tuple(GRAPH) == develop_folder.STAGES == tuple(TASKS)
-    assert params.load(develop_folder.SETTINGS) == params.Params()
-    assert set(YAML(typ="safe").load(develop_folder.SETTINGS.read_text())) == set(develop_folder.SHARED)
     assert not set(develop_folder.SHARED) & set(TrainSource.model_fields)
+
+
+def test_its_parameters_are_the_shared_ones_as_they_are_by_default(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(generate.develop_settings())
+    assert params.load(path) == params.Params()
+    assert tuple(YAML(typ="safe").load(path.read_text())) == develop_folder.SHARED
+    assert "source.yaml" in path.read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)
@@ -214,19 +223,19 @@ def test_a_stage_is_what_the_graph_says(name: str) -> None:
     kinds, stage = wanted(function), GRAPH[name]
     assert stage["cmd"] == f"python -m tasks.{name}"
     outs = [path for kind in ("outs", "metrics", "plots") for path in contract.paths(stage.get(kind, []))]
-    data = [path for path in stage["deps"] if not path.startswith("../../")]
-    assert sorted(positional) == sorted(data + outs)
+    assert sorted(positional) == sorted(stage["deps"] + outs)
+    *given, code = stage["params"]
+    assert set(code) == {"code.yaml"}
     if name in contract.STAGES:
-        assert {key: stage[key] for key in ("params", "outs")} == {key: contract.GRAPH[name][key] for key in ("params", "outs")}
+        assert (given, stage["outs"]) == (contract.GRAPH[name]["params"], contract.GRAPH[name]["outs"])
         return
-    assert stage["params"] == [*kinds["shared"].model_fields, *([{"source.yaml": None}] if "block" in kinds else [])]
+    assert given == [*kinds["shared"].model_fields, *([{"source.yaml": None}] if "block" in kinds else [])]
     assert kinds.get("block", TrainSource) is TrainSource
 
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)
 def test_a_stage_depends_on_its_code(name: str) -> None:
-    machinery = {"headstart/params/developing.py", "tasks/develop_stage.py"}  # as test_contract.MACHINERY: it cannot change a result
-    files = contract.code(f"tasks/{name}.py", set(machinery)) - machinery
-    files |= set().union(*(beside for module, beside in contract.BESIDE.items() if module in files))
-    needed, listed = {f"../../{path}" for path in files}, {path for path in GRAPH[name]["deps"] if path.startswith("../../")}
-    assert listed == needed, f"{name} in flows/develop.dvc.yaml: add {sorted(needed - listed)}, remove {sorted(listed - needed)}"
+    """On the fingerprints of what the graphs of the checkout name; tests/tasks/test_contract.py compares these with the imports."""
+    graph = {**contract.GRAPH, **contract.DEVELOP}
+    code = [generate.code_of(path) for path in graph[name]["deps"]]
+    assert generate.code_names(GRAPH[name]) == {name for name in code if name}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.results import show
+from flows.results import files, show
 from headstart.machinery.errors import HeadstartError
 
 
@@ -73,18 +73,18 @@ def test_no_result_yet(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_is_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    write(show.METRICS, {"n": 1, "ä": [1.0]})
+    write(files.METRICS, {"n": 1, "ä": [1.0]})
     assert main.main(["show", "--json"]) == 0
-    assert capsys.readouterr().out == show.METRICS.read_text()
+    assert capsys.readouterr().out == files.METRICS.read_text()
 
 
 def test_a_full_result() -> None:
-    write(show.METRICS, metrics(transfer={"says": "confirms"}))
-    write(show.RANKING, ranking())
-    write(show.VERDICT, verdict())
+    write(files.METRICS, metrics(transfer={"says": "confirms"}))
+    write(files.RANKING, ranking())
+    write(files.VERDICT, verdict())
     quarantined = [{"path": f"a/{i}.jpg", "reason": "truncated"} for i in range(5)]
-    write(show.VALIDATION, {"success": True, "warnings": [{"message": "one class is 12 times another"}], "quarantined": quarantined})
-    show.REPORT.write_text("")
+    write(files.VALIDATION, {"success": True, "warnings": [{"message": "one class is 12 times another"}], "quarantined": quarantined})
+    files.REPORT.write_text("")
     assert show.summary().splitlines() == [
         "source      wheel:lite0 (no clear winner)",
         "            wheel:lite0 leads and is best in 52% of bootstrap draws",
@@ -114,7 +114,7 @@ def test_a_full_result() -> None:
 
 
 def test_a_head_that_ships_is_shown_beside_the_fine_tuned_model() -> None:
-    write(show.METRICS, metrics("head"))
+    write(files.METRICS, metrics("head"))
     text = show.summary()
     assert "ships       frozen head" in text
     assert "fine-tuned: 0.950" in text
@@ -130,8 +130,8 @@ def test_a_head_that_ships_is_shown_beside_the_fine_tuned_model() -> None:
     ],
 )
 def test_whatever_ships_is_named_beside_the_other_arms(shipped: str, mix: float | None, line: str) -> None:
-    write(show.METRICS, metrics(shipped))
-    write(show.VERDICT, verdict(mix=mix))
+    write(files.METRICS, metrics(shipped))
+    write(files.VERDICT, verdict(mix=mix))
     lines = show.summary().splitlines()
     assert line in lines
     assert "            fine-tuned: 0.950 (95% interval 0.920 to 0.970)" in lines
@@ -146,17 +146,17 @@ def test_whatever_ships_is_named_beside_the_other_arms(shipped: str, mix: float 
     ],
 )
 def test_the_answer_on_transfer(values: dict[str, str], line: str) -> None:
-    write(show.METRICS, metrics(transfer={"says": "leaves open"}))
-    write(show.VERDICT, verdict(**values))
+    write(files.METRICS, metrics(transfer={"says": "leaves open"}))
+    write(files.VERDICT, verdict(**values))
     lines = show.summary().splitlines()
     assert lines[lines.index(line) + 2] == "            the test images leave it open"
 
 
 def test_transfer_that_was_not_tested() -> None:
-    write(show.METRICS, metrics(scratch=None, transfer=None))
+    write(files.METRICS, metrics(scratch=None, transfer=None))
     said = verdict(answer="none_shown", evidence="no baseline was trained")
     del said["pretrained_against_random"]
-    write(show.VERDICT, said)
+    write(files.VERDICT, said)
     text = show.summary()
     assert "transfer    not tested\n            no baseline was trained\nships" in text
     assert "from random weights" not in text
@@ -171,8 +171,8 @@ def test_transfer_that_was_not_tested() -> None:
     ],
 )
 def test_whether_the_source_was_clear(values: dict[str, Any], line: str) -> None:
-    write(show.METRICS, metrics())
-    write(show.RANKING, ranking(**values))
+    write(files.METRICS, metrics())
+    write(files.RANKING, ranking(**values))
     assert show.summary().splitlines()[0] == line
 
 
@@ -180,20 +180,20 @@ def test_metrics_alone_are_enough() -> None:
     content = metrics(fine_tuned=None, scratch=None)
     content["test"] = content["head"] = {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "ece": 0.0}
     content["shipped"] = "head"
-    write(show.METRICS, content)
+    write(files.METRICS, content)
     assert "accuracy    1.000\nbalanced    1.000" in show.summary()
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"test": 3}'])
 def test_a_file_of_another_shape(content: str) -> None:
-    write(show.METRICS, {})
-    show.METRICS.write_text(content)
+    write(files.METRICS, {})
+    files.METRICS.write_text(content)
     with pytest.raises(HeadstartError, match="not what this version writes"):
         show.summary()
 
 
 def test_it_pays_for_nothing_heavy() -> None:
-    write(show.METRICS, metrics())
+    write(files.METRICS, metrics())
     code = "import sys; from flows.cli import main; main.main(['show'])\nprint(sorted({'torch', 'prefect', 'numpy', 'pandas', 'pydantic', 'dvc'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -18,7 +18,7 @@ import anyio
 import httpx
 import pytest
 
-from flows.server import patient
+from flows.server import internals, patient
 
 Ask = Callable[..., int]
 Pausing = Callable[[Callable[[float], None]], None]
@@ -146,7 +146,7 @@ def test_a_run_goes_on_when_its_lease_is_lost(monkeypatch: pytest.MonkeyPatch) -
         return contextlib.nullcontext()
 
     monkeypatch.setattr(_leases, "maintain_concurrency_lease", maintain)
-    patient.outlive_lease()
+    internals.outlive_leases()
     lease = UUID(int=1)
     with _leases.maintain_concurrency_lease(lease, 300, raise_on_lease_renewal_failure=True):
         pass
@@ -161,4 +161,4 @@ def test_a_module_runs_as_if_it_had_been_started_itself(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "flows.server.patient", "told", "--pool", "x"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "__main__ ['--pool', 'x'] __main__\n"
+    assert done.stdout == "__main__ ['--pool', 'x'] flows.server.internals\n"

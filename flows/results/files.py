@@ -1,0 +1,143 @@
+"""The small JSON files that the stages left, as far as people are shown them.
+
+All fields may be missing: a file can be of an earlier version, or of a run that did less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypedDict, cast
+
+from headstart.base import outputs
+
+METRICS = Path("reports/metrics.json")
+RANKING = Path("reports/ranking.json")
+VALIDATION = Path("reports/validation.json")
+VERDICT = Path("reports/verdict.json")
+REPORT = Path("reports/report.html")
+FINAL = Path("models/final")
+
+Score = Literal["accuracy", "balanced_accuracy", "macro_f1", "ece"]  # figures of a model on the test images
+SCORES: tuple[Score, ...] = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+
+
+class ClassScores(TypedDict):
+    """How good a model is at one class."""
+
+    precision: float
+    recall: float
+    f1: float
+    n: int  # test images
+
+
+class Scores(TypedDict, total=False):
+    """How good a model is on the test images: shares between 0 and 1."""
+
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    ece: float  # expected calibration error
+    interval: dict[str, tuple[float, float]]  # 95%, by the name of a score
+    per_class: dict[str, ClassScores]
+
+
+class Agreement(TypedDict):
+    """What the test images say of the verdict on transfer: confirms, leaves open, ..."""
+
+    says: str
+
+
+class Metrics(TypedDict, total=False):
+    """reports/metrics.json. It also has the scores of each arm under the arm's name (`scores_of`)."""
+
+    source: str
+    shipped: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    test: Scores  # of what ships
+    transfer: Agreement | None
+
+
+class Candidate(TypedDict, total=False):
+    """A source in the ranking."""
+
+    name: str
+    status: str  # ranked, or why not
+    probe_accuracy: float | None
+    chance_best: float | None
+    gflops: float | None
+    parameters: int | None
+    input_size: int | None
+    licence: str | None
+    reason: str | None
+
+
+class Ranking(TypedDict, total=False):
+    """reports/ranking.json."""
+
+    chosen: str
+    ranked_first: str
+    clear: bool
+    reason: str
+    candidates: list[Candidate]
+
+
+class Finding(TypedDict):
+    """A check of the data that failed."""
+
+    message: str
+    files: list[str]
+
+
+class Unusable(TypedDict):
+    """A file that was left out."""
+
+    path: str
+    reason: str
+
+
+class Validation(TypedDict, total=False):
+    """reports/validation.json."""
+
+    critical: list[Finding]
+    warnings: list[Finding]
+    quarantined: list[Unusable]
+
+
+class Verdict(TypedDict, total=False):
+    """reports/verdict.json. It has `pretrained_against_random` only if transfer was tested."""
+
+    answer: str
+    standing: str
+    evidence: str
+    reason: str
+    mix: float | None  # the share of the fine-tuned model in an average that ships
+    pretrained_against_random: Mapping[str, object]
+
+
+def metrics() -> Metrics:
+    """reports/metrics.json, empty if there is none."""
+    return cast(Metrics, outputs.read_object(METRICS))
+
+
+def ranking() -> Ranking:
+    """reports/ranking.json, empty if there is none."""
+    return cast(Ranking, outputs.read_object(RANKING))
+
+
+def validation() -> Validation:
+    """reports/validation.json, empty if there is none."""
+    return cast(Validation, outputs.read_object(VALIDATION))
+
+
+def verdict() -> Verdict:
+    """reports/verdict.json, empty if there is none."""
+    return cast(Verdict, outputs.read_object(VERDICT))
+
+
+def scores_of(metrics: Metrics, arm: str) -> Scores | None:
+    """The scores of an arm (head, fine_tuned, scratch, ...); None if there are none."""
+    found = cast(Mapping[str, object], metrics).get(arm)
+    return cast(Scores, found) if isinstance(found, dict) else None
