@@ -88,11 +88,10 @@ def test_trainings_of_one_stage_go_on_one_after_the_other(striped: tuple[Path, p
 def test_a_source_of_ones_own_goes_on_to_the_same_bytes(
     start: str, striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if start != develop.RANDOM:
-        start = tiny.checkpoint(Path("source"), size=32)
+    candidate = start != develop.RANDOM
     plan = TrainSource(
-        start=start,
-        architecture="timm:test_resnet" if start == develop.RANDOM else None,
+        start=tiny.checkpoint(Path("source"), size=32) if candidate else start,
+        architecture=None if candidate else "timm:test_resnet",
         input_size=32,
         depth=2,
         epochs=3,
