@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any
 
 from headstart import params
-from headstart.params import developing
+from headstart.params import Block, developing
 from tasks import stage
 
 
@@ -16,7 +14,7 @@ def run(function: Callable[..., None]) -> None:
     stage.run(function, arguments)
 
 
-def arguments(function: Callable[..., None]) -> dict[str, Any]:
-    """The keyword-only arguments of a stage function, from source.yaml and the top of params.yaml."""
-    known = {**params.load().model_dump(), **developing.read().model_dump()}
-    return {p.name: known[p.name] for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+def arguments(function: Callable[..., None]) -> dict[str, Block]:
+    """The keyword-only arguments of a stage function: `block` is source.yaml, `shared` the top of params.yaml."""
+    blocks: dict[str, Block] = {"block": developing.read(), "shared": params.load()}
+    return {name: stage.narrowed(blocks[name], kind) for name, kind in stage.wanted(function).items()}

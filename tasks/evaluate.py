@@ -8,6 +8,8 @@ from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import test_split
 from headstart.networks import cards, heads
+from headstart.networks.cards import SourceCard
+from headstart.params import Evaluate, Shared
 from tasks import stage
 
 
@@ -26,18 +28,22 @@ def evaluate(
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
     *,
-    bootstrap: int,
-    calibration_bins: int,
-    seed: int,
-    device: str,
-    precision: str,
+    block: Evaluate,
+    shared: Shared,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
-    card, ships = outputs.read_json(source), outputs.read_json(chosen / "summary.json")
-    summaries = [card, *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen))]
+    card, ships = cards.read_source(source), outputs.read_json(chosen / "summary.json")
+    summaries = [
+        outputs.read_json(source),
+        *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)),
+    ]
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
-        models.append(test_split.Model("scratch", weights.read(baseline / cards.WEIGHTS), summaries[3]["card"]))
+        models.append(
+            test_split.Model(
+                "scratch", weights.read(baseline / cards.WEIGHTS), SourceCard.from_json(summaries[3]["card"], baseline / "summary.json")
+            )
+        )
     done = test_split.evaluate(
         manifest.read(clean),
         images,
@@ -45,17 +51,17 @@ def evaluate(
         heads.load(head / "head.safetensors", "final"),
         summaries[1],
         models,
-        test_split.Model(ships["arm"], weights.read(chosen / cards.WEIGHTS), ships["card"]),
+        test_split.Model(ships["arm"], weights.read(chosen / cards.WEIGHTS), SourceCard.from_json(ships["card"], chosen / "summary.json")),
         summaries,
         answer=outputs.read_json(verdict)["answer"],
-        bootstrap=bootstrap,
-        bins=calibration_bins,
-        seed=seed,
-        device=devices.choose(device, precision),
+        bootstrap=block.bootstrap,
+        bins=block.calibration_bins,
+        seed=shared.seed,
+        device=devices.choose(shared.device, shared.precision),
     )
     with outputs.folder(final) as folder:
         weights.write(folder / cards.WEIGHTS, done.weights)
-        outputs.write_json(folder / cards.CARD, done.card)
+        outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
     for path, table in ((confusion, done.confusion), (reliability, done.reliability)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +10,7 @@ from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.features import classify
 from headstart.networks import cards, heads, model
+from headstart.params import FineTune, Shared
 from headstart.statistics import records
 from headstart.training import fine_tuning
 from tasks import stage
@@ -24,56 +24,17 @@ def fine_tune(
     out: Path = Path("models/fine_tuned"),
     curve: Path = Path("reports/curves/fine_tune.csv"),
     *,
-    strategy: str,
-    depth: int | str,
-    epochs: int,
-    patience: int,
-    rate: float,
-    decay: float,
-    weight_decay: float,
-    label_smoothing: float,
-    class_weights: str,
-    batch_size: int,
-    views: int | str,
-    cache_gib: float,
-    augmentation: dict[str, Any],
-    processes: int | str,
-    regulariser: str,
-    regulariser_strength: float,
-    seed: int,
-    device: str,
-    precision: str,
+    block: FineTune,
+    shared: Shared,
 ) -> None:
     """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
-    table, card, classes = manifest.read(clean), outputs.read_json(source), outputs.read_json(head / "summary.json")["classes"]
-    parameters: dict[str, Any] = {
-        "strategy": strategy,
-        "depth": depth,
-        "epochs": epochs,
-        "patience": patience,
-        "rate": rate,
-        "decay": decay,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "class_weights": class_weights,
-        "regulariser": regulariser,
-        "regulariser_strength": regulariser_strength,
-        "batch_size": batch_size,
-        "views": views,
-        "cache_gib": cache_gib,
-        "augmentation": augmentation,
-    }
-    place = devices.choose(device, precision)
-    done = fine_tuning.run(
-        table,
-        images,
-        card,
-        heads.load(head / "head.safetensors", "train_only"),
-        classes,
-        **fine_tuning.settings(parameters, table, classes, seed),
-        device=place,
-        processes=processes,
-    )
+    table, card = manifest.read(clean), cards.read_source(source)
+    classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
+    place = devices.choose(shared.device, shared.precision)
+    begin = heads.load(head / "head.safetensors", "train_only")
+    plan = fine_tuning.plan_of(block, table, classes, shared.seed)
+    done = fine_tuning.run(table, images, card, begin, classes, plan, device=place)
+    parameters = block.model_dump(exclude={"processes"})  # which do not say what is made, but with what
     with outputs.folder(out) as folder:
         model.save(folder / cards.WEIGHTS, done.network)
         records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})

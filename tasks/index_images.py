@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headstart.data import manifest
 from headstart.indexing import indexer
+from headstart.params import IndexImages, Seeded
 from tasks import stage
 
 
@@ -13,22 +14,18 @@ def index_images(
     images: Path = Path("data/images"),
     out: Path = Path("data/manifest.parquet"),
     *,
-    test_share: float,
-    validation_share: float,
-    duplicate_distance: int,
-    duplicate_group_limit: int,
-    max_pixels: int,
-    seed: int,
+    block: IndexImages,
+    shared: Seeded,
 ) -> None:
-    """Write the manifest of the folder `images` to `out`. Raises DataError where the folder is refused."""
+    """Write the manifest of the folder `images` to `out`. Raises DataError if the folder is refused."""
     table = indexer.index(
         images,
-        test_share=test_share,
-        validation_share=validation_share,
-        duplicate_distance=duplicate_distance,
-        duplicate_group_limit=duplicate_group_limit,
-        max_pixels=max_pixels,
-        seed=seed,
+        test_share=block.test_share,
+        validation_share=block.validation_share,
+        duplicate_distance=block.duplicate_distance,
+        duplicate_group_limit=block.duplicate_group_limit,
+        max_pixels=block.max_pixels,
+        seed=shared.seed,
     )
     manifest.write(table, out)
     unreadable = int((~table["readable"]).sum())

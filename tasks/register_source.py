@@ -9,6 +9,7 @@ from headstart.base import devices, outputs
 from headstart.data import manifest
 from headstart.developing import develop
 from headstart.networks import cards
+from headstart.params import Shared
 from tasks import develop_stage
 
 
@@ -19,9 +20,7 @@ def register_source(
     out: Path = Path("models/source"),
     metrics: Path = Path("reports/metrics.json"),
     *,
-    seed: int,
-    device: str,
-    precision: str,
+    shared: Shared,
 ) -> None:
     """Write the model folder that `checkpoint:` takes, and whether it beats the baselines; `headstart develop` registers it if so."""
     card = develop.evaluate(
@@ -29,14 +28,14 @@ def register_source(
         images,
         trained / cards.WEIGHTS,
         outputs.read_json(trained / "summary.json"),
-        seed=seed,
-        device=devices.choose(device, precision),
+        seed=shared.seed,
+        device=devices.choose(shared.device, shared.precision),
     )
     with outputs.folder(out) as folder:
         shutil.copy(trained / cards.WEIGHTS, folder / cards.WEIGHTS)
-        outputs.write_json(folder / cards.CARD, card)
-    outputs.write_json(metrics, card["metrics"])
-    print(card["metrics"]["reason"])
+        outputs.write_json(folder / cards.CARD, card.to_json())
+    outputs.write_json(metrics, card.metrics)
+    print(card.metrics["reason"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.base import outputs
+from headstart.params import Report
 from headstart.report import findings, page
 from tasks import stage
 
@@ -26,7 +27,7 @@ def report(
     reliability: Path = Path("reports/plots/reliability.csv"),
     out: Path = Path("reports/report.html"),
     *,
-    mistakes: int,
+    block: Report,
 ) -> None:
     """Write one self-contained HTML page about the run, whole or not at all."""
     found = findings.gather(
@@ -46,7 +47,7 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
-    text = page.render(found, mistakes=mistakes)
+    text = page.render(found, mistakes=block.mistakes)
     with outputs.whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"report: {out}")

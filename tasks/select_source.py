@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from headstart.base import devices, outputs
 from headstart.choice import selection
 from headstart.data import manifest
+from headstart.params import SelectSource, Shared
 from tasks import stage
 
 
@@ -18,38 +18,15 @@ def select_source(
     architecture: Path = Path("models/architecture.json"),
     ranking: Path = Path("reports/ranking.json"),
     *,
-    candidates: list[str],
-    max_parameters: float | None,
-    max_gflops: float | None,
-    licences: list[str],
-    input_size: int | str,
-    max_images: int,
-    folds: int,
-    neighbours: int,
-    bootstrap: int,
-    depths: bool,
-    race: dict[str, Any],
-    seed: int,
-    device: str,
-    precision: str,
+    block: SelectSource,
+    shared: Shared,
 ) -> None:
     """Write the choice, its architecture alone, and every candidate with its scores and cost or the reason it was skipped."""
-    parameters: dict[str, Any] = {
-        "candidates": candidates,
-        "max_parameters": max_parameters,
-        "max_gflops": max_gflops,
-        "licences": licences,
-        "input_size": input_size,
-        "max_images": max_images,
-        "folds": folds,
-        "neighbours": neighbours,
-        "bootstrap": bootstrap,
-        "depths": depths,
-        "race": race,
-    }
-    done = selection.select(manifest.read(clean), images, **parameters, seed=seed, device=devices.choose(device, precision))
-    outputs.write_json(source, {**done.chosen, "parameters": {"seed": seed, "select_source": parameters}})
-    outputs.write_json(architecture, done.architecture)
+    place = devices.choose(shared.device, shared.precision)
+    done = selection.select(manifest.read(clean), images, **block.model_dump(), seed=shared.seed, device=place)
+    parameters = {"seed": shared.seed, "select_source": block.model_dump()}
+    outputs.write_json(source, {**done.chosen.to_json(), "parameters": parameters})
+    outputs.write_json(architecture, done.chosen.design.to_json())
     outputs.write_json(ranking, done.report)
     print(f"chosen: {done.report['reason']}")
 

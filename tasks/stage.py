@@ -18,13 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import failure, lock, progress
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.params import project_code
+from headstart.params import Block, project_code
 from headstart.training import checkpoints
 
 STATE = Path(".headstart")
@@ -32,7 +31,7 @@ FAILURE = STATE / "failure.json"
 SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 
 
-Arguments = Callable[[Callable[..., None]], dict[str, Any]]
+Arguments = Callable[[Callable[..., None]], dict[str, Block]]
 
 
 def run(function: Callable[..., None], read: Arguments | None = None) -> None:
@@ -118,12 +117,28 @@ def remove_leftovers(function: Callable[..., None]) -> None:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def arguments(function: Callable[..., None]) -> dict[str, Any]:
-    """The keyword-only arguments of a stage function, from params.yaml: the top-level seed and the block of its name."""
+def arguments(function: Callable[..., None]) -> dict[str, Block]:
+    """The keyword-only arguments of a stage function, from params.yaml, each of the type that its signature names.
+
+    `block` is the block of the stage's name, `shared` the top of the file, any other name the block of that name. A stage that names a
+    type with fewer fields (Seeded for Shared, Repeats for Verdict) is given, and depends on, these alone.
+    """
     everything = params.load()
-    known = {**everything.model_dump(), **params.kwargs(everything, function.__name__)}
-    wanted = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {name: known[name] for name in wanted}
+    blocks = {**dict(everything), "shared": everything}
+    if function.__name__ in blocks:
+        blocks["block"] = blocks[function.__name__]
+    return {name: narrowed(blocks[name], kind) for name, kind in wanted(function).items()}
+
+
+def wanted(function: Callable[..., None]) -> dict[str, type[Block]]:
+    """The types of a stage function's keyword-only arguments, by name."""
+    signature = inspect.signature(function, eval_str=True)
+    return {p.name: p.annotation for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def narrowed(block: Block, kind: type[Block]) -> Block:
+    """What a block holds of the fields of `kind`."""
+    return kind.model_validate({name: getattr(block, name) for name in kind.model_fields})
 
 
 def note(path: Path, content: Mapping[str, object]) -> None:

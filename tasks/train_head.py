@@ -7,7 +7,8 @@ from pathlib import Path
 from headstart.base import devices, outputs
 from headstart.data import manifest
 from headstart.linear import frozen_head
-from headstart.networks import heads
+from headstart.networks import cards, heads
+from headstart.params import Shared, TrainHead
 from tasks import stage
 
 
@@ -17,28 +18,23 @@ def train_head(
     source: Path = Path("models/source.json"),
     out: Path = Path("models/head"),
     *,
-    penalties: list[float],
-    folds: int,
-    class_weights: str,
-    seed: int,
-    device: str,
-    precision: str,
+    block: TrainHead,
+    shared: Shared,
 ) -> None:
     """Write the head fitted on train and validation, the one fitted on train alone, and how their penalties were chosen."""
     trained, summary = frozen_head.train(
         manifest.read(clean),
         images,
-        outputs.read_json(source),
-        penalties=penalties,
-        folds=folds,
-        balanced=class_weights == "balanced",
-        seed=seed,
-        device=devices.choose(device, precision),
+        cards.read_source(source),
+        penalties=block.penalties,
+        folds=block.folds,
+        balanced=block.class_weights == "balanced",
+        seed=shared.seed,
+        device=devices.choose(shared.device, shared.precision),
     )
-    parameters = {"penalties": penalties, "folds": folds, "class_weights": class_weights}
     with outputs.folder(out) as folder:
         heads.save(folder / "head.safetensors", trained)
-        outputs.write_json(folder / "summary.json", {**summary, "parameters": {"train_head": parameters}})
+        outputs.write_json(folder / "summary.json", {**summary, "parameters": {"train_head": block.model_dump()}})
     print(f"head: {summary['train_only']['validation_accuracy']:.1%} of the validation images right when trained without them")
 
 

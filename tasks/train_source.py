@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +10,8 @@ from headstart.base import devices, outputs
 from headstart.data import manifest
 from headstart.developing import develop
 from headstart.networks import cards, model
+from headstart.params import Shared
+from headstart.params.developing import TrainSource
 from tasks import develop_stage
 
 
@@ -20,45 +21,12 @@ def train_source(
     out: Path = Path("models/trained"),
     curve: Path = Path("reports/curves/train_source.csv"),
     *,
-    start: str,
-    architecture: str | None,
-    input_size: int | str,
-    strategy: str,
-    depth: int,
-    epochs: int,
-    rate: float | str,
-    decay: float,
-    weight_decay: float,
-    label_smoothing: float,
-    batch_size: int,
-    views: int,
-    cache_gib: float,
-    augmentation: dict[str, Any],
-    seed: int,
-    device: str,
-    precision: str,
+    block: TrainSource,
+    shared: Shared,
 ) -> None:
     """Write the weights of the best epoch on validation, what was done, and the learning curve."""
-    done = develop.train(
-        manifest.read(clean),
-        images,
-        start=start,
-        architecture=architecture,
-        input_size=input_size,
-        strategy=strategy,
-        depth=depth,
-        epochs=epochs,
-        rate=rate,
-        decay=decay,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        batch_size=batch_size,
-        views=views,
-        cache_gib=cache_gib,
-        augmentation=augmentation,
-        seed=seed,
-        device=devices.choose(device, precision),
-    )
+    place = devices.choose(shared.device, shared.precision)
+    done = develop.train(manifest.read(clean), images, block, seed=shared.seed, device=place)
     with outputs.folder(out) as folder:
         model.save(folder / cards.WEIGHTS, done.network)
         outputs.write_json(folder / "summary.json", done.summary)

@@ -9,6 +9,7 @@ from headstart.base import outputs
 from headstart.checks import validation
 from headstart.checks.expectations import Limits
 from headstart.data import manifest as manifests
+from headstart.params import ValidateData
 from tasks import stage
 
 
@@ -17,17 +18,14 @@ def validate_data(
     clean: Path = Path("data/clean.parquet"),
     out: Path = Path("reports/validation.json"),
     *,
-    min_images_per_class: int,
-    max_unreadable_share: float,
-    max_imbalance: float,
-    min_side: int,
+    block: ValidateData,
 ) -> None:
-    """Write the result of every check, then, where nothing critical failed, the usable rows.
+    """Write the result of every check, then, if nothing critical failed, the usable rows.
 
     Raises DataError that names the critical failures, after the result is written and with no `clean` left behind.
     """
     frame = manifests.read(manifest)
-    result = validation.validate(frame, Limits(min_images_per_class, max_unreadable_share, max_imbalance, min_side))
+    result = validation.validate(frame, Limits(block.min_images_per_class, block.max_unreadable_share, block.max_imbalance, block.min_side))
     outputs.write_json(out, result)
     if not result["success"]:
         clean.unlink(missing_ok=True)  # rows of an earlier run would pass for checked ones

@@ -8,8 +8,9 @@ from typing import Any
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.networks import cards, heads, kept
-from headstart.proof import contenders, proving
-from headstart.proof import remedies as remedies_module
+from headstart.networks.cards import SourceCard
+from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
+from headstart.proof import contenders, proving, remedies
 from headstart.statistics import records
 from tasks import stage
 
@@ -25,25 +26,18 @@ def verdict(
     out: Path = Path("models/chosen"),
     result: Path = Path("reports/verdict.json"),
     *,
-    seeds: int,
-    label_curve: bool,
-    level: float,
-    margin: float,
-    resamples: int,
-    average: bool,
-    remedies: bool,
-    seed: int,
-    device: str,
-    precision: str,
+    block: Verdict,
+    shared: Shared,
 ) -> None:
     """Write the verdict with its evidence, and the weights that ship; the test split plays no part in either."""
-    table, card = manifest.read(clean), outputs.read_json(source)
+    table, card = manifest.read(clean), cards.read_source(source)
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]
-    blocks: dict[str, dict[str, Any]] = {}
-    for summary in summaries.values():
-        blocks |= summary["parameters"]
-    place = devices.choose(device, precision)
+    head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
+    tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
+    baseline_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
+    place = devices.choose(shared.device, shared.precision)
+    untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
     proved = proving.prove(
         records.read(fine_tuned / "trials.safetensors")[0, 0],
@@ -52,29 +46,29 @@ def verdict(
         root=images,
         card=card,
         classes=classes,
-        blocks=blocks,
-        size=summaries[baseline]["card"]["input_size"],
-        seeds=seeds,
-        label_curve=label_curve,
-        level=level,
-        margin=margin,
-        resamples=resamples,
-        seed=seed,
+        head=head_block,
+        block=tuning_block,
+        images=baseline_block.max_images,
+        size=untrained.transform.input_size,
+        seeds=block.seeds,
+        label_curve=block.label_curve,
+        level=block.level,
+        margin=block.margin,
+        resamples=block.resamples,
+        seed=shared.seed,
         device=place,
     )
     data = contenders.Data(table, images, classes, place)
     tuned = contenders.arm(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
     fitted = heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.average(frozen, tuned, data) if average else []
-    fresh = (
-        contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), summaries[baseline]["card"], data) if random else None
-    )
+    averages = contenders.average(frozen, tuned, data) if block.average else []
+    fresh = contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     choice = contenders.choose(frozen, [tuned, *averages], fresh, data.labels)
     tried: list[dict[str, Any]] = []
-    if remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
-        context = remedies_module.Context(data, card, blocks["train_head"], blocks["fine_tune"], outputs.read_json(ranking), seed)
-        choice, tried = remedies_module.remedy(context, choice)
+    if block.remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
+        context = remedies.Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed)
+        choice, tried = remedies.remedy(context, choice)
     known = [frozen, tuned, *averages, *([fresh] if fresh else [])]
     said = {
         **proved,
@@ -86,8 +80,8 @@ def verdict(
     }
     with outputs.folder(out) as folder:
         weights.write(folder / cards.WEIGHTS, choice.arm.weights)
-        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card}
-        parameters = {"level": level, "margin": margin, "average": average, "remedies": remedies, "seeds": seeds}
+        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card.to_json()}
+        parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
     outputs.write_json(result, said)
     print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")

@@ -1,29 +1,33 @@
-"""What tests share: an environment that touches nothing outside pytest's own folders, a Prefect server, and a toy project."""
+"""What tests share: an environment that touches no data outside pytest's own folders, a Prefect server, and toy projects."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from flows.repository import child
 from headstart.params import STAGES
-from tests import ROOT
+from tests import ROOT, forked
+from tests.speed import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 
 # A stage of the toy project. Files named after a stage steer it: NAME.fails holds an exit code, NAME.sleeps seconds to sleep.
 _STAGE = """
 import os, sys, time
 from pathlib import Path
 from headstart.machinery import errors
+from headstart.params import Seeded
 from tasks import stage
 
 name, dep, out = sys.argv[1:]
 
-def body(images=Path("data/images"), *, seed):
+def body(images=Path("data/images"), *, shared: Seeded):
     Path("started").write_text(str(os.getpid()))
     print(f"{name} begins", flush=True)
     if Path(f"{name}.sleeps").exists():
@@ -33,22 +37,25 @@ def body(images=Path("data/images"), *, seed):
         raise kinds[int(Path(f"{name}.fails").read_text())](f"{name} does not like it")
     Path(out).parent.mkdir(exist_ok=True)
     files = sorted(path.name for path in Path(dep).rglob("*.txt"))
-    Path(out).write_text(f"{seed} " + (" ".join(files) or Path(dep).read_text()))
+    Path(out).write_text(f"{shared.seed} " + (" ".join(files) or Path(dep).read_text()))
 
 body.__name__ = name
 stage.run(body)
 """
 
 
+Shared = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep DVC's state, Prefect's home, git's identity and byte code of child processes in a folder of this session."""
+    """Keep DVC's state, Prefect's home and git's identity in a folder of this session."""
     home = tmp_path_factory.mktemp("session")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PREFECT_", "HEADSTART_", "DVC_", "GIT_"))]:
             patch.delenv(name)
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # with it, each of the many dvc calls compiles all of dvc again
-        values = {"PYTHONPYCACHEPREFIX": "bytecode", "DVC_SITE_CACHE_DIR": "dvc", "PREFECT_HOME": "prefect", "DVC_GLOBAL_CONFIG_DIR": "dvc"}
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # with it, each of the many processes compiles what it imports again
+        values = {"DVC_SITE_CACHE_DIR": "dvc", "PREFECT_HOME": "prefect", "DVC_GLOBAL_CONFIG_DIR": "dvc"}
         for name, folder in values.items():
             patch.setenv(name, str(home / folder))
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
@@ -62,41 +69,94 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(environment: Path) -> Iterator[str]:
-    """A Prefect server for the session; the address of its API."""
-    from prefect.settings import get_current_settings
-    from prefect.testing.utilities import prefect_test_harness
+def shared(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Makes a folder by its name once for all workers of this session: `shared(name, make)` calls make(folder), or waits for who does."""
+    base = tmp_path_factory.getbasetemp()
+    home = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    with prefect_test_harness(server_startup_timeout=60):
-        yield str(get_current_settings().api.url)
+    def shared(name: str, make: Callable[[Path], None]) -> Path:
+        folder, unfinished = home / f"shared-{name}", home / f"unfinished-{name}"
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return shared
 
 
 @pytest.fixture(scope="session")
-def _toy_template(environment: Path) -> Path:
-    folder = environment / "template"
-    (folder / "data/images/a").mkdir(parents=True)
-    for name in ("1", "2"):
-        (folder / f"data/images/a/{name}.txt").write_text(name)
-    shutil.copy(ROOT / "params.yaml", folder)
-    (folder / "toy_stage.py").write_text(_STAGE)
-    (folder / ".gitignore").write_text("/.headstart/\n")
+def prefect_database(shared: Shared) -> Path:
+    """An empty database of Prefect's server, which takes the server longer to make than to start. To be copied to PREFECT_HOME/prefect.db."""
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+        subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(folder)}, check=True, capture_output=True)
+
+    return shared("prefect", make) / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server for the session; the address of its API."""
+    from prefect.settings import get_current_settings
+    from prefect.testing import utilities
+
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(prefect_database, folder / "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))
+        with utilities.prefect_test_harness(server_startup_timeout=240):
+            yield str(get_current_settings().api.url)
+
+
+@pytest.fixture
+def forked_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have dvc forked from a process that has it in memory when this one calls it, instead of started."""
+    monkeypatch.setattr(child, "start", forked.start)
+
+
+def chain(folder: Path, stages: Sequence[str]) -> None:
+    """A dvc.yaml of trivial stages, each of which depends on the one before, and the first on the images."""
     graph, dep = "stages:\n", "data/images"
-    for name in STAGES:
+    for name in stages:
         out = f"out/{name}.txt"
         graph += f"  {name}:\n    cmd: python toy_stage.py {name} {dep} {out}\n"
         graph += f"    deps: [{dep}]\n    params: [seed, {name}]\n    outs: [{out}]\n"
         dep = out
     (folder / "dvc.yaml").write_text(graph)
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder, check=True)
-    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
-    return folder
+
+
+@pytest.fixture(scope="session")
+def _toy_template(shared: Shared) -> Path:
+    def make(folder: Path) -> None:
+        (folder / "data/images/a").mkdir(parents=True)
+        for name in ("1", "2"):
+            (folder / f"data/images/a/{name}.txt").write_text(name)
+        shutil.copy(ROOT / "params.yaml", folder)
+        (folder / "toy_stage.py").write_text(_STAGE)
+        (folder / ".gitignore").write_text("/.headstart/\n")
+        chain(folder, STAGES)
+        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder, check=True)
+        shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+
+    return shared("toy", make)
 
 
 @pytest.fixture
 def toy_project(_toy_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the real stage names and trivial stages, never run, as the current folder."""
     return copied(_toy_template, tmp_path, monkeypatch)
+
+
+def with_database(state: Path, prefect_database: Path) -> None:
+    """Spare the servers of a project the making of their database; `state` is its .headstart/."""
+    (state / "prefect").mkdir(parents=True)
+    shutil.copy(prefect_database, state / "prefect/prefect.db")
 
 
 def copied(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -61,19 +61,15 @@ def nothing() -> nn.Module:
     return layer(torch.zeros(3, 3, 1, 1))
 
 
-def source(name: str, network: nn.Module, features: int = 16, **other: Any) -> common.Source:
+def source(name: str, network: nn.Module, features: int = 16, input_size: int = 32, **other: Any) -> common.Source:
     """A source of a made-up kind."""
     values: dict[str, Any] = {
         "kind": "toy",
         "library": "toy",
         "architecture": name,
         "classifier": "fc",
-        "input_size": 32,
+        "transform": cards.Transform(input_size, MEAN, STD, "bilinear", 1.0),
         "fixed_size": False,
-        "mean": MEAN,
-        "std": STD,
-        "interpolation": "bilinear",
-        "crop": 1.0,
         "licence": None,
         "weights_sha256": weights.digest(network.state_dict()),
     }

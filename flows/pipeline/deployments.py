@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from flows.pipeline import develop as develop_module
 from flows.pipeline import transfer as transfer_flow
 from flows.repository import dvc
 from flows.results import predict as predicting
+from flows.server import internals
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError
@@ -103,7 +103,7 @@ def develop(
 
 def stop_with_worker() -> None:
     """Under a worker, end when it dies: nobody else could cancel us then, or say that we crashed."""
-    if os.environ.get("PREFECT__FLOW_RUN_ID"):
+    if internals.begun_by_worker():
         stage.die_with_parent()
 
 

@@ -15,9 +15,10 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from headstart.base.devices import CPU, Device
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.linear import logistic
+from headstart.networks.cards import SourceCard
 from headstart.statistics import paired
 
 PENALTIES = [100.0, 10.0, 1.0, 0.1]
@@ -33,11 +34,12 @@ class Depth:
 
 
 def probe(
-    card: dict[str, Any], widths: dict[str, int], table: pd.DataFrame, root: Path, *, folds: int, seed: int, device: Device = CPU
+    card: SourceCard, widths: dict[str, int], table: pd.DataFrame, root: Path, *, folds: int, seed: int, device: Device = CPU
 ) -> Depth:
     """Probe the source that `card` names on the rows of `table` (columns path, sha256, label, group); `widths` are those of model.Depths."""
     rows = of_source.depths(card, table, root, device)[:].astype(np.float32)
-    classes, labels = np.unique(table["label"], return_inverse=True)
+    classes = encoding.classes(table)
+    labels = encoding.encode(table["label"], classes)
     parts = folding.split_folds(labels, table["group"].to_numpy(), folds, seed)
     likelihoods, curve = [], []
     for name, part in zip(widths, np.split(rows, np.cumsum(list(widths.values()))[:-1], axis=1), strict=True):

@@ -19,8 +19,11 @@ from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
 from headstart.choice import scores
+from headstart.data import encoding
 from headstart.linear import frozen_head
 from headstart.networks import heads, model
+from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
 from headstart.training import fine_tuning
 
@@ -28,21 +31,21 @@ log = logging.getLogger(__name__)
 CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
 # How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
 # this file alone.
-BLOCK: dict[str, Any] = {
-    "strategy": "last_stages",
-    "depth": 3,
-    "rate": 3e-4,
-    "decay": 0.9,
-    "weight_decay": 0.01,
-    "regulariser": "none",
-    "regulariser_strength": 0.01,
-    "label_smoothing": 0.1,
-    "class_weights": "none",
-    "batch_size": 32,
-    "cache_gib": 20.0,
-    "processes": "auto",
-    "augmentation": {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False},
-}
+BLOCK = FineTune(
+    strategy="last_stages",
+    depth=3,
+    rate=3e-4,
+    decay=0.9,
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    class_weights="none",
+    regulariser="none",
+    regulariser_strength=0.01,
+    batch_size=32,
+    cache_gib=20.0,
+    processes="auto",
+    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class _Lap:
 def run(
     table: pd.DataFrame,
     root: Path,
-    cards: Sequence[dict[str, Any]],
+    cards: Sequence[SourceCard],
     *,
     taken: str,
     epochs: int,
@@ -82,7 +85,7 @@ def run(
     They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each later round half the
     entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
     """
-    starts = {card["name"]: _head(table, root, card, folds, seed, device) for card in cards}
+    starts = {card.name: _head(table, root, card, folds, seed, device) for card in cards}
     field = list(cards)
     rounds: list[dict[str, _Lap]] = []  # best first
     out: list[str] = []  # the last to leave first
@@ -91,30 +94,30 @@ def run(
         log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
         before = rounds[-1] if rounds else {}
         how: dict[str, Any] = {"epochs": total, "views": views, "seed": seed, "device": device}
-        laps = {card["name"]: _lap(table, root, card, starts[card["name"]], before.get(card["name"]), **how) for card in field}
+        laps = {card.name: _lap(table, root, card, starts[card.name], before.get(card.name), **how) for card in field}
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)
         out = [*order[kept:], *out]
-        field = [card for card in field if card["name"] in order[:kept]]
-    final = [field[0]["name"], *out]
+        field = [card for card in field if card.name in order[:kept]]
+    final = [field[0].name, *out]
     last = {name: laps for laps in rounds for name in laps}
     pairs = {name: (last[name][final[0]], last[name][name]) for name in out}
     beaten = {name: _gap(*pair) for name, pair in pairs.items() if paired.better(pair[0].likelihood, pair[1].likelihood, CERTAINTY)}
-    return Race(final[0], beaten, _report(rounds, final, [card["name"] for card in cards], last[taken], taken))
+    return Race(final[0], beaten, _report(rounds, final, [card.name for card in cards], last[taken], taken))
 
 
-def _head(table: pd.DataFrame, root: Path, card: dict[str, Any], folds: int, seed: int, device: Device) -> heads.Head:
+def _head(table: pd.DataFrame, root: Path, card: SourceCard, folds: int, seed: int, device: Device) -> heads.Head:
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
     how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
-    return frozen_head.on(train, root, card, sorted(set(table["label"])), **how)
+    return frozen_head.on(train, root, card, encoding.classes(table), **how)
 
 
 def _lap(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     head: heads.Head,
     before: _Lap | None,
     *,
@@ -124,11 +127,11 @@ def _lap(
     device: Device,
 ) -> _Lap:
     """One entrant in one round, after which it has had `epochs` in all. The frozen layers run before the first one; what they give is kept."""
-    classes = sorted(set(table["label"]))
+    classes = encoding.classes(table)
     more = epochs - before.figures["epochs"] if before else epochs
-    plan = fine_tuning.settings({**BLOCK, "epochs": more, "patience": more, "views": views}, table, classes, seed)
-    done = fine_tuning.run(table, root, card, head, classes, begun=before.network if before else None, **plan, device=device)
-    held = np.searchsorted(classes, table.loc[table["split"] == "validation", "label"].to_numpy())
+    plan = fine_tuning.plan_of(BLOCK.model_copy(update={"epochs": more, "patience": more, "views": views}), table, classes, seed)
+    done = fine_tuning.run(table, root, card, head, classes, plan, device=device, begun=before.network if before else None)
+    held = encoding.encode(table.loc[table["split"] == "validation", "label"], classes)
     likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
     figures = {
         "epochs": epochs,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +18,34 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.choice import depth, ranking, scores
 from headstart.choice.race import run as run_race
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.data.sampling import sample
 from headstart.features import of_source
 from headstart.features.store import Rows
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import catalogue, common, model, sources
+from headstart.networks.cards import SourceCard
 
 log = logging.getLogger(__name__)
 UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
 SMALLEST = 32  # pixels: the stride of the usual networks
 LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
-ARCHITECTURE = ("library", "architecture", "input_size", "fixed_size", "mean", "std", "interpolation", "crop")
 
 
 @dataclass(frozen=True)
 class Selection:
     """The chosen source's card, and the whole ranking as plain values."""
 
-    chosen: dict[str, Any]
+    chosen: SourceCard
     report: dict[str, Any]
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What tells the chosen network but not its weights: all that training it from random weights depends on."""
-        return {key: self.chosen[key] for key in ARCHITECTURE}
 
 
 @dataclass(frozen=True)
 class _Candidate:
     """A source that could be had."""
 
-    card: dict[str, Any]
+    card: SourceCard
     widths: dict[str, int]  # of its stages
     figures: dict[str, Any]  # what it is and costs
     scores: dict[str, dict[str, np.ndarray]]  # of each image (n,), by score and key
@@ -90,7 +85,7 @@ def select(
     scored, skipped = _score(names, train, root, input_size=input_size, folds=folds, neighbours=neighbours, seed=seed, device=device)
     report = _rank(scored, skipped, bootstrap, seed)
     report |= {"n_images": len(train), "folds": folds, "neighbours": neighbours, "bootstrap": bootstrap, "scores": _described(scored)}
-    found = {one.card["name"]: one for one in scored}
+    found = {one.card.name: one for one in scored}
     if race["sources"] > 1 and len(scored) > 1:
         field = entrants(report["candidates"], report["chosen"], race["sources"])
         limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, race).items()])
@@ -102,7 +97,7 @@ def select(
     if depths:
         some = sample(train, DEPTH_IMAGES, seed)
         probed = depth.probe(card, chosen.widths, some, root, folds=folds, seed=seed, device=device)
-        card, report = {**card, "depth": probed.stages}, {**report, "depth": probed.stages, "depths": probed.curve}
+        card, report = replace(card, depth=probed.stages), {**report, "depth": probed.stages, "depths": probed.curve}
     return Selection(card, report)
 
 
@@ -118,7 +113,8 @@ def _score(
     device: Device,
 ) -> tuple[list[_Candidate], dict[str, str]]:
     """The candidates that can be had, with their scores, and by name why the others cannot."""
-    classes, labels = np.unique(train["label"], return_inverse=True)
+    classes = encoding.classes(train)
+    labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     scored: list[_Candidate] = []
     skipped: dict[str, str] = {}
@@ -130,14 +126,14 @@ def _score(
             log.warning("skipped: %s", error)
             skipped[name] = str(error)
             continue
-        card = {**source.card(), "input_size": choose_size(source, input_size, train), "fixed_size": source.fixed_size}
+        card = source.card().at(choose_size(source, input_size, train))
         given_by, widths = _stages(source, card, train, root, device)
         upper = given_by[depth.lowest(len(given_by)) : -1]
         data = scores.Data(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
         figures = {
             "parameters": sum(p.numel() for p in source.trunk.parameters()),
-            "gflops": common.gflops(source.trunk, card["input_size"]),
-            "input_size": card["input_size"],
+            "gflops": common.gflops(source.trunk, card.transform.input_size),
+            "input_size": card.transform.input_size,
             "features": source.features,
             "weights_sha256": source.weights_sha256,
             "licence": source.licence,
@@ -153,12 +149,10 @@ def _score(
     return scored, skipped
 
 
-def _stages(
-    source: common.Source, card: dict[str, Any], train: pd.DataFrame, root: Path, device: Device
-) -> tuple[list[Rows], dict[str, int]]:
+def _stages(source: common.Source, card: SourceCard, train: pd.DataFrame, root: Path, device: Device) -> tuple[list[Rows], dict[str, int]]:
     """What each stage gives for the training images (n, width), from the image to the features, in one pass; and the widths by name."""
     network = model.Depths(source)
-    rows, widths = of_source.depths(card, train, root, device, lambda: network), network.widths(card["input_size"])
+    rows, widths = of_source.depths(card, train, root, device, lambda: network), network.widths(card.transform.input_size)
     ends = np.cumsum(list(widths.values())).tolist()
     return [rows.columns(start, end) for start, end in zip([0, *ends], ends, strict=False)], widths
 
@@ -172,7 +166,7 @@ def _rank(scored: list[_Candidate], skipped: dict[str, str], bootstrap: int, see
     edge = ranking.frontier([one.figures["gflops"] for one in scored], [one.rows["probe_accuracy"].mean() for one in scored])
     rows = [
         {
-            "name": one.card["name"],
+            "name": one.card.name,
             "status": "ranked",
             "reason": "",
             **one.figures,
@@ -247,11 +241,12 @@ def choose_size(source: common.Source, wanted: int | str, table: pd.DataFrame) -
 
     Raises ParamsError where a given size is not one the network takes.
     """
+    own = source.transform.input_size
     if wanted != "auto":
-        if source.fixed_size and wanted != source.input_size:
-            raise ParamsError(f"select_source.input_size: {source.name} takes {source.input_size} pixels only; use auto, or leave it out")
+        if source.fixed_size and wanted != own:
+            raise ParamsError(f"select_source.input_size: {source.name} takes {own} pixels only; use auto, or leave it out")
         return int(wanted)
     if source.fixed_size:
-        return source.input_size
+        return own
     side = float(np.median(np.minimum(table["width"], table["height"])))
-    return int(min(source.input_size, max(SMALLEST, SMALLEST * np.ceil(side * UPSCALE / SMALLEST))))
+    return int(min(own, max(SMALLEST, SMALLEST * np.ceil(side * UPSCALE / SMALLEST))))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 # Formats that hold one picture and need no outside program (EPS starts Ghostscript).
@@ -41,15 +41,6 @@ SUFFIXES = frozenset(  # what counts as a photo where only the name is looked at
     + [".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".psd", ".dds", ".tga", ".heic", ".heif"]
 )
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class Unreadable(ValueError):
@@ -90,16 +81,21 @@ def decode(file: IO[bytes], max_pixels: int, near: int | None) -> tuple[Image.Im
                 image.draft(None, (near, near))
             image.load()
             _check_size((max(image.width, 2), max(image.height, 2)), max_pixels)  # an icon may hold more than its header says
-            turn = _TURNS.get(_orientation(image))
-            upright = _rgb(image)
+            upright = as_rgb(image)
         except (MemoryError, Unreadable):
             raise
         except Exception as error:
             raise Unreadable(_decoding_reason(error)) from None
-    if turn is not None:
-        upright = upright.transpose(turn)
-    upright.info = {}  # else a caller could apply the orientation twice
     return upright, mode, kind
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A new picture: RGB, upright as its EXIF orientation says, transparency over white, grey of more than 8 bits scaled to 8."""
+    upright, orientation = _rgb(image), _orientation(image)
+    upright.info = {}  # else a caller could apply the orientation twice
+    upright.getexif()[ExifTags.Base.Orientation] = orientation
+    ImageOps.exif_transpose(upright, in_place=True)
+    return upright
 
 
 def _identify(file: IO[bytes]) -> Image.Image:

@@ -6,7 +6,7 @@ It starts from random weights (scratch.py) or from a pretrained candidate (fine_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,21 @@ import pandas as pd
 
 from headstart.base import weights
 from headstart.base.devices import CPU, Device
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.features.transforms import View
 from headstart.machinery.errors import ParamsError
 from headstart.networks import cards
+from headstart.networks.cards import Architecture, ModelCard, Transform
+from headstart.params.developing import RANDOM, TrainSource
 from headstart.statistics import paired
 
 if TYPE_CHECKING:
     from headstart.networks.model import Network
+    from headstart.training import fine_tuning, scratch
+    from headstart.training.run import Row
 
 
-RANDOM = "random"
+_Done = tuple["scratch.Result | fine_tuning.Result", Architecture, dict[str, str | None]]  # the network, what it is of, what it began from
 LARGEST, STEP, UPSCALE = 224, 32, 8  # pixels that `input_size: auto` goes up to, and in steps of; most times a source's images are enlarged
 RATES = {True: 2e-3, False: 3e-4}  # from random weights, from pretrained ones
 THUMBNAIL = 8  # pixels
@@ -38,107 +42,99 @@ class Trained:
     """A source model, a row an epoch, and a summary of plain values that says what it is and how it came to be."""
 
     network: Network
-    curve: list[dict[str, Any]]
+    curve: list[Row]
     summary: dict[str, Any]
 
 
-def train(
-    table: pd.DataFrame, root: Path, *, start: str, input_size: int | str, rate: float | str, seed: int, device: Device = CPU, **plan: Any
-) -> Trained:
+def train(table: pd.DataFrame, root: Path, plan: TrainSource, *, seed: int, device: Device = CPU) -> Trained:
     """Train a source model on the train split of `table`, choosing its epoch on the validation split.
 
-    `plan` is the rest of TrainSource's fields. Raises ParamsError for an architecture or a candidate of no known name,
-    sources.Unavailable for a candidate that cannot be had.
+    Raises ParamsError for an architecture or a candidate of no known name, sources.Unavailable for a candidate that cannot be had.
     """
-    classes = sorted(set(table["label"]))
-    chosen = RATES[start == RANDOM] if rate == "auto" else float(rate)
-    how = _from_random if start == RANDOM else _from_candidate
-    network, curve, done, card = how(
-        table, root, classes, start=start, input_size=input_size, rate=chosen, seed=seed, device=device, **plan
-    )
-    kept = ("phases", "views", "streamed", "device", "shard", "image_passes", "temperature")
+    classes = encoding.classes(table)
+    how = _from_random if plan.start == RANDOM else _from_candidate
+    done, network, started = how(table, root, classes, plan, seed, device)
+    recorded = plan.model_dump()
+    first = {name: recorded[name] for name in ("start", "input_size", "rate")}
     summary = {
-        **{key: card[key] for key in ("library", "architecture")},
-        "transform": {key: card[key] for key in cards.TRANSFORM},
+        "library": network.library,
+        "architecture": network.architecture,
+        "transform": network.transform.to_json(),
         "classes": classes,
-        "started_from": {key: card.get(key) for key in ("name", "weights_sha256", "licence")},
-        **{key: done[key] for key in kept},
-        "parameters": {"seed": seed, "train_source": {"start": start, "input_size": input_size, "rate": rate, **plan}},
+        "started_from": started,
+        "phases": done.summary["phases"],
+        "views": done.summary["views"],
+        "streamed": done.summary["streamed"],
+        "device": done.summary["device"],
+        "shard": done.summary["shard"],
+        "image_passes": done.summary["image_passes"],
+        "temperature": done.summary["temperature"],
+        "parameters": {"seed": seed, "train_source": {**first, **recorded}},
     }
-    return Trained(network, curve, summary)
+    return Trained(done.network, done.curve, summary)
 
 
-def _from_random(
-    table: pd.DataFrame,
-    root: Path,
-    classes: list[str],
-    *,
-    start: str,
-    architecture: str,
-    input_size: int | str,
-    seed: int,
-    device: Device,
-    strategy: str,
-    depth: int,
-    decay: float,
-    **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+def _rate(plan: TrainSource) -> float:
+    return RATES[plan.start == RANDOM] if plan.rate == "auto" else float(plan.rate)
+
+
+def _from_random(table: pd.DataFrame, root: Path, classes: list[str], plan: TrainSource, seed: int, device: Device) -> _Done:
     from headstart.networks import skeletons
     from headstart.training import scratch
 
-    library, _, name = architecture.partition(":")
-    card = {
-        "name": start,
-        "library": library,
-        "architecture": name,
-        "input_size": choose_size(input_size, LARGEST, 1, table),
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "interpolation": "bilinear",
-        "crop": 1.0,
-    }
+    library, _, name = (plan.architecture or "").partition(":")
+    wanted = Architecture(
+        library=library,
+        architecture=name,
+        fixed_size=False,
+        transform=Transform(choose_size(plan.input_size, LARGEST, 1, table), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0),
+    )
     try:
         skeletons.skeleton(library, name)
     except Exception as error:  # what timm or torchvision raise for a name they do not know
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ParamsError(f"architecture: {library} cannot make {name!r}: {first[:300]}") from None
-    done = scratch.train(table, root, card, classes, seed=seed, head_first=False, device=device, **plan)
-    return done.network, done.curve, done.summary, card
+    how = scratch.Plan(
+        epochs=plan.epochs,
+        rate=_rate(plan),
+        batch_size=plan.batch_size,
+        weight_decay=plan.weight_decay,
+        label_smoothing=plan.label_smoothing,
+        views=plan.views,
+        augmentation=plan.augmentation,
+        cache_gib=plan.cache_gib,
+    )
+    done = scratch.train(table, root, wanted, classes, how, seed=seed, head_first=False, device=device)
+    return done, wanted, {"name": plan.start, "weights_sha256": None, "licence": None}
 
 
-def _from_candidate(
-    table: pd.DataFrame,
-    root: Path,
-    classes: list[str],
-    *,
-    start: str,
-    architecture: str | None,
-    input_size: int | str,
-    seed: int,
-    device: Device,
-    epochs: int,
-    batch_size: int,
-    weight_decay: float,
-    label_smoothing: float,
-    **plan: Any,
-) -> tuple[Network, list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+def _from_candidate(table: pd.DataFrame, root: Path, classes: list[str], plan: TrainSource, seed: int, device: Device) -> _Done:
     from headstart.linear import frozen_head, logistic
     from headstart.networks import sources
     from headstart.training import fine_tuning
-    from headstart.training.loop import Recipe
+    from headstart.training.examples import Recipe
 
-    source = sources.load(start)
-    if source.fixed_size and input_size not in ("auto", source.input_size):
-        raise ParamsError(f"input_size: {start} takes {source.input_size} pixels only; use auto")
-    size = source.input_size if source.fixed_size else choose_size(input_size, source.input_size, UPSCALE, table)
-    card = {**source.card(), "input_size": size}
-    recipe = Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
+    source = sources.load(plan.start)
+    own = source.transform.input_size
+    if source.fixed_size and plan.input_size not in ("auto", own):
+        raise ParamsError(f"input_size: {plan.start} takes {own} pixels only; use auto")
+    card = source.card().at(own if source.fixed_size else choose_size(plan.input_size, own, UPSCALE, table))
     fitted, _ = frozen_head.train(
         table, root, card, penalties=logistic.PENALTIES, folds=logistic.FOLDS, balanced=False, seed=seed, device=device
     )
-    head = fitted[frozen_head.TRAIN_ONLY]
-    done = fine_tuning.run(table, root, card, head, classes, recipe=recipe, device=device, epochs=epochs, **plan)
-    return done.network, done.curve, done.summary, {**card, "licence": source.licence}
+    how = fine_tuning.Plan(
+        strategy=plan.strategy,
+        depth=plan.depth,
+        epochs=plan.epochs,
+        rate=_rate(plan),
+        decay=plan.decay,
+        views=plan.views,
+        cache_gib=plan.cache_gib,
+        augmentation=plan.augmentation,
+        recipe=Recipe(plan.batch_size, plan.epochs, plan.weight_decay, plan.label_smoothing, np.ones(len(classes)), seed),
+    )
+    done = fine_tuning.run(table, root, card, fitted[frozen_head.TRAIN_ONLY], classes, how, device=device)
+    return done, card.design, {"name": source.name, "weights_sha256": source.weights_sha256, "licence": source.licence}
 
 
 def choose_size(wanted: int | str, largest: int, upscale: int, table: pd.DataFrame) -> int:
@@ -160,7 +156,8 @@ def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
 
     held = (table["split"] == "test").to_numpy()
     seen, test = table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
-    classes, labels = np.unique(seen["label"], return_inverse=True)
+    classes = encoding.classes(seen)
+    labels = encoding.encode(seen["label"], classes)
     view = View(THUMBNAIL, "bilinear")
     tiny = [
         extraction.extract(pixels.decoder(THUMBNAIL), part, root, view, dtype=pixels.PIXELS, what="thumbnails")[:].reshape(len(part), -1)
@@ -170,7 +167,7 @@ def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
     head, _ = logistic.fit(tiny[0], labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="naive baseline, fits")
     return {
         "majority": np.full(len(test), classes[np.bincount(labels).argmax()]),
-        "thumbnails": classes[head.logits(tiny[1]).argmax(1)],
+        "thumbnails": np.array(classes)[head.logits(tiny[1]).argmax(1)],
     }
 
 
@@ -191,45 +188,42 @@ def judge(right: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, Any]
     return {"n_test": len(right), "accuracy": float(right.mean()), "baselines": rows, "beats": beats, "reason": reason}
 
 
-def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: dict[str, Any], *, seed: int, device: Device = CPU) -> dict[str, Any]:
+def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: dict[str, Any], *, seed: int, device: Device = CPU) -> ModelCard:
     """Read the test split once: the card of the source model whose weights lie in the file `trained`; `metrics` says what it is worth.
 
     `summary` is the one that `train` gave.
     """
-    from headstart.features import classify, extraction
+    from headstart.features import classify
 
     arrays = weights.read(trained)
-    card: dict[str, Any] = {
-        "format": 1,
-        "kind": "developed",
-        **{key: summary[key] for key in ("library", "architecture", "transform", "classes", "started_from")},
-        "licence": "own",
-        "data_sha256": manifest.data_hash(table),
-        "parameters": summary["parameters"],
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-    card["weights_sha256"] = _trunk_digest(card, arrays)
-
-    def make() -> Any:
-        from headstart.networks import model
-        from headstart.networks.kinds import checkpoint
-
-        return model.rebuild(card, checkpoint.read_weights(trained))
-
+    card = cards.parse(
+        ModelCard,
+        {
+            "format": 1,
+            "kind": "developed",
+            **{key: summary[key] for key in ("library", "architecture", "transform", "classes", "started_from")},
+            "licence": "own",
+            "data_sha256": manifest.data_hash(table),
+            "parameters": summary["parameters"],
+            "versions": {name: version(name) for name in PACKAGES},
+            "weights_sha256": _trunk_digest(summary["library"], summary["architecture"], arrays),
+        },
+        trained.with_name("summary.json"),
+        "train the source again",
+    )
     held = table[table["split"] == "test"].reset_index(drop=True)
-    frozen = classify.prepared({**card, **card["transform"]}, weights.digest(arrays), make, device)
-    logits = extraction.extract(frozen, held, root, View.of(card["transform"]), dtype="float32", what="source model, test images")[:]
+    logits = classify.logits(arrays, card, held, root, device, "source model, test images")
     labels = held["label"].to_numpy()
-    right = np.array(card["classes"])[logits.argmax(1)] == labels
+    right = np.array(card.classes)[logits.argmax(1)] == labels
     figures = judge(right, {name: answers == labels for name, answers in naive(table, root, seed).items()})
     sizes = table["split"].value_counts()
     counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation")}
-    return {**card, "metrics": {**counts, **figures}}
+    return replace(card, metrics={**counts, **figures})
 
 
-def _trunk_digest(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+def _trunk_digest(library: str, architecture: str, arrays: dict[str, np.ndarray]) -> str:
     """The hash by which sources.py knows these weights, which leaves the classifier out."""
     from headstart.networks import skeletons
 
-    _, classifier = skeletons.skeleton(card["library"], card["architecture"])
+    _, classifier = skeletons.skeleton(library, architecture)
     return weights.digest({key: value for key, value in arrays.items() if key not in (f"{classifier}.weight", f"{classifier}.bias")})

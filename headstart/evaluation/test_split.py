@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
+from headstart.networks.cards import ModelCard, SourceCard
 from headstart.proof import comparison
 from headstart.statistics import likelihood, records
 
@@ -27,7 +28,7 @@ class Evaluation:
     """All that evaluate writes."""
 
     weights: dict[str, np.ndarray]  # of what ships, under the library's names
-    card: dict[str, Any]
+    card: ModelCard
     metrics: dict[str, Any]
     predictions: pd.DataFrame
     confusion: pd.DataFrame
@@ -36,17 +37,17 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Model:
-    """A whole model: its name among the arms, weights under the library's names, and the card of its network (as a source card has it)."""
+    """A whole model: its name among the arms, weights under the library's names, and the card of its network."""
 
     name: str
     weights: dict[str, np.ndarray]
-    card: dict[str, Any]
+    card: SourceCard
 
 
 def evaluate(
     table: pd.DataFrame,
     root: Path,
-    source_card: dict[str, Any],
+    source_card: SourceCard,
     head: heads.Head,
     head_summary: dict[str, Any],
     models: list[Model],
@@ -63,7 +64,7 @@ def evaluate(
     other arms, `chosen` is what ships, `answer` the verdict on transfer; `summaries` are those of the stages, for the card."""
     classes: list[str] = head_summary["classes"]
     test = table[table["split"] == "test"].reset_index(drop=True)
-    labels = np.searchsorted(classes, test["label"].to_numpy())
+    labels = encoding.encode(test["label"], classes)
     probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source_card, test, root, device)))}
     for model in [*models, *([chosen] if chosen.name not in ("head", *(one.name for one in models)) else [])]:
         what = f"{model.name.replace('_', ' ')}, test images"
@@ -72,7 +73,7 @@ def evaluate(
     shipped = chosen.name
     sizes = table["split"].value_counts()
     report = {
-        "source": source_card["name"],
+        "source": source_card.name,
         "shipped": shipped,
         "classes": classes,
         **{f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")},
@@ -82,7 +83,7 @@ def evaluate(
     }
     return Evaluation(
         kept.with_head(source_card, chosen.weights, head) if shipped == "head" else chosen.weights,
-        _card(source_card, chosen.card, classes, shipped, table, summaries, arms[shipped]),
+        _card(chosen.card, classes, shipped, table, summaries, arms[shipped]),
         report,
         _predictions(test, classes, labels, probabilities[shipped], probabilities["head"]),
         pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[probabilities[shipped].argmax(1)]}),
@@ -102,26 +103,29 @@ def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> 
 
 
 def _card(
-    source_card: dict[str, Any],
-    shipped_card: dict[str, Any],
+    network: SourceCard,
     classes: list[str],
     shipped: str,
     table: pd.DataFrame,
     summaries: list[dict[str, Any]],
     test: dict[str, Any],
-) -> dict[str, Any]:
+) -> ModelCard:
     parameters = {key: value for summary in summaries for key, value in summary["parameters"].items()}
-    return {
-        "format": 1,
-        "shipped": shipped,
-        "source": shipped_card["name"],
-        **classify.as_card(shipped_card),
-        "classes": classes,
-        "data_sha256": manifest.split_hash(table),
-        "parameters": parameters,
-        "versions": {name: version(name) for name in PACKAGES},
-        "metrics": {key: test[key] for key in FIGURES},
-    }
+    return ModelCard(
+        format=1,
+        shipped=shipped,
+        source=network.name,
+        library=network.library,
+        architecture=network.architecture,
+        kind=network.kind,
+        weights_sha256=network.weights_sha256,
+        transform=network.transform,
+        classes=tuple(classes),
+        data_sha256=manifest.split_hash(table),
+        parameters=parameters,
+        versions={name: version(name) for name in PACKAGES},
+        metrics={key: test[key] for key in FIGURES},
+    )
 
 
 def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, shipped: np.ndarray, head: np.ndarray) -> pd.DataFrame:

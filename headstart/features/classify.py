@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 from headstart.base import weights
 from headstart.features import extraction
 from headstart.features.extraction import Frozen
-from headstart.networks import cards
+from headstart.networks.cards import Card
 
 
-def prepared(card: dict[str, Any], sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
+def prepared(card: Card, sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
     """A whole network with weights of hash `sha256` on the source that `card` describes, ready to run: images -> logits."""
-    return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card["input_size"], device)
+    return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card.transform.input_size, device)
 
 
 def logits(
-    values: dict[str, np.ndarray], card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
+    values: dict[str, np.ndarray], card: Card, table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
 ) -> np.ndarray:
     """Logits (n, classes) of the rows of `table` under a whole model: weights under the library's names and the card of its network."""
 
@@ -36,13 +36,7 @@ def logits(
 
         from headstart.networks import model
 
-        return model.rebuild(as_card(card), {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
+        return model.rebuild(card, {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
 
     frozen = prepared(card, weights.digest(values), make, device)
-    return extraction.extract(frozen, table, root, View.of(card), dtype="float32", what=what)[:]
-
-
-def as_card(card: dict[str, Any]) -> dict[str, Any]:
-    """The part of a model card that a source card already holds."""
-    transform = {key: card[key] for key in cards.TRANSFORM}
-    return {key: card[key] for key in ("library", "architecture", "kind", "weights_sha256")} | {"transform": transform}
+    return extraction.extract(frozen, table, root, View.of(card.transform), dtype="float32", what=what)[:]

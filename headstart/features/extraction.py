@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from headstart.features.store import Rows, Store
 from headstart.features.transforms import View
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
+from headstart.networks.cards import Card
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,9 +63,10 @@ class _Job:
     which: tuple[int, ...] = ()
 
 
-def identity(card: dict[str, Any], part: str) -> str:
-    """The identity of a `part` of the network that a source card describes."""
-    return ":".join(str(card[key]) for key in ("weights_sha256", "library", "architecture", "mean", "std")) + f":{part}"
+def identity(card: Card, part: str) -> str:
+    """The identity of a `part` of the network that a card describes."""
+    named = (card.weights_sha256, card.library, card.architecture, list(card.transform.mean), list(card.transform.std), part)
+    return ":".join(map(str, named))
 
 
 def extract(

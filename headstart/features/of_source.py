@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,20 +12,24 @@ from headstart.base.devices import CPU, Device
 from headstart.features import extraction
 from headstart.features.store import Rows
 from headstart.features.transforms import View
+from headstart.networks.cards import SourceCard
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def of_source(card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
-    """Features (n, d) of the rows of `table` in the plain view of the source that `card` names."""
+def of_source(card: SourceCard, table: pd.DataFrame, root: Path, device: Device = CPU) -> Rows:
+    """Features (n, d) of the rows of `table` in the plain view of the source that `card` names.
+
+    Raises ValueError for a card of random weights.
+    """
+    if card.features is None:
+        raise ValueError(f"{card.name} has no features of its own")
     rows = depths(card, table, root, device)
-    return rows.columns(rows.shape[1] - card["features"], rows.shape[1])
+    return rows.columns(rows.shape[1] - card.features, rows.shape[1])
 
 
-def depths(
-    card: dict[str, Any], table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None
-) -> Rows:
+def depths(card: SourceCard, table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None) -> Rows:
     """What every stage of the source gives for the rows of `table` (n, sum of widths), averaged over positions; the features are the last columns.
 
     One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network where it is at hand.
@@ -36,5 +40,5 @@ def depths(
 
         return model.Depths(sources.known(card))
 
-    frozen = extraction.Frozen.of(make or load, extraction.identity(card, "depths"), card["input_size"], device)
-    return extraction.extract(frozen, table, root, View.of(card), what=f"{card['name']}, images")
+    frozen = extraction.Frozen.of(make or load, extraction.identity(card, "depths"), card.transform.input_size, device)
+    return extraction.extract(frozen, table, root, View.of(card.transform), what=f"{card.name}, images")

@@ -36,8 +36,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
 
         return model.load(folder)[0]
 
-    view = transforms.View.of(card["transform"])
-    frozen = classify.prepared({**card, **card["transform"]}, weights.digest(arrays), make)
+    view = transforms.View.of(card.transform)
+    frozen = classify.prepared(card, weights.digest(arrays), make)
     files = list(walk(paths))
 
     def one(path: Path) -> tuple[str, str, float | None, str]:
@@ -47,7 +47,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
             return str(path), "", None, str(error)
         probabilities = likelihood.softmax(frozen.engine.run(image[None]))[0]
         best = int(np.argmax(probabilities))
-        return str(path), card["classes"][best], float(probabilities[best]), ""
+        return str(path), card.classes[best], float(probabilities[best]), ""
 
     return in_order(one, files)
 

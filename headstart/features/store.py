@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ LARGEST = float(np.finfo(np.float16).max)
 class Store:
     """Rows of one shape and type under SHA-256 keys; `rows` maps them into memory."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any], shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, object], shape: tuple[int, ...], dtype: str) -> None:
         text = json.dumps({**identity, "shape": shape, "dtype": dtype}, sort_keys=True)
         stem = hashlib.sha256(text.encode()).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,10 @@ import numpy as np
 from PIL import Image
 
 from headstart.data import images
+from headstart.networks.cards import Transform
+from headstart.params import Augmentation
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How random views are drawn; the fields are those of `fine_tune.augmentation` in params.yaml."""
-
-    min_crop_share: float
-    rotation: float
-    colour: float
-    horizontal_flip: bool
-    vertical_flip: bool
 
 
 @dataclass(frozen=True)
@@ -42,13 +33,14 @@ class View:
     augmentation: Augmentation | None = None
 
     @classmethod
-    def of(cls, transform: dict[str, Any]) -> View:
-        """The plain view that a source card, or the transform of a model card, asks for."""
-        return cls(transform["input_size"], transform["interpolation"], transform["crop"])
+    def of(cls, transform: Transform) -> View:
+        """The plain view that a card asks for."""
+        return cls(transform.input_size, transform.interpolation, transform.crop)
 
-    def key(self) -> dict[str, Any]:
+    def key(self) -> dict[str, object]:
         """What tells this view from another one, as plain values."""
-        return asdict(self)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "augmentation": self.augmentation.model_dump() if self.augmentation else None}
 
 
 def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
@@ -119,7 +111,6 @@ def _resize(image: Image.Image, view: View, box: tuple[float, float, float, floa
     return image.resize((view.size, view.size), FILTERS[view.interpolation], box=box, reducing_gap=3.0)
 
 
-def views(plain: View, seed: int, augmentation: dict[str, Any], count: int) -> list[View]:
+def views(plain: View, seed: int, augmentation: Augmentation, count: int) -> list[View]:
     """The random training views 1 to `count` that go with a plain view."""
-    how = Augmentation(**augmentation)
-    return [replace(plain, number=number, seed=seed, augmentation=how) for number in range(1, count + 1)]
+    return [replace(plain, number=number, seed=seed, augmentation=augmentation) for number in range(1, count + 1)]

@@ -40,7 +40,31 @@ def index(
         shown = ", ".join(contents.beside[:10])
         raise DataError(f"{len(contents.beside)} file(s) lie beside the class folders of {folder} and have no label: {shown}; move them")
     layout.check(contents, str(folder))
-    table = _inspect_all(folder, contents.items, max_pixels).to_pandas()
+    return index_items(
+        folder,
+        contents.items,
+        test_share=test_share,
+        validation_share=validation_share,
+        duplicate_distance=duplicate_distance,
+        duplicate_group_limit=duplicate_group_limit,
+        max_pixels=max_pixels,
+        seed=seed,
+    )
+
+
+def index_items(
+    folder: Path,
+    items: list[layout.Item],
+    *,
+    test_share: float,
+    validation_share: float,
+    duplicate_distance: int,
+    duplicate_group_limit: int,
+    max_pixels: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Decode the files of `items`, whose paths are below `folder` or absolute; the manifest, a row per item in their order. As `index`."""
+    table = _inspect_all(folder, items, max_pixels).to_pandas()
     readable = table["readable"].to_numpy()
     usable = table[readable]
     table.loc[readable, "group"] = duplicates.group(usable["phash"], usable["pixels_sha256"], duplicate_distance, duplicate_group_limit)

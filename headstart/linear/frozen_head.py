@@ -3,64 +3,100 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import folding
+from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.linear import logistic
 from headstart.networks import heads
+from headstart.networks.cards import SourceCard
 
 FINAL, TRAIN_ONLY = "final", "train_only"
+
+
+class Chosen(TypedDict):
+    """A head: its penalty, the cross-validated figures that it was chosen by (nats, 0-1), and how many images it was fitted on."""
+
+    penalty: float
+    cv_log_loss: float
+    cv_accuracy: float
+    n: int
+
+
+class Held(Chosen):
+    """A head that was fitted without the validation images, and the share (0-1) of them that it has right."""
+
+    validation_accuracy: float
+
+
+class Summary(TypedDict):
+    """Both heads and what they were chosen by, as in models/head/summary.json."""
+
+    classes: list[str]
+    final: Chosen
+    penalties: list[dict[str, float]]  # of the final head: penalty, log_loss, accuracy
+    train_only: Held
 
 
 def train(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     *,
     penalties: list[float],
     folds: int,
     balanced: bool,
     seed: int,
     device: Device = CPU,
-) -> tuple[dict[str, heads.Head], dict[str, Any]]:
+) -> tuple[dict[str, heads.Head], Summary]:
     """Fit the `final` head on train and validation and the `train_only` head on train, on the source that `card` names.
 
-    Each chooses its own penalty by cross-validation over its own images. Returns the heads, and a summary of plain values.
+    Each chooses its own penalty by cross-validation over its own images. Raises DataError when a file has changed since it was indexed,
+    HeadstartError if the source's weights have changed since it was chosen.
     """
     seen = table[table["split"].isin(["train", "validation"])].reset_index(drop=True)
-    classes, labels = np.unique(seen["label"], return_inverse=True)
+    classes = encoding.classes(seen)
+    labels = encoding.encode(seen["label"], classes)
     rows = of_source.of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
-    fitted: dict[str, heads.Head] = {}
-    summary: dict[str, Any] = {"classes": [str(name) for name in classes]}
-    for name, chosen in ((FINAL, np.arange(len(seen))), (TRAIN_ONLY, np.flatnonzero(is_train))):
+
+    def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
         parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
-        fitted[name], validated = logistic.fit(
+        return logistic.fit(
             rows.take(chosen), labels[chosen], parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits"
         )
-        figures = validated.figures
-        summary[name] = {
-            "penalty": validated.penalty,
-            "cv_log_loss": figures["log_loss"],
-            "cv_accuracy": figures["accuracy"],
-            "n": len(chosen),
-        }
-        if name == FINAL:
-            summary["penalties"] = validated.path
+
+    final, validated = fit(np.arange(len(seen)))
+    alone, alone_validated = fit(np.flatnonzero(is_train))
     held = np.flatnonzero(~is_train)
-    summary[TRAIN_ONLY]["validation_accuracy"] = float((fitted[TRAIN_ONLY].logits(rows.take(held)).argmax(1) == labels[held]).mean())
-    return fitted, summary
+    right = float((alone.logits(rows.take(held)).argmax(1) == labels[held]).mean())
+    summary: Summary = {
+        "classes": classes,
+        "final": _chosen(validated),
+        "penalties": validated.path,
+        "train_only": {**_chosen(alone_validated), "validation_accuracy": right},
+    }
+    return {FINAL: final, TRAIN_ONLY: alone}, summary
+
+
+def _chosen(validated: logistic.CrossValidated) -> Chosen:
+    figures = validated.figures
+    return {
+        "penalty": validated.penalty,
+        "cv_log_loss": figures["log_loss"],
+        "cv_accuracy": figures["accuracy"],
+        "n": len(validated.held_out),
+    }
 
 
 def on(
     train: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     classes: list[str],
     *,
     penalties: list[float],
@@ -70,7 +106,7 @@ def on(
     device: Device = CPU,
 ) -> heads.Head:
     """A head fitted on the rows of `train` alone, on the source that `card` names, its penalty by cross-validation over them."""
-    labels = np.searchsorted(classes, train["label"].to_numpy())
+    labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     rows = of_source.of_source(card, train, root, device)
     return logistic.fit(rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits")[0]

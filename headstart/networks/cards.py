@@ -1,24 +1,186 @@
-"""Model folders: the files they hold, and what a card must say."""
+"""Cards: what must be known of a network to build it again and to give it images as it wants them. They are read and written as JSON.
+
+A SourceCard describes a pretrained network (models/source.json), an Architecture the same network without its weights
+(models/architecture.json), a ModelCard a whole model that can predict (card.json in its folder, beside the weights).
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from headstart.base import outputs, weights
 from headstart.machinery.errors import HeadstartError
 
-TRANSFORM = ("input_size", "mean", "std", "interpolation", "crop")  # what a model's card says of its images
-FIELDS = ("library", "architecture", "weights_sha256", "classes", "transform")  # what a card must say for a model to predict
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+Three = tuple[float, float, float]  # of red, green and blue
+Kind = TypeVar("Kind")
 
 
-def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+@dataclass(frozen=True)
+class Transform:
+    """How a network wants its images: square, resized and cropped, then scaled to a mean and a standard deviation."""
+
+    input_size: int  # pixels
+    mean: Three
+    std: Three
+    interpolation: str
+    crop: float  # share of the shorter side that evaluation keeps (the library's own convention)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, in the order of the fields."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    def at(self, size: int) -> Transform:
+        """The same for images of `size` pixels."""
+        return replace(self, input_size=size)
+
+
+TRANSFORM = tuple(Transform.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What tells a network but not its weights: all that training it from random weights depends on."""
+
+    library: str  # whose architecture names apply: timm or torchvision
+    architecture: str
+    fixed_size: bool  # whether the network works at `transform.input_size` only
+    transform: Transform
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, flat, as in models/architecture.json."""
+        first = {"library": self.library, "architecture": self.architecture}
+        return {**first, "input_size": self.transform.input_size, "fixed_size": self.fixed_size, **self.transform.to_json()}
+
+    @classmethod
+    def from_json(cls, content: object, where: Path) -> Architecture:
+        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        return parse(cls, content, where, "make it again with `dvc repro`", flat=True)
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """A network without its classifier, its weights, and how it wants its images."""
+
+    name: str  # as a candidate is written, or words for a network of random weights
+    kind: str
+    library: str  # whose architecture names apply: timm or torchvision
+    architecture: str
+    transform: Transform
+    weights_sha256: str  # of the network without its classifier
+    features: int | None = None  # width of what it gives; not known of random weights
+    fixed_size: bool = False  # whether the network works at `transform.input_size` only
+    depth: int | None = None  # how many stages, counted from the head, to retrain (choice/depth.py); not known without that probe
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, flat, as in models/source.json; what is not known is left out."""
+        first = {
+            "name": self.name,
+            "kind": self.kind,
+            "library": self.library,
+            "architecture": self.architecture,
+            "features": self.features,
+        }
+        last = {"weights_sha256": self.weights_sha256, "fixed_size": self.fixed_size, "depth": self.depth}
+        return {key: value for key, value in {**first, **self.transform.to_json(), **last}.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, content: object, where: Path) -> SourceCard:
+        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        return parse(cls, content, where, "make it again with `dvc repro`", flat=True)
+
+    @property
+    def design(self) -> Architecture:
+        """The network without its weights."""
+        return Architecture(self.library, self.architecture, self.fixed_size, self.transform)
+
+    def at(self, size: int) -> SourceCard:
+        """The same source for images of `size` pixels."""
+        return replace(self, transform=self.transform.at(size))
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A whole model that can predict, and how it came to be. What is not known is None."""
+
+    library: str
+    architecture: str
+    weights_sha256: str  # of the network that the model was made from, or, of a developed source, of the source itself
+    transform: Transform
+    classes: tuple[str, ...]
+    format: int | None = None
+    shipped: str | None = None  # which of the models of a run this is
+    source: str | None = None  # the name of the network that it was made from
+    kind: str | None = None  # of that network; `developed` for a source of one's own
+    started_from: Mapping[str, str | None] | None = None  # name, weights_sha256 and licence of what a developed source was trained from
+    licence: str | None = None
+    data_sha256: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)  # by stage, as in params.yaml
+    versions: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, as in models/final/card.json or in the card of a developed source; what is not known, or empty, is left out."""
+        values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
+        values["classes"] = list(self.classes)
+        return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
+
+    @classmethod
+    def from_json(cls, content: object, where: Path) -> ModelCard:
+        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        return parse(cls, content, where, "make the model again with `headstart run`, or copy its folder again, whole")
+
+
+_SHIPPED = (
+    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "classes"),
+    *("licence", "data_sha256", "parameters", "versions", "metrics"),
+)
+_DEVELOPED = (
+    *("format", "kind", "library", "architecture", "transform", "classes", "started_from", "licence"),
+    *("data_sha256", "parameters", "versions", "weights_sha256", "metrics"),
+)
+Card = SourceCard | ModelCard
+
+
+def parse(kind: type[Kind], content: object, where: Path, advice: str, *, flat: bool = False) -> Kind:
+    """JSON values as a dataclass; fields that it does not have are passed over. `flat`: the fields of its transform lie beside the others.
+
+    Raises HeadstartError that names each field of the file `where` that is missing or of a wrong type, what it holds and what was
+    expected, and ends with `advice`.
+    """
+    from pydantic import TypeAdapter, ValidationError  # take a tenth of a second to import
+
+    if not isinstance(content, dict):
+        raise HeadstartError(f"{where} holds {str(content)[:60]!r}, expected an object with fields; {advice}")
+    if flat:
+        content = {**content, "transform": {key: content[key] for key in TRANSFORM if key in content}}
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        places = [".".join(map(str, item["loc"])) for item in error.errors()]
+        found = [(place.removeprefix("transform.") if flat else place, item) for place, item in zip(places, error.errors(), strict=True)]
+    lacks = [name for name, item in found if item["type"] == "missing"]
+    if lacks:
+        raise HeadstartError(f"{where} lacks {', '.join(lacks)}; {advice}")
+    wrong = [f"{name} is {item['input']!r}, expected {item['msg'].removeprefix('Input should be ')}" for name, item in found]
+    raise HeadstartError(f"{where}: {'; '.join(wrong)}; {advice}")
+
+
+def read_source(path: Path) -> SourceCard:
+    """The source card in a file that an earlier stage wrote. Raises HeadstartError for a field that is missing or of a wrong type."""
+    return SourceCard.from_json(outputs.read_json(path), path)
+
+
+def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
     """Weights and card of a model folder. Raises HeadstartError when it is missing, cannot be read, or its card lacks a field."""
     try:
-        card = outputs.read_json(folder / CARD)
+        content = outputs.read_json(folder / CARD)
         arrays = weights.read(folder / WEIGHTS)
     except FileNotFoundError as error:
         missing = error.filename or folder / WEIGHTS
@@ -27,16 +189,4 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ) from None
     except Exception as error:  # json, safetensors and I/O errors
         raise HeadstartError(f"{folder} holds no readable model: {error}") from None
-    if missing := _missing(card):
-        raise HeadstartError(
-            f"{folder / CARD} lacks {', '.join(missing)}; make the model again with `headstart run`, or copy its folder again, whole"
-        )
-    return arrays, card
-
-
-def _missing(card: Any) -> list[str]:
-    """The fields that a card lacks."""
-    card = card if isinstance(card, dict) else {}
-    transform = card.get("transform", dict.fromkeys(TRANSFORM))
-    transform = transform if isinstance(transform, dict) else {}
-    return [*(key for key in FIELDS if key not in card), *(f"transform.{key}" for key in TRANSFORM if key not in transform)]
+    return arrays, ModelCard.from_json(content, folder / CARD)

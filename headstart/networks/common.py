@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from headstart.machinery.errors import HeadstartError
+from headstart.networks.cards import SourceCard, Transform
 from headstart.networks.heads import Head
 
 
@@ -35,32 +36,24 @@ class Source:
     trunk: nn.Module  # images (n, 3, size, size), normalised -> features (n, features)
     features: int
     classifier: str  # the name the library gives the last layer, under which a new head is saved
-    input_size: int  # pixels
-    fixed_size: bool  # whether the network works at `input_size` only
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    crop: float  # share of the shorter side that evaluation keeps (the library's own convention)
+    transform: Transform
+    fixed_size: bool  # whether the network works at `transform.input_size` only
     licence: str | None
     weights_sha256: str  # of the trunk
     head: Head | None = None  # the source's own classifier: logits of its classes are head.logits(features); None if it is no linear layer
 
-    def card(self) -> dict[str, Any]:
-        """What must be known to build the same network again, as plain values."""
-        wanted = (
-            "name",
-            "kind",
-            "library",
-            "architecture",
-            "features",
-            "input_size",
-            "mean",
-            "std",
-            "interpolation",
-            "crop",
-            "weights_sha256",
+    def card(self) -> SourceCard:
+        """What must be known to build the same network again."""
+        return SourceCard(
+            name=self.name,
+            kind=self.kind,
+            library=self.library,
+            architecture=self.architecture,
+            transform=self.transform,
+            weights_sha256=self.weights_sha256,
+            features=self.features,
+            fixed_size=self.fixed_size,
         )
-        return {key: list(value) if isinstance(value := getattr(self, key), tuple) else value for key in wanted}
 
 
 @dataclass(frozen=True)

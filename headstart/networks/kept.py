@@ -12,6 +12,7 @@ import numpy as np
 from headstart.base import outputs
 from headstart.base import weights as weights_module
 from headstart.networks import heads
+from headstart.networks.cards import SourceCard
 
 FOLDER = Path(".headstart/sources")
 
@@ -24,18 +25,18 @@ def keep(weights: Mapping[str, Any], sha256: str) -> None:
             weights_module.write(temporary, {key: value.detach().cpu().numpy() for key, value in weights.items()})
 
 
-def of_source(card: dict[str, Any]) -> dict[str, np.ndarray]:
+def of_source(card: SourceCard) -> dict[str, np.ndarray]:
     """The weights that a source card names, without a classifier. Raises HeadstartError if they cannot be had any more."""
-    path = _path(card["weights_sha256"])
+    path = _path(card.weights_sha256)
     with contextlib.suppress(Exception):  # missing or damaged: the source itself has them
         known = weights_module.read(path)
-        if weights_module.digest(known) == card["weights_sha256"]:
+        if weights_module.digest(known) == card.weights_sha256:
             return known
     path.unlink(missing_ok=True)
     from headstart.networks import sources
 
     trunk = sources.known(card).trunk.state_dict()
-    keep(trunk, card["weights_sha256"])
+    keep(trunk, card.weights_sha256)
     return {key: value.numpy() for key, value in trunk.items()}
 
 
@@ -43,7 +44,7 @@ def _path(sha256: str) -> Path:
     return FOLDER / f"{sha256}.safetensors"
 
 
-def with_head(card: dict[str, Any], tuned: dict[str, np.ndarray], head: heads.Head) -> dict[str, np.ndarray]:
+def with_head(card: SourceCard, tuned: dict[str, np.ndarray], head: heads.Head) -> dict[str, np.ndarray]:
     """The source's weights with `head` on top, under the names that the fine-tuned weights have."""
     bare = of_source(card)
     bias, weight = sorted(set(tuned) - set(bare))

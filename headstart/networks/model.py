@@ -6,7 +6,6 @@ The weights keep the names that timm or torchvision give them, the head under th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, common, cut, skeletons
+from headstart.networks.cards import Card, ModelCard
 from headstart.networks.heads import Head
 
 
@@ -84,7 +84,7 @@ class Depths(nn.Module):
 
     def __init__(self, source: common.Source) -> None:
         super().__init__()
-        self.normalise = Normalise(source.mean, source.std)
+        self.normalise = Normalise(source.transform.mean, source.transform.std)
         self.stages = cut.chain(source.trunk)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -114,12 +114,12 @@ def _average(x: torch.Tensor) -> torch.Tensor:
 
 def trunk(source: common.Source) -> nn.Sequential:
     """A source without a head: uint8 images (n, size, size, 3) -> features (n, features)."""
-    return nn.Sequential(Normalise(source.mean, source.std), cut.chain(source.trunk))
+    return nn.Sequential(Normalise(source.transform.mean, source.transform.std), cut.chain(source.trunk))
 
 
 def of(source: common.Source, head: Head) -> Network:
     """A source with a head on top."""
-    return Network(source.trunk, source.classifier, head, source.mean, source.std)
+    return Network(source.trunk, source.classifier, head, source.transform.mean, source.transform.std)
 
 
 def save(path: Path, network: Network) -> None:
@@ -129,22 +129,22 @@ def save(path: Path, network: Network) -> None:
     save_file(network.weights(), path)
 
 
-def load(folder: Path) -> tuple[Network, dict[str, Any]]:
+def load(folder: Path) -> tuple[Network, ModelCard]:
     """Read a model folder (model.safetensors, card.json). Raises HeadstartError when it is missing or does not fit together."""
     arrays, card = cards.read_model(folder)
     return rebuild(card, {key: torch.from_numpy(value) for key, value in arrays.items()}), card
 
 
-def rebuild(card: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Network:
-    """A network from a card (library, architecture, transform) and weights under the library's names.
+def rebuild(card: Card, tensors: dict[str, torch.Tensor]) -> Network:
+    """A network from its card and weights under the library's names.
 
     Raises HeadstartError when they do not fit together.
     """
     try:
-        bare, classifier = skeletons.skeleton(card["library"], card["architecture"])
+        bare, classifier = skeletons.skeleton(card.library, card.architecture)
         tensors = dict(tensors)
         head = Head(tensors.pop(f"{classifier}.weight").numpy(), tensors.pop(f"{classifier}.bias").numpy())
         bare.load_state_dict(tensors)
-        return Network(bare, classifier, head, card["transform"]["mean"], card["transform"]["std"])
-    except (KeyError, RuntimeError) as error:  # a field or a tensor is missing, or of another shape
-        raise HeadstartError(f"the weights do not fit the card ({card.get('architecture')}): {str(error)[:300]}") from None
+        return Network(bare, classifier, head, card.transform.mean, card.transform.std)
+    except (KeyError, RuntimeError) as error:  # a tensor is missing, or of another shape
+        raise HeadstartError(f"the weights do not fit the card ({card.architecture}): {str(error)[:300]}") from None

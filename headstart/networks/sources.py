@@ -8,10 +8,10 @@ and `checkpoint:PATH`. To add a kind, write such a function and put it into KIND
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import common
+from headstart.networks.cards import SourceCard
 from headstart.networks.common import Listing, Source
 from headstart.networks.kinds import checkpoint, wheel
 from headstart.networks.kinds import timm as timm_kind
@@ -35,11 +35,11 @@ def split(name: str) -> tuple[str, str]:
     return kind, rest
 
 
-def known(card: dict[str, Any]) -> Source:
+def known(card: SourceCard) -> Source:
     """The source that a card names. Raises HeadstartError if its weights are no longer those that were chosen."""
-    source = load(card["name"])
-    if source.weights_sha256 != card["weights_sha256"]:
-        raise HeadstartError(f"the weights of {card['name']} have changed since it was chosen; run `dvc repro --force select_source`")
+    source = load(card.name)
+    if source.weights_sha256 != card.weights_sha256:
+        raise HeadstartError(f"the weights of {card.name} have changed since it was chosen; run `dvc repro --force select_source`")
     return source
 
 

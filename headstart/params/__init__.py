@@ -5,9 +5,21 @@ The same models check params.yaml, the `--set` option and the form in the Prefec
 
 from headstart.params.blocks import STAGES as STAGES
 from headstart.params.blocks import Augmentation as Augmentation
+from headstart.params.blocks import Baseline as Baseline
 from headstart.params.blocks import Block as Block
+from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
+from headstart.params.blocks import IndexImages as IndexImages
 from headstart.params.blocks import Params as Params
+from headstart.params.blocks import Race as Race
+from headstart.params.blocks import Repeats as Repeats
+from headstart.params.blocks import Report as Report
+from headstart.params.blocks import Seeded as Seeded
+from headstart.params.blocks import SelectSource as SelectSource
+from headstart.params.blocks import Shared as Shared
+from headstart.params.blocks import TrainHead as TrainHead
+from headstart.params.blocks import ValidateData as ValidateData
+from headstart.params.blocks import Verdict as Verdict
 from headstart.params.file import PATH as PATH
 from headstart.params.file import check as check
 from headstart.params.file import kwargs as kwargs

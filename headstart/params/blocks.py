@@ -8,9 +8,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Block(BaseModel):
-    """A block of params.yaml. Unknown names and wrong types are errors."""
+    """A block of params.yaml. Unknown names and wrong types are errors; nothing changes one once it is read."""
 
-    model_config = ConfigDict(extra="forbid", strict=False)
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+class Seeded(Block):
+    """What a stage reads from the top of params.yaml if it only draws at random."""
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="The one seed of the pipeline.")
+
+
+class Shared(Seeded):
+    """What a stage reads from the top of params.yaml if it runs networks."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 where there are instructions for it, else float16 on a GPU "
+        "and float32 on a CPU.",
+    )
 
 
 class IndexImages(Block):
@@ -134,16 +153,16 @@ class FineTune(Block):
     rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
+    )
     regulariser: Literal["none", "l2_sp", "bss"] = Field(
         "none",
         description="What holds the base: l2_sp pulls its weights to those of the source (weight_decay is then the head's alone), bss shrinks the weakest directions of its features: see headstart/training/regularisers.py.",
     )
     regulariser_strength: float = Field(
         0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
-    )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
     views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
@@ -182,13 +201,18 @@ class Baseline(Block):
     augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
 
 
-class Verdict(Block):
-    """Say whether transfer helped, and choose what ships, on training and validation images."""
+class Repeats(Block):
+    """How often the networks of a verdict are trained; baseline reads this from the block of verdict."""
 
     seeds: int = Field(
         1, ge=1, le=50, description="Runs of the pretrained and of the random network that are compared; below 5 the answer is indicative."
     )
     label_curve: bool = Field(False, description="Compare them with 5, 10, 20 and 50 labels a class too.")
+
+
+class Verdict(Repeats):
+    """Say whether transfer helped, and choose what ships, on training and validation images."""
+
     level: float = Field(0.05, gt=0, lt=0.5, description="Error rate (0-1, one-sided) at which the answer may be positive or negative.")
     margin: float = Field(0.01, ge=0, le=0.5, description="Difference in accuracy (0-1) that counts as none.")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
@@ -215,18 +239,9 @@ class Report(Block):
     mistakes: int = Field(24, ge=0, le=500, description="Worst mistakes shown as pictures.")
 
 
-class Params(Block):
+class Params(Shared):
     """All of params.yaml."""
 
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="The one seed of the pipeline.")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
-    )
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto",
-        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 where there are instructions for it, else float16 on a GPU "
-        "and float32 on a CPU.",
-    )
     index_images: IndexImages = Field(default_factory=IndexImages)
     validate_data: ValidateData = Field(default_factory=ValidateData)
     select_source: SelectSource = Field(default_factory=SelectSource)

@@ -48,11 +48,18 @@ class TrainSource(Block):
     cache_gib: float = Field(20.0, gt=0, le=100_000, description="Most disk (GiB) for cached views; fewer or none are kept beyond it.")
     augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_architecture(cls, values: object) -> object:
+        """Fill in the architecture of a network from random weights if none is given."""
+        if isinstance(values, dict) and values.get("start", RANDOM) == RANDOM and not values.get("architecture"):
+            return {**values, "architecture": ARCHITECTURE}
+        return values
+
     @model_validator(mode="after")
     def _fits_together(self) -> TrainSource:
         if self.start == RANDOM:
-            self.architecture = self.architecture or ARCHITECTURE
-            library, colon, name = self.architecture.partition(":")
+            library, colon, name = (self.architecture or "").partition(":")
             if library not in LIBRARIES or not colon or not name:
                 raise ValueError(f"architecture {self.architecture!r} is not of the form timm:NAME or torchvision:NAME")
         elif self.architecture is not None:

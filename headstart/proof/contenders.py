@@ -16,7 +16,9 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from headstart.base.devices import CPU, Device
+from headstart.data import encoding
 from headstart.features import classify, of_source
+from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.statistics import paired
 from headstart.words import naming
@@ -31,7 +33,7 @@ class Arm:
 
     name: str
     weights: dict[str, np.ndarray]
-    card: dict[str, Any]  # library, architecture, weights_sha256 and transform fields, as a source card has them
+    card: SourceCard
     logits: np.ndarray
     mix: float | None = None
 
@@ -61,16 +63,16 @@ class Data:
     @property
     def labels(self) -> np.ndarray:
         """Their classes (n,)."""
-        return np.searchsorted(self.classes, self.held["label"].to_numpy())
+        return encoding.encode(self.held["label"], self.classes)
 
 
-def arm(name: str, values: dict[str, np.ndarray], card: dict[str, Any], data: Data, mix: float | None = None) -> Arm:
+def arm(name: str, values: dict[str, np.ndarray], card: SourceCard, data: Data, mix: float | None = None) -> Arm:
     """Measure a whole model on the validation images."""
     what = f"{name.replace('_', ' ')}, validation images"
     return Arm(name, values, card, classify.logits(values, card, data.held, data.root, data.device, what), mix)
 
 
-def frozen(head: Head, values: dict[str, np.ndarray], card: dict[str, Any], data: Data) -> Arm:
+def frozen(head: Head, values: dict[str, np.ndarray], card: SourceCard, data: Data) -> Arm:
     """The frozen head on the validation images, from the stored features; `values` are the source's weights with it on top."""
     return Arm(HEAD, values, card, head.logits(of_source.of_source(card, data.held, data.root, data.device)))
 

@@ -14,6 +14,8 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.linear import frozen_head
+from headstart.networks.cards import SourceCard
+from headstart.params import FineTune, TrainHead
 from headstart.proof import comparison
 from headstart.statistics import records
 from headstart.statistics.records import Record
@@ -34,9 +36,11 @@ def prove(
     *,
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     classes: list[str],
-    blocks: dict[str, dict[str, Any]],
+    head: TrainHead,
+    block: FineTune,
+    images: int,
     size: int,
     seeds: int,
     label_curve: bool,
@@ -48,8 +52,8 @@ def prove(
 ) -> dict[str, Any]:
     """The answer with its evidence, as plain values.
 
-    tuned: the run of fine_tune; random: the runs of baseline, by (labels a class, number of the seed), none where there is no baseline; blocks: of
-    train_head, fine_tune and baseline, as in params.yaml; size: pixels at which the baseline ran.
+    tuned: the run of fine_tune; random: the runs of baseline, by (labels a class, number of the seed), none if there is no baseline; head
+    and block: those of train_head and fine_tune; images: how many the baseline saw of each split at most; size: pixels at which it ran.
     """
     how: dict[str, Any] = {"level": level, "margin": margin, "resamples": resamples, "seed": seed}
     result: dict[str, Any] = {
@@ -62,9 +66,9 @@ def prove(
     if seeds == 1:
         theirs[0, 0] = records.only(random[0, 0], tuned.images)
         ours[0, 0] = records.only(tuned, theirs[0, 0].images)
-    for cell in designs.cells(table, seeds=seeds, label_curve=label_curve, images=blocks["baseline"]["max_images"], seed=seed):
+    for cell in designs.cells(table, seeds=seeds, label_curve=label_curve, images=images, seed=seed):
         if (cell.labels, cell.number) not in ours:
-            done = pretrained(cell, root, {**card, "input_size": size}, classes, blocks["train_head"], blocks["fine_tune"], device)
+            done = pretrained(cell, root, card.at(size), classes, head, block, device)
             ours[cell.labels, cell.number] = records.of_run(cell.table, done)
     curve = []
     for labels in sorted({labels for labels, _ in ours if labels}) + [0]:
@@ -72,7 +76,7 @@ def prove(
         pair = [[arm[labels, number] for number in numbers] for arm in (ours, theirs)]
         curve.append({"labels": labels, **comparison.compare(*pair, names=NAMES, **how)})
     whole = curve[-1]
-    at = card["input_size"] if seeds == 1 else size
+    at = card.transform.input_size if seeds == 1 else size
     note = f" (the baseline was trained at {size} pixels, the fine-tuned model at {at})" if at != size else ""
     return {
         "answer": whole["answer"],
@@ -87,16 +91,18 @@ def prove(
 
 
 def pretrained(
-    cell: Cell, root: Path, card: dict[str, Any], classes: list[str], head: dict[str, Any], block: dict[str, Any], device: Device = CPU
+    cell: Cell, root: Path, card: SourceCard, classes: list[str], head: TrainHead, block: FineTune, device: Device = CPU
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune; the blocks are those of train_head and fine_tune."""
     from headstart.training import fine_tuning  # and with it PyTorch, which a verdict on finished runs does without
 
     train = cell.table[cell.table["split"] == "train"].reset_index(drop=True)
-    how: dict[str, Any] = {"penalties": head["penalties"], "folds": head["folds"], "balanced": head["class_weights"] == "balanced"}
-    fitted = frozen_head.on(train, root, card, classes, **how, seed=cell.seed, device=device)
+    balanced = head.class_weights == "balanced"
+    fitted = frozen_head.on(
+        train, root, card, classes, penalties=head.penalties, folds=head.folds, balanced=balanced, seed=cell.seed, device=device
+    )
     return fine_tuning.run(
-        cell.table, root, card, fitted, classes, **fine_tuning.settings(block, cell.table, classes, cell.seed), device=device
+        cell.table, root, card, fitted, classes, fine_tuning.plan_of(block, cell.table, classes, cell.seed), device=device
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from headstart.networks.cards import SourceCard
+from headstart.params import FineTune, TrainHead
 from headstart.proof import contenders, proving
 from headstart.proof.contenders import Arm, Choice, Data
 from headstart.statistics import paired
@@ -26,16 +28,18 @@ class Context:
     """What a remedy starts from: the source that was fine-tuned and how, and the sources that were ranked."""
 
     data: Data
-    card: dict[str, Any]
-    head: dict[str, Any]  # the block of train_head
-    block: dict[str, Any]  # of fine_tune
+    card: SourceCard
+    head: TrainHead
+    block: FineTune
     ranking: dict[str, Any]
     seed: int
 
-    def tuned(self, name: str, card: dict[str, Any], **changes: Any) -> Arm:
+    def tuned(self, name: str, card: SourceCard, **changes: Any) -> Arm:
         """Fine-tune the source of `card` with changes to the block."""
         cell = designs.Cell(0, 0, self.seed, self.data.table)
-        done = proving.pretrained(cell, self.data.root, card, self.data.classes, self.head, {**self.block, **changes}, self.data.device)
+        done = proving.pretrained(
+            cell, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
+        )
         return Arm(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
 
 
@@ -43,10 +47,10 @@ def another_source(context: Context) -> Arm | None:
     """The next source of the ranking, fine-tuned in the same way."""
     from headstart.networks import sources  # and with it PyTorch, as below
 
-    rows = [row for row in context.ranking["candidates"] if row["status"] == "ranked" and row["name"] != context.card["name"]]
+    rows = [row for row in context.ranking["candidates"] if row["status"] == "ranked" and row["name"] != context.card.name]
     if not rows:
         return None
-    card = {**sources.load(rows[0]["name"]).card(), "input_size": rows[0]["input_size"]}
+    card = sources.load(rows[0]["name"]).card().at(rows[0]["input_size"])
     return context.tuned("another_source", card)
 
 
@@ -54,7 +58,7 @@ def shallower_cut(context: Context) -> Arm | None:
     """Half as many stages retrained: more of the source is kept."""
     from headstart.training import fine_tuning
 
-    depth = fine_tuning.choose_depth(context.block["depth"], context.card)
+    depth = fine_tuning.choose_depth(context.block.depth, context.card)
     return context.tuned("shallower_cut", context.card, depth=depth // 2) if depth > 1 else None
 
 
@@ -100,7 +104,7 @@ def remedy(context: Context, choice: Choice) -> tuple[Choice, list[dict[str, Any
             continue
         now = contenders.better(choice, found, labels, CERTAINTY)
         taken = now.arm is found
-        tried.append({"name": name, "source": found.card["name"], "validation_accuracy": float(found.right(labels).mean()), "ships": taken})
+        tried.append({"name": name, "source": found.card.name, "validation_accuracy": float(found.right(labels).mean()), "ships": taken})
         if taken:
             return now, tried
     return choice, tried

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from headstart.base import outputs
 from headstart.base.devices import CPU, Device
 from headstart.data import manifest
 from headstart.features import classify, extraction, of_source
 from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
-from headstart.networks import heads
+from headstart.networks import cards, heads
 from headstart.registry import shelf
 from headstart.registry.shelf import Model
 from headstart.statistics import paired
@@ -59,14 +58,15 @@ def promote(
     lock. Raises HeadstartError where there is no model, or not of this data, or where the one that stands cannot be read (unless `force`).
     """
     model, table = Model.read(final), manifest.read(clean)
-    if model.card.get("data_sha256") != manifest.split_hash(table):
+    data = manifest.split_hash(table)
+    if model.card.data_sha256 != data:
         raise HeadstartError(f"{final} was not made from the data in {clean}; run `headstart run` first, so that both are of one run")
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
         raise DataError(f"{clean} has no image in the {split} split, so there is nothing to compare on")
     shelf.tidy(folder)
     standing, lost = _standing(folder, force)
-    shelf.record_ranking(folder, ranking, model.card["data_sha256"])
+    shelf.record_ranking(folder, ranking, data)
     start = _entry(model, standing, split)
     if standing and (standing.sha256, standing.card) == (model.sha256, model.card):
         return {**start, "decision": "unchanged", "model": standing.folder.name, "reason": "this very model stands already"}
@@ -125,9 +125,9 @@ def _entry(model: Model, standing: Model | None, split: str) -> dict[str, Any]:
         "forced": False,
         "reason": "",
         "model": None,
-        "shipped": model.card.get("shipped"),
-        "source": model.card.get("source"),
-        "data_sha256": model.card["data_sha256"],
+        "shipped": model.card.shipped,
+        "source": model.card.source,
+        "data_sha256": model.card.data_sha256,
         "model_sha256": model.sha256,
         "standing": standing.folder.name if standing else None,
         "split": split,
@@ -150,7 +150,7 @@ def _judge(
     model: Model, standing: Model, rows: pd.DataFrame, right: np.ndarray, root: Path, device: Device
 ) -> tuple[bool, str, dict[str, Any]]:
     """Whether `model`, whose answers on `rows` are `right` (n,), may stand in the place of `standing`, why, and the figures."""
-    ours, theirs = (set(one.card["classes"]) for one in (model, standing))
+    ours, theirs = (set(one.card.classes) for one in (model, standing))
     if ours != theirs:
         change = [f"{word} {', '.join(sorted(names))}" for word, names in (("new:", ours - theirs), ("gone:", theirs - ours)) if names]
         return False, f"its classes are not those of the standing model ({'; '.join(change)}), so the two cannot be compared", {}
@@ -166,8 +166,8 @@ def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, hea
     """The class (n,) that the new model gives each of `rows`; where it was fitted on them, the class that its twin gives."""
     if not _fitted(model, rows):
         return _answers(model, rows, root, device, "new model")
-    card = outputs.read_json(source)
-    if card["weights_sha256"] != model.card["weights_sha256"]:
+    card = cards.read_source(source)
+    if card.weights_sha256 != model.card.weights_sha256:
         raise HeadstartError(
             f"{model.folder} was not made on the source in {source}; run `headstart run` first, so that both are of one run"
         )
@@ -179,7 +179,7 @@ def _their_answers(standing: Model, model: Model, rows: pd.DataFrame, root: Path
     """The class that the standing model gives each of `rows`, none where it was fitted on the image; and what to bear in mind."""
     path = standing.folder / shelf.IMAGES
     if not path.is_file():
-        doubtful = _fitted(standing, rows) or standing.card.get("data_sha256") != model.card["data_sha256"]
+        doubtful = _fitted(standing, rows) or standing.card.data_sha256 != model.card.data_sha256
         note = f"{path} is missing: the standing model may have been trained on some of these images, and its figure flatter it"
         return pd.Series(_answers(standing, rows, root, device, "standing model")), [note] * doubtful
     known = pd.read_parquet(path)
@@ -202,17 +202,18 @@ def _answers(model: Model, rows: pd.DataFrame, root: Path, device: Device, what:
 
         return model_module.load(model.folder)[0]
 
-    transform = model.card["transform"]
-    frozen = classify.prepared({**model.card, **transform}, model.sha256, make, device)
-    return _classes(model, extraction.extract(frozen, rows, root, View.of(transform), dtype="float32", what=f"{what}, images")[:])
+    frozen = classify.prepared(model.card, model.sha256, make, device)
+    return _classes(
+        model, extraction.extract(frozen, rows, root, View.of(model.card.transform), dtype="float32", what=f"{what}, images")[:]
+    )
 
 
 def _classes(model: Model, logits: np.ndarray) -> np.ndarray:
-    return np.array(model.card["classes"], dtype=object)[logits.argmax(1)]
+    return np.array(model.card.classes, dtype=object)[logits.argmax(1)]
 
 
 def _fitted_on(model: Model) -> tuple[str, ...]:
-    return FITTED_ON.get(model.card.get("shipped", ""), ("train",))
+    return FITTED_ON.get(model.card.shipped or "", ("train",))
 
 
 def _fitted(model: Model, rows: pd.DataFrame) -> bool:

@@ -27,6 +27,7 @@ import pandas as pd
 from headstart.base import outputs, weights
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
+from headstart.networks.cards import ModelCard
 
 FOLDER = Path("registry")
 MODEL, HISTORY, DECISIONS, RANKINGS = "model", "history", "history.jsonl", "rankings.jsonl"
@@ -38,7 +39,7 @@ class Model:
     """A model folder, its card, and the hash of its weights."""
 
     folder: Path
-    card: dict[str, Any]
+    card: ModelCard
     sha256: str
 
     @classmethod

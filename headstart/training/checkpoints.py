@@ -1,8 +1,8 @@
-"""Where a training stands, kept on disk, so that one that was killed goes on from there and ends with the same bytes.
+"""How far a training has come, kept on disk: one that was killed goes on from there and ends with the same bytes.
 
-A checkpoint is known by all that determines the training, so one of other code, images or parameters is never taken for it. It is written
-whole or not at all, read as arrays and JSON (never as code), and not believed where a byte of it is wrong. A stage keeps those of all that it
-trains, finished ones too, and removes them when it has ended well. Deleting the folder costs only time.
+The name of a checkpoint comes from all that determines the training, so that one of other code, images or parameters is never used instead.
+It is written whole or not at all, read as arrays and JSON (never as code), and not used if a byte of it is wrong. A stage keeps those of all
+that it trains, finished ones too, and removes them when it has ended well. Deleting the folder costs only time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,13 @@ FOLDER = Path(".headstart/checkpoints")
 LARGEST = 4 * 2**30  # bytes of all checkpoints together; the newest stays, however large
 SHARE = 0.05  # of the time that may go into writing them; no result depends on when they are written
 PACKAGES = ("numpy", "onnxruntime", "pillow", "scipy", "timm", "torch", "torchvision")
-State = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, and plain values
+
+
+class Content(NamedTuple):
+    """What a checkpoint holds: arrays by name, and values that JSON can hold."""
+
+    arrays: dict[str, np.ndarray]
+    values: Mapping[str, object]
 
 
 class Keeper:
@@ -50,12 +56,12 @@ class Keeper:
         """Whether there has been so much work since the last checkpoint that another one costs only its share of the time."""
         return time.monotonic() - self._last >= self._cost / SHARE
 
-    def write(self, key: str, state: Callable[[], State]) -> None:
-        """Keep what `state` gives as the checkpoint of `key`, instead of an earlier one; old ones of others go where the room is short."""
+    def write(self, key: str, make: Callable[[], Content]) -> None:
+        """Keep what `make` gives as the checkpoint of `key`, instead of an earlier one; old ones of others go if all are more than LARGEST."""
         from safetensors.numpy import save_file
 
         started = time.monotonic()
-        arrays, values = state()
+        arrays, values = make()
         arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         text = json.dumps(values)
         path = self._path(key)
@@ -68,8 +74,8 @@ class Keeper:
         self._last = time.monotonic()
         self._cost = self._last - started
 
-    def read(self, key: str) -> State | None:
-        """The checkpoint of `key`; None where there is none, and with a warning where it is damaged."""
+    def read(self, key: str) -> Content | None:
+        """The checkpoint of `key`; None if there is none, and with a warning if it is damaged."""
         from safetensors import safe_open
 
         path = self._path(key)
@@ -88,7 +94,7 @@ class Keeper:
             log.warning("the checkpoint %s cannot be used (%s: %s): training starts again", path, type(error).__name__, error)
             return None
         self.used.add(path)
-        return arrays, values
+        return Content(arrays, values)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
@@ -106,7 +112,7 @@ _current: Keeper | None = None
 
 
 def keeper() -> Keeper | None:
-    """Who keeps the checkpoints of what is trained now; None where nobody does."""
+    """Who keeps the checkpoints of what is trained now; None if nobody does."""
     return _current
 
 
@@ -128,7 +134,7 @@ def keeping(folder: Path | None = None) -> Iterator[Keeper]:
         folder.rmdir()
 
 
-def key(determines: dict[str, Any]) -> str:
+def key(determines: Mapping[str, object]) -> str:
     """The name of a training among all others: a hash of what determines it (plain values), of this library's code and of its packages."""
     versions = {name: version(name) for name in PACKAGES}
     return hashlib.sha256(json.dumps([determines, fingerprint("headstart"), versions]).encode()).hexdigest()[:24]

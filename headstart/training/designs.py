@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from headstart.data import folding, sampling
+from headstart.networks.cards import Architecture, SourceCard
 
 LABELS = (5, 10, 20, 50)  # a class, of the label curve; 0 is all
 
@@ -37,7 +37,15 @@ def cells(table: pd.DataFrame, *, seeds: int, label_curve: bool, images: int, se
             yield Cell(labels, number, seed + number, sampling.few(some, labels, seed + number))
 
 
-def random_card(architecture: dict[str, Any], size: int, seed: int) -> dict[str, Any]:
-    """The card of an architecture with random weights, at `size` pixels at most where the network takes other sizes than its own."""
-    at = architecture["input_size"] if architecture["fixed_size"] else min(architecture["input_size"], size)
-    return {**architecture, "input_size": at, "name": "random weights", "kind": "random", "weights_sha256": f"random:{seed}"}
+def random_card(wanted: Architecture, size: int, seed: int) -> SourceCard:
+    """The card of an architecture with random weights, at `size` pixels at most if the network takes other sizes than its own."""
+    own = wanted.transform.input_size
+    return SourceCard(
+        name="random weights",
+        kind="random",
+        library=wanted.library,
+        architecture=wanted.architecture,
+        transform=wanted.transform.at(own if wanted.fixed_size else min(own, size)),
+        weights_sha256=f"random:{seed}",
+        fixed_size=wanted.fixed_size,
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,97 +13,102 @@ from torch import nn
 
 from headstart.base.devices import CPU, Device
 from headstart.features import extraction, transforms
-from headstart.features.store import prune
 from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
+from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
-from headstart.training import checkpoints, loop, parallel
+from headstart.training import cached, checkpoints, loop, measure, parallel
+from headstart.training import run as run_module
+from headstart.training.cached import Photos, Wanted
 from headstart.training.checkpoints import Keeper
+from headstart.training.examples import Examples, Recipe
+from headstart.training.run import Row, Trained
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
+USUAL_DEPTH = 3  # stages that are retrained where no probe of depths says how many
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained when, on which views of the images, and how. The fields are those of fine_tune in params.yaml."""
+
+    strategy: str  # one of STRATEGIES
+    depth: int | str  # stages of the base, from the head, or auto
+    epochs: int  # at most, per phase
+    rate: float  # the highest of the head
+    decay: float  # factor on the rate per stage deeper
+    views: int | str  # of each training image, or auto
+    cache_gib: float
+    augmentation: Augmentation
+    recipe: Recipe
+    processes: int | str = "auto"
+
+
+class Compared(TypedDict):
+    """The fine-tuned network and the head that it started from on the validation images: shares of right answers (0-1)."""
+
+    n: int
+    head_accuracy: float
+    fine_tuned_accuracy: float
+    difference: float
+    standard_error: float  # of the paired difference
+
+
+class Outcome(TypedDict):
+    """Which of the two is better, and why."""
+
+    validation: Compared
+    ships: str  # fine_tuned or head
+    reason: str
+
+
+class Summary(Outcome):
+    """What a fine-tuning did, as in models/fine_tuned/summary.json."""
+
+    strategy: str
+    phases: list[run_module.Summary]
+    frozen: list[str]  # names of stages, from the image to the head
+    trained: list[str]
+    views: int
+    cache_bytes: int
+    streamed: bool  # whether the frozen part ran in every epoch, as nothing was cached
+    engine: str
+    device: str
+    processes: int
+    shard: int
+    image_passes: int
+    temperature: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """The fine-tuned network, a row before training and one an epoch, and a summary of plain values.
+    """The fine-tuned network, a row before training and one per epoch, and a summary.
 
     `right` (rows of the curve, validation images) says which images were classified rightly, `steps` how many steps of the optimizer were
     done at each row, and `best` the row whose weights the network has. `logits` (validation images, classes) are the network's.
     """
 
     network: model.Network
-    curve: list[dict[str, Any]]
-    summary: dict[str, Any]
+    curve: list[Row]
+    summary: Summary
     right: np.ndarray
     steps: list[int]
     best: int
     logits: np.ndarray
 
 
-def run(
-    table: pd.DataFrame,
-    root: Path,
-    card: dict[str, Any],
-    head: heads.Head,
-    classes: list[str],
-    *,
-    recipe: loop.Recipe,
-    device: Device = CPU,
-    processes: int | str = "auto",
-    begun: model.Network | None = None,
-    **plan: Any,
-) -> Result:
-    """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
+@dataclass(frozen=True)
+class _Start:
+    """What a fine-tuning is given; every process of a team is given the same."""
 
-    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. `plan` is strategy, depth, epochs,
-    rate, decay, views, cache_gib and augmentation, as in params.yaml. Ships the result only if it beats the head it started from on
-    validation by one paired standard error.
-    """
-    arguments = {"table": table, "root": root, "card": card, "head": head, "classes": classes, "begun": begun}
-    arguments |= {"recipe": recipe, "device": device, **plan}
-    count = parallel.size(processes, device)
-    job = _prepare(**arguments)
-    keeper = checkpoints.keeper()
-    with parallel.team(count, device, _member, arguments, keeper) as team:
-        done = loop.fit(job.tail, job.phases, job.train, job.validation, recipe, device, team, keeper)
-    job.network.divide_logits(done.temperature)
-    logits = held_out(job, device)
-    names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
-    summary = {
-        "strategy": plan["strategy"],
-        "phases": done.phases,
-        "frozen": [name for name in names if name not in rates],
-        "trained": [*(name for name in names if name in rates), "head"],
-        "views": len(job.train.views),
-        "cache_bytes": 0 if job.streamed else cache_bytes(job.frozen.shape, sum(len(v) for v in [*job.train.views, *job.validation.views])),
-        "streamed": job.streamed,
-        "engine": job.frozen.engine.name,
-        "device": device.name,
-        "processes": count,
-        "shard": done.shard,
-        "image_passes": done.image_passes,
-        "temperature": done.temperature,
-        **verdict(done.right[0], done.right[done.best]),
-    }
-    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, logits)
-
-
-def settings(block: Mapping[str, Any], table: pd.DataFrame, classes: list[str], seed: int) -> dict[str, Any]:
-    """The keyword arguments of `run` for a fine_tune block of params.yaml: the recipe, and the plan."""
-    plan = dict(block)
-    labels = table.loc[table["split"] == "train", "label"]
-    recipe = loop.Recipe(
-        plan.pop("batch_size"),
-        plan.pop("patience"),
-        plan.pop("weight_decay"),
-        plan.pop("label_smoothing"),
-        class_weights(labels, classes, plan.pop("class_weights") == "balanced"),
-        seed,
-        plan.pop("regulariser"),
-        plan.pop("regulariser_strength"),
-    )
-    return {"recipe": recipe, **plan}
+    photos: Photos
+    card: SourceCard
+    head: heads.Head
+    plan: Plan
+    device: Device
+    begun: model.Network | None
 
 
 @dataclass(frozen=True)
@@ -115,77 +119,121 @@ class _Job:
     frozen: extraction.Frozen
     tail: nn.Sequential
     phases: list[Phase]
-    train: loop.Examples
-    validation: loop.Examples
+    train: Examples
+    validation: Examples
     streamed: bool
 
 
-def _prepare(
+def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int) -> Plan:
+    """The plan of a fine_tune block of params.yaml for the training images of a table."""
+    labels = table.loc[table["split"] == "train", "label"]
+    recipe = Recipe(
+        batch_size=block.batch_size,
+        patience=block.patience,
+        weight_decay=block.weight_decay,
+        label_smoothing=block.label_smoothing,
+        class_weights=class_weights(labels, classes, block.class_weights == "balanced"),
+        seed=seed,
+        regulariser=block.regulariser,
+        strength=block.regulariser_strength,
+    )
+    return Plan(
+        strategy=block.strategy,
+        depth=block.depth,
+        epochs=block.epochs,
+        rate=block.rate,
+        decay=block.decay,
+        views=block.views,
+        cache_gib=block.cache_gib,
+        augmentation=block.augmentation,
+        recipe=recipe,
+        processes=block.processes,
+    )
+
+
+def run(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    card: SourceCard,
     head: heads.Head,
     classes: list[str],
+    plan: Plan,
     *,
+    device: Device = CPU,
     begun: model.Network | None = None,
-    strategy: str,
-    depth: int | str,
-    epochs: int,
-    rate: float,
-    decay: float,
-    views: int | str,
-    cache_gib: float,
-    augmentation: dict[str, Any],
-    recipe: loop.Recipe,
-    device: Device,
-) -> _Job:
+) -> Result:
+    """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
+
+    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. Ships the result only if it beats the
+    head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
+    ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
+    """
+    begin = _Start(Photos.of(table, root, classes), card, head, plan, device, begun)
+    count = parallel.size(plan.processes, device)
+    job = _prepare(begin)
+    keeper = checkpoints.keeper()
+    with parallel.team(count, device, _member, begin, keeper) as team:
+        done = loop.fit(job.tail, job.phases, job.train, job.validation, plan.recipe, device, team, keeper)
+    job.network.divide_logits(done.temperature)
+    summary = _summary(job, done, plan, device, count)
+    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device))
+
+
+def _prepare(begin: _Start) -> _Job:
     """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
+    card, plan, photos = begin.card, begin.plan, begin.photos
     source = sources.known(card)
-    kept.keep(source.trunk.state_dict(), card["weights_sha256"])
-    network = begun or model.of(source, head)
-    phases = STRATEGIES[strategy](network.stage_names(), depth=choose_depth(depth, card), epochs=epochs, rate=rate, decay=decay)
+    kept.keep(source.trunk.state_dict(), card.weights_sha256)
+    network = begin.begun or model.of(source, begin.head)
+    depth = choose_depth(plan.depth, card)
+    phases = STRATEGIES[plan.strategy](network.stage_names(), depth=depth, epochs=plan.epochs, rate=plan.rate, decay=plan.decay)
     below, count = network.below({name for phase in phases for name in phase.rates})
-    frozen = extraction.Frozen.of(lambda: below, extraction.identity(card, f"below {count}"), card["input_size"], device)
-    parts = {split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")}
-    labels = {split: np.searchsorted(classes, part["label"].to_numpy()) for split, part in parts.items()}
-    sizes = (len(parts["train"]), len(parts["validation"]))
-    wanted = choose_views(views, sizes[0])
-    fitting = fit_views(wanted, frozen.shape, *sizes, cache_gib)
-    plain = View.of(card)
-    drawn = transforms.views(plain, recipe.seed, augmentation, fitting or wanted)
-    train: Sequence[loop.Activations]
-    validation: loop.Activations
-    if fitting:
-        stores = [extraction.store(frozen, view, extraction.HALF, extraction.FOLDER) for view in [*drawn, plain]]
-        prune(extraction.FOLDER, stores, cache_bytes(frozen.shape, sizes[0] * fitting + sizes[1]), int(cache_gib * 2**30))
-        what = f"frozen layers, {fitting} views of the training images"
-        train = extraction.extract_views(frozen, parts["train"], root, drawn, what=what)
-        validation = extraction.extract(frozen, parts["validation"], root, plain, what="frozen layers, validation images")
-    else:
-        train = [extraction.Streamed(frozen, parts["train"], root, view) for view in drawn]
-        validation = extraction.Streamed(frozen, parts["validation"], root, plain)
-    how = extraction.HALF if fitting else "streamed"
-    examples = (
-        loop.Examples(train, labels["train"], checkpoints.images(frozen, parts["train"], drawn, how)),
-        loop.Examples([validation], labels["validation"], checkpoints.images(frozen, parts["validation"], [plain], how)),
-    )
-    return _Job(network, frozen, network.tail(count), phases, *examples, streamed=not fitting)
+    part = extraction.identity(card, f"below {count}")
+    frozen = extraction.Frozen.of(lambda: below, part, card.transform.input_size, begin.device)
+    count_views = choose_views(plan.views, len(photos.train))
+    fitting = fit_views(count_views, frozen.shape, len(photos.train), len(photos.validation), plan.cache_gib)
+    plain = View.of(card.transform)
+    drawn = transforms.views(plain, plan.recipe.seed, plan.augmentation, count_views)
+    wanted = Wanted(frozen, drawn, plain, extraction.HALF, "frozen layers")
+    train, validation = cached.examples(photos, wanted, fitting, plan.cache_gib)
+    return _Job(network, frozen, network.tail(count), phases, train, validation, streamed=not fitting)
 
 
-def _member(team: parallel.Team, arguments: dict[str, Any], keeper: Keeper | None) -> None:
+def _member(team: parallel.Team, begin: _Start, keeper: Keeper | None) -> None:
     """What the other processes of a team do."""
-    job = _prepare(**arguments)
-    loop.fit(job.tail, job.phases, job.train, job.validation, arguments["recipe"], arguments["device"], team, keeper)
+    job = _prepare(begin)
+    loop.fit(job.tail, job.phases, job.train, job.validation, begin.plan.recipe, begin.device, team, keeper)
+
+
+def _summary(job: _Job, done: Trained, plan: Plan, device: Device, processes: int) -> Summary:
+    names, rates = job.network.stage_names(), {name for phase in done.phases for name in phase["rates"]}
+    rows = sum(len(view) for view in [*job.train.views, *job.validation.views])
+    return {
+        "strategy": plan.strategy,
+        "phases": done.phases,
+        "frozen": [name for name in names if name not in rates],
+        "trained": [*(name for name in names if name in rates), "head"],
+        "views": len(job.train.views),
+        "cache_bytes": 0 if job.streamed else cache_bytes(job.frozen.shape, rows),
+        "streamed": job.streamed,
+        "engine": job.frozen.engine.name,
+        "device": device.name,
+        "processes": processes,
+        "shard": done.shard,
+        "image_passes": done.image_passes,
+        "temperature": done.temperature,
+        **outcome(done.right[0], done.right[done.best]),
+    }
 
 
 def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
     """Logits (n, classes) of the validation images."""
-    with loop.placed(job.tail, device):
-        return loop.logits(job.tail, job.validation.views[0], device)
+    with measure.placed(job.tail, device):
+        return measure.logits(job.tail, job.validation.views[0], device)
 
 
-def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
-    """Which arm ships, by the paired difference of right answers (n,) on validation, and why."""
+def outcome(before: np.ndarray, after: np.ndarray) -> Outcome:
+    """Whether fine-tuning beats the head that it started from, by the paired difference of right answers (n,) on validation, and why."""
     difference, error = paired.difference(after, before)
     ships = "fine_tuned" if paired.better(after, before) else "head"
     compared = f"{after.mean():.1%} of {len(after)} validation images right against {before.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
@@ -194,7 +242,7 @@ def verdict(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
         if ships == "fine_tuned"
         else f"fine-tuning does not beat the frozen head by a standard error: {compared}"
     )
-    figures = {
+    figures: Compared = {
         "n": len(after),
         "head_accuracy": float(before.mean()),
         "fine_tuned_accuracy": float(after.mean()),
@@ -209,9 +257,9 @@ def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     return rows * int(np.prod(shape)) * np.dtype(extraction.HALF).itemsize
 
 
-def choose_depth(wanted: int | str, card: dict[str, Any]) -> int:
-    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (depth.py), 3 where none was made."""
-    return int(card.get("depth", 3)) if wanted == "auto" else int(wanted)
+def choose_depth(wanted: int | str, card: SourceCard) -> int:
+    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (choice/depth.py), USUAL_DEPTH without that probe."""
+    return (USUAL_DEPTH if card.depth is None else card.depth) if wanted == "auto" else int(wanted)
 
 
 def choose_views(wanted: int | str, images: int) -> int:

@@ -11,10 +11,9 @@ tried, any source seems to help. The training itself begins with a head of zeros
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -22,111 +21,157 @@ import torch
 from torch import nn
 
 from headstart.base.devices import CPU, Device
-from headstart.data import folding, sampling
-from headstart.features import extraction, transforms
-from headstart.features import pixels as pixels_module
-from headstart.features.store import prune
+from headstart.data import encoding, folding, sampling
+from headstart.features import extraction, pixels, transforms
 from headstart.features.transforms import View
 from headstart.linear import logistic
 from headstart.networks import model, skeletons
+from headstart.networks.cards import Architecture, Transform
 from headstart.networks.heads import Head
-from headstart.training import checkpoints, loop, parallel, strategies
+from headstart.params import Augmentation, Baseline
+from headstart.training import cached, checkpoints, loop, parallel, strategies
+from headstart.training import run as run_module
+from headstart.training.cached import Photos, Wanted
+from headstart.training.examples import Examples, Recipe
+from headstart.training.measure import measure, outputs
+from headstart.training.run import Row
 
 LARGEST_START = 2000  # images that the head on random weights is fitted on
 DRAWS = 3  # of random weights, of which the best begins
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How a network is trained from random weights."""
+
+    epochs: int
+    rate: float  # the highest
+    batch_size: int
+    weight_decay: float
+    label_smoothing: float
+    views: int  # of each training image
+    augmentation: Augmentation
+    cache_gib: float = 20.0  # of pixels that are kept at most, which may mean fewer views, or none kept
+
+
+class Held(TypedDict):
+    """How many validation images there are, and the share (0-1) that the network has right."""
+
+    n: int
+    accuracy: float
+
+
+class Summary(TypedDict):
+    """What a training did, as in models/baseline/summary.json."""
+
+    phases: list[run_module.Summary]
+    views: int
+    streamed: bool  # whether images were decoded in every epoch, as none were kept
+    device: str
+    shard: int
+    image_passes: int
+    temperature: float
+    validation: Held
+
+
+@dataclass(frozen=True)
 class Result:
-    """The network at its best epoch, a row an epoch, and a summary of plain values."""
+    """The network at its best epoch, a row before training and one per epoch, and a summary."""
 
     network: model.Network
-    curve: list[dict[str, Any]]
-    summary: dict[str, Any]
+    curve: list[Row]
+    summary: Summary
     right: np.ndarray  # (epochs + 1, n validation) bool: what each row of the curve classified rightly
     best: int  # the row of the curve that the network is of
     steps: list[int]  # of the optimizer, done at each row of the curve
 
 
+def plan_of(block: Baseline) -> Plan:
+    """The plan of a baseline block of params.yaml."""
+    return Plan(
+        epochs=block.epochs,
+        rate=block.rate,
+        batch_size=block.batch_size,
+        weight_decay=block.weight_decay,
+        label_smoothing=block.label_smoothing,
+        views=block.views,
+        augmentation=block.augmentation,
+    )
+
+
 def train(
     table: pd.DataFrame,
     root: Path,
-    card: dict[str, Any],
+    wanted: Architecture,
     classes: list[str],
+    plan: Plan,
     *,
-    epochs: int,
-    rate: float,
-    batch_size: int,
-    weight_decay: float,
-    label_smoothing: float,
-    augmentation: dict[str, Any],
-    views: int,
     seed: int,
     head_first: bool = True,
     device: Device = CPU,
-    cache_gib: float = 20.0,
 ) -> Result:
     """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
 
-    `card` says library, architecture, input_size, mean, std, interpolation and crop. `seed` fixes weights, views and order. `head_first`: epoch 0
-    is a head on the best of several draws of random weights; else a head of zeros on one draw, so that what is kept has learned something. At most
-    `cache_gib` of pixels are kept, which may mean fewer than `views` views, or none kept. Raises DataError when a file has changed.
+    `wanted` is the network that is trained; `seed` fixes weights, views and order. `head_first`: epoch 0 is a head on the best of several
+    draws of random weights; else a head of zeros on one draw, so that what is kept has learned something.
+    Raises DataError when a file has changed since it was indexed.
     """
-    parts = [table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation")]
-    labels = [np.searchsorted(classes, part["label"].to_numpy()) for part in parts]
-    drawn = transforms.views(View.of(card), seed, augmentation, views)
-    fitting = extraction.fit_views(views, pixels_module.pixel_bytes(card["input_size"], 1), len(parts[0]), len(parts[1]), cache_gib)
-    given, validation = pixels(parts[0], parts[1], root, drawn, View.of(card), fitting, cache_gib)
-    recipe = loop.Recipe(batch_size, epochs, weight_decay, label_smoothing, np.ones(len(classes)), seed)
-    decoded, how = pixels_module.decoder(card["input_size"]), pixels_module.PIXELS if fitting else "streamed"
-    examples = (
-        loop.Examples(given, labels[0], checkpoints.images(decoded, parts[0], drawn[: len(given)], how)),
-        loop.Examples([validation], labels[1], checkpoints.images(decoded, parts[1], [View.of(card)], how)),
-    )
-    if head_first:
-        network, frozen = begin(parts[0], root, card, classes, seed)
-    else:
-        network = untrained(card, classes, seed)
-        frozen = copy.deepcopy(network)
-    first = loop.measure(whole(frozen), examples[1])
-    phases = strategies.from_scratch(network.stage_names(), epochs=epochs, rate=rate)
+    photos = Photos.of(table, root, classes)
+    examples = _examples(photos, wanted.transform, plan, seed)
+    network, frozen = begin(photos.train, root, wanted, classes, seed) if head_first else _zeros(wanted, classes, seed)
+    first = measure(whole(frozen), examples[1])
+    phases = strategies.from_scratch(network.stage_names(), epochs=plan.epochs, rate=plan.rate)
+    recipe = Recipe(plan.batch_size, plan.epochs, plan.weight_decay, plan.label_smoothing, np.ones(len(classes)), seed)
     done = loop.fit(whole(network), phases, *examples, recipe, device, parallel.ALONE, checkpoints.keeper())
-    curve, summaries = [{**done.curve[0], **_figures(first)}, *done.curve[1:]], done.phases
+    start: Row = {**done.curve[0], **first.figures()}
+    curve, summaries = [start, *done.curve[1:]], done.phases
     best, temperature, right = done.best, done.temperature, np.concatenate([first.right[None], done.right[1:]])
     if best == 0 or first.loss <= curve[best]["validation_loss"]:
-        network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **_figures(first)}]
+        network, best, temperature, summaries = frozen, 0, first.temperature, [{**summaries[0], "best_epoch": 0, **first.figures()}]
     network.divide_logits(temperature)
-    summary = {
+    summary: Summary = {
         "phases": summaries,
-        "views": len(given),
-        "streamed": not fitting,
+        "views": len(examples[0].views),
+        "streamed": isinstance(examples[0].views[0], extraction.Streamed),
         "device": device.name,
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": temperature,
-        "validation": {"n": len(labels[1]), "accuracy": float(right[best].mean())},
+        "validation": {"n": right.shape[1], "accuracy": float(right[best].mean())},
     }
     return Result(network, curve, summary, right, best, done.steps)
 
 
-def _figures(measured: loop.Measure) -> dict[str, float]:
-    return {"validation_loss": measured.loss, "validation_accuracy": measured.accuracy}
+def _examples(photos: Photos, transform: Transform, plan: Plan, seed: int) -> tuple[Examples, Examples]:
+    """The pixels of the images, which every network of that input size shares."""
+    size, plain = transform.input_size, View.of(transform)
+    one = pixels.pixel_bytes(size, 1)
+    fitting = extraction.fit_views(plan.views, one, len(photos.train), len(photos.validation), plan.cache_gib)
+    drawn = transforms.views(plain, seed, plan.augmentation, plan.views)
+    return cached.examples(photos, Wanted(pixels.decoder(size), drawn, plain, pixels.PIXELS, "pixels"), fitting, plan.cache_gib)
 
 
-def begin(train: pd.DataFrame, root: Path, card: dict[str, Any], classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
+def _zeros(wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
+    """A network with random weights, and a copy of it."""
+    network = untrained(wanted, classes, seed)
+    return network, copy.deepcopy(network)
+
+
+def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
     """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
 
     The best is that whose head has the lowest cross-validated log loss.
     """
     some = sampling.sample(train, LARGEST_START, seed)
-    labels = np.searchsorted(classes, some["label"].to_numpy())
+    labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), logistic.FOLDS, seed)
-    networks = [untrained(card, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
+    networks = [untrained(wanted, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
     width = networks[0].head.in_features
-    images = extraction.Streamed(pixels_module.decoder(card["input_size"]), some, root, View.of(card))
-    given = loop.outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
-    how: dict[str, Any] = {"classes": len(classes), "penalties": logistic.PENALTIES, "what": "head on random weights, fits"}
-    fits = [logistic.fit(np.ascontiguousarray(part), labels, folds, **how) for part in np.split(given, DRAWS, axis=1)]
+    images = extraction.Streamed(pixels.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
+    given = outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
+    parts = [np.ascontiguousarray(part) for part in np.split(given, DRAWS, axis=1)]
+    what = "head on random weights, fits"
+    fits = [logistic.fit(part, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what=what) for part in parts]
     best = min(range(DRAWS), key=lambda draw: fits[draw][1].figures["log_loss"])
     copied = copy.deepcopy(networks[best])
     copied.head.weight.data.copy_(torch.from_numpy(fits[best][0].weight))
@@ -141,16 +186,16 @@ class _Beside(nn.ModuleList):
         return torch.cat([network(images) for network in self], dim=1)
 
 
-def untrained(card: dict[str, Any], classes: list[str], seed: int) -> model.Network:
-    """The architecture of `card` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
-    size = card["input_size"]
+def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Network:
+    """The network `wanted` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
+    size = wanted.transform.input_size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        trunk, classifier = skeletons.skeleton(card["library"], card["architecture"])
+        trunk, classifier = skeletons.skeleton(wanted.library, wanted.architecture)
         with torch.inference_mode():
             width = trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
         head = Head(np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32))
-        return model.Network(trunk, classifier, head, card["mean"], card["std"])
+        return model.Network(trunk, classifier, head, wanted.transform.mean, wanted.transform.std)
 
 
 def whole(network: model.Network) -> nn.Sequential:
@@ -167,19 +212,3 @@ class ChannelsLast(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.contiguous(memory_format=torch.channels_last)
-
-
-def pixels(
-    train: pd.DataFrame, validation: pd.DataFrame, root: Path, drawn: list[View], plain: View, fitting: int, cache_gib: float
-) -> tuple[Sequence[loop.Activations], loop.Activations]:
-    """Pixels of the training images in the first `fitting` views, and of the validation images; where none fit, all views, as they are needed."""
-    frozen = pixels_module.decoder(plain.size)
-    if not fitting:
-        return [extraction.Streamed(frozen, train, root, view) for view in drawn], extraction.Streamed(frozen, validation, root, plain)
-    drawn = drawn[:fitting]
-    stores = [extraction.store(frozen, view, pixels_module.PIXELS, extraction.FOLDER) for view in [*drawn, plain]]
-    prune(extraction.FOLDER, stores, pixels_module.pixel_bytes(plain.size, len(train) * fitting + len(validation)), int(cache_gib * 2**30))
-    rows = extraction.extract_views(
-        frozen, train, root, drawn, dtype=pixels_module.PIXELS, what=f"pixels, {fitting} views of the training images"
-    )
-    return rows, extraction.extract(frozen, validation, root, plain, dtype=pixels_module.PIXELS, what="pixels, validation images")

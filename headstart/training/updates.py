@@ -1,10 +1,13 @@
-"""What a step of training does to the weights: AdamW (Loshchilov & Hutter, ICLR 2019) at rates that rise and fall once, on gradients of bounded size."""
+"""What a step of training does to the weights: AdamW, at rates that rise and fall once, on gradients of bounded size.
+
+AdamW: Loshchilov & Hutter, ICLR 2019.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -14,13 +17,21 @@ WARM_UP = 0.25  # share of the steps in which the rate rises
 LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 
 
+class Group(TypedDict):
+    """Weights with one rate, as AdamW takes them."""
+
+    params: list[nn.Parameter]
+    lr: float  # the highest
+    weight_decay: float
+
+
 class Updates:
-    """The steps that change the weights of `groups`, which are AdamW's: params, their highest rate (lr) and weight_decay.
+    """The steps that change the weights of `groups`.
 
     The rates are those of one cycle of `steps` steps, of which `done` were done before.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], steps: int, done: int = 0) -> None:
+    def __init__(self, groups: Sequence[Group], steps: int, done: int = 0) -> None:
         self.weights: list[nn.Parameter] = [weight for group in groups for weight in group["params"]]
         self.optimizer = torch.optim.AdamW(({**group, "initial_lr": group["lr"]} for group in groups), fused=True)
         self.number, self.steps = done, steps

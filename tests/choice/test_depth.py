@@ -94,8 +94,8 @@ def edges() -> nn.Module:
 def probe(monkeypatch: pytest.MonkeyPatch, network: nn.Module, table: pd.DataFrame, folds: int = 3, features: int = 3) -> depth.Depth:
     tiny.use(monkeypatch, {"a": lambda: tiny.source("a", network, features=features)})
     source = sources.load("toy:a")
-    widths = model.Depths(source).widths(source.input_size)
-    return depth.probe({**source.card(), "input_size": 32}, widths, table, Path("images"), folds=folds, seed=0)
+    widths = model.Depths(source).widths(source.transform.input_size)
+    return depth.probe(source.card().at(32), widths, table, Path("images"), folds=folds, seed=0)
 
 
 @pytest.fixture

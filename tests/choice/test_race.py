@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from headstart.base import cores
 from headstart.choice import race
 from headstart.features import of_source
 from headstart.networks import heads, sources
+from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
 from headstart.training import fine_tuning
 from tests import tiny
@@ -45,16 +47,16 @@ class Course:
         monkeypatch.setattr(fine_tuning, "run", self.run)
         monkeypatch.setattr(of_source, "of_source", self.features)
 
-    def features(self, card: dict[str, Any], some: pd.DataFrame, *_: Any) -> np.ndarray:
+    def features(self, card: SourceCard, some: pd.DataFrame, *_: Any) -> np.ndarray:
         self.heads += 1
         assert set(some["split"]) == {"train"}
-        return np.random.default_rng(len(card["name"])).normal(size=(len(some), 3)).astype(np.float32)
+        return np.random.default_rng(len(card.name)).normal(size=(len(some), 3)).astype(np.float32)
 
     def run(
         self,
         some: pd.DataFrame,
         root: Path,
-        card: dict[str, Any],
+        card: SourceCard,
         head: heads.Head,
         classes: list[str],
         *,
@@ -62,10 +64,10 @@ class Course:
         begun: Any,
         **plan: Any,
     ) -> Any:
-        self.asked.append((card["name"], epochs))
+        self.asked.append((card.name, epochs))
         self.plans.append(plan)
-        name, total = begun or (card["name"], 0)
-        assert name == card["name"]
+        name, total = begun or (card.name, 0)
+        assert name == card.name
         total += epochs
         assert head.weight.shape == (2, 3)
         held = np.searchsorted(classes, some.loc[some["split"] == "validation", "label"])
@@ -74,8 +76,9 @@ class Course:
         return SimpleNamespace(network=(name, total), logits=logits, summary={"image_passes": epochs * (some["split"] == "train").sum()})
 
 
-def cards(*names: str) -> list[dict[str, Any]]:
-    return [{"name": name} for name in names]
+def cards(*names: str) -> list[SourceCard]:
+    card = tiny.source("", tiny.trunk()).card()
+    return [replace(card, name=name) for name in names]
 
 
 def steady(level: float, number: int = 0) -> dict[int, np.ndarray]:
@@ -202,7 +205,7 @@ def test_a_race_of_real_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for path in photos[photos["split"] == "test"]["path"]:
         (Path("images") / path).unlink()
     names = [tiny.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(2)]
-    entrants = [{**sources.load(name).card(), "input_size": 32} for name in names]
+    entrants = [sources.load(name).card().at(32) for name in names]
     report = race.run(photos, Path("images"), entrants, taken=names[0], **LAP).report
     n = int((photos["split"] == "train").sum())
     assert [row["image_passes"] for row in report["rows"]] == [3 * n] * 2
@@ -216,10 +219,10 @@ def test_who_goes_on_starts_where_it_ended(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     photos = tiny.table(Path("images"), size=32)
     names = [tiny.checkpoint(Path(f"source{seed}"), seed=seed) for seed in range(3)]
-    entrants = [{**sources.load(name).card(), "input_size": 32} for name in names]
+    entrants = [sources.load(name).card().at(32) for name in names]
     runs: list[tuple[str, fine_tuning.Result]] = []
     run = fine_tuning.run
-    monkeypatch.setattr(fine_tuning, "run", lambda *given, **how: (runs.append((given[2]["name"], run(*given, **how))), runs[-1][1])[1])
+    monkeypatch.setattr(fine_tuning, "run", lambda *given, **how: (runs.append((given[2].name, run(*given, **how))), runs[-1][1])[1])
     race.run(photos, Path("images"), entrants, taken=names[0], **LAP)
     assert len(runs) == 5
     first = dict(runs[:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards as cards_module
 from headstart.networks import common, sources
+from headstart.networks.cards import SourceCard
 from tests import tiny
 
 
@@ -140,8 +142,8 @@ def test_the_report_says_how_it_came_about(photos: pd.DataFrame) -> None:
     assert report["n_images"] == (photos["split"] == "train").sum()
     assert (report["folds"], report["neighbours"], report["bootstrap"]) == (3, 3, 100)
     assert report["votes"] == [key for score in scores.SCORES.values() for key in score.votes]
-    assert report["chosen"] == report["ranked_first"] == done.chosen["name"]
-    assert done.chosen["name"] in ("toy:seeing", "toy:wide")
+    assert report["chosen"] == report["ranked_first"] == done.chosen.name
+    assert done.chosen.name in ("toy:seeing", "toy:wide")
     best = max(row["chance_best"] for row in report["candidates"])
     assert report["clear"] == (best >= ranking.CLEAR)
     assert ("is the clear winner" in report["reason"]) == report["clear"]
@@ -156,11 +158,12 @@ def test_the_report_says_how_it_came_about(photos: pd.DataFrame) -> None:
 
 def test_the_card_builds_the_network_and_the_architecture_knows_no_weights(photos: pd.DataFrame) -> None:
     done = select(photos, "seeing", input_size=64)
-    assert (done.chosen["input_size"], done.chosen["fixed_size"], done.report["candidates"][0]["input_size"]) == (64, False, 64)
+    assert (done.chosen.transform.input_size, done.chosen.fixed_size, done.report["candidates"][0]["input_size"]) == (64, False, 64)
     assert sources.known(done.chosen).name == "toy:seeing"
-    other = selection.Selection({**done.chosen, "name": "toy:else", "weights_sha256": "0" * 64, "depth": 2}, {})
-    assert done.architecture == other.architecture
-    assert set(done.architecture) == set(selection.ARCHITECTURE)
+    other = replace(done.chosen, name="toy:else", weights_sha256="0" * 64, depth=2)
+    assert done.chosen.design == other.design
+    fields = ["library", "architecture", "input_size", "fixed_size", "mean", "std", "interpolation", "crop"]
+    assert list(done.chosen.design.to_json()) == fields
 
 
 def test_only_training_images_are_ranked_and_no_test_image_is_ever_read(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +189,7 @@ def test_the_same_images_give_the_same_bytes_whatever_the_order_of_candidates(ph
     full = {"depths": True, "race": {**RACE, "sources": 2}}
     first, again = select(photos, "seeing", "wide", "gone", "seeing", **full), select(photos, "gone", "wide", "seeing", **full)
     assert json.dumps(first.report, allow_nan=False) == json.dumps(again.report, allow_nan=False)
-    assert json.dumps(first.chosen, allow_nan=False) == json.dumps(again.chosen, allow_nan=False)
+    assert json.dumps(first.chosen.to_json(), allow_nan=False) == json.dumps(again.chosen.to_json(), allow_nan=False)
 
 
 def test_a_new_candidate_computes_features_for_itself_alone(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,9 +284,9 @@ def test_entrants_need_no_published_accuracy_at_all() -> None:
 def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def run(table: pd.DataFrame, root: Path, cards: list[dict[str, Any]], **given: Any) -> Race:
-        asked.append({"splits": table["split"].value_counts().to_dict(), "names": [card["name"] for card in cards], **given})
-        other = next(card["name"] for card in cards if card["name"] != given["taken"])
+    def run(table: pd.DataFrame, root: Path, cards: list[SourceCard], **given: Any) -> Race:
+        asked.append({"splits": table["split"].value_counts().to_dict(), "names": [card.name for card in cards], **given})
+        other = next(card.name for card in cards if card.name != given["taken"])
         return Race(other, {given["taken"]: (0.25, 0.1)} if lost else {}, {"winner": other})
 
     monkeypatch.setattr(selection, "run_race", run)
@@ -292,7 +295,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
     names = {"toy:seeing", "toy:wide"}
     taken = ranked.report["chosen"]
     other = (names - {taken}).pop()
-    assert done.report["chosen"] == done.chosen["name"] == (other if lost else taken)
+    assert done.report["chosen"] == done.chosen.name == (other if lost else taken)
     assert done.report["ranked_first"] == taken
     assert done.report["race"] == {"winner": other}
     assert done.report["reason"] == (
@@ -309,7 +312,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
 def test_the_race_sees_a_sample_of_each_split(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[dict[str, int]] = []
 
-    def run(table: pd.DataFrame, root: Path, cards: list[dict[str, Any]], **given: Any) -> Race:
+    def run(table: pd.DataFrame, root: Path, cards: list[SourceCard], **given: Any) -> Race:
         sizes.append(table["split"].value_counts().to_dict())
         assert table.index.is_unique
         return Race(given["taken"], {}, {})
@@ -341,9 +344,9 @@ def test_the_depth_is_that_of_the_chosen_source(photos: pd.DataFrame) -> None:
     done = selection.select(photos, Path("images"), **{**SETTINGS, "candidates": [name], "depths": True})
     curve = done.report["depths"]
     assert [row["stage"] for row in curve] == ["conv1", "layer1", "layer2", "layer3", "layer4"]
-    assert done.chosen["depth"] == done.report["depth"] == sum(row["retrained"] for row in curve) in (1, 2)
+    assert done.chosen.depth == done.report["depth"] == sum(row["retrained"] for row in curve) in (1, 2)
     plain = selection.select(photos, Path("images"), **{**SETTINGS, "candidates": [name]})
-    assert plain.chosen == {key: value for key, value in done.chosen.items() if key != "depth"}
+    assert plain.chosen == replace(done.chosen, depth=None)
     # The probe at the end is that of the features themselves, with a coarser choice of penalties.
     assert curve[-1]["width"] == plain.report["candidates"][0]["features"]
     assert curve[-1]["log_likelihood"] == pytest.approx(plain.report["candidates"][0]["probe_log_likelihood"], abs=0.05)

@@ -15,6 +15,7 @@ from headstart.developing import develop as develop_module
 from headstart.indexing import indexer
 from headstart.machinery.errors import ParamsError
 from headstart.networks import cards, model, sources
+from headstart.networks.cards import ModelCard
 from headstart.params import developing
 from headstart.params.developing import TrainSource
 from tests import tiny, toy
@@ -30,31 +31,31 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def develop(striped: tuple[Path, pd.DataFrame], folder: Path = Path("made"), **other: Any) -> dict[str, Any]:
+def develop(striped: tuple[Path, pd.DataFrame], folder: Path = Path("made"), **other: Any) -> ModelCard:
     """Train and evaluate; what came of it lies in `folder` as register_source writes it. Returns the card."""
     plan = TrainSource.model_validate({"architecture": "timm:test_resnet", **SMALL, **other})
-    done = develop_module.train(striped[1], striped[0], **plan.model_dump(), seed=0)
+    done = develop_module.train(striped[1], striped[0], plan, seed=0)
     with outputs.folder(folder) as new:
         model.save(new / cards.WEIGHTS, done.network)
         card = develop_module.evaluate(striped[1], striped[0], new / cards.WEIGHTS, done.summary, seed=0)
-        outputs.write_json(new / cards.CARD, card)
+        outputs.write_json(new / cards.CARD, card.to_json())
     return card
 
 
 def test_a_source_from_random_weights_is_a_checkpoint_with_a_classifier(striped: tuple[Path, pd.DataFrame]) -> None:
     card = develop(striped)
     source = sources.load("checkpoint:made")
-    assert source.weights_sha256 == card["weights_sha256"]
-    assert (source.architecture, source.input_size, source.licence) == ("test_resnet", 32, "own")
+    assert source.weights_sha256 == card.weights_sha256
+    assert (source.architecture, source.transform.input_size, source.licence) == ("test_resnet", 32, "own")
     network, read = model.load(Path("made"))
-    assert read["classes"] == CLASSES
+    assert list(read.classes) == CLASSES
     assert network.head.out_features == 3, "LEEP and `headstart predict` need it"
-    figures = card["metrics"]
+    figures = card.to_json()["metrics"]
     assert figures["beats"], figures["reason"]
     assert figures["accuracy"] > figures["baselines"]["thumbnails"]["accuracy"] + 0.2
     assert figures["baselines"]["majority"]["accuracy"] == pytest.approx(1 / 3)
-    assert card["started_from"] == {"name": "random", "weights_sha256": None, "licence": None}
-    assert card["parameters"]["train_source"]["epochs"] == 8
+    assert card.started_from == {"name": "random", "weights_sha256": None, "licence": None}
+    assert card.parameters["train_source"]["epochs"] == 8
 
 
 def test_the_same_bytes_each_time(striped: tuple[Path, pd.DataFrame]) -> None:
@@ -67,7 +68,7 @@ def test_the_same_bytes_each_time(striped: tuple[Path, pd.DataFrame]) -> None:
 def test_a_source_from_a_candidate_trains_all_of_it_from_a_converged_head(striped: tuple[Path, pd.DataFrame]) -> None:
     start = tiny.checkpoint(Path("start"), size=32)
     plan = TrainSource.model_validate({**SMALL, "start": start, "rate": 3e-3, "epochs": 2, "decay": 0.5})
-    done = develop_module.train(striped[1], striped[0], **plan.model_dump(), seed=0)
+    done = develop_module.train(striped[1], striped[0], plan, seed=0)
     rates = done.summary["phases"][0]["rates"]
     assert list(rates) == ["head", "layer4", "layer3", "layer2", "layer1", "conv1"]
     assert list(rates.values()) == pytest.approx([3e-3 / 2**i for i in range(6)])

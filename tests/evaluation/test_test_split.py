@@ -20,6 +20,7 @@ from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.networks import heads, model, sources
+from headstart.networks.cards import SourceCard
 from tests import tiny
 
 CLASSES = ["ant", "bee", "cat"]
@@ -36,19 +37,23 @@ class Setting:
         made, summary = frozen_head.train(self.table, self.root, self.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
         self.head, self.summary = made["final"], {**summary, "parameters": {"train_head": {"folds": 3}}}
         heads.save(folder / "head.safetensors", made)
-        self.tuned = model.of(sources.load(self.card["name"]), heads.load(folder / "head.safetensors", "train_only"))
+        self.tuned = model.of(sources.load(self.card.name), heads.load(folder / "head.safetensors", "train_only"))
         with torch.no_grad():
             for parameter in self.tuned.stages.get_submodule("layer4").parameters():
                 parameter.mul_(1.1)
         self.weights = folder / "model.safetensors"
         model.save(self.weights, self.tuned)
 
-    def evaluate(self, ships: str = "fine_tuned", card: dict[str, Any] | None = None, scratch: bool = False) -> Evaluation:
-        source = {**(card or self.card), "parameters": {"select_source": {"folds": 5}}}
-        summaries = [source, self.summary, {"parameters": {"fine_tune": {"depth": 2}}}]
+    def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False) -> Evaluation:
+        source = card or self.card
+        summaries: list[dict[str, Any]] = [
+            {"parameters": {"select_source": {"folds": 5}}},
+            self.summary,
+            {"parameters": {"fine_tune": {"depth": 2}}},
+        ]
         tuned = weights.read(self.weights)
         models = [test_split.Model("fine_tuned", tuned, source)]
-        random = {**self.card, "input_size": 32, "name": "random weights", "weights_sha256": "random:0"}
+        random = replace(self.card.at(32), name="random weights", weights_sha256="random:0")
         if scratch or ships == "scratch":
             models.append(test_split.Model("scratch", scaled(tuned, 0.5), random))
         made = {one.name: one for one in models}
@@ -82,7 +87,7 @@ def _here(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def probabilities(network: torch.nn.Module, setting: Setting, table: pd.DataFrame) -> np.ndarray:
-    images = [transforms.read(setting.root / path, [View.of(setting.card)], "")[0] for path in table["path"]]
+    images = [transforms.read(setting.root / path, [View.of(setting.card.transform)], "")[0] for path in table["path"]]
     with torch.inference_mode():
         return network(torch.from_numpy(np.stack(images))).softmax(1).numpy()
 
@@ -92,7 +97,7 @@ def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships
     done = setting.evaluate(ships)
     test = setting.table[setting.table["split"] == "test"].reset_index(drop=True)
     expected = {
-        "head": probabilities(model.of(sources.load(setting.card["name"]), setting.head), setting, test),
+        "head": probabilities(model.of(sources.load(setting.card.name), setting.head), setting, test),
         "fine_tuned": probabilities(setting.tuned, setting, test),
     }
     labels = test["label"].map(CLASSES.index).to_numpy()
@@ -100,7 +105,7 @@ def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships
         assert done.metrics[arm]["accuracy"] == pytest.approx((values.argmax(1) == labels).mean())
     assert not np.allclose(expected["head"], expected["fine_tuned"], atol=1e-4)
     assert done.metrics["test"] == done.metrics[ships]
-    assert done.metrics["shipped"] == done.card["shipped"] == ships
+    assert done.metrics["shipped"] == done.card.shipped == ships
     table = done.predictions
     assert table["path"].tolist() == test["path"].tolist() == sorted(test["path"])
     assert table["label"].tolist() == test["label"].tolist()
@@ -116,7 +121,7 @@ def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships
 def test_the_weights_that_ship_are_the_librarys(setting: Setting) -> None:
     tuned, with_head = (setting.evaluate(ships).weights for ships in ("fine_tuned", "head"))
     assert weights.digest(tuned) == weights.digest(setting.tuned.weights())
-    assert weights.digest(with_head) == weights.digest(model.of(sources.load(setting.card["name"]), setting.head).weights())
+    assert weights.digest(with_head) == weights.digest(model.of(sources.load(setting.card.name), setting.head).weights())
 
 
 def test_the_counts_and_the_plots_add_up(setting: Setting) -> None:
@@ -137,10 +142,10 @@ def test_the_counts_and_the_plots_add_up(setting: Setting) -> None:
 
 def test_the_card_says_all_that_predict_and_a_reader_need(setting: Setting) -> None:
     done = setting.evaluate()
-    card = json.loads(json.dumps(done.card, allow_nan=False))
+    card = json.loads(json.dumps(done.card.to_json(), allow_nan=False))
     assert card["format"] == 1
     assert card["classes"] == CLASSES
-    assert (card["library"], card["architecture"], card["source"]) == ("timm", "test_resnet", setting.card["name"])
+    assert (card["library"], card["architecture"], card["source"]) == ("timm", "test_resnet", setting.card.name)
     assert card["transform"] == {
         "input_size": 64,
         "mean": list(tiny.MEAN),
@@ -148,7 +153,7 @@ def test_the_card_says_all_that_predict_and_a_reader_need(setting: Setting) -> N
         "interpolation": "bilinear",
         "crop": 1.0,
     }
-    assert card["weights_sha256"] == setting.card["weights_sha256"]
+    assert card["weights_sha256"] == setting.card.weights_sha256
     assert card["parameters"] == {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
     assert card["metrics"] == {key: done.metrics["test"][key] for key in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}
     assert set(card["versions"]) >= {"torch", "timm", "onnxruntime"}
@@ -178,7 +183,7 @@ def test_the_data_hash_tells_files_labels_and_splits(setting: Setting) -> None:
 def test_a_changed_source_is_refused(setting: Setting) -> None:
     from headstart.machinery.errors import HeadstartError
 
-    changed = replace(sources.load(setting.card["name"])).card() | {"weights_sha256": "0" * 64}
+    changed = replace(setting.card, weights_sha256="0" * 64)
     with pytest.raises(HeadstartError, match="have changed since it was chosen"):
         setting.evaluate("head", card=changed)
 
@@ -186,15 +191,15 @@ def test_a_changed_source_is_refused(setting: Setting) -> None:
 def test_an_average_that_ships_is_an_arm_of_its_own(setting: Setting) -> None:
     done = setting.evaluate("average")
     assert done.metrics["test"] == done.metrics["average"] != done.metrics["fine_tuned"]
-    assert done.card["shipped"] == "average"
-    assert done.card["source"] == setting.card["name"]
+    assert done.card.shipped == "average"
+    assert done.card.source == setting.card.name
     assert done.metrics["transfer"] is None
 
 
 def test_a_network_from_random_weights_ships_with_its_own_transform(setting: Setting) -> None:
     done = setting.evaluate("scratch")
-    assert done.card["transform"]["input_size"] == 32
-    assert done.card["source"] == "random weights"
+    assert done.card.transform.input_size == 32
+    assert done.card.source == "random weights"
     assert set(done.metrics) >= {"head", "fine_tuned", "scratch"}
     assert "average" not in done.metrics
 

@@ -20,10 +20,11 @@ from headstart.features.extraction import Frozen, Streamed
 from headstart.features.store import Rows
 from headstart.features.transforms import View
 from headstart.machinery.errors import DataError
+from headstart.params import Augmentation
 from tests import tiny
 
 PLAIN = View(32, "bilinear")
-HOW = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
+HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_half_precision_rounds_and_keeps_apart(frozen: Frozen, photos: pd.DataFr
         lambda frozen, view: (Frozen.of(lambda: tiny.conv(seed=1), "b", 32), view),
         lambda frozen, view: (frozen, replace(view, seed=1)),
         lambda frozen, view: (frozen, replace(view, number=2)),
-        lambda frozen, view: (frozen, transforms.views(PLAIN, 0, {**HOW, "colour": 0.3}, 1)[0]),
+        lambda frozen, view: (frozen, transforms.views(PLAIN, 0, HOW.model_copy(update={"colour": 0.3}), 1)[0]),
         lambda frozen, view: (frozen, PLAIN),
         lambda frozen, view: (frozen, replace(view, interpolation="bicubic")),
     ],
@@ -180,11 +181,12 @@ def test_an_image_is_read_from_the_disk_once(frozen: Frozen, photos: pd.DataFram
 
 def test_an_identity_tells_weights_architecture_scale_and_part() -> None:
     card = tiny.source("a", tiny.trunk()).card()
-    others = [{**card, key: value} for key, value in {"weights_sha256": "0", "library": "x", "architecture": "y"}.items()]
-    others += [{**card, "mean": [0.1, 0.1, 0.1]}, {**card, "std": [0.1, 0.1, 0.1]}]
+    grey = (0.1, 0.1, 0.1)
+    others = [replace(card, weights_sha256="0"), replace(card, library="x"), replace(card, architecture="y")]
+    others += [replace(card, transform=changed) for changed in (replace(card.transform, mean=grey), replace(card.transform, std=grey))]
     named = [extraction.identity(each, "features") for each in (card, *others)] + [extraction.identity(card, "below 2")]
     assert len(set(named)) == len(named)
-    assert extraction.identity({**card, "name": "of the same weights", "input_size": 8}, "features") == named[0]
+    assert extraction.identity(replace(card.at(8), name="of the same weights"), "features") == named[0]
 
 
 def test_an_image_is_decoded_once_for_all_its_views(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

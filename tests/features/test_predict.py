@@ -15,7 +15,7 @@ from PIL import Image
 from headstart.base import cores
 from headstart.features import predict
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, model, sources
+from headstart.networks import model, sources
 from tests import tiny, toy
 
 CLASSES = ["ant", "bee", "cat"]
@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     final = folder / "models" / "final"
     final.mkdir(parents=True)
     model.save(final / "model.safetensors", model.of(source, tiny.head(source.features)))
-    transform = {key: source.card()[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
+    transform = source.transform.to_json()
     known = {"library": "timm", "architecture": source.architecture, "weights_sha256": source.weights_sha256}
     (final / "card.json").write_text(json.dumps({**known, "classes": CLASSES, "transform": transform}))
     shutil.rmtree(folder / "source")
@@ -125,8 +125,8 @@ def test_a_card_that_lacks_a_field_is_named(lost: list[str] | None, made: Path, 
         del (card[block[0]] if block else card)[key]
     shutil.copytree(made, here / "cut")
     (here / "cut/card.json").write_text(json.dumps(card if lost else [card]))
-    lacks = ", ".join(lost or cards.FIELDS)
-    with pytest.raises(HeadstartError, match=re.escape(f"cut/card.json lacks {lacks}; make the model again with `headstart run`")):
+    says = f"lacks {', '.join(lost)}" if lost else f"holds {str([card])[:60]!r}, expected an object with fields"
+    with pytest.raises(HeadstartError, match=re.escape(f"cut/card.json {says}; make the model again with `headstart run`")):
         predict.predict([made], Path("cut"))
 
 
@@ -138,6 +138,6 @@ def test_a_retrained_model_of_the_same_source_is_another_one(made: Path, here: P
     network.head.weight.data *= -1
     (here / "other").mkdir()
     model.save(here / "other" / "model.safetensors", network)
-    (here / "other" / "card.json").write_text(json.dumps(card))
+    (here / "other" / "card.json").write_text(json.dumps(card.to_json()))
     [second] = predict.predict([Path("a.png")], Path("other"))
     assert first[2] != second[2]

@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from headstart.data import images
 from headstart.features import transforms
 from headstart.features.transforms import Augmentation, View
+from headstart.networks.cards import Transform
 from tests import toy
 
 STILL = Augmentation(min_crop_share=1, rotation=0, colour=0, horizontal_flip=False, vertical_flip=False)
@@ -94,7 +95,7 @@ def test_several_views_are_those_of_each_alone(tmp_path: Path) -> None:
 
 
 def test_the_plain_view_of_a_card() -> None:
-    assert View.of({"input_size": 64, "interpolation": "bicubic", "crop": 0.9, "mean": [0]}) == View(64, "bicubic", 0.9)
+    assert View.of(Transform(64, (0, 0, 0), (1, 1, 1), "bicubic", 0.9)) == View(64, "bicubic", 0.9)
 
 
 def test_an_unreadable_file_is_named_so(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_an_unreadable_file_is_named_so(tmp_path: Path) -> None:
 
 
 def test_flips_off_never_mirror() -> None:
-    lively = replace(LIVELY, horizontal_flip=False, vertical_flip=False, min_crop_share=0.8)
+    lively = LIVELY.model_copy(update={"horizontal_flip": False, "vertical_flip": False, "min_crop_share": 0.8})
     for number in range(200):
         drawn = random(corner(), lively, number).mean(axis=2)
         quarters = [drawn[:10, :10], drawn[:10, -10:], drawn[-10:, :10], drawn[-10:, -10:]]
@@ -113,7 +114,7 @@ def test_flips_off_never_mirror() -> None:
 
 @pytest.mark.parametrize("direction", ["horizontal", "vertical"])
 def test_flips_on_mirror_about_half_in_their_direction_only(direction: str) -> None:
-    still = replace(STILL, **{f"{direction}_flip": True})
+    still = STILL.model_copy(update={f"{direction}_flip": True})
     places = [
         int(np.argmax([d[:9, :9].mean(), d[:9, -9:].mean(), d[-9:, :9].mean()])) for d in (random(corner(), still, n) for n in range(200))
     ]
@@ -146,7 +147,7 @@ def test_a_still_view_of_a_square_is_the_plain_view() -> None:
 
 def test_colour_stays_within_its_bounds() -> None:
     grey = Image.new("RGB", (32, 32), (100, 100, 100))
-    values = [random(grey, replace(STILL, colour=0.2), n).mean() for n in range(200)]
+    values = [random(grey, STILL.model_copy(update={"colour": 0.2}), n).mean() for n in range(200)]
     assert 79 <= min(values) < 85
     assert 115 < max(values) <= 121
 
@@ -189,7 +190,7 @@ def test_rotation_stays_within_its_bounds_and_fills_with_the_mean() -> None:
     pixels[:, 49:52] = 250  # an upright line, whose foot tells the angle
     angles = []
     for number in range(100):
-        drawn = random(Image.fromarray(pixels), replace(STILL, rotation=20), number, size=101)
+        drawn = random(Image.fromarray(pixels), STILL.model_copy(update={"rotation": 20}), number, size=101)
         assert drawn.min() >= 98
         head, foot = np.argmax(drawn[10, :, 0]), np.argmax(drawn[90, :, 0])
         angles.append(np.degrees(np.arctan2(float(foot) - float(head), 80)))

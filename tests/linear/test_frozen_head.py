@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from headstart.features.transforms import View
 from headstart.linear import frozen_head, logistic
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model, sources
+from headstart.networks.cards import SourceCard
 from tests import tiny
 
 SETTINGS: dict[str, Any] = {"penalties": [1.0, 0.1], "folds": 3, "balanced": False, "seed": 0}
@@ -30,11 +32,11 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 
 @pytest.fixture
-def card() -> dict[str, Any]:
+def card() -> SourceCard:
     return tiny.source("seeing", tiny.trunk()).card()
 
 
-def test_two_heads_and_what_they_were_chosen_by(photos: pd.DataFrame, card: dict[str, Any]) -> None:
+def test_two_heads_and_what_they_were_chosen_by(photos: pd.DataFrame, card: SourceCard) -> None:
     made, summary = frozen_head.train(photos, Path("images"), card, **SETTINGS)
     sizes = photos["split"].value_counts()
     assert summary["classes"] == ["ant", "bee", "cat"]
@@ -56,7 +58,7 @@ def test_two_heads_and_what_they_were_chosen_by(photos: pd.DataFrame, card: dict
     assert right.mean() > 0.8
 
 
-def test_each_head_sees_its_own_rows_only(photos: pd.DataFrame, card: dict[str, Any]) -> None:
+def test_each_head_sees_its_own_rows_only(photos: pd.DataFrame, card: SourceCard) -> None:
     made, _ = frozen_head.train(photos, Path("images"), card, **SETTINGS)
     seen = photos["split"] == "validation"
     wrong = photos.assign(label=photos["label"].where(~seen, photos["label"].map({"ant": "bee", "bee": "cat", "cat": "ant"})))
@@ -79,7 +81,7 @@ def test_select_source_left_the_features_that_train_head_needs(photos: pd.DataFr
     assert summary["train_only"]["n"] == (photos["split"] == "train").sum()
 
 
-def test_features_are_those_of_the_source(photos: pd.DataFrame, card: dict[str, Any]) -> None:
+def test_features_are_those_of_the_source(photos: pd.DataFrame, card: SourceCard) -> None:
     rows = of_source.of_source(card, photos[:2], Path("images"))
     view = View(32, "bilinear")
     images = np.stack([transforms.read(Path("images") / path, [view], "")[0] for path in photos["path"][:2]])
@@ -88,7 +90,7 @@ def test_features_are_those_of_the_source(photos: pd.DataFrame, card: dict[str, 
     np.testing.assert_allclose(rows[:], expected.numpy(), rtol=1e-3, atol=1e-5)  # they are kept in half precision
 
 
-def test_balance_is_passed_on(photos: pd.DataFrame, card: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_balance_is_passed_on(photos: pd.DataFrame, card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     weights = logistic.row_weights
 
@@ -101,6 +103,6 @@ def test_balance_is_passed_on(photos: pd.DataFrame, card: dict[str, Any], monkey
     assert set(asked) == {True}
 
 
-def test_weights_that_changed_since_the_choice_are_refused(card: dict[str, Any], photos: pd.DataFrame) -> None:
+def test_weights_that_changed_since_the_choice_are_refused(card: SourceCard, photos: pd.DataFrame) -> None:
     with pytest.raises(HeadstartError, match=r"toy:seeing have changed since it was chosen; run `dvc repro --force select_source`"):
-        frozen_head.train(photos, Path("images"), {**card, "weights_sha256": "0" * 64}, **SETTINGS)
+        frozen_head.train(photos, Path("images"), replace(card, weights_sha256="0" * 64), **SETTINGS)

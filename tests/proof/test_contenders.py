@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ LABELS = np.tile([0, 1], 50)
 def made(name: str, right: int, *, sure: float = 2.0, mix: float | None = None) -> Arm:
     """An arm that has the first `right` of the 100 images right, by a margin of `sure` in its logits."""
     predicted = np.where(np.arange(100) < right, LABELS, 1 - LABELS)
-    return Arm(name, {}, {"name": name}, np.where(predicted[:, None] == [0, 1], sure, 0.0), mix)
+    card = replace(tiny.source(name, tiny.trunk()).card(), name=name)
+    return Arm(name, {}, card, np.where(predicted[:, None] == [0, 1], sure, 0.0), mix)
 
 
 def test_the_frozen_head_ships_unless_beaten_by_a_standard_error() -> None:
@@ -121,7 +123,7 @@ def test_arms_are_measured_on_the_validation_images_alone(data: contenders.Data,
     card = sources.load(tiny.checkpoint(Path("source"))).card()
     fitted, _ = frozen_head.train(data.table, data.root, card, penalties=[1.0], folds=3, balanced=False, seed=0)
     head = fitted[frozen_head.TRAIN_ONLY]
-    values = {key: value.numpy() for key, value in model.of(sources.load(card["name"]), head).weights().items()}
+    values = {key: value.numpy() for key, value in model.of(sources.load(card.name), head).weights().items()}
     seen: set[str] = set()
     read = extraction._read
     monkeypatch.setattr(extraction, "_read", lambda job: (seen.add(job.sha256), read(job))[1])

@@ -26,6 +26,7 @@ from tests import tiny, toy
 HERE = Path("registry")
 CLASSES = ("ant", "bee")
 TRAIN, VALIDATION, TEST = range(100, 200), range(100), range(200, 220)
+SOURCE = {"name": "toy:a", "kind": "toy", "library": "timm", "architecture": "test_resnet", "weights_sha256": "0" * 64, "features": 1}
 TRANSFORM = {"input_size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop": 1.0}
 
 
@@ -83,7 +84,7 @@ class Run:
         known = {"library": "timm", "architecture": "test_resnet", "weights_sha256": "0" * 64, "transform": TRANSFORM}
         made = {"classes": list(CLASSES), "data_sha256": manifest.split_hash(data), "shipped": ships, "source": "toy:a"}
         (final / cards.CARD).write_text(json.dumps({**known, **made, **card}))
-        Path("models/source.json").write_text(json.dumps({"weights_sha256": "0" * 64}))
+        Path("models/source.json").write_text(json.dumps({**SOURCE, **TRANSFORM}))
 
     def twin(self, wrong: Collection[int]) -> None:
         """The head that was fitted on train alone gets these wrong."""
@@ -385,17 +386,17 @@ def test_a_real_model_stands_and_predicts_and_only_the_promotion_split_is_opened
     made, _ = frozen_head.train(data, images, card, penalties=[1.0, 0.1], folds=2, balanced=False, seed=0)
     Path("models/head").mkdir(parents=True)
     heads.save(Path("models/head/head.safetensors"), made)
-    Path("models/source.json").write_text(json.dumps(card))
+    Path("models/source.json").write_text(json.dumps(card.to_json()))
     held = data[data["split"] == "validation"]
     for path in data.loc[data["split"] != "validation", "path"]:
         (images / path).unlink()
 
     def ships(arm: str, head: heads.Head) -> dict[str, Any]:
         final.mkdir(exist_ok=True)
-        model.save(final / cards.WEIGHTS, model.of(sources.load(card["name"]), head))
-        known = classify.as_card(card)
-        whole = {"classes": list(toy.CLASSES), "data_sha256": manifest.split_hash(data), "shipped": arm, "source": card["name"]}
-        (final / cards.CARD).write_text(json.dumps({**known, **whole}))
+        model.save(final / cards.WEIGHTS, model.of(sources.load(card.name), head))
+        known = {"classes": tuple(toy.CLASSES), "data_sha256": manifest.split_hash(data), "shipped": arm, "source": card.name}
+        network = {name: getattr(card, name) for name in ("library", "architecture", "kind", "weights_sha256", "transform")}
+        (final / cards.CARD).write_text(json.dumps(cards.ModelCard(**known, **network).to_json()))
         return promotion.promote()
 
     def answers(folder: Path) -> list[str]:
@@ -413,6 +414,6 @@ def test_a_real_model_stands_and_predicts_and_only_the_promotion_split_is_opened
     assert entry["standing_accuracy"] == first["accuracy"]
     assert (entry["decision"], (HERE / "model").readlink().name) == ("refused", first["model"])
     stood = weights.digest(weights.read(HERE / "model/model.safetensors"))
-    assert stood == weights.digest(model.of(sources.load(card["name"]), made["final"]).weights())
+    assert stood == weights.digest(model.of(sources.load(card.name), made["final"]).weights())
     shutil.rmtree("models")
     assert set(answers(HERE / "model")) <= set(toy.CLASSES)

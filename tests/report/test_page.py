@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from headstart.machinery.errors import HeadstartError
+from headstart.params import Report
 from headstart.report import charts, findings, summary
 from headstart.report import page as pages
 from headstart.words import formats
@@ -292,11 +293,11 @@ def test_the_stage_writes_the_page_whole(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     paths = leave(tmp_path)
     out = tmp_path / "reports/report.html"
-    write_report(**paths, out=out, mistakes=3)
+    write_report(**paths, out=out, block=Report(mistakes=3))
     first = out.read_bytes()
     assert first.decode("utf-8").startswith("<!doctype html>")
     assert str(tmp_path) not in first.decode()
-    write_report(**paths, out=out, mistakes=3)
+    write_report(**paths, out=out, block=Report(mistakes=3))
     assert out.read_bytes() == first
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
 

@@ -17,15 +17,13 @@ from ruamel.yaml import YAML
 
 from headstart import params
 from headstart.params import STAGES
+from tasks import stage
 from tests import ROOT
 
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 DEVELOP: dict[str, Any] = YAML(typ="safe").load((ROOT / "flows/projects/develop.dvc.yaml").read_text())["stages"]
 FREE = {"machinery", "params"}  # rooms that move results from place to place but cannot change them; a change of them reruns nothing
-# Parameters that belong to no stage alone; a stage that takes one names it in dvc.yaml, before its own block.
-SHARED = tuple(name for name in params.Params.model_fields if name not in STAGES)
-# Parameters of another stage's block that a stage reads too: it takes the block, and dvc.yaml names what it reads of it.
-BORROWED = {"baseline": {"verdict": ("seeds", "label_curve")}}
+SHARED = tuple(params.Shared.model_fields)  # parameters that belong to no stage alone
 
 
 def function(name: str) -> Callable[..., None]:
@@ -82,14 +80,31 @@ def test_params_yaml_holds_the_defaults() -> None:
 def test_a_stage_is_what_dvc_yaml_says(name: str) -> None:
     signature = inspect.signature(function(name)).parameters.values()
     positional = [str(p.default) for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = [p.name for p in signature if p.kind is p.KEYWORD_ONLY]
     data = [path for path in GRAPH[name]["deps"] if not path.startswith(("headstart/", "tasks/"))]
     assert sorted(positional) == sorted(data + outs(name))
     assert GRAPH[name]["cmd"] == f"python -m tasks.{name}"
-    borrowed = BORROWED.get(name, {})
-    beside = [f"{block}.{parameter}" for block, parameters in borrowed.items() for parameter in parameters]
-    assert GRAPH[name]["params"] == [*(shared for shared in SHARED if shared in keywords), name, *beside]
-    assert set(keywords) - set(SHARED) - set(borrowed) == set(params.kwargs(params.Params(), name))
+    assert GRAPH[name]["params"] == parameters(name)
+
+
+def parameters(name: str) -> list[str]:
+    """What a stage reads of params.yaml, by the types in its signature: the shared ones, its own block, and what it borrows of another's.
+
+    A stage that reads less of a block names a type with fewer fields, whose subclass the block is.
+    """
+    kinds = stage.wanted(function(name))
+    shared, own = kinds.pop("shared", None), kinds.pop("block")
+    assert params.Params.model_fields[name].annotation is own
+    assert shared in (None, *params.Shared.mro())
+    for block, kind in kinds.items():
+        assert isinstance(getattr(params.Params(), block), kind)
+    beside = [f"{block}.{parameter}" for block, kind in kinds.items() for parameter in kind.model_fields]
+    return [*(shared.model_fields if shared else ()), name, *beside]
+
+
+def test_what_a_stage_names_beside_its_block_is_all_that_it_reads() -> None:
+    assert parameters("index_images") == ["seed", "index_images"]
+    assert parameters("baseline") == [*SHARED, "baseline", "verdict.seeds", "verdict.label_curve"]
+    assert parameters("report") == ["report"]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -122,20 +137,44 @@ def test_what_is_imported_only_when_needed_is_a_dependency_all_the_same(name: st
     assert "headstart/networks" in GRAPH[name]["deps"]
 
 
-@pytest.mark.parametrize("name", ["index_images", "validate_data", "report"])
-def test_light_stages_do_not_import_torch(name: str, imports: grimp.ImportGraph) -> None:
-    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules)"
+# Imports each stage in a process of its own, forked from one that has what many of them import; prints what it brings along that takes seconds.
+IMPORTS = """
+import importlib, os, sys
+import PIL.Image, numpy, pandas, pydantic, pyarrow
+from headstart import params
+heavy = ("torch", "torchvision", "timm", "prefect", "dvc", "great_expectations", "onnxruntime")
+assert not {*heavy, "tasks"} & set(sys.modules)
+for name in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(f"tasks.{name}")
+        print(name, *sorted(set(heavy) & set(sys.modules)), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+LIGHT, LAZY = ("index_images", "validate_data", "report"), ("train_head", "baseline", "verdict", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def brought() -> dict[str, set[str]]:
+    """What takes seconds and is imported with a stage at once, for stages that need no torch, or not always."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS, *LIGHT, *LAZY], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {name: set(modules) for name, *modules in lines}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_stages_do_not_import_torch(name: str, imports: grimp.ImportGraph, brought: dict[str, set[str]]) -> None:
     allowed = {"headstart.base.cores", "headstart.base.devices"}  # in functions for those who compute with torch
     files = {module: ROOT / f"{module.replace('.', '/')}.py" for module in reached(imports, name) - allowed}
     lazily = {module for module, file in files.items() if file.exists() and "torch" in imported(file)}
     assert not lazily, f"{name} imports torch in {lazily}"
-    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+    assert brought[name] == set()
 
 
-@pytest.mark.parametrize("name", ["train_head", "baseline", "verdict", "evaluate"])
-def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str) -> None:
-    check = f"import sys, tasks.{name}; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
-    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+@pytest.mark.parametrize("name", LAZY)
+def test_stages_that_may_do_without_torch_do_not_import_it_at_once(name: str, brought: dict[str, set[str]]) -> None:
+    assert brought[name] == set()
 
 
 def imported(path: Path) -> set[str]:

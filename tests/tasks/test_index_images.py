@@ -6,20 +6,24 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headstart.data import manifest
 from headstart.indexing import indexer
 from headstart.machinery.errors import DataError
+from headstart.params import IndexImages, Seeded
 from tasks.index_images import index_images
 from tests import ROOT, toy
+
+PARAMETERS: dict[str, Any] = {"block": IndexImages(), "shared": Seeded()}
 
 
 def test_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy.images(tmp_path / "images", per_class=10)
     (tmp_path / "images/ant/broken.jpg").touch()
-    index_images(tmp_path / "images", tmp_path / "out/manifest.parquet", **toy.INDEX)
+    index_images(tmp_path / "images", tmp_path / "out/manifest.parquet", **PARAMETERS)
     table = manifest.read(tmp_path / "out/manifest.parquet")
     assert table.equals(indexer.index(tmp_path / "images", **toy.INDEX))
     assert capsys.readouterr().out == "31 files, 1 of them unreadable; 3 classes; 18 train, 6 validation, 6 test\n"
@@ -27,7 +31,7 @@ def test_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_refusal_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
-        index_images(tmp_path / "images", tmp_path / "manifest.parquet", **toy.INDEX)
+        index_images(tmp_path / "images", tmp_path / "manifest.parquet", **PARAMETERS)
     assert list(tmp_path.iterdir()) == []
 
 

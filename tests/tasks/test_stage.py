@@ -16,7 +16,9 @@ import pytest
 
 from flows.repository import child
 from headstart.machinery import errors, lock, progress
+from headstart.params import Repeats, Report, Seeded, Shared
 from tasks import stage
+from tests import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +29,14 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("data/images/a/1.png").write_text("one")
 
 
-def report(images: Path = Path("data/images"), out: Path = Path("out"), *, mistakes: int, seed: int) -> None:
-    out.write_text(f"{mistakes} {seed}")
+def report(images: Path = Path("data/images"), out: Path = Path("out"), *, block: Report, shared: Seeded) -> None:
+    out.write_text(f"{block.mistakes} {shared.seed}")
 
 
 def run(body: Callable[[], Any]) -> int:
     """Run a stage named report with this body; its exit code."""
 
-    def report(images: Path = Path("data/images"), *, mistakes: int) -> None:
+    def report(images: Path = Path("data/images"), *, block: Report) -> None:
         body()
 
     try:
@@ -67,12 +69,39 @@ def test_a_stage_gets_its_block_and_the_seed() -> None:
 def test_a_stage_gets_the_parameters_that_stages_share() -> None:
     given: list[Any] = []
 
-    def report(*, mistakes: int, device: str, seed: int, precision: str) -> None:
-        given.extend([mistakes, device, seed, precision])
+    def report(*, block: Report, shared: Shared) -> None:
+        given.extend([block, shared])
 
     Path("params.yaml").write_text("seed: 7\ndevice: cpu\nreport: {mistakes: 3}\n")
     stage.run(report)
-    assert given == [3, "cpu", 7, "auto"]
+    assert given == [Report(mistakes=3), Shared(seed=7, device="cpu", precision="auto")]
+
+
+def test_a_stage_gets_what_it_names_of_another_s_block_and_no_more() -> None:
+    given: list[Any] = []
+
+    def report(*, block: Report, verdict: Repeats) -> None:
+        given.append(verdict)
+
+    Path("params.yaml").write_text("verdict: {seeds: 3, margin: 0.2}\n")
+    stage.run(report)
+    assert given == [Repeats(seeds=3, label_curve=False)]
+    assert type(given[0]) is Repeats
+
+
+def test_a_change_of_what_a_stage_does_not_read_of_a_block_is_none() -> None:
+    def report(*, verdict: Repeats) -> None:
+        Path("params.yaml").write_text("verdict: {margin: 0.2}\n")
+
+    stage.run(report)
+
+    def other(*, verdict: Repeats) -> None:
+        Path("params.yaml").write_text("verdict: {seeds: 2}\n")
+
+    other.__name__ = "report"
+    with pytest.raises(SystemExit):
+        stage.run(other)
+    assert "the parameters" in failure()["message"] or "params.yaml changed" in failure()["message"]
 
 
 def test_long_work_is_noted_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +221,7 @@ def test_notes_are_whole_or_absent(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
-    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(60)"
+    code = "import os, time; from tasks import stage; stage.die_with_parent(); print(os.getpid(), flush=True); time.sleep(2000)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -201,7 +230,7 @@ def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
     assert gone(pid)
 
 
-def gone(pid: int, patience: float = 5.0) -> bool:
+def gone(pid: int, patience: float = PATIENCE) -> bool:
     """Whether a process ends in time."""
     deadline = time.monotonic() + patience
     while child.alive(pid) and time.monotonic() < deadline:

@@ -13,9 +13,10 @@ import pytest
 
 from headstart.data import manifest
 from headstart.machinery.errors import DataError
+from headstart.params import ValidateData
 from tasks.validate_data import validate_data
 
-LIMITS: dict[str, Any] = {"min_images_per_class": 5, "max_unreadable_share": 0.05, "max_imbalance": 10.0, "min_side": 16}
+LIMITS = ValidateData(min_images_per_class=5, max_unreadable_share=0.05, max_imbalance=10.0, min_side=16)
 SPLITS = ["train"] * 12 + ["validation"] * 4 + ["test"] * 4
 
 
@@ -51,7 +52,7 @@ def run(frame: pd.DataFrame, folder: Path) -> dict[str, Any]:
     manifest.write(frame, folder / "manifest.parquet")
     paths = folder / "manifest.parquet", folder / "clean.parquet", folder / "reports" / "validation.json"
     try:
-        validate_data(*paths, **LIMITS)
+        validate_data(*paths, block=LIMITS)
     finally:
         result: dict[str, Any] = json.loads(paths[2].read_text())
     return result
@@ -127,7 +128,7 @@ def test_the_bytes_are_the_same_every_time(tmp_path: Path) -> None:
 
 def test_a_missing_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dvc repro"):
-        validate_data(tmp_path / "none.parquet", tmp_path / "clean.parquet", tmp_path / "validation.json", **LIMITS)
+        validate_data(tmp_path / "none.parquet", tmp_path / "clean.parquet", tmp_path / "validation.json", block=LIMITS)
 
 
 def test_neither_torch_nor_an_orchestrator_is_imported() -> None:

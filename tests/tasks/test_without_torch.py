@@ -21,15 +21,17 @@ from tests import ROOT, tiny
 STAGES = """
 import json, sys
 from pathlib import Path
+from headstart import params
 from tasks import baseline, evaluate, train_head, verdict
 
-settings, out = json.loads(Path("settings.json").read_text()), Path(sys.argv[1])
-train_head.train_head(out=out / "head", **settings["train_head"])
-baseline.baseline(out=out / "baseline", curve=out / "baseline.csv", **settings["baseline"])
-verdict.verdict(out=out / "chosen", result=out / "verdict.json", **settings["verdict"])
+given, out = params.check(json.loads(Path("settings.json").read_text())), Path(sys.argv[1])
+off = given.baseline.model_copy(update={"epochs": 0})
+train_head.train_head(out=out / "head", block=given.train_head, shared=given)
+baseline.baseline(out=out / "baseline", curve=out / "baseline.csv", block=off, verdict=given.verdict, shared=given)
+verdict.verdict(out=out / "chosen", result=out / "verdict.json", block=given.verdict, shared=given)
 plots = {name: out / f"{name}.csv" for name in ("confusion", "reliability")}
 written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", **plots}
-evaluate.evaluate(head=out / "head", **written, **settings["evaluate"])
+evaluate.evaluate(head=out / "head", **written, block=given.evaluate, shared=given)
 print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 """
 
@@ -65,30 +67,30 @@ def written(folder: Path) -> dict[str, bytes]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after its first run, in this process, whose caches are full; the head ships, so evaluate needs the source's weights too."""
     folder = tmp_path_factory.mktemp("project")
-    settings = {**params.Params().model_dump(include={"seed"}), "device": "cpu", "precision": "auto"}
-    given: dict[str, Any] = {
-        "train_head": {**settings, "penalties": [1.0, 0.1], "folds": 3, "class_weights": "none"},
-        "evaluate": {**settings, "bootstrap": 100, "calibration_bins": 10},
+    small = {"epochs": 1, "views": 1, "batch_size": 8}
+    settings: dict[str, Any] = {
+        "device": "cpu",
+        "train_head": {"penalties": [1.0, 0.1], "folds": 3},
+        "fine_tune": {**small, "depth": 1},
+        "baseline": {**small, "max_size": 32},
+        "verdict": {"average": False, "remedies": False, "resamples": 100},
+        "evaluate": {"bootstrap": 100, "calibration_bins": 10},
     }
-    tuning = {**params.kwargs(params.Params(), "fine_tune"), "depth": 1, "epochs": 1, "views": 1, "batch_size": 8}
-    fresh = {**params.kwargs(params.Params(), "baseline"), "epochs": 1, "views": 1, "batch_size": 8, "max_size": 32}
-    judging = {**params.kwargs(params.Params(), "verdict"), "average": False, "remedies": False, "resamples": 100}
-    given["baseline"] = {**settings, **fresh, "epochs": 0, "verdict": judging}
-    given["verdict"] = {**settings, **judging}
+    given = params.check(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         from tasks import baseline, fine_tune, train_head, verdict
 
         manifest.write(tiny.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
         Path("models").mkdir()
-        card = {**sources.load(tiny.checkpoint(Path("source"))).card(), "fixed_size": False}
+        card = sources.load(tiny.checkpoint(Path("source"))).card().to_json()
         Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
         Path("models/architecture.json").write_text(json.dumps(card))
-        Path("settings.json").write_text(json.dumps(given))
-        train_head.train_head(**given["train_head"])
-        fine_tune.fine_tune(**settings, **tuning)
-        baseline.baseline(**settings, **fresh, verdict=judging)
-        verdict.verdict(**settings, **judging)
+        Path("settings.json").write_text(json.dumps(settings))
+        train_head.train_head(block=given.train_head, shared=given)
+        fine_tune.fine_tune(block=given.fine_tune, shared=given)
+        baseline.baseline(block=given.baseline, verdict=given.verdict, shared=given)
+        verdict.verdict(block=given.verdict, shared=given)
         summary = Path("models/chosen/summary.json")
         summary.write_text(json.dumps({**json.loads(summary.read_text()), "arm": "head"}))
         patch.setattr(sys, "argv", ["stages", "first"])

@@ -23,6 +23,7 @@ from headstart.base.devices import CPU, Device
 from headstart.developing import develop
 from headstart.features import pixels
 from headstart.networks import sources
+from headstart.params.developing import TrainSource
 from headstart.training import checkpoints, loop, scratch
 from headstart.training.checkpoints import Keeper, keeping
 from headstart.training.loop import Examples
@@ -145,6 +146,7 @@ def test_no_checkpoint_changes_no_byte() -> None:
 
 DIES = """
 import os, signal
+from headstart.params.developing import TrainSource
 from headstart.training import checkpoints
 from tests.training import test_checkpoints as here
 from tests.training.test_loop import tail
@@ -478,14 +480,22 @@ def test_trainings_of_one_stage_go_on_one_after_the_other(striped: tuple[Path, p
 def test_a_source_of_ones_own_goes_on_to_the_same_bytes(
     start: str, striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan: dict[str, Any] = {"strategy": "full", "depth": 2, "epochs": 3, "rate": "auto", "decay": 0.9, "weight_decay": 0.01}
-    plan |= {"label_smoothing": 0.1, "batch_size": 16, "views": 1, "cache_gib": 1.0, "augmentation": test_scratch.AUGMENTATION}
     if start != develop.RANDOM:
         start = tiny.checkpoint(Path("source"), size=32)
+    plan = TrainSource(
+        start=start,
+        architecture="timm:test_resnet" if start == develop.RANDOM else None,
+        input_size=32,
+        depth=2,
+        epochs=3,
+        batch_size=16,
+        views=1,
+        cache_gib=1.0,
+        augmentation=test_scratch.AUGMENTATION,
+    )
 
     def train() -> tuple[str, str, str]:
-        how = {"start": start, "architecture": "timm:test_resnet", "input_size": 32, "seed": 0, **plan}
-        done = develop.train(striped[1], striped[0], **how)
+        done = develop.train(striped[1], striped[0], plan, seed=0)
         return test_fine_tuning.weights.digest(done.network.weights()), str(done.curve), str(done.summary)
 
     expected = train()

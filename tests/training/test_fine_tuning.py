@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,29 @@ from headstart.features import extraction
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
+from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, FineTune
 from headstart.training import fine_tuning
-from headstart.training.loop import Recipe
+from headstart.training.examples import Recipe
+from headstart.training.fine_tuning import Plan
 from tests import tiny
-
-AUGMENTATION = {"min_crop_share": 0.6, "rotation": 10.0, "colour": 0.2, "horizontal_flip": False, "vertical_flip": False}
-PLAN: dict[str, Any] = {"strategy": "last_stages", "depth": 2, "epochs": 2, "rate": 1e-3, "decay": 0.7, "views": 2, "cache_gib": 1.0}
 
 
 def recipe(regulariser: str = "none", strength: float = 0.0) -> Recipe:
     return Recipe(16, 4, 0.01, 0.1, np.ones(3), 0, regulariser, strength)
+
+
+PLAN = Plan(
+    strategy="last_stages",
+    depth=2,
+    epochs=2,
+    rate=1e-3,
+    decay=0.7,
+    views=2,
+    cache_gib=1.0,
+    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+    recipe=recipe(),
+)
 
 
 def state(module: nn.Module) -> dict[str, bytes]:
@@ -45,13 +59,13 @@ CLASSES = ["ant", "bee", "cat"]
 
 
 def tune(
-    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", how: Recipe | None = None, **other: Any
+    card: SourceCard, photos: tuple[Path, pd.DataFrame], processes: int | str = "auto", how: Recipe | None = None, **other: Any
 ) -> tuple[fine_tuning.Result, dict[str, bool]]:
     """Fine-tune a source from a random head; the result, and whether each stage is still as the source has it."""
     folder, table = photos
-    source = sources.load(card["name"])
-    plan = {**PLAN, "augmentation": AUGMENTATION, "recipe": how or recipe(), "processes": processes, **other}
-    done = fine_tuning.run(table, folder, card, tiny.head(source.features), CLASSES, **plan)
+    source = sources.load(card.name)
+    plan = replace(PLAN, recipe=how or recipe(), processes=processes, **other)
+    done = fine_tuning.run(table, folder, card, tiny.head(source.features), CLASSES, plan)
     kept = {key: value.numpy().tobytes() for key, value in source.trunk.state_dict().items()}
     now = {key: value.numpy().tobytes() for key, value in done.network.weights().items()}
     stages = {name: {key for key in kept if key.startswith(f"{name}.")} for name in done.network.stage_names()}
@@ -60,15 +74,15 @@ def tune(
 
 def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    card = {**sources.load("wheel:efficientnet_lite0").card(), "input_size": 64}
+    card = sources.load("wheel:efficientnet_lite0").card().at(64)
     folder, table = photos
     trained, _ = frozen_head.train(table, folder, card, penalties=[1.0], folds=3, balanced=False, seed=0)
-    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, **PLAN, augmentation=AUGMENTATION, recipe=recipe())
+    done = fine_tuning.run(table, folder, card, trained["train_only"], CLASSES, PLAN)
     network = done.network
     names = network.stage_names()
     assert done.summary["frozen"] == names[:-2]
     assert done.summary["trained"] == [*names[-2:], "head"]
-    kept = model.of(sources.load(card["name"]), trained["train_only"])
+    kept = model.of(sources.load(card.name), trained["train_only"])
     before, after = ({name: state(module) for name, module in each.stages.named_children()} for each in (kept, network))
     for key, stage in zip(before, names, strict=True):
         if stage in done.summary["frozen"]:
@@ -85,7 +99,7 @@ def test_no_number_of_the_frozen_stages_changes(photos: tuple[Path, pd.DataFrame
 
 
 @pytest.fixture
-def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceCard:
     """A small untrained network, which has much to learn."""
     monkeypatch.chdir(tmp_path)
     return sources.load(tiny.checkpoint(Path("source"))).card()
@@ -100,9 +114,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ("full", ["conv1", "layer1", "layer2", "layer3", "layer4"]),
     ],
 )
-def test_each_strategy_trains_what_it_says(
-    strategy: str, trained: list[str], card: dict[str, Any], photos: tuple[Path, pd.DataFrame]
-) -> None:
+def test_each_strategy_trains_what_it_says(strategy: str, trained: list[str], card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, same = tune(card, photos, strategy=strategy, epochs=4)
     assert done.summary["trained"] == [*trained, "head"]
     assert done.summary["frozen"] == [name for name in same if name not in trained]
@@ -116,23 +128,23 @@ def fingerprint(done: fine_tuning.Result) -> str:
     return hashlib.sha256(f"{weights_module.digest(done.network.weights())}{done.curve}{done.summary}".encode()).hexdigest()
 
 
-def test_a_cold_and_a_warm_cache_give_the_same_bytes(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_a_cold_and_a_warm_cache_give_the_same_bytes(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     assert fingerprint(tune(card, photos)[0]) == fingerprint(tune(card, photos)[0])
 
 
-def test_the_test_split_is_not_read(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_the_test_split_is_not_read(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     folder, table = photos
     gone = table.assign(path=table["path"].where(table["split"] != "test", "gone.png"))
     assert fingerprint(tune(card, photos)[0]) == fingerprint(tune(card, (folder, gone))[0])
 
 
-def test_what_is_cached_is_counted(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_what_is_cached_is_counted(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, _ = tune(card, photos, epochs=1)
     on_disk = sum(path.stat().st_size for path in Path(".headstart/features").glob("*.rows"))
     assert done.summary["cache_bytes"] == on_disk
 
 
-def test_the_verdict_is_that_of_the_probabilities_of_the_network(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_the_verdict_is_that_of_the_probabilities_of_the_network(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, _ = tune(card, photos, strategy="full", epochs=6, rate=3e-3)
     figures = done.summary["validation"]
     assert figures["n"] == (photos[1]["split"] == "validation").sum()
@@ -140,7 +152,7 @@ def test_the_verdict_is_that_of_the_probabilities_of_the_network(card: dict[str,
     assert done.summary["ships"] == ("fine_tuned" if figures["difference"] > figures["standard_error"] else "head")
 
 
-def test_the_result_says_which_images_were_right_when(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_the_result_says_which_images_were_right_when(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     """At each row of the curve, and of the network that it returns."""
     done, _ = tune(card, photos, strategy="gradual", epochs=3, rate=3e-3)
     table = photos[1]
@@ -155,8 +167,8 @@ def test_the_result_says_which_images_were_right_when(card: dict[str, Any], phot
     assert done.curve[done.best]["validation_loss"] == min(row["validation_loss"] for row in done.curve)
 
 
-def test_a_regulariser_holds_the_trained_stages_at_the_source(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
-    source, moved = sources.load(card["name"]).trunk.state_dict(), []
+def test_a_regulariser_holds_the_trained_stages_at_the_source(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
+    source, moved = sources.load(card.name).trunk.state_dict(), []
     for how in (recipe(), recipe("l2_sp", 10.0)):
         now = tune(card, photos, how=how, epochs=10)[0].network.weights()
         moved.append(sum(float(((now[key] - value) ** 2).sum()) for key, value in source.items()))
@@ -180,7 +192,7 @@ def answers(right: int, n: int = 100) -> np.ndarray:
     ],
 )
 def test_only_what_beats_the_head_by_a_standard_error_ships(before: np.ndarray, after: np.ndarray, ships: str) -> None:
-    verdict = fine_tuning.verdict(before, after)
+    verdict = fine_tuning.outcome(before, after)
     assert verdict["ships"] == ships
     difference = after.astype(float) - before
     assert verdict["validation"] == {
@@ -195,7 +207,7 @@ def test_only_what_beats_the_head_by_a_standard_error_ships(before: np.ndarray, 
 
 
 def test_a_gain_of_one_image_is_no_more_than_a_standard_error() -> None:
-    assert {fine_tuning.verdict(answers(n // 2, n), answers(n // 2 + 1, n))["ships"] for n in range(4, 300)} == {"head"}
+    assert {fine_tuning.outcome(answers(n // 2, n), answers(n // 2 + 1, n))["ships"] for n in range(4, 300)} == {"head"}
 
 
 def test_views_fit_the_disk() -> None:
@@ -220,7 +232,7 @@ def test_many_images_get_fewer_views() -> None:
     assert [fine_tuning.choose_views(n, 10**6) for n in (1, 7, 64)] == [1, 7, 64]
 
 
-def test_fewer_views_are_made_where_they_would_not_fit(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_fewer_views_are_made_where_they_would_not_fit(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, _ = tune(card, photos, epochs=1, views=3)
     less, _ = tune(card, photos, epochs=1, views=3, cache_gib=(done.summary["cache_bytes"] - 1) / 2**30)
     assert (done.summary["views"], less.summary["views"]) == (3, 2)
@@ -232,19 +244,19 @@ def closest(one: fine_tuning.Result, other: fine_tuning.Result) -> float:
     return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
 
 
-def moved(done: fine_tuning.Result, card: dict[str, Any]) -> float:
+def moved(done: fine_tuning.Result, card: SourceCard) -> float:
     """The largest change of a weight of the source."""
-    before, after = sources.load(card["name"]).trunk.state_dict(), done.network.weights()
+    before, after = sources.load(card.name).trunk.state_dict(), done.network.weights()
     return max(float((after[key] - value).abs().max()) for key, value in before.items())
 
 
-def test_auto_makes_three_views_of_few_images(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_auto_makes_three_views_of_few_images(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, _ = tune(card, photos, epochs=1, views="auto")
     assert done.summary["views"] == 3
 
 
 def test_what_the_disk_may_not_hold_is_computed_when_it_is_needed(
-    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+    card: SourceCard, photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, _ = tune(card, photos)
     monkeypatch.setattr(extraction, "FOLDER", Path("nothing"))
@@ -260,26 +272,24 @@ def test_what_the_disk_may_not_hold_is_computed_when_it_is_needed(
     assert [name for name, kept in same.items() if not kept] == ["layer3", "layer4"]
 
 
-def test_streaming_gives_the_same_bytes_each_time(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_streaming_gives_the_same_bytes_each_time(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     assert fingerprint(tune(card, photos, cache_gib=1e-6)[0]) == fingerprint(tune(card, photos, cache_gib=1e-6)[0])
 
 
-def test_a_streamed_image_that_changes_meanwhile_is_refused(
-    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], tmp_path: Path
-) -> None:
+def test_a_streamed_image_that_changes_meanwhile_is_refused(card: SourceCard, photos: tuple[Path, pd.DataFrame], tmp_path: Path) -> None:
     folder, table = photos
     with pytest.raises(DataError, match="run again"):
         tune(card, (folder, table.assign(sha256="0" * 64)), cache_gib=1e-6)
 
 
-def test_older_activations_make_room(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_older_activations_make_room(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     needed = tune(card, photos, epochs=1)[0].summary["cache_bytes"]
     first = {path.name for path in extraction.FOLDER.iterdir()}
     tune(card, photos, epochs=1, depth=1, cache_gib=(needed + 100) / 2**30)  # other layers: their stores, and no room for the old ones
     assert not first & {path.name for path in extraction.FOLDER.iterdir()}
 
 
-def test_gradual_goes_no_deeper_where_it_brings_nothing(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_gradual_goes_no_deeper_where_it_brings_nothing(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     done, same = tune(card, photos, strategy="gradual", depth=3, epochs=1, rate=1e-12)
     assert [(p["name"], p["best_epoch"]) for p in done.summary["phases"]] == [("last 1", 0)]
     assert [row["epoch"] for row in done.curve] == [0, 1]
@@ -288,7 +298,7 @@ def test_gradual_goes_no_deeper_where_it_brings_nothing(card: dict[str, Any], ph
     assert [p["name"] for p in deeper.summary["phases"]][:2] == ["last 1", "last 2"]
 
 
-def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_two_processes_train_as_one(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
     """Each works on half of every batch: other sums of the same numbers, so all weights agree to 1e-5 after two epochs that move them."""
     one, two = tune(card, photos)[0], tune(card, photos, processes=2)[0]
     assert (one.summary["processes"], two.summary["processes"]) == (1, 2)
@@ -302,12 +312,12 @@ def test_two_processes_train_as_one(card: dict[str, Any], photos: tuple[Path, pd
 
 
 def test_a_process_that_cannot_go_on_stops_all(
-    card: dict[str, Any], photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+    card: SourceCard, photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare = fine_tuning._prepare
 
-    def then_lose_the_source(**given: Any) -> Any:
-        made = prepare(**given)
+    def then_lose_the_source(given: Any) -> Any:
+        made = prepare(given)
         (Path("source") / cards.CARD).unlink()
         return made
 
@@ -316,20 +326,21 @@ def test_a_process_that_cannot_go_on_stops_all(
         tune(card, photos, processes=2)
 
 
-def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: dict[str, Any], photos: tuple[Path, pd.DataFrame]) -> None:
+def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
+    plan, device = replace(PLAN, processes=64), Device("cuda", "float32")
     with pytest.raises(ParamsError, match=r"fine_tune\.processes"):
-        fine_tuning.run(
-            photos[1],
-            photos[0],
-            card,
-            tiny.head(4),
-            CLASSES,
-            **PLAN,
-            augmentation=AUGMENTATION,
-            recipe=recipe(),
-            device=Device("cuda", "float32"),
-            processes=64,
-        )
+        fine_tuning.run(photos[1], photos[0], card, tiny.head(4), CLASSES, plan, device=device)
+
+
+def test_a_plan_is_what_its_block_says() -> None:
+    """Every field of the block is in the plan or in its recipe, under its own name or as the numbers that it stands for."""
+    table = pd.DataFrame({"split": ["train"] * 4 + ["test"], "label": ["ant", "bee", "bee", "bee", "ant"]})
+    block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2)
+    plan = fine_tuning.plan_of(block, table, ["ant", "bee"], 5)
+    named = {**vars(plan), **vars(plan.recipe), "regulariser_strength": plan.recipe.strength}
+    same = set(FineTune.model_fields) - {"class_weights"}
+    assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
+    assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])
 
 
 def test_class_weights() -> None:

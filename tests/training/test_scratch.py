@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,15 @@ from headstart.features import pixels as pixels_module
 from headstart.indexing import indexer
 from headstart.linear import logistic
 from headstart.networks import model
+from headstart.networks.cards import Architecture, Transform
+from headstart.params import Augmentation
 from headstart.training import scratch
 from tests import toy
 
 CLASSES = ["leaning", "lying", "standing"]
-CARD: dict[str, Any] = {
-    **{"library": "timm", "architecture": "test_resnet", "input_size": 32, "interpolation": "bilinear", "crop": 1.0},
-    **{"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
-}
-AUGMENTATION = {"min_crop_share": 0.8, "rotation": 5.0, "colour": 0.1, "horizontal_flip": False, "vertical_flip": False}
-PLAN: dict[str, Any] = {
-    **{"epochs": 2, "rate": 2e-3, "batch_size": 16, "weight_decay": 0.01, "label_smoothing": 0.1, "views": 2, "seed": 0},
-    "augmentation": AUGMENTATION,
-}
+CARD = Architecture("timm", "test_resnet", False, Transform(32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "bilinear", 1.0))
+AUGMENTATION = Augmentation(min_crop_share=0.8, rotation=5.0, colour=0.1, horizontal_flip=False, vertical_flip=False)
+PLAN = scratch.Plan(epochs=2, rate=2e-3, batch_size=16, weight_decay=0.01, label_smoothing=0.1, views=2, augmentation=AUGMENTATION)
 
 
 def stripes(folder: Path, per_class: int = 20, size: int = 32) -> None:
@@ -59,8 +56,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def train(striped: tuple[Path, pd.DataFrame], **other: Any) -> scratch.Result:
-    return scratch.train(striped[1], striped[0], CARD, CLASSES, **{**PLAN, **other})
+def train(striped: tuple[Path, pd.DataFrame], seed: int = 0, head_first: bool = True, **other: Any) -> scratch.Result:
+    return scratch.train(striped[1], striped[0], CARD, CLASSES, replace(PLAN, **other), seed=seed, head_first=head_first)
 
 
 def digest(done: scratch.Result) -> str:

@@ -2,56 +2,61 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from headstart.base import weights
-from headstart.machinery.errors import ParamsError
+from headstart.base import outputs, weights
+from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards, common, skeletons
+from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source, Unavailable
 from headstart.networks.heads import Head
 
 REGISTRY = Path("registry/sources")  # where `headstart develop` leaves the checkpoints it makes
 
 
+@dataclass(frozen=True)
+class Named:
+    """What the card of a checkpoint must say."""
+
+    library: str
+    architecture: str
+    transform: Transform
+    licence: str | None = None
+
+
 def load(name: str) -> Source:
     """A model that Headstart made, or any state dict with such a card.json beside it: weights are never unpickled as code."""
     file, card = _read_card(name)
     try:
-        trunk, classifier = skeletons.skeleton(card["library"], card["architecture"])
+        trunk, classifier = skeletons.skeleton(card.library, card.architecture)
         state = read_weights(file)
         missing, _ = trunk.load_state_dict(state, strict=False)
     except Exception as error:  # whatever the libraries and the readers of weights raise, code in a pickle included
         raise _broken(name, error) from None
     if missing:
-        raise Unavailable(f"{file} does not fit {card['architecture']}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
-    transform = card["transform"]
-    features = common.width(trunk, transform["input_size"])
+        raise Unavailable(f"{file} does not fit {card.architecture}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
+    features = common.width(trunk, card.transform.input_size)
     return Source(
         name=f"checkpoint:{name}",
         kind="checkpoint",
-        library=card["library"],
-        architecture=card["architecture"],
+        library=card.library,
+        architecture=card.architecture,
         trunk=trunk,
         features=features,
         classifier=classifier,
-        input_size=transform["input_size"],
-        fixed_size=common.fixed_size(card["library"], card["architecture"], trunk),
-        mean=tuple(transform["mean"]),
-        std=tuple(transform["std"]),
-        interpolation=transform["interpolation"],
-        crop=transform["crop"],
-        licence=card.get("licence"),
+        transform=card.transform,
+        fixed_size=common.fixed_size(card.library, card.architecture, trunk),
+        licence=card.licence,
         weights_sha256=weights.digest(trunk.state_dict()),
         head=_saved_head(state, trunk, classifier, features),
     )
 
 
-def _read_card(name: str) -> tuple[Path, dict[str, Any]]:
+def _read_card(name: str) -> tuple[Path, Named]:
     """The file with the weights, and the card beside it, which says all that it must."""
     path = Path(name)
     folder = path if path.is_dir() else path.parent
@@ -63,11 +68,10 @@ def _read_card(name: str) -> tuple[Path, dict[str, Any]]:
     if not card_file.is_file():
         raise Unavailable(f"{card_file} is missing: it must say library, architecture and transform (see models/final/card.json)")
     try:
-        card: dict[str, Any] = json.loads(card_file.read_text(encoding="utf-8"))
-        _ = card["library"], card["architecture"], *(card["transform"][key] for key in cards.TRANSFORM)
-    except KeyError as error:
-        raise Unavailable(f"{card_file} lacks {error}; see models/final/card.json for what it must say") from None
-    except Exception as error:  # not JSON, or not an object
+        card = cards.parse(Named, outputs.read_json(card_file), card_file, "see models/final/card.json for what it must say")
+    except HeadstartError as error:
+        raise Unavailable(str(error)) from None
+    except Exception as error:  # not JSON
         raise _broken(name, error) from None
     return path if path.is_file() else folder / cards.WEIGHTS, card
 
@@ -98,10 +102,10 @@ def entry(name: str) -> Entry:
     return Entry(
         name=f"checkpoint:{name}",
         kind="checkpoint",
-        library=card["library"],
-        architecture=card["architecture"],
-        input_size=card["transform"]["input_size"],
-        licence=card.get("licence"),
+        library=card.library,
+        architecture=card.architecture,
+        input_size=card.transform.input_size,
+        licence=card.licence,
         download_bytes=0,
         here=True,
     )

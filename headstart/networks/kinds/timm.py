@@ -12,6 +12,7 @@ from torch import nn
 from headstart.base import weights
 from headstart.machinery.errors import ParamsError
 from headstart.networks import common, skeletons
+from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source
 
 IMAGENET = Path(__file__).with_name("imagenet.csv")  # says where its figures come from
@@ -95,12 +96,14 @@ def from_timm(name: str, kind: str, trunk: nn.Module, architecture: str, licence
         trunk=trunk,
         features=features,
         classifier=skeletons.timm_classifier(trunk),
-        input_size=cfg["input_size"][-1],
+        transform=Transform(
+            input_size=cfg["input_size"][-1],
+            mean=tuple(cfg["mean"]),
+            std=tuple(cfg["std"]),
+            interpolation=cfg["interpolation"],
+            crop=float(cfg["crop_pct"] or 1.0),
+        ),
         fixed_size=common.fixed_size("timm", architecture, trunk),
-        mean=tuple(cfg["mean"]),
-        std=tuple(cfg["std"]),
-        interpolation=cfg["interpolation"],
-        crop=float(cfg["crop_pct"] or 1.0),
         licence=licence or cfg.get("license"),
         weights_sha256=weights.digest(trunk.state_dict()),
         head=common.linear_head(classifier, trunk, skeletons.timm_classifier(trunk), features),

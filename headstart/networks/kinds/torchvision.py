@@ -8,6 +8,7 @@ from typing import Any
 from headstart.base import weights
 from headstart.machinery.errors import ParamsError
 from headstart.networks import common, skeletons
+from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source
 
 
@@ -18,8 +19,9 @@ def load(name: str) -> Source:
     with common.obtaining(f"torchvision:{name}"):
         model = torchvision.models.get_model(architecture, weights=chosen, progress=False)
     trunk, classifier, linear = skeletons.without_last_linear(model, architecture)
-    transform = chosen.transforms()
-    features = common.width(trunk, transform.crop_size[0])
+    wanted = chosen.transforms()
+    size = wanted.crop_size[0]
+    features = common.width(trunk, size)
     return Source(
         name=f"torchvision:{name}",
         kind="torchvision",
@@ -28,12 +30,14 @@ def load(name: str) -> Source:
         trunk=trunk,
         features=features,
         classifier=classifier,
-        input_size=transform.crop_size[0],
+        transform=Transform(
+            input_size=size,
+            mean=tuple(wanted.mean),
+            std=tuple(wanted.std),
+            interpolation=wanted.interpolation.value,
+            crop=min(1.0, size / wanted.resize_size[0]),
+        ),
         fixed_size=common.fixed_size("torchvision", architecture, trunk),
-        mean=tuple(transform.mean),
-        std=tuple(transform.std),
-        interpolation=transform.interpolation.value,
-        crop=min(1.0, transform.crop_size[0] / transform.resize_size[0]),
         licence=licence(chosen),
         weights_sha256=weights.digest(trunk.state_dict()),
         head=common.linear_head(linear, trunk, classifier, features),

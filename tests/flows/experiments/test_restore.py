@@ -14,13 +14,16 @@ from flows.cli import main
 from flows.experiments import recovery, restore, save
 from flows.forms import given
 from flows.projects import images
-from flows.repository import dvc, git
+from flows.repository import child, dvc, git
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.params import project_code
+from tests import forked
 from tests.conftest import copied
 from tests.flows.cli.test_main import files
+
+pytestmark = pytest.mark.usefixtures("forked_dvc")
 
 # Two stages that need no Python: one whose output DVC caches, one that also leaves a report to git.
 GRAPH = """\
@@ -77,6 +80,7 @@ def _two_runs(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(_toy_template, project)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
+        patch.setattr(child, "start", forked.start)
         Path("dvc.yaml").write_text(GRAPH)
         git.call("add", "--all", ".", ":!data")
         git.call("commit", "--quiet", "--message", "Start")

@@ -15,6 +15,8 @@ from flows.projects import images
 from flows.repository import git
 from headstart import params
 
+pytestmark = pytest.mark.usefixtures("forked_dvc")
+
 VERDICT = {"answer": "positive", "standing": "indicative", "pretrained_against_random": {}}
 
 

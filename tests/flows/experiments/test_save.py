@@ -14,6 +14,8 @@ from flows.experiments import save
 from flows.projects import images
 from flows.repository import dvc, git
 
+pytestmark = pytest.mark.usefixtures("forked_dvc")
+
 RAN: dvc.Outcome = {"stage": "index_images", "outcome": "ran", "seconds": 1.0}
 CACHED: dvc.Outcome = {"stage": "index_images", "outcome": "cached", "seconds": 0.1}
 

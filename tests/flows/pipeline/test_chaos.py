@@ -20,8 +20,10 @@ import pytest
 
 from benchmarks import chaos
 from flows.repository import child, dvc, torn
+from headstart.params import Seeded
 from headstart.training import checkpoints
 from tasks import stage
+from tests import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
@@ -32,19 +34,21 @@ import numpy as np
 from torch import nn
 import torch
 from headstart.base import outputs, weights
+from headstart.params import Seeded
 from headstart.training import checkpoints, loop
+from headstart.training.examples import Examples, Recipe
 from headstart.training.strategies import Phase
 from tasks import stage
 
-def fine_tune(prepared=Path("models/prepared.txt"), out=Path("models/trained"), curve=Path("reports/curve.json"), *, seed):
-    torch.manual_seed(seed)
+def fine_tune(prepared=Path("models/prepared.txt"), out=Path("models/trained"), curve=Path("reports/curve.json"), *, shared: Seeded):
+    torch.manual_seed(shared.seed)
     wide = 20_000  # so that writing a checkpoint takes some milliseconds
     one = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, wide))
     tail = nn.Sequential(OrderedDict(one=one, head=nn.Linear(wide, 3))).eval()
     random, labels = np.random.default_rng(int(prepared.read_text())), np.arange(150) % 3
     rows = random.normal(size=(150, 3, 12, 12)).astype(np.float32) + np.eye(3, dtype=np.float32)[labels][:, :, None, None] / 2
-    given = loop.Examples([rows], labels, "toy")
-    recipe = loop.Recipe(50, 100, 0.01, 0.0, np.ones(3), seed)
+    given = Examples([rows], labels, "toy")
+    recipe = Recipe(50, 100, 0.01, 0.0, np.ones(3), shared.seed)
     phases = [Phase("head", 6, {"head": 0.01}), Phase("all", 14, {"head": 0.01, "one": 0.01})]
     done = loop.fit(tail, phases, given, given, recipe, keeper=checkpoints.keeper())
     with outputs.folder(out) as folder:
@@ -87,7 +91,7 @@ def test_five_kills(toy_project: Path) -> None:
     assert chaos.working(toy_project.resolve()) == {}
 
 
-def started(path: Path, patience: float = 60.0) -> int:
+def started(path: Path, patience: float = PATIENCE) -> int:
     """The process id that a stage notes as it begins."""
     deadline = time.monotonic() + patience
     while not (path.exists() and path.read_text()):
@@ -101,13 +105,13 @@ def test_a_stage_does_not_outlive_dvc(shell: str, toy_project: Path) -> None:
     """Whether or not a shell stays between them."""
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
-    Path("index_images.sleeps").write_text("100")
+    Path("index_images.sleeps").write_text(str(2 * PATIENCE))
     environment = {**os.environ, "SHELL": shell, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-m", "dvc", "repro", "index_images"], env=environment, stdout=subprocess.DEVNULL) as run:
         pid = started(Path("started"))
-        time.sleep(0.5)  # the stage works under the lock
+        assert dvc.MARKS.exists(), "the stage works under the lock"
         os.kill(run.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while chaos.working(toy_project.resolve()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not chaos.working(toy_project.resolve())
@@ -118,7 +122,7 @@ def test_a_stage_does_not_outlive_dvc(shell: str, toy_project: Path) -> None:
 
 
 def test_what_a_killed_stage_had_begun_to_write_is_removed(toy_project: Path) -> None:
-    def report(out: Path = Path("models/final"), figures: Path = Path("reports/a [1].json"), *, seed: int) -> None:
+    def report(out: Path = Path("models/final"), figures: Path = Path("reports/a [1].json"), *, shared: Seeded) -> None:
         assert sorted(path.name for path in out.parent.iterdir()) == [".final.txt", ".finals.12", ".gitignore"]
         assert list(figures.parent.iterdir()) == []
 
@@ -133,7 +137,7 @@ def test_what_a_killed_stage_had_begun_to_write_is_removed(toy_project: Path) ->
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_stage_keeps_checkpoints_until_it_has_ended_well(fails: bool, toy_project: Path) -> None:
-    def report(*, seed: int) -> None:
+    def report(*, shared: Seeded) -> None:
         keeper = checkpoints.keeper()
         assert keeper
         keeper.write("a", lambda: ({}, {}))
@@ -148,6 +152,7 @@ def test_a_stage_keeps_checkpoints_until_it_has_ended_well(fails: bool, toy_proj
     assert [path.name for path in Path(".headstart/checkpoints").glob("*")] == (["a.safetensors"] if fails else [])
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("torn_at", [0.0, 0.3, 0.6, 0.9])
 def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> None:
     said: list[str] = []
@@ -163,6 +168,7 @@ def test_a_torn_lock_file_is_made_anew(torn_at: float, toy_project: Path) -> Non
     assert len(said) <= 1
 
 
+@pytest.mark.usefixtures("forked_dvc")
 @pytest.mark.parametrize("tear", [lambda content: b"", lambda content: content[:20], lambda content: content[:-20]])
 def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[bytes], bytes], toy_project: Path) -> None:
     said: list[str] = []
@@ -180,6 +186,7 @@ def test_a_torn_record_of_images_is_made_anew_where_they_are(tear: Callable[[byt
     assert torn.RECORD.exists(), "nothing else says which images they were"
 
 
+@pytest.mark.usefixtures("forked_dvc")
 def test_what_dvc_can_read_is_not_torn(toy_project: Path) -> None:
     """As where a remote keeps versions: hashes of files instead of one."""
     dvc.repro("index_images")

@@ -22,6 +22,7 @@ from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import sources
 from headstart.params import project_code
 from headstart.params.developing import TrainSource
+from tasks.stage import wanted
 from tests.flows.pipeline.test_pipeline import run
 from tests.tasks import test_contract as contract
 from tests.training.test_scratch import stripes
@@ -70,7 +71,7 @@ def test_a_source_is_registered_and_said(said: str, project: Path, monkeypatch: 
     assert "NOT" not in summary
     assert "add checkpoint:registry/sources/stripes to select_source.candidates" in summary
     source = sources.load("checkpoint:registry/sources/stripes")
-    assert (source.architecture, source.input_size) == ("test_resnet", 32)
+    assert (source.architecture, source.transform.input_size) == ("test_resnet", 32)
     made = "develop/stripes/models/source"
     assert hashes(Path("registry/sources/stripes")) == hashes(Path(made))
     card = Path(made, "card.json").read_text()
@@ -217,10 +218,9 @@ def test_its_parameters_are_the_shared_ones_as_they_are_by_default(tmp_path: Pat
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)
 def test_a_stage_is_what_the_graph_says(name: str) -> None:
-    signature = inspect.signature(getattr(import_module(f"tasks.{name}"), name)).parameters.values()
-    positional = [str(p.default) for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = {p.name for p in signature if p.kind is p.KEYWORD_ONLY}
-    stage = GRAPH[name]
+    function = getattr(import_module(f"tasks.{name}"), name)
+    positional = [str(p.default) for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    kinds, stage = wanted(function), GRAPH[name]
     assert stage["cmd"] == f"python -m tasks.{name}"
     outs = [path for kind in ("outs", "metrics", "plots") for path in contract.paths(stage.get(kind, []))]
     assert sorted(positional) == sorted(stage["deps"] + outs)
@@ -229,10 +229,8 @@ def test_a_stage_is_what_the_graph_says(name: str) -> None:
     if name in contract.STAGES:
         assert (given, stage["outs"]) == (contract.GRAPH[name]["params"], contract.GRAPH[name]["outs"])
         return
-    shared = [shared for shared in ("seed", "device", "precision") if shared in keywords]
-    block = set(TrainSource.model_fields) if name == "train_source" else set()
-    assert given == [*shared, *([{"source.yaml": None}] if block else [])]
-    assert keywords == {*shared, *block}
+    assert given == [*kinds["shared"].model_fields, *([{"source.yaml": None}] if "block" in kinds else [])]
+    assert kinds.get("block", TrainSource) is TrainSource
 
 
 @pytest.mark.parametrize("name", develop_folder.STAGES)

@@ -16,6 +16,7 @@ import pytest
 from benchmarks.workspace import BIN, Workspace
 from headstart.params import STAGES
 from tests import toy
+from tests.conftest import with_database
 
 SMALL = [
     "select_source.candidates=[wheel:efficientnet_lite0, checkpoint:absent]",
@@ -70,9 +71,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def project(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(photos: Path, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `headstart import` and `headstart run`."""
     project = Workspace(tmp_path_factory.mktemp("project") / "a project with spaces").folder
+    with_database(project / ".headstart", prefect_database)
     run("headstart", "import", str(photos), cwd=project)
     output = run("headstart", "run", *(word for setting in SMALL for word in ("--set", setting)), cwd=project)
     assert states(output) == dict.fromkeys(STAGES, "ran")
@@ -118,12 +120,13 @@ def test_both_doors_agree(project: Path) -> None:
     assert states(run("headstart", "run", cwd=project)) == dict.fromkeys(STAGES, "cached")
 
 
-def test_a_second_clone_has_the_same_from_a_remote(project: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_second_clone_has_the_same_from_a_remote(project: Path, photos: Path, prefect_database: Path, tmp_path: Path) -> None:
     [name] = [entry["name"] for entry in json.loads(run("headstart", "runs", "--json", cwd=project))]
     for add in (("remote", "add", "--local", "--default", "store", str(tmp_path / "store")), ("push", "--quiet")):
         run("dvc", *add, cwd=project)
     clone = tmp_path / "clone"
     run("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    with_database(clone / ".headstart", prefect_database)
     run("git", "fetch", "--quiet", "origin", "refs/exps/*:refs/exps/*", cwd=clone)
     run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"), cwd=clone)
     assert name in run("headstart", "restore", name, cwd=clone)
@@ -178,8 +181,9 @@ def test_ten_more_photos_cost_ten_forward_passes(project: Path, photos: Path, tm
     assert results(project) == warm
 
 
-def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path, tmp_path: Path) -> None:
+def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path, prefect_database: Path, tmp_path: Path) -> None:
     project = Workspace(tmp_path / "refused").folder
+    with_database(project / ".headstart", prefect_database)
     twins = tmp_path / "twins"
     shutil.copytree(photos, twins)
     shutil.copy(twins / "ant/0000.png", twins / "bee/twin.png")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flows.projects import images
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError, DataError, ParamsError
 from headstart.params import STAGES
+from tests.conftest import chain
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -26,12 +28,18 @@ def transfer(**arguments: Any) -> dict[str, str]:
     return {outcome["stage"]: outcome["outcome"] for outcome in transfer_flow.transfer(**arguments)}
 
 
-@pytest.fixture
-def short_project(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy project and a flow of its first two stages: each stage costs a start of dvc."""
+def only(stages: Sequence[str], patch: pytest.MonkeyPatch) -> None:
+    """Have the flow, and dvc.yaml, of these stages alone."""
     from flows.pipeline import transfer as transfer_flow
 
-    monkeypatch.setattr(transfer_flow, "TASKS", {name: transfer_flow.TASKS[name] for name in STAGES[:2]})
+    patch.setattr(transfer_flow, "TASKS", {name: transfer_flow.TASKS[name] for name in stages})
+    chain(Path(), stages)
+
+
+@pytest.fixture
+def short_project(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy project and a flow, of two stages."""
+    only(STAGES[:2], monkeypatch)
     return toy_project
 
 
@@ -52,19 +60,22 @@ def test_one_task_a_stage_in_order() -> None:
     assert all(task.cache_policy == NO_CACHE and task.description for task in TASKS.values())
 
 
-def test_both_doors_agree_on_what_is_up_to_date(toy_project: Path) -> None:
-    assert transfer() == dict.fromkeys(STAGES, "ran")
+def test_both_doors_agree_on_what_is_up_to_date(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three stages show it as well as nine: one that reads images, one with a parameter that changes, one that follows."""
+    three = ("index_images", "fine_tune", "report")
+    only(three, monkeypatch)
+    assert transfer() == dict.fromkeys(three, "ran")
     assert dvc_says("status", "--json").strip() == "{}"
     assert "Running stage" not in dvc_says("repro")
 
     Path("data/images/a/by hand.txt").write_text("3")
-    assert transfer(parameters={"fine_tune.epochs": 5}) == dict.fromkeys(STAGES, "ran"), "a file dropped into the folder counts"
+    assert transfer(parameters={"fine_tune.epochs": 5}) == dict.fromkeys(three, "ran"), "a file dropped into the folder counts"
     assert "by hand.txt" in Path("out/report.txt").read_text()
     assert "  epochs: 5" in Path("params.yaml").read_text()
     assert dvc_says("status", "--json").strip() == "{}"
 
     assert "Running stage" in dvc_says("repro", "--force")
-    assert transfer() == dict.fromkeys(STAGES, "cached")
+    assert transfer() == dict.fromkeys(three, "cached")
 
 
 def test_what_did_not_change_is_skipped_unless_forced(short_project: Path) -> None:
@@ -157,6 +168,25 @@ def test_images_that_change_between_stages_are_noticed(short_project: Path, monk
     monkeypatch.setattr(dvc, "repro", repro)
     with pytest.raises(DataError, match="changed during the run"):
         transfer()
+
+
+def test_progress_of_a_stage_reaches_the_server(short_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the stage, through dvc, to an artifact: by events in a file, for whose sake a line is read."""
+    from prefect.client.orchestration import get_client
+
+    from flows.pipeline import artifacts
+    from flows.pipeline import transfer as transfer_flow
+
+    monkeypatch.setattr(transfer_flow, "TASKS", {STAGES[0]: transfer_flow.TASKS[STAGES[0]]})
+    code = "from headstart.machinery.progress import Progress\n    with Progress(4, 'Reading (all)') as bar:\n        bar._due = 0\n        bar.step(4)\n"
+    body = Path("toy_stage.py").read_text().replace('    print(f"{name} begins", flush=True)\n', f"    {code}")
+    Path("toy_stage.py").write_text(body)
+    assert transfer() == {STAGES[0]: "ran"}
+    assert artifacts.EVENTS.read_text().count("\n") == 2
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json={"artifacts": {"key": {"any_": ["index-images-reading-all"]}}}).json()
+    assert [(artifact["type"], artifact["data"]) for artifact in found] == [("progress", 100.0)]
+    assert found[0]["description"] == "Reading (all): 4/4 in 0 s"
 
 
 def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: str) -> None:

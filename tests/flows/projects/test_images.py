@@ -15,6 +15,8 @@ from flows.repository import dvc, git
 from headstart.machinery.errors import DataError
 from tests.flows.cli.test_main import files, replace_module
 
+pytestmark = pytest.mark.usefixtures("forked_dvc")
+
 
 @pytest.fixture
 def source(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:

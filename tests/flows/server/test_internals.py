@@ -37,6 +37,15 @@ def test_prefect_is_the_version_that_was_read() -> None:
     assert f'"prefect=={READ_FROM}"' in (ROOT / "pyproject.toml").read_text(), MOVED
 
 
+def test_nothing_else_names_private_parts_of_prefect() -> None:
+    private = re.compile(
+        r"PREFECT__|prefect(\.\w+)*\._|from prefect[\w.]* import _|\b_send_with_retry\b|\bdrain_all\b|\brefresh_global_settings_context\b"
+    )
+    files = sorted((ROOT / "flows").rglob("*.py"))
+    naming = [file.name for file in files if private.search(file.read_text())]
+    assert naming == ["internals.py"]
+
+
 def test_the_application_needs_no_argument() -> None:
     module, _, name = internals.application().partition(":")
     create = getattr(importlib.import_module(module), name)

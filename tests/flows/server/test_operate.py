@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,7 +31,8 @@ from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.machinery.errors import HeadstartError
 from headstart.params import STAGES
-from tests import ROOT
+from tests import PATIENCE, ROOT
+from tests.conftest import with_database
 from tests.flows.cli.test_main import servers
 from tests.tasks.test_stage import gone
 
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-PATIENCE = 120.0  # seconds, on a slow and busy machine
 Found = TypeVar("Found")
 DEPLOYED = ["develop/headstart-develop", "predict/headstart-predict", "transfer/headstart-nightly", "transfer/headstart-transfer"]
 FINISHED = ("Completed", "Failed", "Crashed", "Cancelled")
@@ -59,7 +60,7 @@ class Project:
             env={**environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -131,7 +132,7 @@ class Project:
         """A run in its first stage, which sleeps, and the process of the stage."""
         started = self.folder / "started"
         started.unlink(missing_ok=True)
-        (self.folder / "index_images.sleeps").write_text("300")
+        (self.folder / "index_images.sleeps").write_text(str(2 * PATIENCE))
         (self.folder / f"data/images/a/{time.time_ns()}.txt").write_text("new")
         run = self.start("transfer/headstart-transfer")
 
@@ -154,11 +155,15 @@ def until(found: Callable[[], Found | None], what: str) -> Found:
 
 
 @pytest.fixture(scope="module")
-def project(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A committed toy project that is up; down afterwards, with nothing left."""
+def project(_toy_template: Path, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A committed toy project that is up; down afterwards, with nothing left. Only its first stage is a stage of Python."""
     folder = tmp_path_factory.mktemp("operate") / "project"
     shutil.copytree(_toy_template, folder)
     shutil.copy(ROOT / "prefect.yaml", folder)
+    graph = folder / "dvc.yaml"
+    first, rest = graph.read_text().split("  validate_data:\n")
+    graph.write_text(f"{first}  validate_data:\n{re.sub(r'python toy_stage.py [a-z_]+', 'cp', rest)}")
+    with_database(folder / ".headstart", prefect_database)
     (folder / ".gitignore").write_text("/.headstart/\n/data/images/\n/out/\n/started\n*.sleeps\n")
     for command in (("add", "--all"), ("commit", "--quiet", "--message", "Begin")):
         subprocess.run(["git", *command], cwd=folder, check=True)
@@ -250,11 +255,9 @@ def test_cancel_stops_the_stage_and_down_waits_for_the_end(project: Project) -> 
 
     run, pid = project.sleeping()
     assert "still running" in project.headstart("down", expect=4)
-    asked = time.monotonic()
     with project.client() as client:
         client.set_flow_run_state(run.id, Cancelling())
-    until(lambda: gone(pid), "the end of the stage")
-    assert time.monotonic() - asked < 15
+    until(lambda: gone(pid), "the end of the stage, which is not by itself: that takes twenty minutes")
     run = project.end(run)
     assert run.state is not None
     assert run.state.name == "Cancelled"

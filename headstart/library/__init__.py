@@ -1,0 +1,1 @@
+"""What people use of the library: the steps as functions, a model that predicts, a classifier in scikit-learn's manner."""

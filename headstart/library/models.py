@@ -1,0 +1,115 @@
+"""A model that predicts: its weights, its card, and the labels, probabilities and embeddings that it gives images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from headstart.base import outputs, weights
+from headstart.base.cores import in_order
+from headstart.base.devices import CPU, Device
+from headstart.data import images as decoding
+from headstart.features import classify, extraction, transforms
+from headstart.features.extraction import Frozen
+from headstart.features.transforms import View
+from headstart.machinery.errors import DataError
+from headstart.networks import cards
+from headstart.networks.cards import ModelCard
+from headstart.statistics import likelihood
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from headstart.networks.model import Network
+
+Picture = str | Path | np.ndarray | Image.Image  # a file, uint8 pixels (height, width, 3) or (height, width), or a picture of Pillow's
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights under the names of the network's library, and the card that says what network they belong to and what it was trained on."""
+
+    card: ModelCard
+    weights: dict[str, np.ndarray]
+    device: Device = CPU
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, in the order of the columns of `predict_proba`."""
+        return list(self.card.classes)
+
+    def predict(self, images: Sequence[Picture]) -> np.ndarray:
+        """The label (n,) of each image. Raises DataError for one that cannot be read, and names it."""
+        return np.array(self.classes)[self.predict_proba(images).argmax(axis=1)]
+
+    def predict_proba(self, images: Sequence[Picture]) -> np.ndarray:
+        """The probability (n, classes) of each class for each image, float64. Raises DataError for an image that cannot be read."""
+        frozen = classify.prepared(self.card, weights.digest(self.weights), self._network, self.device)
+        logits = self._run(frozen, images)
+        return likelihood.softmax(logits) if len(logits) else np.empty((0, len(self.classes)))
+
+    def embed(self, images: Sequence[Picture]) -> np.ndarray:
+        """The features (n, width) that the model's head sees of each image, float32. Raises DataError for an image that cannot be read."""
+
+        def make() -> nn.Module:
+            from torch import nn
+
+            network = self._network()
+            return nn.Sequential(network.normalise, network.stages)
+
+        part = f"embedding:{weights.digest(self.weights)}"
+        size = self.card.transform.input_size
+        return self._run(Frozen.of(make, extraction.identity(self.card, part), size, self.device), images)
+
+    def save(self, folder: Path | str) -> None:
+        """Write model.safetensors and card.json into `folder`, whole or not at all; `load` and `headstart predict` take it."""
+        with outputs.folder(Path(folder)) as new:
+            weights.write(new / cards.WEIGHTS, self.weights)
+            outputs.write_json(new / cards.CARD, self.card.to_json())
+
+    def _network(self) -> Network:
+        import torch
+
+        from headstart.networks import model
+
+        return model.rebuild(self.card, {key: torch.from_numpy(np.array(value)) for key, value in self.weights.items()})
+
+    def _run(self, frozen: Frozen, images: Sequence[Picture]) -> np.ndarray:
+        """What a network gives for each image (n, ...), in order."""
+        if isinstance(images, str | Path):
+            raise TypeError("give a list of images, for example sorted(Path('photos').glob('*.jpg'))")
+        view, numbered, engine = View.of(self.card.transform), list(enumerate(images)), frozen.engine
+        if not numbered:
+            return np.empty((0, *frozen.shape), np.float32)
+        if engine.batch == 1:
+            return np.stack(list(in_order(lambda item: engine.run(_square(*item, view)[None])[0], numbered)))
+        squares = in_order(lambda item: _square(*item, view), numbered)
+        batches = iter(lambda: list(itertools.islice(squares, engine.batch)), [])
+        return np.concatenate([engine.run(np.stack(batch)) for batch in batches])
+
+
+def load(folder: Path | str = "models/final", device: Device = CPU) -> Model:
+    """The model in a folder that the pipeline, `promote`, `Model.save` or `headstart develop` made.
+
+    Raises HeadstartError if the folder is missing, cannot be read, or its card lacks a field.
+    """
+    arrays, card = cards.read_model(Path(folder))
+    return Model(card, arrays, device)
+
+
+def _square(number: int, picture: Picture, view: View) -> np.ndarray:
+    """The square that a network reads, uint8 (size, size, 3). Raises DataError that names the image."""
+    try:
+        if isinstance(picture, str | Path):
+            return transforms.read(Path(picture), [view], "")[0]
+        opened = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        return np.asarray(transforms.plain(decoding.as_rgb(opened), view))
+    except (decoding.Unreadable, OSError, TypeError, ValueError) as error:
+        name = str(picture) if isinstance(picture, str | Path) else f"image {number} of the list"
+        raise DataError(f"{name}: {error}") from None

@@ -1,0 +1,260 @@
+"""The steps of the pipeline as functions: each takes what the one before gave, and options by the names that params.yaml has.
+
+What frozen layers compute is kept in .headstart/ of the current folder, as the pipeline does; deleting it costs only time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from headstart import params
+from headstart.base.devices import CPU, Device
+from headstart.checks import validation
+from headstart.checks.expectations import Limits
+from headstart.evaluation import metrics
+from headstart.indexing import indexer, layout
+from headstart.library.models import Model
+from headstart.linear import frozen_head
+from headstart.machinery.errors import DataError
+from headstart.networks.cards import ModelCard, SourceCard
+from headstart.networks.heads import Head
+from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
+from headstart.proof import proving
+from headstart.statistics import paired, records
+
+if TYPE_CHECKING:
+    from headstart.choice.selection import Selection
+    from headstart.networks.model import Network
+    from headstart.training import fine_tuning
+
+Kind = TypeVar("Kind", bound=Block)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Indexed images: a row per file (headstart/data/manifest.py names the columns), and the folder that the paths are below."""
+
+    table: pd.DataFrame
+    root: Path
+
+    @property
+    def usable(self) -> pd.DataFrame:
+        """The rows of files that can be read."""
+        return self.table[self.table["readable"]].reset_index(drop=True)
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of the usable images, sorted."""
+        return sorted(set(self.usable["label"]))
+
+    def split(self, name: str) -> pd.DataFrame:
+        """The usable rows of a split: train, validation or test."""
+        return self.usable[self.usable["split"] == name].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """Heads on a frozen source: `final` of train and validation, which predicts, and `train_only`, from which fine-tuning begins."""
+
+    source: SourceCard
+    classes: list[str]
+    final: Head
+    train_only: Head
+    block: TrainHead
+
+    def model(self, device: Device = CPU) -> Model:
+        """The source with the final head, as a model that predicts."""
+        from headstart.networks import model, sources
+
+        return _model(model.of(sources.known(self.source), self.final), "head", self.source, self.classes, device)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned network: `result` holds the curve and the figures, `record` which validation images were right at each row of it."""
+
+    source: SourceCard
+    classes: list[str]
+    result: fine_tuning.Result
+    record: records.Record
+    block: FineTune
+
+    @property
+    def better(self) -> bool:
+        """Whether it is right on more validation images than the frozen head, by more than a paired standard error."""
+        right = self.record.right
+        return paired.better(right[self.record.best], right[0])
+
+    def model(self, device: Device = CPU) -> Model:
+        """The network at its best epoch, as a model that predicts."""
+        return _model(self.result.network, "fine_tuned", self.source, self.classes, device)
+
+
+def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | None = None, *, seed: int = 0, **options: Any) -> Images:
+    """Decode, hash and split images: a folder CLASS/FILE or SPLIT/CLASS/FILE, or files with their labels.
+
+    options: those of index_images in params.yaml (test_share, validation_share, ...). Raises DataError for a folder that leaves a label in doubt
+    and for fewer than two classes, ParamsError for an option that is wrong.
+    """
+    block = _block(IndexImages, "index_images", options)
+    if isinstance(images, str | Path):
+        if labels is not None:
+            raise DataError("labels go with a list of files; a folder gives its own")
+        return Images(indexer.index(Path(images), **block.model_dump(), seed=seed), Path(images))
+    if labels is None or len(labels) != len(images):
+        raise DataError(f"{len(images)} files need as many labels, and {0 if labels is None else len(labels)} were given")
+    items = [layout.Item(str(Path(path).absolute()), str(label), "") for path, label in zip(images, labels, strict=True)]
+    layout.check(layout.Contents(items, [], []), "the list of files")
+    return Images(indexer.index_items(Path(), items, **block.model_dump(), seed=seed), Path())
+
+
+def check(images: Images, **options: Any) -> validation.Result:
+    """Check images with Great Expectations, as the stage validate_data does; the result names every failed check and its files.
+
+    options: those of validate_data in params.yaml. Raises ParamsError for an option that is wrong.
+    """
+    block = _block(ValidateData, "validate_data", options)
+    return validation.validate(images.table, Limits(**block.model_dump()))
+
+
+def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any) -> Selection:
+    """Score candidates on the training images, race the leaders on the validation images, and choose one.
+
+    options: those of select_source in params.yaml (candidates=["wheel:efficientnet_lite0", ...]). `chosen` of the result is the card of the source,
+    `report` holds every candidate with its scores. Raises ParamsError for a wrong name or option, HeadstartError if no candidate can be had.
+    """
+    from headstart.choice import selection
+
+    block = _block(SelectSource, "select_source", options)
+    return selection.select(images.usable, images.root, **block.model_dump(), seed=seed, device=device)
+
+
+def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int = 0, device: Device = CPU, **options: Any) -> FittedHead:
+    """Fit linear heads on a frozen source: a candidate's name, a card, or what `rank` gave. options: those of train_head in params.yaml.
+
+    Raises ParamsError for a wrong name or option, networks.common.Unavailable for a source that cannot be had.
+    """
+    block = _block(TrainHead, "train_head", options)
+    card = _card(source, images)
+    fitted, _ = frozen_head.train(
+        images.usable,
+        images.root,
+        card,
+        penalties=block.penalties,
+        folds=block.folds,
+        balanced=block.class_weights == "balanced",
+        seed=seed,
+        device=device,
+    )
+    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block)
+
+
+def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device = CPU, **options: Any) -> FineTuned:
+    """Unfreeze and fine-tune from a fitted head, watching the validation images. options: those of fine_tune in params.yaml."""
+    from headstart.training import fine_tuning
+
+    block = _block(FineTune, "fine_tune", options)
+    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
+    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
+    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block)
+
+
+def prove(
+    images: Images,
+    head: FittedHead,
+    tuned: FineTuned,
+    *,
+    baseline: Baseline | None = None,
+    seed: int = 0,
+    device: Device = CPU,
+    **options: Any,
+) -> proving.Proof:
+    """Whether transfer helped: train the same network from random weights, and compare both on the validation images.
+
+    baseline: how it is trained (headstart.params.Baseline(epochs=5)); options: those of verdict in params.yaml (seeds, label_curve, level, ...).
+    """
+    from headstart.training import designs, scratch
+
+    block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
+    card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
+    plan = scratch.plan_of(fresh)
+    for cell in designs.cells(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
+        done = scratch.train(cell.table, images.root, card.design, head.classes, plan, seed=cell.seed, device=device)
+        runs[cell.labels, cell.number] = records.of_run(cell.table, done)
+    return proving.prove(
+        tuned.record,
+        runs,
+        table=images.usable,
+        root=images.root,
+        card=head.source,
+        classes=head.classes,
+        head=head.block,
+        block=tuned.block,
+        images=fresh.max_images,
+        size=card.transform.input_size,
+        seeds=block.seeds,
+        label_curve=block.label_curve,
+        level=block.level,
+        margin=block.margin,
+        resamples=block.resamples,
+        seed=seed,
+        device=device,
+    )
+
+
+def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0, **options: Any) -> metrics.Figures:
+    """Accuracy, balanced accuracy, macro F1 and calibration of a model on a split, with intervals. options: those of evaluate in params.yaml.
+
+    Raises DataError if the split is empty, or holds a class that the model does not know.
+    """
+    block = _block(Evaluate, "evaluate", options)
+    rows = images.split(split)
+    if rows.empty:
+        raise DataError(f"there is no usable image in the split {split!r}")
+    unknown = sorted(set(rows["label"]) - set(model.classes))
+    if unknown:
+        raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
+    probabilities = model.predict_proba([images.root / path for path in rows["path"]])
+    labels = np.searchsorted(model.classes, rows["label"].to_numpy())
+    return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
+
+
+def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:
+    """The typed block of these options. Raises ParamsError that lists every problem."""
+    block = getattr(params.check({name: options}, name), name)
+    assert isinstance(block, kind)
+    return block
+
+
+def _card(source: str | SourceCard | Selection, images: Images) -> SourceCard:
+    if isinstance(source, SourceCard):
+        return source
+    if isinstance(source, str):
+        from headstart.choice import selection
+        from headstart.networks import sources
+
+        loaded = sources.load(source)
+        return loaded.card().at(selection.choose_size(loaded, "auto", images.split("train")))
+    return source.chosen
+
+
+def _model(network: Network, shipped: str, source: SourceCard, classes: list[str], device: Device) -> Model:
+    """A network as a model that predicts."""
+    card = ModelCard(
+        library=source.library,
+        architecture=source.architecture,
+        weights_sha256=source.weights_sha256,
+        transform=source.transform,
+        classes=tuple(classes),
+        format=1,
+        shipped=shipped,
+        source=source.name,
+        kind=source.kind,
+    )
+    return Model(card, {name: value.numpy() for name, value in network.weights().items()}, device)

@@ -1,0 +1,101 @@
+"""What a network gives for images, and how good that is: logits, loss, accuracy, temperature."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from torch import nn
+
+from headstart.base import devices
+from headstart.base.cores import one_thread
+from headstart.base.devices import CPU, Device
+from headstart.training import shards
+from headstart.training.cpu.pointwise import Pointwise
+from headstart.training.examples import Activations, Examples
+from headstart.training.parallel import ALONE, Team
+
+MAX_TEMPERATURE = 4.0
+
+
+class Figures(TypedDict):
+    """How good a network is on validation, as a curve and a summary say it: nats, 0-1."""
+
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), that temperature, and which images (n,) are right.
+
+    The temperature (Guo et al., ICML 2017) takes out how confident a network is overall, which label smoothing lowers and overfitting
+    raises. Without it, the losses of networks trained in different ways would not tell how well they order the classes.
+    """
+
+    loss: float
+    accuracy: float
+    temperature: float
+    right: np.ndarray = field(compare=False)
+
+    def figures(self) -> Figures:
+        """What a row of a curve says of it."""
+        return {"validation_loss": self.loss, "validation_accuracy": self.accuracy}
+
+
+@contextlib.contextmanager
+def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[torch.device]:
+    """Have the tail where this process computes; afterwards back on the CPU, with nothing to be trained."""
+    place = torch.device(device.kind, team.rank) if device.kind == "cuda" else torch.device("cpu")
+    try:
+        tail.to(place)
+        yield place
+    finally:
+        tail.requires_grad_(False).to("cpu")
+
+
+def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team: Team = ALONE) -> Measure:
+    """Loss, accuracy and temperature on the first view."""
+    scores = logits(tail, examples.views[0], device, team).astype(np.float64)
+    rows = np.arange(len(scores))
+
+    def loss(log_temperature: float) -> float:
+        return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, examples.labels].mean())
+
+    found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
+    right = scores.argmax(1) == examples.labels
+    return Measure(float(found.fun), float(right.mean()), float(np.exp(found.x)), right)
+
+
+def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
+    """Logits (n, classes) of all rows, computed where the tail's weights are."""
+    head = tail.get_submodule("head")
+    assert isinstance(head, nn.Linear)
+    return outputs(tail, rows, head.out_features, device, team)
+
+
+def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
+    """What a network gives (n, width) for all rows, read and computed in small batches, where its weights are."""
+    place = next(tail.parameters()).device
+    size = shards.SHARD if place.type == "cpu" else 8 * shards.SHARD
+
+    def shard(part: slice) -> np.ndarray:
+        one_thread()
+        with torch.inference_mode(), devices.autocast(device, place.type), Pointwise():
+            return tail(shards.tensor(rows[part], place)).float().cpu().numpy()
+
+    parts = shards.parts(len(rows), size)[team.rank :: team.size]
+    out = np.zeros((len(rows), width), np.float32)
+    for part, given in zip(parts, shards.each(place, shard, parts), strict=True):
+        out[part] = given
+    if team.size > 1:
+        whole = torch.from_numpy(out).to(place)
+        team.add([whole])
+        out = whole.cpu().numpy()
+    return out
