@@ -58,7 +58,7 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
 
 
 def _run(function: Callable[..., None], read: Arguments) -> None:
-    """Run the function under the lock, and note how long it took, or why it failed. What it trains goes on where a killed run stood."""
+    """Run the function under the lock, and note how long it took, or why it failed. What it trains goes on from where a killed run was."""
     name = function.__name__
     FAILURE.unlink(missing_ok=True)
     remove_leftovers(function)

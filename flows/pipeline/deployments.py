@@ -63,7 +63,7 @@ def predict(
 
     Args:
         paths: Images, or folders that are searched for images, on the machine of the worker.
-        model: Folder of the model, such as models/final (of the last run) or registry/model (the one that stands).
+        model: Folder of the model, such as models/final (of the last run) or registry/model (the current one).
         out: The file to write, whole or not at all.
     """
     say = transfer_flow.say_to_log()

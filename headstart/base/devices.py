@@ -1,4 +1,4 @@
-"""Where networks run: the CPU, or CUDA GPUs where there are any, and with which numbers."""
+"""Where networks run: the CPU, or CUDA GPUs if there are any, and with which numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CPU_BFLOAT16 = Device("cpu", "bfloat16")
 def choose(device: str = "auto", precision: str = "auto") -> Device:
     """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16).
 
-    A CPU takes bfloat16 for auto and bfloat16 where it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
+    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
     """
     cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
     if device == "cpu" or (device == "auto" and not _driver()):

@@ -36,7 +36,7 @@ FORMATS = (
     "DDS",
     "TGA",
 )
-SUFFIXES = frozenset(  # what counts as a photo where only the name is looked at
+SUFFIXES = frozenset(  # what counts as a photo if only the name is looked at
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".mpo", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm"]
     + [".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".psd", ".dds", ".tga", ".heic", ".heif"]
 )
@@ -129,7 +129,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 where there is none or it is broken."""
+    """The EXIF orientation, 1 if there is none or it is broken."""
     try:
         return int(image.getexif().get(0x0112, 1))
     except Exception:

@@ -19,7 +19,7 @@ from headstart.networks.kinds import torchvision as torchvision_kind
 
 
 def load(name: str) -> Source:
-    """Load a candidate. Raises ParamsError for a name of no known form, Unavailable where it cannot be had."""
+    """Load a candidate. Raises ParamsError for a name of no known form, Unavailable if it cannot be had."""
     kind, rest = split(name)
     source = KINDS[kind](rest)
     source.trunk.eval().requires_grad_(False)
