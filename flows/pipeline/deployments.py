@@ -37,7 +37,9 @@ def transfer(
     start_from: Literal["workspace", "committed"] = "workspace",
     force: bool = False,
 ) -> list[dvc.Outcome]:
-    """Choose a source for the images, train, fine-tune, and say whether transfer helped. Stages whose inputs did not change are skipped.
+    """Choose a source for the images, train, fine-tune, and say whether transfer helped.
+
+    Stages whose inputs did not change are skipped.
 
     Args:
         parameters: Values for this run alone. An empty field means: as in params.yaml.

@@ -97,7 +97,9 @@ def remember() -> None:
 
 
 def tidy(say: dvc.Say | None = None) -> None:
-    """Mend what a run or import that ended too early left behind: previous images still waiting go back. Call under the run lock.
+    """Mend what a run or import that ended too early left behind: previous images still waiting go back.
+
+    Call under the run lock.
 
     flows/experiments/recovery.py also finishes a restore.
     """
@@ -120,7 +122,9 @@ def check() -> None:
 
 
 def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Have the images present and on record, so that files added by hand count. Call under the run lock, after `tidy`.
+    """Have the images present and on record, so that files added by hand count.
+
+    Call under the run lock, after `tidy`.
 
     If the record was changed and the images were not (`git pull` brought another version), the images become those on record. A DVC
     remote that they are on and that does not answer is asked again after each of the pauses (seconds).

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Device:
-    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16. Weights and sums stay float32.
+    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16.
+
+    Weights and sums stay float32.
 
     A GPU keeps to it in all that a network computes, a CPU in training only (products.py).
     """
@@ -78,7 +80,10 @@ def autocast(device: Device, kind: str) -> Any:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch. Known of Linux only."""
+    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch.
+
+    Known of Linux only.
+    """
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:

@@ -177,7 +177,10 @@ def _torch(network: nn.Module) -> Run:
 
 
 def _checked(path: Path, network: nn.Module, size: int) -> Run:
-    """The engine of a file just exported, noted as good. Raises RuntimeError if it does not compute what PyTorch computes."""
+    """The engine of a file just exported, noted as good.
+
+    Raises RuntimeError if it does not compute what PyTorch computes.
+    """
     content = path.read_bytes()
     engine, reference = _onnx(content), _torch(network)
     image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)

@@ -1,4 +1,7 @@
-"""Public data sets that torchvision can download, as labelled image files. A new one is a line in SETS."""
+"""Public data sets that torchvision can download, as labelled image files.
+
+A new one is a line in SETS.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def _plain(name: str) -> str:
 
 
 def _by_file(kind: str, *parts: Part, file: Callable[[Any, int], Any] | None = None) -> Set:
-    """A set of image files. They are copied as they are: `file` finds the path of a sample if the class takes no loader."""
+    """A set of image files.
+
+    They are copied as they are: `file` finds the path of a sample if the class takes no loader.
+    """
 
     def samples(root: Path) -> Iterator[Sample]:
         for split, arguments in parts:

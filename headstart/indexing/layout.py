@@ -1,4 +1,6 @@
-"""What a folder of labelled images looks like: class/file, or split/class/file. Finds every file, its label and its split.
+"""What a folder of labelled images looks like: class/file, or split/class/file.
+
+Finds every file, its label and its split.
 
 Whatever is doubtful is refused with a DataError that names it: a wrong label costs more than a message.
 """

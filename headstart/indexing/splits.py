@@ -114,7 +114,9 @@ def _choose_mixed(
 
 
 def _atoms(groups: np.ndarray, labels: np.ndarray, pixels: np.ndarray, keys: np.ndarray, least: int) -> np.ndarray:
-    """The number of the atom of each image, from 0. Atoms are the groups, but if a class has fewer than `least` of them its largest are
+    """The number of the atom of each image, from 0.
+
+    Atoms are the groups, but if a class has fewer than `least` of them its largest are
     broken up into images of identical pixels: a class missing from a split would be worse than look-alikes on both sides of a cut."""
     atoms = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     few = np.flatnonzero(_atoms_of_class(atoms, labels, int(labels.max()) + 1) < least)

@@ -62,7 +62,9 @@ def fit(
 def cross_validate(
     features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
 ) -> CrossValidated:
-    """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best. Arguments as for `fit`.
+    """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best.
+
+    Arguments as for `fit`.
 
     Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
     """

@@ -72,14 +72,19 @@ def expand(
 
 
 def published(name: str) -> float | None:
-    """Published top-1 accuracy (0-1) on ImageNet-1k, None if none is known. Raises ParamsError for a name that is not known."""
+    """Published top-1 accuracy (0-1) on ImageNet-1k, None if none is known.
+
+    Raises ParamsError for a name that is not known.
+    """
     return _entry(name).imagenet_accuracy
 
 
 def within(
     found: list[Entry], *, max_parameters: float | None = None, max_gflops: float | None = None, licences: list[str] | None = None
 ) -> tuple[list[Entry], dict[str, str]]:
-    """The entries within the bounds, and by name why each other is not. What is not known is within no bound.
+    """The entries within the bounds, and by name why each other is not.
+
+    What is not known is within no bound.
 
     max_parameters: millions; max_gflops: multiply-adds (10^9) at the source's own input size; licences: in any case.
     Cheap bounds come first, so that as few networks as possible are counted.

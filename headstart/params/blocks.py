@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Block(BaseModel):
-    """A block of params.yaml. Unknown names and wrong types are errors; nothing changes one once it is read."""
+    """A block of params.yaml.
+
+    Unknown names and wrong types are errors; nothing changes one once it is read.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
 
@@ -129,7 +132,10 @@ class TrainHead(Block):
 
 
 class Augmentation(Block):
-    """How the training views of an image are drawn. Flips are off: digits, signs and text have a handedness."""
+    """How the training views of an image are drawn.
+
+    Flips are off: digits, signs and text have a handedness.
+    """
 
     min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
     rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")

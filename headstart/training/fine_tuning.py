@@ -32,7 +32,10 @@ USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained when, on which views of the images, and how. The fields are those of fine_tune in params.yaml."""
+    """What is trained when, on which views of the images, and how.
+
+    The fields are those of fine_tune in params.yaml.
+    """
 
     strategy: str  # one of STRATEGIES
     depth: int | str  # stages of the base, from the head, or auto

@@ -187,7 +187,10 @@ class _Beside(nn.ModuleList):
 
 
 def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Network:
-    """The network `wanted` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
+    """The network `wanted` as its library initialises it from `seed`, with a head of zeros.
+
+    Disturbs no other random numbers.
+    """
     size = wanted.transform.input_size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
