@@ -1,4 +1,7 @@
-"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME (scores.py)."""
+"""The evidence of Bayesian linear regression, for LogME (scores.py).
+
+It is log N(y; 0, I / beta + F F^T / alpha).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The runs behind a verdict: the same network from the source's weights and from random ones, on the same images, with the same number of steps.
+"""The runs behind a verdict: one network from the source's weights and from random ones.
 
-A cell is one run of one arm: labels a class, seed, and which images train and which are held out. Both arms work through the same cells. What a cell
+Both train on the same images, with the same number of steps.
+
+A cell is one run of one arm: labels per class, seed, and which images train and which are held out. Both arms work through the same cells. What a cell
 left (which held-out images were right, epoch by epoch) is kept in a file of arrays, so that arms can be compared later.
 """
 
@@ -41,7 +43,10 @@ def cells(table: pd.DataFrame, *, seeds: int, label_curve: bool, images: int, se
 
 
 def random_card(wanted: Architecture, size: int, seed: int) -> SourceCard:
-    """The card of an architecture with random weights, at `size` pixels at most if the network takes other sizes than its own."""
+    """The card of an architecture with random weights.
+
+    It works at `size` pixels at most if the network takes other sizes than its own.
+    """
     own = wanted.transform.input_size
     return SourceCard(
         name="random weights",

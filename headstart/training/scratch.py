@@ -1,4 +1,6 @@
-"""Train a whole network from random weights: what transfer is compared with, and a way to make a source of one's own.
+"""Train a whole network from random weights.
+
+This is what transfer is compared with, and a way to make a source of one's own.
 
 The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
@@ -110,8 +112,9 @@ def train(
     head_first: bool = True,
     device: Device = CPU,
 ) -> Result:
-    """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
+    """Train on the train split of `table`, measuring on the validation split.
 
+    It measures before the first epoch and after each.
     `wanted` is the network that is trained; `seed` fixes weights, views and order. `head_first`: epoch 0 is a head on the best of several
     draws of random weights; else a head of zeros on one draw, so that what is kept has learned something.
     Raises DataError when a file has changed since it was indexed.
@@ -158,8 +161,9 @@ def _zeros(wanted: Architecture, classes: list[str], seed: int) -> tuple[model.N
 
 
 def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
-    """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
+    """The best of DRAWS networks with random weights, and a copy with a fitted head.
 
+    The head is fitted on the network's features of the images of `train`, of at most LARGEST_START.
     The best is that whose head has the lowest cross-validated log loss.
     """
     some = sampling.sample(train, LARGEST_START, seed)
