@@ -133,7 +133,7 @@ def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any)
     from headstart.choice import selection
 
     block = _block(SelectSource, "select_source", options)
-    return selection.select(images.usable, images.root, **block.model_dump(), seed=seed, device=device)
+    return selection.select(images.usable, images.root, block, seed=seed, device=device)
 
 
 def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int = 0, device: Device = CPU, **options: Any) -> FittedHead:

@@ -19,8 +19,9 @@ from headstart.params import STAGES, developing, project_code
 @pytest.fixture(scope="module")
 def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project as after a run: DVC has made-up files on record for all stages."""
-    folder = tmp_path_factory.mktemp("upgrade") / "beans"
-    new.new(folder)
+    folder = tmp_path_factory.mktemp("upgrade")
+    new._fill(folder, "beans")
+    (folder / ".dvc/config").write_text(f"{new.DVC}    no_scm = true\n")  # and so without a process
     graph = generate.stages((folder / "dvc.yaml").read_text())
     paths = {path for entry in graph.values() for path in [*upgrade._outs(entry), *entry["deps"]]}
     for path in sorted(paths):
