@@ -1,4 +1,4 @@
-"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME (scores.py)."""
+"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME."""
 
 from __future__ import annotations
 
