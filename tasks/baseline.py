@@ -38,10 +38,12 @@ def baseline(
 
         place = devices.choose(shared.device, shared.precision)
         plan = scratch.plan_of(block)
-        for cell in designs.cells(table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
-            done = scratch.train(cell.table, images, card.design, classes, plan, seed=cell.seed, device=place)
-            runs[cell.labels, cell.number] = records.of_run(cell.table, done)
-            if (cell.labels, cell.number) == (0, 0):
+        for one in designs.trainings(
+            table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed
+        ):
+            done = scratch.train(one.table, images, card.design, classes, plan, seed=one.seed, device=place)
+            runs[one.labels, one.number] = records.of_run(one.table, done)
+            if (one.labels, one.number) == (0, 0):
                 first = done
     with outputs.folder(out) as folder:
         records.write(folder / "trials.safetensors", runs)

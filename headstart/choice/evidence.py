@@ -1,7 +1,4 @@
-"""The evidence of Bayesian linear regression, for LogME (scores.py).
-
-It is log N(y; 0, I / beta + F F^T / alpha).
-"""
+"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME."""
 
 from __future__ import annotations
 

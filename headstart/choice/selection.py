@@ -110,10 +110,7 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
 
 
 def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block: SelectSource, seed: int) -> Ranking:
-    """The ranking of the candidates that were scored on `n_images`.
-
-    It also has the rows of the candidates that were skipped.
-    """
+    """The ranking of the candidates that were scored on `n_images`, and of those that were skipped."""
     votes = [key for score in scores.SCORES.values() for key in score.votes]
     published = ranking.prior([one.published for one in scored])
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)

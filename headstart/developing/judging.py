@@ -24,10 +24,10 @@ PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "s
 
 
 class AgainstBaseline(TypedDict):
-    """A naive baseline on the test images: its accuracy (0-1), source - baseline, and whether that is above its standard error."""
+    """A naive baseline on the test images, and whether the source beats it."""
 
-    accuracy: float
-    difference: float
+    accuracy: float  # 0-1, of the baseline
+    difference: float  # source - baseline
     standard_error: float
     beaten: bool
 

@@ -185,9 +185,9 @@ def prove(
     block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
     card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
     plan = scratch.plan_of(fresh)
-    for cell in designs.cells(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
-        done = scratch.train(cell.table, images.root, card.design, head.classes, plan, seed=cell.seed, device=device)
-        runs[cell.labels, cell.number] = records.of_run(cell.table, done)
+    for one in designs.trainings(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
+        done = scratch.train(one.table, images.root, card.design, head.classes, plan, seed=one.seed, device=device)
+        runs[one.labels, one.number] = records.of_run(one.table, done)
     return proving.prove(
         tuned.record,
         runs,

@@ -48,9 +48,9 @@ class Context:
 
     def tuned(self, name: str, card: SourceCard, **changes: Any) -> Contender:
         """Fine-tune the source of `card` with changes to the block."""
-        cell = designs.Cell(0, 0, self.seed, self.data.table)
+        training = designs.Training(0, 0, self.seed, self.data.table)
         done = proving.pretrained(
-            cell, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
+            training, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
         )
         return Contender(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
 
