@@ -12,6 +12,7 @@ from headstart.base import weights
 from headstart.developing import develop
 from headstart.indexing import indexer
 from headstart.networks import sources
+from headstart.params.developing import RANDOM, TrainSource
 from headstart.training.checkpoints import Keeper, keeping
 from tests import tiny, toy
 from tests.training import test_fine_tuning, test_scratch
@@ -83,18 +84,26 @@ def test_trainings_of_one_stage_go_on_one_after_the_other(striped: tuple[Path, p
     assert begun == [1, 2] * 2
 
 
-@pytest.mark.parametrize("start", [develop.RANDOM, "candidate"])
+@pytest.mark.parametrize("start", [RANDOM, "candidate"])
 def test_a_source_of_ones_own_goes_on_to_the_same_bytes(
     start: str, striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan: dict[str, Any] = {"strategy": "full", "depth": 2, "epochs": 3, "rate": "auto", "decay": 0.9, "weight_decay": 0.01}
-    plan |= {"label_smoothing": 0.1, "batch_size": 16, "views": 1, "cache_gib": 1.0, "augmentation": test_scratch.AUGMENTATION}
-    if start != develop.RANDOM:
+    if start != RANDOM:
         start = tiny.checkpoint(Path("source"), size=32)
+    plan = TrainSource(
+        start=start,
+        architecture="timm:test_resnet" if start == RANDOM else None,
+        input_size=32,
+        depth=2,
+        epochs=3,
+        batch_size=16,
+        views=1,
+        cache_gib=1.0,
+        augmentation=test_scratch.AUGMENTATION,
+    )
 
     def train() -> tuple[str, str, str]:
-        how = {"start": start, "architecture": "timm:test_resnet", "input_size": 32, "seed": 0, **plan}
-        done = develop.train(striped[1], striped[0], **how)
+        done = develop.train(striped[1], striped[0], plan, seed=0)
         return weights.digest(done.network.weights()), str(done.curve), str(done.summary)
 
     expected = train()
