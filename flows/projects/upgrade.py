@@ -39,7 +39,7 @@ def upgrade(*, dry: bool = False) -> str:
     """
     made = plan()
     if not dry:
-        for name, content in [*made.write.items(), *((str(BESIDE / name), content) for name, content in made.beside.items())]:
+        for name, content in [*made.write.items(), *((str(_beside(name)), content) for name, content in made.beside.items())]:
             with outputs.whole(Path(name)) as temporary:
                 temporary.write_text(content, encoding="utf-8")
     return "\n".join(_told(made, dry))
@@ -156,7 +156,7 @@ def _told(made: Plan, dry: bool) -> list[str]:
     if made.after:
         lines.append(f"and these after them, if they leave something else than before: {', '.join(made.after)}")
     for name in made.beside:
-        place = f"the one of this version {'would be put' if dry else 'lies'} in {BESIDE / name}"
+        place = f"the one of this version {'would be put' if dry else 'lies'} in {_beside(name)}"
         lines.append(f"{name} was changed here and stays as it is; {place} for comparison")
     if made.gone:
         lines.append(
@@ -165,6 +165,11 @@ def _told(made: Plan, dry: bool) -> list[str]:
     if made.write:
         lines.append(f"{'would write' if dry else 'wrote'} {', '.join(made.write)}")
     return lines
+
+
+def _beside(name: str) -> Path:
+    """Where the package's version of a changed file is put, under a name that DVC does not take for one of its own."""
+    return BESIDE / f"new.{name}"
 
 
 def _text(path: Path) -> str | None:
