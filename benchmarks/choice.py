@@ -28,7 +28,7 @@ from scipy.stats import norm
 from workspace import report
 
 from headstart.base import devices
-from headstart.choice import selection
+from headstart.choice import scoring, selection
 from headstart.data import sampling
 from headstart.features import extraction, of_source
 from headstart.features.transforms import View
@@ -58,7 +58,7 @@ def subset(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFrame:
 def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str, Any]:
     """Fine-tune one candidate with the defaults and measure it on the test split."""
     source = sources.load(name)
-    card = {**source.card(), "input_size": selection.choose_size(source, "auto", table[table["split"] == "train"])}
+    card = source.card().at(scoring.choose_size(source, "auto", table[table["split"] == "train"]))
     classes = sorted(set(table["label"]))
     head = Params().train_head
     fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
@@ -68,14 +68,14 @@ def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str
     seconds = time.perf_counter() - started
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = np.searchsorted(classes, test["label"].to_numpy())
-    frozen = extraction.Frozen.of(lambda: done.network, f"choice:{time.monotonic_ns()}", card["input_size"])
-    tuned = extraction.extract(frozen, test, root, View.of(card), what="test images")[:].argmax(1) == labels
+    frozen = extraction.Frozen.of(lambda: done.network, f"choice:{time.monotonic_ns()}", card.transform.input_size)
+    tuned = extraction.extract(frozen, test, root, View.of(card.transform), what="test images")[:].argmax(1) == labels
     by_head = fitted["train_only"].logits(of_source.of_source(card, test, root)).argmax(1) == labels
     trained = set(done.summary["trained"])
     below, _ = done.network.below(trained)
     n = int((table["split"] == "train").sum())
-    whole = common.gflops(model.trunk(source)[1], card["input_size"])
-    lower = common.gflops(below[1:], card["input_size"])
+    whole = common.gflops(model.trunk(source)[1], card.transform.input_size)
+    lower = common.gflops(below[1:], card.transform.input_size)
     return {
         "source": name,
         "n_train": n,

@@ -51,8 +51,11 @@ from headstart.linear import frozen_head
 from headstart.machinery.progress import Progress
 from headstart.networks import cut, model, sources
 from headstart.params import Params, kwargs
-from headstart.training import fine_tuning, loop, scratch
-from headstart.training.updates import Updates
+from headstart.training import fine_tuning, freezing, loop, scratch, shards
+from headstart.training.examples import Examples, Recipe
+from headstart.training.parallel import ALONE
+from headstart.training.run import Run
+from headstart.training.strategies import Phase
 
 REPEATS = 9
 DEVICE = devices.choose("cpu")
@@ -70,12 +73,12 @@ class Measured(nn.Module):
             return self.stage(images)
 
 
-def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: loop.Recipe) -> None:
+def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: Recipe) -> None:
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
     pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
-    examples = loop.Examples([extraction.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
-    held = loop.Examples([extraction.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
+    examples = Examples([extraction.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
+    held = Examples([extraction.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
     whole = scratch.whole(job.network)
     trained = {name for phase in job.phases for name in phase.rates}
     for key, stage in list(whole.named_children()):
@@ -93,32 +96,33 @@ def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any
     return float((classes[rows.argmax(1)] == test["label"].to_numpy()).mean()), len(test)
 
 
-def efficiency(job: Any, recipe: loop.Recipe) -> tuple[float, float]:
+def efficiency(job: Any, recipe: Recipe) -> tuple[float, float]:
     """Time of an epoch's forward and backward passes on data in memory / time of the epoch, by turns, the median of REPEATS each.
 
     The first figure has the passes batch by batch, as training must; in the second no core waits for the other at the end of a batch.
     """
-    loaded = loop.Examples([rows[:] for rows in job.train.views], job.train.labels)
-    run = loop._Run(job.tail, loaded, job.validation, recipe, DEVICE, torch.device("cpu"), loop.ALONE)
-    phase = job.phases[0]
-    trained = loop._unfreeze(job.tail, phase)
-    updates = Updates([{**group, "lr": 0.0} for group in loop._groups(trained, phase, recipe.weight_decay)], 1)
-    order, batches = np.arange(len(loaded.labels)), loop._parts(len(loaded.labels), recipe.batch_size)
-    by_batch = [[order[batch][part] for part in loop._parts(batch.stop - batch.start, loop.SHARD)] for batch in batches]
+    loaded = Examples([rows[:] for rows in job.train.views], job.train.labels)
+    cpu = torch.device("cpu")
+    run = Run(job.tail, loaded, job.validation, recipe, DEVICE, cpu, ALONE, None, "", torch.ones(len(recipe.class_weights)), [])
+    state = loop.start(run)
+    still = Phase("still", 1, dict.fromkeys(job.phases[0].rates, 0.0))
+    unfrozen = freezing.unfreeze(run, still, 0)
+    order, batches = np.arange(len(loaded.labels)), shards.parts(len(loaded.labels), recipe.batch_size)
+    by_batch = [[order[batch][part] for part in shards.parts(batch.stop - batch.start, shards.SHARD)] for batch in batches]
     parts = [part for batch in by_batch for part in batch]
-    shards = [loop._tensor(loaded.views[0][part], torch.device("cpu")) for part in parts]
+    images = [shards.tensor(loaded.views[0][part], cpu) for part in parts]
 
     def arithmetic(number: int) -> None:
         one_thread()
-        with run._arithmetic():
-            outputs = job.tail(shards[number])
-        torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), updates.weights)
+        with shards.arithmetic(DEVICE, cpu):
+            outputs = job.tail(images[number])
+        torch.autograd.grad(functional.cross_entropy(outputs, torch.from_numpy(loaded.labels[parts[number]])), unfrozen.updates.weights)
 
     def together() -> None:
-        list(in_order(arithmetic, range(len(shards))))
+        list(in_order(arithmetic, range(len(images))))
 
     def apart() -> None:
-        numbers = iter(range(len(shards)))
+        numbers = iter(range(len(images)))
         for batch in by_batch:
             list(in_order(arithmetic, [next(numbers) for _ in batch]))
 
@@ -128,7 +132,7 @@ def efficiency(job: Any, recipe: loop.Recipe) -> tuple[float, float]:
         return time.perf_counter() - started
 
     with Progress(10**9, "epochs", quiet=True) as progress:
-        sides = (apart, together, lambda: run._epoch(1, updates, progress))
+        sides = (apart, together, lambda: loop.epoch(run, state, unfrozen, progress))
         seconds = np.median([[timed(side) for side in sides] for _ in range(REPEATS + 1)][1:], axis=0)
     job.tail.requires_grad_(False)
     return float(seconds[0] / seconds[2]), float(seconds[1] / seconds[2])

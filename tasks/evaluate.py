@@ -1,4 +1,4 @@
-"""Read the test split once, measure what ships beside the frozen head, and put models/final together: python -m tasks.evaluate"""
+"""Read the test split once and put models/final together: python -m tasks.evaluate"""
 
 from __future__ import annotations
 
@@ -32,27 +32,22 @@ def evaluate(
     shared: Shared,
 ) -> None:
     """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
-    card, ships = cards.read_source(source), outputs.read_json(chosen / "summary.json")
-    summaries = [
-        outputs.read_json(source),
-        *(outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)),
-    ]
+    card = cards.read_source(source)
+    summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
+    parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
+
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
-        models.append(
-            test_split.Model(
-                "scratch", weights.read(baseline / cards.WEIGHTS), SourceCard.from_json(summaries[3]["card"], baseline / "summary.json")
-            )
-        )
+        models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     done = test_split.evaluate(
         manifest.read(clean),
         images,
         card,
         heads.load(head / "head.safetensors", "final"),
-        summaries[1],
+        summaries[head]["classes"],
         models,
-        test_split.Model(ships["arm"], weights.read(chosen / cards.WEIGHTS), SourceCard.from_json(ships["card"], chosen / "summary.json")),
-        summaries,
+        _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
+        parameters=parameters,
         answer=outputs.read_json(verdict)["answer"],
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
@@ -70,6 +65,11 @@ def evaluate(
     outputs.write_json(metrics, done.metrics)
     test = done.metrics["test"]
     print(f"test accuracy {test['accuracy']:.4f} ({done.metrics['shipped']} ships; frozen head {done.metrics['head']['accuracy']:.4f})")
+
+
+def _model(name: str, folder: Path, card: object) -> test_split.Model:
+    """A whole model whose network is not that of the source card."""
+    return test_split.Model(name, weights.read(folder / cards.WEIGHTS), SourceCard.from_json(card, folder / "summary.json"))
 
 
 if __name__ == "__main__":

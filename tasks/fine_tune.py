@@ -27,7 +27,7 @@ def fine_tune(
     block: FineTune,
     shared: Shared,
 ) -> None:
-    """Write the fine-tuned weights, what was done and whether they ship, and the learning curve."""
+    """Write the fine-tuned weights, what was done and what it reached, and the learning curve."""
     table, card = manifest.read(clean), cards.read_source(source)
     classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
     place = devices.choose(shared.device, shared.precision)
@@ -43,7 +43,11 @@ def fine_tune(
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
         classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place)
-    print(done.summary["reason"])
+    reached = done.summary["validation"]
+    print(
+        f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "
+        f"(difference {reached['difference']:+.1%}, standard error {reached['standard_error']:.1%})"
+    )
 
 
 if __name__ == "__main__":

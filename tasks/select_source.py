@@ -23,7 +23,7 @@ def select_source(
 ) -> None:
     """Write the choice, its architecture alone, and every candidate with its scores and cost or the reason it was skipped."""
     place = devices.choose(shared.device, shared.precision)
-    done = selection.select(manifest.read(clean), images, **block.model_dump(), seed=shared.seed, device=place)
+    done = selection.select(manifest.read(clean), images, block, seed=shared.seed, device=place)
     parameters = {"seed": shared.seed, "select_source": block.model_dump()}
     outputs.write_json(source, {**done.chosen.to_json(), "parameters": parameters})
     outputs.write_json(architecture, done.chosen.design.to_json())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.networks import cards, heads, kept
 from headstart.networks.cards import SourceCard
 from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
-from headstart.proof import contenders, proving, remedies
+from headstart.proof import contenders, proving, shipping
+from headstart.proof.remedies import Context
 from headstart.statistics import records
 from tasks import stage
 
@@ -36,16 +36,14 @@ def verdict(
     head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
     tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
     baseline_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
-    place = devices.choose(shared.device, shared.precision)
+    data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
     proved = proving.prove(
         records.read(fine_tuned / "trials.safetensors")[0, 0],
         random,
-        table=table,
-        root=images,
+        data=data,
         card=card,
-        classes=classes,
         head=head_block,
         block=tuning_block,
         images=baseline_block.max_images,
@@ -56,36 +54,28 @@ def verdict(
         margin=block.margin,
         resamples=block.resamples,
         seed=shared.seed,
-        device=place,
     )
-    data = contenders.Data(table, images, classes, place)
-    tuned = contenders.arm(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
+    tuned = contenders.measure(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
     fitted = heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.average(frozen, tuned, data) if block.average else []
-    fresh = contenders.arm(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
-    choice = contenders.choose(frozen, [tuned, *averages], fresh, data.labels)
-    tried: list[dict[str, Any]] = []
-    if block.remedies and fresh and proved["pretrained_against_random"]["asymptote"]["difference"] <= 0:
-        context = remedies.Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed)
-        choice, tried = remedies.remedy(context, choice)
-    known = [frozen, tuned, *averages, *([fresh] if fresh else [])]
-    said = {
-        **proved,
-        "ships": choice.arm.name,
-        "mix": choice.arm.mix,
-        "reason": choice.reason,
-        "arms": [contenders.figures(one, data.labels) for one in known],
-        "remedies": tried,
-    }
-    with outputs.folder(out) as folder:
-        weights.write(folder / cards.WEIGHTS, choice.arm.weights)
-        chosen = {"arm": choice.arm.name, "mix": choice.arm.mix, "reason": choice.reason, "card": choice.arm.card.to_json()}
-        parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
-        outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
+    averages = contenders.averages(frozen, tuned, data) if block.average else []
+    scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
+    context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
+    shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
+    _write(out, shipped, block)
     outputs.write_json(result, said)
     print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
-    print(f"ships: {choice.arm.name}. {choice.reason}")
+    print(f"ships: {shipped.contender.name}. {shipped.reason}")
+
+
+def _write(out: Path, shipped: contenders.Shipped, block: Verdict) -> None:
+    """Write what ships: its weights, and why it does."""
+    ships = shipped.contender
+    with outputs.folder(out) as folder:
+        weights.write(folder / cards.WEIGHTS, ships.weights)
+        chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json()}
+        parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
+        outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
 
 
 if __name__ == "__main__":

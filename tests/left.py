@@ -388,8 +388,6 @@ def _fine_tuned(shipped: str) -> dict[str, Any]:
             "difference": 0.05 if ships else -0.0125,
             "standard_error": 0.024,
         },
-        "ships": shipped,
-        "reason": f"fine-tuning {'beats' if ships else 'does not beat'} the frozen head on validation by one paired standard error",
     }
 
 

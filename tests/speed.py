@@ -59,6 +59,15 @@ SLOW: dict[str, tuple[str, ...]] = {
     "tasks/test_stage.py": ("test_while_another_run", "test_a_stage_dies"),
     "tasks/test_validate_data.py": ("test_neither_torch",),
     "training/test_regularisers.py": ALL,
+    "training/test_kept_trainings.py": ALL,
+    "training/test_resume.py": ALL,
+    "training/test_batches.py": ALL,
+    "training/test_batch_norm.py": ALL,
+    "training/test_freezing.py": ALL,
+    "training/test_measure.py": ALL,
+    "library/test_steps.py": ALL,
+    "library/test_classifier.py": ALL,
+    "library/test_docs.py": ALL,
     "training/test_updates.py": ("test_the_bytes_are_those_of_a_plain_loop",),
 }
 

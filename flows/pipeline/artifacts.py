@@ -192,7 +192,7 @@ def _result() -> str:
 
 def _headline() -> str:
     answer = files.verdict().get("answer")
-    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else "**Whether transfer helped was not tested.**"
+    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else f"**{naming.UNTESTED}**"
 
 
 def _validation() -> None:
@@ -247,7 +247,7 @@ def ranking_rows(result: files.Ranking) -> list[SourceRow]:
 
 def metrics_rows(result: files.Metrics) -> list[ArmRow]:
     """A row for what ships and for each arm beside it."""
-    arms = {"what ships": result.get("test"), **{naming.arm(name): files.scores_of(result, name) for name in naming.ARMS}}
+    arms = {"what ships": result.get("test"), **{naming.short(name): files.scores_of(result, name) for name in naming.CONTENDERS}}
     return [
         {
             "arm": arm,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from headstart.registry import shelf
+from headstart.registry.shelf import Entry
 
 
-def describe(entry: Mapping[str, Any], folder: Path) -> str:
+def describe(entry: Entry, folder: Path) -> str:
     """A decision on the registry in `folder`, and how well rankings foretold races so far.
 
     `entry` is what headstart.registry.promotion.promote returned.
@@ -18,34 +17,35 @@ def describe(entry: Mapping[str, Any], folder: Path) -> str:
     return "\n".join([_decision(entry), *_comparison(entry), *notes, *_end(entry, folder)])
 
 
-def _decision(entry: Mapping[str, Any]) -> str:
+def _decision(entry: Entry) -> str:
     """What was decided, and why."""
     how = f"{entry['decision']} by --force" if entry["forced"] else entry["decision"]
     name = f" as {entry['model']}" if entry["decision"] == "promoted" else ""
     return f"{how}{name}: {entry['reason']}"
 
 
-def _comparison(entry: Mapping[str, Any]) -> list[str]:
-    """How good the new model is, and how it compares with the standing one.
+def _comparison(entry: Entry) -> list[str]:
+    """How good the new model is, and how it compares with the current one.
 
     Nothing if no image was looked at.
     """
     if entry["n"] is None:
         return []
     own = f"right on {entry['accuracy']:.1%} of {entry['n']:,} {entry['split']} images"
-    if entry["difference"] is None:
+    theirs, interval, difference, error = entry["standing_accuracy"], entry["interval"], entry["difference"], entry["standard_error"]
+    if theirs is None or interval is None or difference is None or error is None:
         return [own]
-    (low, high), difference, error = entry["interval"], entry["difference"], entry["standard_error"]
+    low, high = interval
     return [
-        f"{own}; the standing model, {entry['standing']}, on {entry['standing_accuracy']:.1%}",
-        f"the new one alone is right on {entry['gained']:,}, the standing one alone on {entry['lost']:,}; the rest does not tell them apart",
+        f"{own}; the current model, {entry['standing']}, on {theirs:.1%}",
+        f"the new one alone is right on {entry['gained']:,}, the current one alone on {entry['lost']:,}; the rest does not tell them apart",
         f"difference {100 * difference:+.1f} points (standard error {100 * error:.1f}); "
         f"with 95% confidence each, no less than {100 * low:+.1f} and no more than {100 * high:+.1f}",
     ]
 
 
-def _end(entry: Mapping[str, Any], folder: Path) -> list[str]:
-    """How well rankings foretold races, and where the model that stands now is."""
+def _end(entry: Entry, folder: Path) -> list[str]:
+    """How well rankings foretold races, and where the current model is."""
     won, runs = shelf.foretold(folder)
     times = "1 time" if won == 1 else f"{won} times"
     lines = [f"in the last {runs} races, the ranking's first came first {times}"] if runs else []

@@ -16,12 +16,6 @@ from headstart.words import naming
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
 _LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
-_SHIPS = {
-    "head": "frozen head",
-    "fine_tuned": "fine-tuned model",
-    "average": "average of frozen head and fine-tuned model",
-    "scratch": "network from random weights",
-}
 
 
 def metrics_text() -> str:
@@ -50,7 +44,7 @@ def _summary(metrics: Metrics) -> Iterator[str]:
     test, ranking, verdict = metrics["test"], files.ranking(), files.verdict()
     yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
     yield from _transfer(verdict, metrics.get("transfer"))
-    yield from _line("ships", _ships(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
+    yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
     yield from _line("accuracy", _score(test, "accuracy"), _beside(metrics))
     for name, label in _OTHERS:
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
@@ -79,19 +73,13 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
     yield from _line("transfer", answer, verdict["evidence"])
     if test:
-        says = {"leaves open": "leave it open"}.get(test["says"], f"{test['says'].removesuffix('s')} it")
-        yield from _line("", f"the test images {says}")
-
-
-def _ships(shipped: str, mix: float | None) -> str:
-    words = _SHIPS.get(shipped, f"fine-tuned model ({naming.arm(shipped)})")
-    return f"{words}, {mix:.0%} fine-tuned" if mix is not None else words
+        yield from _line("", f"the test images {naming.TEST[test['says']].format(answer='it')}")
 
 
 def _beside(metrics: Metrics) -> str:
     """What the other models reach on the same images."""
-    others = {name: files.scores_of(metrics, name) for name in naming.ARMS if name != metrics["shipped"]}
-    return "\n".join(f"{naming.arm(name)}: {_score(scores, 'accuracy')}" for name, scores in others.items() if scores)
+    others = {name: files.scores_of(metrics, name) for name in naming.CONTENDERS if name != metrics["shipped"]}
+    return "\n".join(f"{naming.short(name)}: {_score(scores, 'accuracy')}" for name, scores in others.items() if scores)
 
 
 def _score(scores: Scores, name: Score) -> str:

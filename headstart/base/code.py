@@ -1,4 +1,4 @@
-"""The fingerprint of code: a hash of its syntax trees, so that comments, docstrings and layout do not count.
+"""The fingerprint of code: a hash of its syntax trees. Comments, docstrings and layout do not count.
 
 What the code makes (features, exported networks, checkpoints, the stages of a project) is known by it: other code, another fingerprint.
 Files that are no Python, such as a table or a style sheet, count byte by byte.
@@ -15,28 +15,30 @@ from pathlib import Path
 
 @cache
 def fingerprint(*names: str) -> str:
-    """SHA-256 (hex) of modules and packages by their dotted names, packages with all that lies below them; none of it is imported.
+    """SHA-256 (hex) of modules and packages by their dotted names; none of it is imported.
 
-    Raises ModuleNotFoundError for a name that is none.
+    A package counts with all that lies below it. Raises ModuleNotFoundError for a name that is none.
     """
     total = hashlib.sha256()
     for name in names:
         place = _place(name)
         for path in sorted(_files(place)):
-            total.update(f"{name}/{path.relative_to(place).as_posix() if path != place else ''}\0".encode())
-            total.update(_content(path))
+            inside = path.relative_to(place).as_posix() if place.is_dir() else ""
+            total.update(f"{name}/{inside}\0{_digest(path)}\n".encode())
     return total.hexdigest()
 
 
 def _place(name: str) -> Path:
     """The file of a module, or the folder of a package."""
-    package, _, rest = name.partition(".")
-    spec = importlib.util.find_spec(package)  # of the outermost package: finding a deeper one would import those above it
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"there is no package {package}", name=name)
+    outermost, _, rest = name.partition(".")
+    spec = importlib.util.find_spec(outermost)  # finding a deeper one would import those above it
+    if spec is None or not spec.has_location or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no package {outermost}", name=name)
+    if spec.submodule_search_locations is None and not rest:
+        return Path(spec.origin)
     place = Path(spec.origin).parent.joinpath(*rest.split(".")) if rest else Path(spec.origin).parent
     module = place.with_name(f"{place.name}.py")
-    if not place.is_dir() and not module.is_file():
+    if spec.submodule_search_locations is None or not (place.is_dir() or module.is_file()):
         raise ModuleNotFoundError(f"there is no module {name}", name=name)
     return place if place.is_dir() else module
 
@@ -47,22 +49,31 @@ def _files(place: Path) -> list[Path]:
     return [path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
-def _content(path: Path) -> bytes:
-    """What counts of a file: of Python its syntax tree without docstrings."""
-    if path.suffix != ".py":
-        return path.read_bytes()
-    tree = ast.parse(path.read_bytes())
+@cache
+def _digest(path: Path) -> str:
+    """SHA-256 (hex) of what counts of a file: of Python its syntax tree without docstrings."""
+    content = path.read_bytes()
+    if path.suffix == ".py":
+        content = _shape(_bare(ast.parse(content))).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    """The tree without docstrings, and without the empty texts that Python 3.12.1 adds to formats."""
     for node in ast.walk(tree):
-        if (
+        if isinstance(node, ast.JoinedStr):
+            node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+        elif (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return _shape(tree).encode()
+    return tree
 
 
 def _shape(node: object) -> str:
-    """A syntax tree as text, the same in every version of Python: newer ones add fields that are empty for what older ones can read."""
+    """A syntax tree as text: each node's class, and its fields that are not empty."""
+    # Neither ast.dump nor ast.unparse: from Python 3.11 to 3.13 they give the same code three and two texts. This costs what they do.
     if isinstance(node, list):
         return f"[{','.join(map(_shape, node))}]"
     if not isinstance(node, ast.AST):

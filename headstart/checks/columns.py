@@ -13,7 +13,10 @@ SPLITS = ("train", "validation", "test")
 
 
 def spread(key: str, across: str) -> Callable[[pd.DataFrame], pd.Series]:
-    """Over how many different values of `across` the usable images with this row's `key` are spread. Null for unusable rows."""
+    """Over how many values of `across` the usable images with this row's `key` are spread.
+
+    Null for unusable rows.
+    """
 
     def values(frame: pd.DataFrame) -> pd.Series:
         pairs = frame.loc[frame["readable"], [key, across]].drop_duplicates()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,8 @@ class Limits:
 class Check:
     """One expectation.
 
-    `values(frame)` gives the column to look at, one value a manifest row, null where the row does not count; without it the manifest's own
-    column is used. `found(failing, frame)` says in plain words what was found, given the failing rows (all rows where no single row is at fault).
+    `values(frame)` gives the column to look at, one value per manifest row, null if the row does not count; without it the manifest's own
+    column is used. `found(failing, frame)` says in plain words what was found, given the failing rows (all rows if no single row is at fault).
     `together` names a column whose equal values are listed side by side, so that copies of one image stand beside each other.
     """
 
@@ -47,7 +47,7 @@ class Check:
     why: str
     found: Callable[[pd.DataFrame, pd.DataFrame], str]
     remedy: str
-    arguments: Callable[[Limits], dict[str, Any]]
+    arguments: Callable[[Limits], dict[str, object]]  # of the expectation
     values: Callable[[pd.DataFrame], pd.Series] | None = None
     together: str | None = None
 
@@ -175,7 +175,7 @@ CHECKS: list[Check] = [
         expected=lambda limits: "near-duplicates lie in one split",
         why="a test image that looks like a training image is easier than a new one, so the test result may be too good",
         found=sentences.copies("split", "group", "near-duplicates"),
-        remedy="Look at them; where they show the same scene, keep them in one split.",
+        remedy="Look at them; if they show the same scene, keep them in one split.",
         together="group",
     ),
     Check(
@@ -217,7 +217,7 @@ CHECKS: list[Check] = [
         ),
         why="small images are blown up to the network's input and show little",
         found=sentences.sides,
-        remedy="Use larger originals where there are any.",
+        remedy="Use larger originals if there are any.",
     ),
     Check(
         name="aspect",

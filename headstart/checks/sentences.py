@@ -1,4 +1,7 @@
-"""What a failed check has found, in plain words: each function gets the failing rows and the whole manifest."""
+"""What a failed check has found, in plain words.
+
+Each function gets the failing rows and the whole manifest.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ def few(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
 
 
 def copies(across: str, key: str, what: str) -> Callable[[pd.DataFrame, pd.DataFrame], str]:
-    """Say how many sets of `what`, images of equal `key`, span several values of `across`, and show two of the first."""
+    """Say how many sets of `what` span several values of `across`, and show two of the first.
+
+    A set is images of equal `key`.
+    """
 
     def found(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
         first = failing[failing[key] == failing[key].iloc[0]].drop_duplicates(across)
@@ -63,7 +69,7 @@ def unreadable(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
 
 def classes(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
     labels = sorted(set(frame.loc[frame["readable"], "label"]))
-    return f"usable images belong to {len(labels)} class{'' if len(labels) == 1 else 'es'}" + (f": {labels[0]!r}" if labels else "")
+    return f"usable images belong to {formats.count(len(labels), 'class', 'classes')}" + (f": {labels[0]!r}" if labels else "")
 
 
 def none(failing: pd.DataFrame, frame: pd.DataFrame) -> str:

@@ -1,11 +1,15 @@
-"""Run the expectations of headstart/checks/expectations.py over a manifest, as a Great Expectations checkpoint, and put the result in plain words."""
+"""Run the expectations over a manifest, as a Great Expectations checkpoint; say in words what failed.
+
+The expectations are in headstart/checks/expectations.py.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from headstart.checks.expectations import CHECKS, Check, Limits
 from headstart.machinery.errors import DataError, HeadstartError
@@ -19,17 +23,63 @@ LISTED = 50  # files of a failed check that the result lists
 SHOWN = 5  # of these, how many an error message names
 
 
-def validate(frame: pd.DataFrame, limits: Limits) -> dict[str, Any]:
-    """Check a manifest. Returns the content of reports/validation.json, the same for the same manifest and limits.
+class Images(TypedDict):
+    """How many files there are, how many of them are usable, and the usable ones by split and class."""
+
+    total: int
+    usable: int
+    per_split: dict[str, dict[str, int]]
+
+
+class Failure(TypedDict):
+    """A check that failed, in plain words; of the `n_files` files at fault the first LISTED are named."""
+
+    name: str
+    message: str
+    files: list[str]
+    n_files: int
+
+
+class Quarantined(TypedDict):
+    """A file that is left out, and why."""
+
+    path: str
+    reason: str
+
+
+class Expectation(TypedDict):
+    """A check, and whether it holds."""
+
+    expectation: str
+    column: str
+    success: bool
+    severity: str  # critical or warning
+    description: str
+
+
+class Validation(TypedDict):
+    """The content of reports/validation.json.
 
     `critical` and `warnings` hold the failed checks, in the order of CHECKS; `success` means that nothing critical failed.
-    Raises HeadstartError when a check could not be evaluated.
+    """
+
+    success: bool
+    images: Images
+    critical: list[Failure]
+    warnings: list[Failure]
+    quarantined: list[Quarantined]
+    expectations: list[Expectation]
+
+
+def validate(frame: pd.DataFrame, limits: Limits) -> Validation:
+    """Check a manifest; the same manifest and limits give the same result.
+
+    Raises HeadstartError if a check could not be evaluated.
     """
     frame = frame.reset_index(drop=True)
-    columns = _columns(frame)
-    outcomes = _run(columns, limits)
-    failed: dict[str, list[dict[str, Any]]] = {"critical": [], "warning": []}
-    expectations = []
+    outcomes = _run(_columns(frame), limits)
+    failed: dict[str, list[Failure]] = {"critical": [], "warning": []}
+    expectations: list[Expectation] = []
     for check, (success, rows) in zip(CHECKS, outcomes, strict=True):
         if not success:
             failed[check.severity].append(_failure(check, frame, rows, limits))
@@ -53,10 +103,10 @@ def validate(frame: pd.DataFrame, limits: Limits) -> dict[str, Any]:
     }
 
 
-def refuse(result: dict[str, Any], where: str) -> None:
-    """Raise DataError that names every critical failure, some of its files and what to do; nothing where there is none.
+def refuse(result: Validation, where: str) -> None:
+    """Raise DataError if there is a critical failure.
 
-    `where` is the file that holds the whole result.
+    The error names every one, some of its files, and what to do. `where` is the file that holds the whole result.
     """
     if result["success"]:
         return
@@ -74,7 +124,7 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that the checks look at. A row's number is its index, by which failing rows are named."""
     import pandas as pd
 
-    columns: dict[str, Any] = {}
+    columns: dict[Hashable, pd.Series] = {}
     for check in CHECKS:
         if check.column not in columns:
             columns[check.column] = frame[check.column] if check.values is None else check.values(frame)
@@ -128,13 +178,16 @@ def _outcome(check: Check, result: Any) -> tuple[bool, list[int]]:
     return bool(result.success), [int(row) for row in result.result.get("unexpected_index_list") or []]
 
 
-def _raised(info: dict[str, Any] | None) -> str:
-    """The message of an exception inside Great Expectations, which comes flat or once per metric; empty where there was none."""
+def _raised(info: Mapping[str, object] | None) -> str:
+    """The message of an exception inside Great Expectations, empty if there was none.
+
+    It comes flat, or once per metric.
+    """
     nested = [info or {}, *(value for value in (info or {}).values() if isinstance(value, dict))]
     return next((str(item.get("exception_message") or "unknown error") for item in nested if item.get("raised_exception")), "")
 
 
-def _failure(check: Check, frame: pd.DataFrame, rows: list[int], limits: Limits) -> dict[str, Any]:
+def _failure(check: Check, frame: pd.DataFrame, rows: list[int], limits: Limits) -> Failure:
     failing = frame.iloc[sorted(rows)]
     if check.together:
         first = failing.groupby(check.together)["path"].transform("min")

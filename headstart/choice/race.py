@@ -1,7 +1,7 @@
-"""A race: the leading sources get a short fine-tune, the better half go on as long again, until one is left (successive halving, Jamieson & Talwalkar, AISTATS 2016).
+"""A race: the leading sources are fine-tuned briefly, the better half go on, until one is left.
 
-Every entrant starts from a converged head and trains its last stages, as fine_tune does by default, on the same images and number of views. A round's order
-is that of the validation log likelihood. The budget is in image passes, never in seconds.
+This is successive halving (Jamieson & Talwalkar, AISTATS 2016). Every entrant starts from a converged head and trains its last stages, as fine_tune does by
+default, on the same images and number of views. A round's order is that of the validation log likelihood. The budget is in image passes, never in seconds.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
@@ -25,6 +24,7 @@ from headstart.networks import heads, model
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
+from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
 
 log = logging.getLogger(__name__)
@@ -48,15 +48,54 @@ BLOCK = FineTune(
 )
 
 
-@dataclass(frozen=True)
-class Race:
-    """Who won, whom it beat for certain, and the whole race as plain values."""
+class LapFigures(TypedDict):
+    """What an entrant reached after `epochs` in all, and what this round cost."""
+
+    epochs: int
+    validation_accuracy: float  # 0-1
+    validation_log_likelihood: float  # nats per image
+    image_passes: int
+
+
+class Row(TypedDict):
+    """An entrant in a round: LapFigures, and how far (nats per image) it was behind the first."""
+
+    round: int  # from 1
+    place: int  # from 1
+    name: str
+    epochs: int
+    validation_accuracy: float
+    validation_log_likelihood: float
+    image_passes: int
+    gap: float
+    standard_error: float
+
+
+class Report(TypedDict):
+    """A race in reports/ranking.json.
+
+    kendall_tau compares its order with that of the ranking; regret is the accuracy (0-1) that what the ranking takes lacked of the best
+    in the last round that it ran in.
+    """
 
     winner: str
-    beaten: dict[
-        str, tuple[float, float]
-    ]  # by name: how much better the winner was (nats) and its standard error, where CERTAINTY is reached
-    report: dict[str, Any]
+    order: list[str]
+    kendall_tau: float
+    regret: float
+    image_passes: int
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who won, whom it beat for certain, and the whole race.
+
+    beaten: by name, how much better the winner was (nats per image) and its standard error; only those whom it beat with CERTAINTY.
+    """
+
+    winner: str
+    beaten: dict[str, tuple[float, float]]
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -65,7 +104,7 @@ class _Lap:
 
     network: model.Network
     likelihood: np.ndarray  # (n,) of each validation image's class, nats
-    figures: dict[str, Any]
+    figures: LapFigures
 
 
 def run(
@@ -93,8 +132,12 @@ def run(
         total = epochs * 2 ** len(rounds)
         log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
         before = rounds[-1] if rounds else {}
-        how: dict[str, Any] = {"epochs": total, "views": views, "seed": seed, "device": device}
-        laps = {card.name: _lap(table, root, card, starts[card.name], before.get(card.name), **how) for card in field}
+        laps = {
+            card.name: _lap(
+                table, root, card, starts[card.name], before.get(card.name), epochs=total, views=views, seed=seed, device=device
+            )
+            for card in field
+        }
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)
@@ -110,8 +153,8 @@ def run(
 def _head(table: pd.DataFrame, root: Path, card: SourceCard, folds: int, seed: int, device: Device) -> heads.Head:
     """The head that an entrant starts from, on the train split."""
     train = table[table["split"] == "train"].reset_index(drop=True)
-    how: dict[str, Any] = {"penalties": scores.PENALTIES, "folds": folds, "seed": seed, "device": device}
-    return frozen_head.on(train, root, card, encoding.classes(table), **how)
+    classes = encoding.classes(table)
+    return frozen_head.on(train, root, card, classes, penalties=scores.PENALTIES, folds=folds, seed=seed, device=device)
 
 
 def _lap(
@@ -126,18 +169,22 @@ def _lap(
     seed: int,
     device: Device,
 ) -> _Lap:
-    """One entrant in one round, after which it has had `epochs` in all. The frozen layers run before the first one; what they give is kept."""
+    """One entrant in one round, after which it has had `epochs` in all.
+
+    The frozen layers run before the first round; what they give is kept.
+    """
     classes = encoding.classes(table)
     more = epochs - before.figures["epochs"] if before else epochs
     plan = fine_tuning.plan_of(BLOCK.model_copy(update={"epochs": more, "patience": more, "views": views}), table, classes, seed)
     done = fine_tuning.run(table, root, card, head, classes, plan, device=device, begun=before.network if before else None)
     held = encoding.encode(table.loc[table["split"] == "validation", "label"], classes)
-    likelihood = log_softmax(done.logits.astype(np.float64), axis=1)[np.arange(len(held)), held]
-    figures = {
+    likelihood = of_labels(done.logits, held)
+    frozen_passes = 0 if before else views * int((table["split"] == "train").sum())
+    figures: LapFigures = {
         "epochs": epochs,
         "validation_accuracy": float((done.logits.argmax(1) == held).mean()),
         "validation_log_likelihood": float(likelihood.mean()),
-        "image_passes": done.summary["image_passes"] + (0 if before else views * int((table["split"] == "train").sum())),
+        "image_passes": done.summary["image_passes"] + frozen_passes,
     }
     return _Lap(done.network, likelihood, figures)
 
@@ -146,10 +193,9 @@ def _gap(first: _Lap, second: _Lap) -> tuple[float, float]:
     return paired.difference(first.likelihood, second.likelihood)
 
 
-def _report(rounds: list[dict[str, _Lap]], final: list[str], ranked: list[str], last: dict[str, _Lap], taken: str) -> dict[str, Any]:
-    """How it went, and how well the ranking foretold it: Kendall's tau of the two orders, and the accuracy (0-1) that `taken` lacked of the best in the
-    `last` round that it ran in."""
-    rows = []
+def _report(rounds: list[dict[str, _Lap]], final: list[str], ranked: list[str], last: dict[str, _Lap], taken: str) -> Report:
+    """How it went, and how well the ranking foretold it; `last` is the last round that `taken` ran in."""
+    rows: list[Row] = []
     for number, laps in enumerate(rounds, 1):
         first = next(iter(laps.values()))
         for place, (name, lap) in enumerate(laps.items(), 1):

@@ -1,4 +1,4 @@
-"""Who leads, how surely, and who is taken: scores of many sources put together, with bootstrap confidence.
+"""Who leads, how surely, and who is taken: the scores of many sources, with bootstrap confidence.
 
 Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and the sources'
 differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of draws in which a
@@ -6,14 +6,14 @@ source leads is the chance that it is best on images like these (Efron & Tibshir
 
 Frozen features do not tell all: of networks whose features suit the images alike, the better one on ImageNet is the better one once it is fine-tuned
 (Kornblith, Shlens & Le, CVPR 2019). So published accuracy is worth some nats in every voting score: little beside what few images leave open, or what
-a source that suits the images gains, and enough to tell siblings apart where images are many.
+a source that suits the images gains, and enough to tell siblings apart if images are many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,18 +21,42 @@ from threadpoolctl import threadpool_limits
 LEVEL = 0.16  # a source that beats the leader in so many draws cannot be told from it: one standard error, one-sided
 CLEAR = 0.95  # chance of being best from which a leader is a clear winner
 TIE = 1e-9  # standard errors: what is nearer is equal, such as the same weights under two names
-PRIOR = 1.8  # nats an image for a published ImageNet accuracy of 1 against 0, so 0.018 for a point; settled by benchmarks/choice.py
+PRIOR = 1.8  # nats per image for a published ImageNet accuracy of 1 against 0, so 0.018 for a point; settled by benchmarks/choice.py
 _DRAWS = 100  # at a time
 
 
+class Row(TypedDict):
+    """A candidate in reports/ranking.json.
+
+    After `licence`, a row holds the mean of every score under its key. All but the first three fields of one that was skipped are None.
+    """
+
+    name: str
+    status: str  # ranked or skipped
+    reason: str  # why it was skipped
+    parameters: int
+    gflops: float  # per image
+    input_size: int  # pixels
+    features: int  # their number
+    weights_sha256: str
+    licence: str | None
+    probe_accuracy: float  # the scores that are always there: those of the linear probe
+    probe_log_likelihood: float
+    probe_standard_error: float  # of probe_accuracy
+    aggregate: float
+    chance_best: float
+    level_with_leader: bool  # whether it cannot be told from the leader
+    frontier: bool  # whether it is on the accuracy-cost frontier
+
+
 @dataclass(frozen=True)
-class Standing:
-    """Of each source, in the order given: aggregate, chance of being best, chance of beating the leader."""
+class Totals:
+    """The scores put together, a value for each source, in the order given."""
 
     votes: list[str]  # the scores that counted
     aggregate: np.ndarray  # (sources,) mean standard errors above the mean of the sources
-    best: np.ndarray  # (sources,) they add up to 1; sources that tie share a draw
-    beats_leader: np.ndarray  # (sources,) or ties with it; 1 for the leader itself
+    best: np.ndarray  # (sources,) chance of being best; they add up to 1, and sources that tie share a draw
+    beats_leader: np.ndarray  # (sources,) chance of beating the leader or tying with it; 1 for the leader itself
 
     @property
     def leader(self) -> int:
@@ -41,17 +65,21 @@ class Standing:
 
 
 def prior(published: Sequence[float | None]) -> np.ndarray:
-    """What the published ImageNet accuracies (0-1) of sources are worth (sources,), in nats an image; a source that has none is not held back."""
+    """What the published ImageNet accuracies (0-1) of sources are worth (sources,), in nats per image.
+
+    A source that has none is not held back.
+    """
     best = max((value for value in published if value is not None), default=0.0)
     return np.array([0.0 if value is None else PRIOR * (value - best) for value in published])
 
 
-def stand(
+def add_up(
     rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int, prior: np.ndarray | None = None
-) -> Standing:
-    """Put the scores of each source together. rows: for each source, values (n,) of each image by score, higher being better.
+) -> Totals:
+    """Put the scores of each source together; the same seed gives the same totals.
 
-    A score that some source lacks does not count. `prior` (sources,) is added to the values of each. Deterministic for a seed.
+    rows: for each source, values (n,) of each image by score, higher being better. A score of `votes` that some source lacks does not count.
+    `prior` (sources,) is added to the values of each.
     """
     keys = [key for key in votes if all(key in one for one in rows)]
     values = np.stack([[np.asarray(one[key], np.float64) for one in rows] for key in keys])  # (scores, sources, n)
@@ -71,18 +99,18 @@ def stand(
     totals, aggregate = (drawn / unit[:, None, None]).mean(axis=0), (means / unit[:, None]).mean(axis=0)
     aggregate = aggregate.round(9)  # so that equal sources are equal, whatever the order of adding up
     first = totals >= totals.max(axis=0) - TIE
-    return Standing(keys, aggregate, (first / first.sum(axis=0)).mean(axis=1), (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1))
+    return Totals(keys, aggregate, (first / first.sum(axis=0)).mean(axis=1), (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1))
 
 
-def choose(rows: Sequence[Mapping[str, Any]], standing: Standing) -> tuple[int, str]:
-    """The number of the cheapest source (GFLOPs an image) that cannot be told from the leader, and why."""
-    leader = standing.leader
-    level = [i for i in range(len(rows)) if standing.beats_leader[i] >= LEVEL]
-    chosen = min(level, key=lambda i: (rows[i]["gflops"], -standing.aggregate[i]))
-    first, taken, share = rows[leader], rows[chosen], f"best in {standing.best[leader]:.1%} of bootstrap draws"
+def choose(rows: Sequence[Row], totals: Totals) -> tuple[int, str]:
+    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why."""
+    leader = totals.leader
+    level = [i for i in range(len(rows)) if totals.beats_leader[i] >= LEVEL]
+    chosen = min(level, key=lambda i: (rows[i]["gflops"], -totals.aggregate[i]))
+    first, taken, share = rows[leader], rows[chosen], f"best in {totals.best[leader]:.1%} of bootstrap draws"
     if len(rows) == 1:
         return chosen, f"{first['name']} is the only candidate that could be had"
-    if standing.best[leader] >= CLEAR:
+    if totals.best[leader] >= CLEAR:
         return chosen, f"{first['name']} is the clear winner: {share} ({_score(first)})"
     start = f"no clear winner: {first['name']} leads ({_score(first)}), {share}"
     if len(level) == 1:
@@ -96,10 +124,13 @@ def choose(rows: Sequence[Mapping[str, Any]], standing: Standing) -> tuple[int, 
 
 
 def frontier(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
-    """Whether each source is on the accuracy-cost frontier: nothing that costs as little is better, nothing that is as good costs less."""
+    """Whether each source is on the accuracy-cost frontier.
+
+    It is if nothing that costs as little is better, and nothing that is as good costs less.
+    """
     pairs = list(zip(costs, values, strict=True))
     return [not any((c <= cost and v > value) or (c < cost and v >= value) for c, v in pairs) for cost, value in pairs]
 
 
-def _score(row: Mapping[str, Any]) -> str:
+def _score(row: Row) -> str:
     return f"linear probe: log loss {-row['probe_log_likelihood']:.3f}, {row['probe_accuracy']:.1%} right"

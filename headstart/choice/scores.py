@@ -1,11 +1,11 @@
-"""Transferability scores: how well a source's frozen features suit the target data. To add one, put a Score into SCORES.
+"""Transferability scores: how well a source's frozen features suit the target data.
 
-A score gives one number an image, higher is better, whose mean is the score, so that the ranking can bootstrap over images by weighing
-rows. Where a score is no mean by nature, a row is the score plus what the image adds to it, less the average of that: for LogME by the
+To add one, put a Score into SCORES. A score gives one number per image, higher is better, whose mean is the score, so that the ranking can bootstrap over images by weighing
+rows. If a score is no mean by nature, a row is the score plus what the image adds to it, less the average of that: for LogME by the
 jackknife (what leaving the image out changes), for the H-score by the infinitesimal jackknife (the derivative with respect to the image's
 weight). Jaeckel, Bell Laboratories memorandum, 1972; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982.
 
-LogME and H-score hold the features in memory as float64, three times at most (490 MB for 10,000 images of 2,048); LEEP holds one number an
+LogME and H-score hold the features in memory as float64, three times at most (490 MB for 10,000 images of 2,048); LEEP holds one number per
 image and class of the source. BLAS gets one thread everywhere, so that the bytes do not depend on the number of cores.
 """
 
@@ -13,28 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from headstart.base import reading
 from headstart.base.reading import Features
+from headstart.choice import evidence
 from headstart.linear import logistic
 from headstart.networks import heads
+from headstart.statistics import likelihood
 
 PENALTIES = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3]  # of the probe: coarser than train_head's, since only the ranking matters
-RATIOS = np.linspace(np.log(1e-6), np.log(1e8), 65)  # log alpha / beta of LogME that are tried, per mean square length of a feature vector
-RATIO_TOLERANCE = 1e-6  # of that logarithm; the evidence is flat there, so it is settled to about the square of it
-RANK_TOLERANCE = 1e-12  # of the largest eigenvalue: below it lies rounding
 LEAST_SHRINKAGE = 1e-6  # keeps the covariance of the H-score invertible
 
 
 @dataclass(frozen=True)
-class Data:
+class Inputs:
     """Frozen features of training images and what the scores compare them with."""
 
     features: Features  # (n, d)
@@ -44,16 +40,15 @@ class Data:
     neighbours: int
     classifier: heads.Head | None = None  # the source's own, over the same features: weight (source classes, d)
     published: float | None = None  # the source's published top-1 accuracy on ImageNet (0-1)
-    stages: tuple[
-        Features, ...
-    ] = ()  # (n, width) each: what the stages below the features give, averaged over positions, as far as they may be retrained
+    # What the stages below the features give, averaged over positions, as far as they may be retrained: (n, width) each.
+    stages: tuple[Features, ...] = ()
 
 
 @dataclass(frozen=True)
 class Score:
     """A score and what a reader of its figures should know."""
 
-    rows: Callable[[Data], dict[str, np.ndarray]]  # one number an image (n,) under each key; nothing where the source lacks what it takes
+    rows: Callable[[Inputs], dict[str, np.ndarray]]  # a number per image (n,) under each key; nothing if the source lacks what it takes
     title: str
     paper: str
     assumptions: str
@@ -64,49 +59,56 @@ class Score:
 _one_thread = threadpool_limits.wrap(limits=1)
 
 
-def probe(data: Data) -> dict[str, np.ndarray]:
-    """Cross-validated logistic regression: whether each row is classified rightly, its log likelihood (nats), and the latter at the depth
-    where it is best: what lies above that depth was made for the source's classes, and is retrained (depth.py)."""
-    at_features = _cross_validated(data, data.features)
-    likelihoods = [_likelihoods(logits, data.labels) for logits in (at_features, *(_cross_validated(data, part) for part in data.stages))]
+def probe(inputs: Inputs) -> dict[str, np.ndarray]:
+    """Cross-validated logistic regression: whether each row is classified rightly, and its likelihood.
+
+    The log likelihood (nats) is given for the features, and for the depth where it is best: what lies above that depth was made for the source's
+    classes, and is retrained (depth.py).
+    """
+    at_features = _cross_validated(inputs, inputs.features)
+    everywhere = [at_features, *(_cross_validated(inputs, part) for part in inputs.stages)]
+    likelihoods = [likelihood.of_labels(logits, inputs.labels) for logits in everywhere]
     return {
-        "probe_accuracy": (at_features.argmax(1) == data.labels).astype(np.float64),
+        "probe_accuracy": (at_features.argmax(1) == inputs.labels).astype(np.float64),
         "probe_log_likelihood": likelihoods[0],
         "depth_log_likelihood": max(likelihoods, key=np.mean),
     }
 
 
-def _cross_validated(data: Data, features: Features) -> np.ndarray:
-    """Out-of-fold logits (n, classes) of a logistic regression on `features` (n, width), its penalty chosen on them."""
-    how: dict[str, Any] = {"classes": data.classes, "penalties": PENALTIES, "what": "linear probe, fits"}
-    return logistic.cross_validate(features, data.labels, data.folds, **how).held_out.astype(np.float64)
+def _cross_validated(inputs: Inputs, features: Features) -> np.ndarray:
+    """Out-of-fold logits (n, classes) of a logistic regression on `features` (n, width).
 
-
-def _likelihoods(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The log likelihood (n,) of each row's label."""
-    return log_softmax(logits, axis=1)[np.arange(len(logits)), labels]
+    Its penalty is chosen on them.
+    """
+    done = logistic.cross_validate(
+        features, inputs.labels, inputs.folds, classes=inputs.classes, penalties=PENALTIES, what="linear probe, fits"
+    )
+    return done.held_out.astype(np.float64)
 
 
 @_one_thread
-def knn(data: Data) -> dict[str, np.ndarray]:
-    """Cross-validated k-nearest-neighbour vote by cosine similarity over standardised features (Wu et al., CVPR 2018, unweighted)."""
-    mean, scale = logistic.moments(data.features)
-    rows = (data.features[:].astype(np.float32) - mean.astype(np.float32)) / scale.astype(np.float32)
+def knn(inputs: Inputs) -> dict[str, np.ndarray]:
+    """Cross-validated k-nearest-neighbour vote by cosine similarity over standardised features.
+
+    Wu et al., CVPR 2018, unweighted.
+    """
+    mean, scale = logistic.moments(inputs.features)
+    rows = (inputs.features[:].astype(np.float32) - mean.astype(np.float32)) / scale.astype(np.float32)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     right = np.zeros(len(rows))
-    for fold in range(int(data.folds.max()) + 1):
-        train, held = np.flatnonzero(data.folds != fold), np.flatnonzero(data.folds == fold)
-        k = min(data.neighbours, len(train))
+    for fold in range(int(inputs.folds.max()) + 1):
+        train, held = np.flatnonzero(inputs.folds != fold), np.flatnonzero(inputs.folds == fold)
+        k = min(inputs.neighbours, len(train))
         for part in reading.blocks(len(held), 512):
             near = np.argpartition(-(rows[held[part]] @ rows[train].T), k - 1, axis=1)[:, :k]
-            votes = np.apply_along_axis(np.bincount, 1, data.labels[train][near], minlength=data.classes)
-            right[held[part]] = votes.argmax(1) == data.labels[held[part]]
+            votes = np.apply_along_axis(np.bincount, 1, inputs.labels[train][near], minlength=inputs.classes)
+            right[held[part]] = votes.argmax(1) == inputs.labels[held[part]]
     return {"knn_accuracy": right}
 
 
 @_one_thread
-def logme(data: Data) -> dict[str, np.ndarray]:
-    """LogME (You et al., ICML 2021): log evidence (nats an image) of Bayesian linear regression of each class against the rest.
+def logme(inputs: Inputs) -> dict[str, np.ndarray]:
+    """LogME (You et al., ICML 2021): log evidence (nats per image) of Bayesian linear regression.
 
     For each class that occurs, y (n,) of zeros and ones has the evidence log N(y; 0, I / beta + F F^T / alpha), F (n, d) being the
     features as they are, at the alpha and beta that maximise it; the score is the mean over classes, divided by n. Correct for n < d too.
@@ -116,71 +118,32 @@ def logme(data: Data) -> dict[str, np.ndarray]:
     residuals and leverages (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equation 5.12). The derivative with respect
     to the weight would be log p(y_i) under a posterior that has seen y_i: for n < d its standard errors are several times too small.
     """
-    basis, energy = _left_singular(data.features[:].astype(np.float64))
-    targets = (data.labels[:, None] == np.unique(data.labels)).astype(np.float64)  # (n, classes that occur)
+    basis, energy = evidence.left_singular(inputs.features[:].astype(np.float64))
+    targets = (inputs.labels[:, None] == np.unique(inputs.labels)).astype(np.float64)  # (n, classes that occur)
     along = basis.T @ targets  # (rank, classes)
     beside = np.maximum((targets**2).sum(0) - (along**2).sum(0), 0)
-    evidence, ratio, beta = np.array([_evidence(energy, a**2, b, len(basis)) for a, b in zip(along.T, beside, strict=True)]).T
+    found = [evidence.highest(energy, a**2, b, len(basis)) for a, b in zip(along.T, beside, strict=True)]
+    best, ratio, beta = np.array(found).T  # (classes that occur,) each
     kept = energy[:, None] / (energy[:, None] + ratio)  # (rank, classes): the share of least squares that the posterior mean keeps
     free = 1 - basis**2 @ kept  # (n, classes): 1 - leverage
     rows = 0.5 * (np.log(beta * free / (2 * np.pi)) - beta * (targets - basis @ (kept * along)) ** 2 / free)
-    return {"logme": (evidence + rows - rows.mean(0)).mean(1)}
-
-
-def _left_singular(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Left singular vectors (n, rank) of features (n, d), and squared singular values (rank,), from the smaller of the Gram matrices."""
-    wide = features.shape[0] <= features.shape[1]
-    energy, vectors = eigh(features @ features.T if wide else features.T @ features, driver="evd")
-    kept = energy > RANK_TOLERANCE * energy[-1]
-    energy, vectors = energy[kept], vectors[:, kept]
-    return (vectors if wide else features @ vectors / np.sqrt(energy)), energy
-
-
-def _evidence(energy: np.ndarray, along: np.ndarray, beside: float, n: int) -> tuple[float, float, float]:
-    """The maximised log evidence an image, and the ratio alpha / beta and the beta where it is.
-
-    energy (rank,): eigenvalues of F F^T; along (rank,): squared target along its eigenvectors; beside: squared target beside them all.
-
-    For a given ratio the best scale has a closed form, n / alpha = y^T (F F^T + ratio I)^-1 y, which leaves one unknown. A grid and a bounded
-    search find the highest maximum, where MacKay's fixed point, which the paper iterates, stays at whichever is near its start and
-    creeps where the best alpha or beta is infinite. The least ratio, some 50 times the rounding noise of float16 features, bounds the
-    evidence where it has no maximum: with fewer images than features, two identical ones of one class are fitted without any noise.
-    """
-    unit = energy.sum() / n or 1.0
-
-    def fit(ratio: float) -> float:
-        return float((along / (energy + ratio)).sum() + beside / ratio) / n  # 1 / alpha
-
-    def evidence(log_ratio: float) -> float:
-        ratio = unit * np.exp(log_ratio)
-        volume = np.log(energy + ratio).sum() + (n - len(energy)) * np.log(ratio)
-        return float(-0.5 * (volume / n + np.log(fit(ratio)) + np.log(2 * np.pi) + 1))
-
-    best = int(np.argmax([evidence(log_ratio) for log_ratio in RATIOS[1:-1]]))
-    found = minimize_scalar(
-        lambda log_ratio: -evidence(log_ratio),
-        bounds=(RATIOS[best], RATIOS[best + 2]),
-        method="bounded",
-        options={"xatol": RATIO_TOLERANCE},
-    )
-    ratio = unit * np.exp(float(found.x))
-    return -float(found.fun), ratio, 1 / (fit(ratio) * ratio)
+    return {"logme": (best + rows - rows.mean(0)).mean(1)}
 
 
 @_one_thread
-def h_score(data: Data) -> dict[str, np.ndarray]:
-    """H-score (Bao et al., ICIP 2019): tr(C^-1 B), the share of the features' variance C that lies between classes, B, over all directions.
+def h_score(inputs: Inputs) -> dict[str, np.ndarray]:
+    """H-score (Bao et al., ICIP 2019): tr(C^-1 B), summed over all directions.
 
-    With a shrunk covariance C = (1 - s) S + s (tr S / d) I and (1 - s) B in place of B (Ibrahim et al., ECML PKDD 2022); s after Ledoit &
+    It is the share of the features' variance C that lies between classes, B. With a shrunk covariance C = (1 - s) S + s (tr S / d) I and (1 - s) B in place of B (Ibrahim et al., ECML PKDD 2022); s after Ledoit &
     Wolf (J. Multivariate Analysis 88, 2004). Rows are the infinitesimal jackknife (see the module) with s held fixed; for n < d, where the
     score is near its most, classes - 1, whatever the features, their standard errors are too small.
     """
-    features = data.features[:].astype(np.float64)
+    features = inputs.features[:].astype(np.float64)
     n, d = features.shape
     if not np.ptp(features, axis=0).any():
         return {"h_score": np.zeros(n)}
     centred = features - features.mean(0)
-    labels = np.unique(data.labels, return_inverse=True)[1]
+    labels = np.unique(inputs.labels, return_inverse=True)[1]
     share = np.bincount(labels) / n  # (classes that occur,)
     averages = (labels[:, None] == np.arange(len(share))) / (n * share)  # (n, classes): centred.T @ averages are the classes' means
     gram = (centred.T @ centred if d <= n else centred @ centred.T) / n  # either has the trace and the squares of S
@@ -199,31 +162,40 @@ def h_score(data: Data) -> dict[str, np.ndarray]:
 
 
 @_one_thread
-def nce(data: Data) -> dict[str, np.ndarray]:
-    """NCE (Tran et al., ICCV 2019): log p(y | z) of each row, z being the most likely class by the source's own classifier."""
-    if data.classifier is None:
+def nce(inputs: Inputs) -> dict[str, np.ndarray]:
+    """NCE (Tran et al., ICCV 2019): log p(y | z) of each row.
+
+    z is the most likely class by the source's own classifier; without one, there is no score.
+    """
+    if inputs.classifier is None:
         return {}
-    guesses = data.classifier.logits(data.features).argmax(1)
-    counts = np.zeros((data.classes, len(data.classifier.bias)))
-    np.add.at(counts, (data.labels, guesses), 1)
-    return {"nce": np.log(counts[data.labels, guesses] / counts.sum(0)[guesses])}
+    guesses = inputs.classifier.logits(inputs.features).argmax(1)
+    counts = np.zeros((inputs.classes, len(inputs.classifier.bias)))
+    np.add.at(counts, (inputs.labels, guesses), 1)
+    return {"nce": np.log(counts[inputs.labels, guesses] / counts.sum(0)[guesses])}
 
 
 @_one_thread
-def leep(data: Data) -> dict[str, np.ndarray]:
-    """LEEP (Nguyen et al., ICML 2020): log sum_z p(y | z) theta_z of each row, theta being the probabilities that the source's own
-    classifier gives its classes z, and p(y | z) what they and the labels give when counted together."""
-    if data.classifier is None:
+def leep(inputs: Inputs) -> dict[str, np.ndarray]:
+    """LEEP (Nguyen et al., ICML 2020): log sum_z p(y | z) theta_z of each row.
+
+    theta are the probabilities that the source's own classifier gives its classes z, and p(y | z) is what they and the labels give if counted
+    together. Without such a classifier, there is no score.
+    """
+    if inputs.classifier is None:
         return {}
-    theta = softmax(data.classifier.logits(data.features).astype(np.float64), axis=1)  # (n, source classes)
-    joint = (data.labels == np.arange(data.classes)[:, None]).astype(np.float64) @ theta  # (classes, source classes)
+    theta = likelihood.softmax(inputs.classifier.logits(inputs.features))  # (n, source classes)
+    joint = (inputs.labels == np.arange(inputs.classes)[:, None]).astype(np.float64) @ theta  # (classes, source classes)
     conditional = joint / np.maximum(joint.sum(0), np.finfo(np.float64).tiny)
-    return {"leep": np.log((theta @ conditional.T)[np.arange(len(theta)), data.labels])}
+    return {"leep": np.log((theta @ conditional.T)[np.arange(len(theta)), inputs.labels])}
 
 
-def imagenet_accuracy(data: Data) -> dict[str, np.ndarray]:
-    """The published top-1 accuracy on ImageNet, the same for every row: it knows nothing of the target data."""
-    return {} if data.published is None else {"imagenet_accuracy": np.full(len(data.labels), data.published)}
+def imagenet_accuracy(inputs: Inputs) -> dict[str, np.ndarray]:
+    """The published top-1 accuracy on ImageNet, the same for every row.
+
+    It knows nothing of the target data. Without a published figure, there is no score.
+    """
+    return {} if inputs.published is None else {"imagenet_accuracy": np.full(len(inputs.labels), inputs.published)}
 
 
 SCORES: dict[str, Score] = {

@@ -1,11 +1,15 @@
-"""Read the test split once, for every arm: what ships, the frozen head, the fine-tuned model, the network from random weights."""
+"""Read the test split once, for every contender.
+
+They are what ships, the frozen head, the fine-tuned model and the network from random weights.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +17,7 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
+from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
 from headstart.networks.cards import ModelCard, SourceCard
@@ -20,7 +25,36 @@ from headstart.proof import comparison
 from headstart.statistics import likelihood, records
 
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+
+
+class Transfer(TypedDict):
+    """What the test images say of the verdict on transfer.
+
+    The fine-tuned model is compared with the network from random weights, one run each; `says` is confirms, contradicts or leaves open.
+    """
+
+    verdict: str
+    says: str
+    answer: str
+    evidence: str
+    asymptote: comparison.Score
+
+
+class Metrics(TypedDict):
+    """The content of reports/metrics.json.
+
+    Beside `head`, it holds the Figures of every other contender under the contender's name.
+    """
+
+    source: str
+    shipped: str
+    classes: list[str]
+    n_train: int
+    n_validation: int
+    n_test: int
+    test: Figures  # of what ships
+    head: Figures
+    transfer: Transfer | None  # None if there is no network from random weights
 
 
 @dataclass(frozen=True)
@@ -29,7 +63,7 @@ class Evaluation:
 
     weights: dict[str, np.ndarray]  # of what ships, under the library's names
     card: ModelCard
-    metrics: dict[str, Any]
+    metrics: Metrics
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     reliability: pd.DataFrame
@@ -37,83 +71,98 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Model:
-    """A whole model: its name among the arms, weights under the library's names, and the card of its network."""
+    """A whole model."""
 
-    name: str
-    weights: dict[str, np.ndarray]
-    card: SourceCard
+    name: str  # among the contenders
+    weights: dict[str, np.ndarray]  # under the library's names
+    card: SourceCard  # of its network
 
 
 def evaluate(
     table: pd.DataFrame,
     root: Path,
-    source_card: SourceCard,
+    source: SourceCard,
     head: heads.Head,
-    head_summary: dict[str, Any],
+    classes: list[str],
     models: list[Model],
     chosen: Model,
-    summaries: list[dict[str, Any]],
     *,
+    parameters: Mapping[str, object],
     answer: str,
     bootstrap: int,
     bins: int,
     seed: int,
     device: Device = CPU,
 ) -> Evaluation:
-    """Measure every arm on the test split and put together what ships. `head` is the one fitted on train and validation; `models` are the
-    other arms, `chosen` is what ships, `answer` the verdict on transfer; `summaries` are those of the stages, for the card."""
-    classes: list[str] = head_summary["classes"]
+    """Measure every contender on the test rows of `table`, and put together what ships.
+
+    `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `answer` is
+    the verdict on transfer, and `parameters` are those of all stages, for the card.
+    """
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = encoding.encode(test["label"], classes)
-    probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source_card, test, root, device)))}
-    for model in [*models, *([chosen] if chosen.name not in ("head", *(one.name for one in models)) else [])]:
+    probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source, test, root, device)))}
+    for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"
         probabilities[model.name] = likelihood.softmax(classify.logits(model.weights, model.card, test, root, device, what))
-    arms = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
-    shipped = chosen.name
-    sizes = table["split"].value_counts()
-    report = {
-        "source": source_card.name,
-        "shipped": shipped,
-        "classes": classes,
-        **{f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")},
-        "test": arms[shipped],
-        **arms,
-        "transfer": _transfer({name: p.argmax(1) == labels for name, p in probabilities.items()}, test["sha256"].to_numpy(str), answer),
-    }
+    figures = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
+    shipped = probabilities[chosen.name]
+    right = {name: p.argmax(1) == labels for name, p in probabilities.items()}
+    transfer = _transfer(right, test["sha256"].to_numpy(str), answer)
     return Evaluation(
-        kept.with_head(source_card, chosen.weights, head) if shipped == "head" else chosen.weights,
-        _card(chosen.card, classes, shipped, table, summaries, arms[shipped]),
-        report,
-        _predictions(test, classes, labels, probabilities[shipped], probabilities["head"]),
-        pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[probabilities[shipped].argmax(1)]}),
-        pd.DataFrame(metrics.reliability(probabilities[shipped], labels, bins)),
+        kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,
+        _card(chosen, classes, table, parameters, figures[chosen.name]),
+        _metrics(source.name, chosen.name, classes, table, figures, transfer),
+        _predictions(test, classes, labels, shipped, probabilities["head"]),
+        pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[shipped.argmax(1)]}),
+        pd.DataFrame(metrics.reliability(shipped, labels, bins)),
     )
 
 
-def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> dict[str, Any] | None:
-    """What the test images say of the verdict: the fine-tuned model against the network from random weights, one run each."""
+def _whole(models: list[Model], chosen: Model) -> list[Model]:
+    """The models that are run as a whole: all but the frozen head, what ships among them."""
+    known = {"head", *(one.name for one in models)}
+    return models if chosen.name in known else [*models, chosen]
+
+
+def _metrics(
+    source: str, shipped: str, classes: list[str], table: pd.DataFrame, figures: dict[str, Figures], transfer: Transfer | None
+) -> Metrics:
+    sizes = table["split"].value_counts()
+    first = {"source": source, "shipped": shipped, "classes": classes}
+    counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")}
+    return cast(Metrics, {**first, **counts, "test": figures[shipped], **figures, "transfer": transfer})
+
+
+def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> Transfer | None:
+    """What the test images say of the verdict; `right` (n,) bool of each contender."""
     if "scratch" not in right or "fine_tuned" not in right:
         return None
-    pair = [[records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch")]
-    found = comparison.compare(*pair, names=("from the source's weights", "from random weights"))
-    opposite = {"positive": "negative", "negative": "positive"}
-    says = "confirms" if found["answer"] == answer else "contradicts" if found["answer"] == opposite.get(answer) else "leaves open"
-    return {"verdict": answer, "says": says, **{key: found[key] for key in ("answer", "evidence", "asymptote")}}
+    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch"))
+    found = comparison.compare(ours, theirs, names=("from the source's weights", "from random weights"))
+    return {
+        "verdict": answer,
+        "says": _says(found["answer"], answer),
+        "answer": found["answer"],
+        "evidence": found["evidence"],
+        "asymptote": found["asymptote"],
+    }
 
 
-def _card(
-    network: SourceCard,
-    classes: list[str],
-    shipped: str,
-    table: pd.DataFrame,
-    summaries: list[dict[str, Any]],
-    test: dict[str, Any],
-) -> ModelCard:
-    parameters = {key: value for summary in summaries for key, value in summary["parameters"].items()}
+def _says(found: str, answer: str) -> str:
+    """What an answer from the test images means for the one that was given."""
+    if found == answer:
+        return "confirms"
+    if {found, answer} == {"positive", "negative"}:
+        return "contradicts"
+    return "leaves open"
+
+
+def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Mapping[str, object], test: Figures) -> ModelCard:
+    network = chosen.card
     return ModelCard(
         format=1,
-        shipped=shipped,
+        shipped=chosen.name,
         source=network.name,
         library=network.library,
         architecture=network.architecture,
@@ -124,11 +173,17 @@ def _card(
         data_sha256=manifest.split_hash(table),
         parameters=parameters,
         versions={name: version(name) for name in PACKAGES},
-        metrics={key: test[key] for key in FIGURES},
+        metrics={
+            "accuracy": test["accuracy"],
+            "balanced_accuracy": test["balanced_accuracy"],
+            "macro_f1": test["macro_f1"],
+            "ece": test["ece"],
+        },
     )
 
 
 def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, shipped: np.ndarray, head: np.ndarray) -> pd.DataFrame:
+    """A row per test image, from probabilities (n, classes) of what ships and of the frozen head."""
     names = np.array(classes)
     predicted, by_head, rows = shipped.argmax(1), head.argmax(1), np.arange(len(test))
     return pd.DataFrame(

@@ -22,14 +22,18 @@ from headstart.networks.cards import Card
 
 
 def prepared(card: Card, sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
-    """A whole network with weights of hash `sha256` on the source that `card` describes, ready to run: images -> logits."""
+    """A whole network with weights of hash `sha256` that `card` describes, ready to run: uint8 (n, size, size, 3) -> logits (n, classes).
+
+    `make` gives the network; it is called only if no exported file is at hand.
+    """
     return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card.transform.input_size, device)
 
 
-def logits(
-    values: dict[str, np.ndarray], card: Card, table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
-) -> np.ndarray:
-    """Logits (n, classes) of the rows of `table` under a whole model: weights under the library's names and the card of its network."""
+def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU) -> Frozen:
+    """A whole model from its weights under the library's names and its card, ready to run: uint8 (n, size, size, 3) -> logits (n, classes).
+
+    Raises HeadstartError if they do not fit together.
+    """
 
     def make() -> nn.Module:
         import torch
@@ -38,5 +42,15 @@ def logits(
 
         return model.rebuild(card, {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
 
-    frozen = prepared(card, weights.digest(values), make, device)
-    return extraction.extract(frozen, table, root, View.of(card.transform), dtype="float32", what=what)[:]
+    return prepared(card, weights.digest(values), make, device)
+
+
+def logits(
+    values: dict[str, np.ndarray], card: Card, table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
+) -> np.ndarray:
+    """Logits (n, classes) of the rows of `table` under a whole model; `what` is for the progress line.
+
+    Raises HeadstartError if weights and card do not fit together, DataError when a file has changed since it was indexed.
+    """
+    rows = extraction.extract(of_model(values, card, device), table, root, View.of(card.transform), dtype="float32", what=what)
+    return rows[:]

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.base import weights
 from headstart.base.cores import in_order
 from headstart.data import images
 from headstart.features import classify, transforms
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
 from headstart.statistics import likelihood
-
-if TYPE_CHECKING:
-    from torch import nn
-
 
 MODEL = Path("models/final")
 
@@ -30,14 +24,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
-
-    def make() -> nn.Module:
-        from headstart.networks import model
-
-        return model.load(folder)[0]
-
     view = transforms.View.of(card.transform)
-    frozen = classify.prepared(card, weights.digest(arrays), make)
+    frozen = classify.of_model(arrays, card)
     files = list(walk(paths))
 
     def one(path: Path) -> tuple[str, str, float | None, str]:
@@ -53,7 +41,10 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:
-    """Files, and the files below folders in sorted order, hidden ones left out. Raises HeadstartError for a path that is not there."""
+    """Files, and the files below folders in sorted order, hidden ones left out.
+
+    Raises HeadstartError for a path that is not there.
+    """
     for path in paths:
         if path.is_dir():
             yield from sorted(

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from headstart import params
 from headstart.base.devices import CPU, Device
 from headstart.checks import validation
 from headstart.checks.expectations import Limits
+from headstart.data import encoding
 from headstart.evaluation import metrics
 from headstart.indexing import indexer, layout
 from headstart.library.models import Model
@@ -26,6 +26,7 @@ from headstart.networks.cards import ModelCard, SourceCard
 from headstart.networks.heads import Head
 from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
+from headstart.proof.contenders import DataSet
 from headstart.statistics import paired, records
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | Non
     return Images(indexer.index_items(Path(), items, **block.model_dump(), seed=seed), Path())
 
 
-def check(images: Images, **options: Any) -> validation.Result:
+def check(images: Images, **options: Any) -> validation.Validation:
     """Check images with Great Expectations, as the stage validate_data does; the result names every failed check and its files.
 
     options: those of validate_data in params.yaml. Raises ParamsError for an option that is wrong.
@@ -132,7 +133,7 @@ def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any)
     from headstart.choice import selection
 
     block = _block(SelectSource, "select_source", options)
-    return selection.select(images.usable, images.root, **block.model_dump(), seed=seed, device=device)
+    return selection.select(images.usable, images.root, block, seed=seed, device=device)
 
 
 def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int = 0, device: Device = CPU, **options: Any) -> FittedHead:
@@ -190,10 +191,8 @@ def prove(
     return proving.prove(
         tuned.record,
         runs,
-        table=images.usable,
-        root=images.root,
+        data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
-        classes=head.classes,
         head=head.block,
         block=tuned.block,
         images=fresh.max_images,
@@ -204,7 +203,6 @@ def prove(
         margin=block.margin,
         resamples=block.resamples,
         seed=seed,
-        device=device,
     )
 
 
@@ -221,7 +219,7 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
     if unknown:
         raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
     probabilities = model.predict_proba([images.root / path for path in rows["path"]])
-    labels = np.searchsorted(model.classes, rows["label"].to_numpy())
+    labels = encoding.encode(rows["label"], model.classes)
     return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
 
 
@@ -236,11 +234,11 @@ def _card(source: str | SourceCard | Selection, images: Images) -> SourceCard:
     if isinstance(source, SourceCard):
         return source
     if isinstance(source, str):
-        from headstart.choice import selection
+        from headstart.choice import scoring
         from headstart.networks import sources
 
         loaded = sources.load(source)
-        return loaded.card().at(selection.choose_size(loaded, "auto", images.split("train")))
+        return loaded.card().at(scoring.choose_size(loaded, "auto", images.split("train")))
     return source.chosen
 
 

@@ -1,5 +1,6 @@
-"""Did transfer help? Two arms, each trained from several seeds and validated on the same held-out images: the difference and its interval.
+"""Did transfer help? The difference of two groups of trainings, and its interval.
 
+Each group holds one record per seed (headstart/statistics/records.py), validated on the same held-out images as its partner in the other group.
 Every interval is the difference ± t x its standard error; each end errs at the rate `level`. What varies depends on the design:
 
 - crossed (every seed is validated on the same images): seeds and images are random effects, as are readers and cases in studies of
@@ -12,16 +13,17 @@ Every interval is the difference ± t x its standard error; each end errs at the
 - fewer than five seeds: too few to estimate what they vary by. Images alone count (paired t), and the result says so: it is indicative.
 
 A few images that all agree prove little, so the variance is never taken to be less than |difference| (u - |difference|) / images, as if all
-images that differ at all did so by u, and to the same side; u is 1 for one seed, and less where seeds differ about the same image. Alone it
+images that differ at all did so by u, and to the same side; u is 1 for one seed, and less if seeds differ about the same image. Alone it
 gives Wilson's score interval (J. Am. Stat. Assoc. 22, 1927); no interval has zero width. Images too few for a sign test at `level` (five
 are enough at 5%, seven at 1%) prove nothing: -1 to 1.
 
-How often the verdict errs is simulated by benchmarks/verdict_error.py.
+How often the answer is wrong is simulated by benchmarks/verdict_error.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -29,8 +31,56 @@ from headstart.statistics import intervals
 from headstart.statistics.records import Record
 
 ENOUGH_SEEDS = 5  # to estimate the variance between seeds
-SHARE = 0.9  # of the better arm's final score: the level whose steps are counted
-BLOCK = 10_000_000  # image weights drawn at a time
+SHARE = 0.9  # of the final score of the better group: the level whose steps are counted
+DRAWN = 10_000_000  # image weights drawn at a time
+
+Groups = tuple[list[Record], list[Record]]  # of the first and of the second, a record per seed
+
+
+class Score(TypedDict):
+    """Accuracies (0-1) of two groups at one moment of training, and first - second with its interval."""
+
+    first: float
+    second: float
+    difference: float
+    interval: list[float]
+    n_images: int
+    n_seeds: int
+
+
+class Reached(TypedDict):
+    """How many seeds of each group got to the threshold."""
+
+    first: int
+    second: int
+
+
+class Slope(TypedDict):
+    """Steps to the threshold (an accuracy, 0-1), the median over seeds.
+
+    None means that it was never reached; as an end of the interval, that it is open.
+    """
+
+    threshold: float
+    first: float | None
+    second: float | None
+    difference: float | None
+    interval: list[float | None]
+    reached: Reached
+
+
+class Comparison(TypedDict):
+    """Start, slope and asymptote of two groups, and the answer, as they are in reports/verdict.json."""
+
+    answer: str  # positive, none_shown or negative
+    standing: str  # established or indicative
+    evidence: str
+    design: str  # crossed or folds
+    level: float
+    margin: float
+    start: Score
+    slope: Slope
+    asymptote: Score
 
 
 def compare(
@@ -42,23 +92,22 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
     names: tuple[str, str] = ("first", "second"),
-) -> dict[str, Any]:
-    """Start, slope and asymptote of two arms and the answer that follows, as plain JSON values; differences are first - second.
+) -> Comparison:
+    """Compare two groups of records at the start, on the way and at the end.
 
-    Trials of the same index share their images; over the seeds, images are all the same (crossed) or none is (folds), else ValueError.
-    `level` is the error rate of one end of an interval; `margin` the difference (a share) beyond which an arm counts as better; `names`
+    Differences are first - second. Records of the same index share their images; over the seeds, images are all the same (crossed) or none is (folds), else ValueError.
+    `level` is the error rate of one end of an interval; `margin` the difference (a share) beyond which a group counts as better; `names`
     are for the evidence.
 
-    slope: steps to SHARE of the better arm's final score, the median over seeds, null where never reached; `reached` counts the seeds that
-    did. Its interval resamples images, and from five on seeds (the pigeonhole bootstrap of Owen, Ann. Appl. Stat. 1, 2007). An arm that
-    never gets there takes more steps than it was given, without bound: an end that this leaves open is null.
+    slope: steps to SHARE of the better group's final score; `reached` counts the seeds that got there. Its interval resamples images, and
+    from five on seeds (the pigeonhole bootstrap of Owen, Ann. Appl. Stat. 1, 2007). A record that never gets there takes more steps than
+    it was given, without bound: an end that this leaves open is None.
     """
     crossed = _crossed(first, second)
-    aligned = [[_sorted(one) for one in arm] for arm in (first, second)]
-    start = _score([[one.right[0] for one in arm] for arm in aligned], crossed, level)
-    final = _score([[one.right[one.best] for one in arm] for arm in aligned], crossed, level)
-    low, high = final["interval"]
-    answer = "positive" if low > margin else "negative" if high < -margin else "none_shown"
+    groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
+    start = _score([[one.right[0] for one in group] for group in groups], crossed, level)
+    final = _score([[one.right[one.best] for one in group] for group in groups], crossed, level)
+    answer = _answer(final, margin)
     standing = "established" if len(first) >= ENOUGH_SEEDS else "indicative"
     return {
         "answer": answer,
@@ -68,25 +117,38 @@ def compare(
         "level": level,
         "margin": margin,
         "start": start,
-        "slope": _slope(aligned, crossed, level, resamples, np.random.default_rng(seed)),
+        "slope": _slope(groups, crossed, level, resamples, np.random.default_rng(seed)),
         "asymptote": final,
     }
 
 
 def steps_to(right: np.ndarray, steps: np.ndarray, threshold: float) -> int | None:
-    """The steps (rows,) at which the share of right (rows, n) first is at least `threshold`; None if it never is."""
+    """The steps (rows,) at which the share of right (rows, n) first is `threshold` or more; None: never."""
     reached = np.flatnonzero(_at_least(right.mean(axis=1), threshold))
     return int(steps[reached[0]]) if len(reached) else None
 
 
+def _answer(final: Score, margin: float) -> str:
+    """Whether the interval lies beyond the margin, and on which side."""
+    low, high = final["interval"]
+    if low > margin:
+        return "positive"
+    if high < -margin:
+        return "negative"
+    return "none_shown"
+
+
 def _crossed(first: list[Record], second: list[Record]) -> bool:
-    """Whether all seeds share their images. Raises ValueError where the trials do not match, or fit no design."""
+    """Whether all seeds share their images.
+
+    Raises ValueError if the records do not match, or fit no design.
+    """
     if not first or len(first) != len(second):
-        raise ValueError(f"{len(first)} trials of the first arm and {len(second)} of the second: give one of each for every seed")
+        raise ValueError(f"{len(first)} records in the first group and {len(second)} in the second: give one of each for every seed")
     images = [np.sort(one.images) for one in first]
     for number, (own, other) in enumerate(zip(images, second, strict=True)):
         if not len(own) or not np.array_equal(own, np.sort(other.images)):
-            raise ValueError(f"trials {number} of the two arms hold out different images, or none: validate both on the same")
+            raise ValueError(f"records {number} of the two groups hold out different images, or none: validate both on the same")
     if all(np.array_equal(images[0], other) for other in images[1:]):
         return True
     if len(np.unique(np.concatenate(images))) < sum(len(np.unique(some)) for some in images):
@@ -95,23 +157,26 @@ def _crossed(first: list[Record], second: list[Record]) -> bool:
 
 
 def _sorted(one: Record) -> Record:
-    """The trial with its images in order, so that those of other trials match."""
+    """The record with its images in order, so that those of other records match."""
     order = np.argsort(one.images, kind="stable")
     return Record(one.images[order], one.right[:, order], one.steps, one.best)
 
 
-def _score(arms: list[list[np.ndarray]], crossed: bool, level: float) -> dict[str, Any]:
-    """Mean scores of two arms, and their difference with its interval; an arm is which images (n,) were right for each seed."""
-    seeds = len(arms[0])
+def _score(groups: list[list[np.ndarray]], crossed: bool, level: float) -> Score:
+    """Mean scores of two groups and their difference.
+
+    A group is which images (n,) were right for each seed.
+    """
+    seeds = len(groups[0])
     together = np.stack if crossed else np.concatenate
-    first, second = (together(arm).astype(np.float64) for arm in arms)
+    first, second = (together(group).astype(np.float64) for group in groups)
     differences = first - second
     if seeds < ENOUGH_SEEDS:
         low, high = intervals.images(differences.mean(0) if crossed else differences, level)
     elif crossed:
         low, high = intervals.crossed(differences, level)
     else:
-        low, high = intervals.folds(differences, np.repeat(np.arange(seeds), [len(one) for one in arms[0]]), level)
+        low, high = intervals.folds(differences, np.repeat(np.arange(seeds), [len(one) for one in groups[0]]), level)
     return {
         "first": float(first.mean()),
         "second": float(second.mean()),
@@ -122,20 +187,23 @@ def _score(arms: list[list[np.ndarray]], crossed: bool, level: float) -> dict[st
     }
 
 
-def _slope(arms: list[list[Record]], crossed: bool, level: float, resamples: int, random: np.random.Generator) -> dict[str, Any]:
+def _slope(groups: Groups, crossed: bool, level: float, resamples: int, random: np.random.Generator) -> Slope:
     """Steps to the threshold, as they are and with the interval of their difference; see `compare`."""
-    seeds = len(arms[0])
-    threshold, steps = _steps(arms, [[one.right.mean(axis=1)[None] for one in arm] for arm in arms], np.arange(seeds)[None])
+    seeds = len(groups[0])
+    threshold, steps = _steps(groups, [[one.right.mean(axis=1)[None] for one in group] for group in groups], np.arange(seeds)[None])
     drawn = []
-    size = max(BLOCK // max(len(one.images) for one in arms[0]), 1)
+    size = max(DRAWN // max(len(one.images) for one in groups[0]), 1)
     for start in range(0, resamples, size):
         count = min(size, resamples - start)
-        weights = [_weights(len(one.images), count, random) for one in (arms[0][:1] if crossed else arms[0])] * (seeds if crossed else 1)
+        if crossed:
+            weights = [_weights(len(groups[0][0].images), count, random)] * seeds
+        else:
+            weights = [_weights(len(one.images), count, random) for one in groups[0]]
         chosen = random.integers(seeds, size=(count, seeds)) if seeds >= ENOUGH_SEEDS else np.tile(np.arange(seeds), (count, 1))
-        scores = [[weight @ one.right.T.astype(np.float32) for weight, one in zip(weights, arm, strict=True)] for arm in arms]
-        drawn.append(_steps(arms, scores, chosen)[1])
+        scores = [[weight @ one.right.T.astype(np.float32) for weight, one in zip(weights, group, strict=True)] for group in groups]
+        drawn.append(_steps(groups, scores, chosen)[1])
     (first, first_most), (second, second_most) = np.concatenate(drawn, axis=2)
-    reached = [sum(steps_to(one.right, one.steps, threshold[0]) is not None for one in arm) for arm in arms]
+    reached = [sum(steps_to(one.right, one.steps, threshold[0]) is not None for one in group) for group in groups]
     return {
         "threshold": float(threshold[0]),
         "first": _finite(steps[0, 1, 0]),
@@ -146,18 +214,22 @@ def _slope(arms: list[list[Record]], crossed: bool, level: float, resamples: int
     }
 
 
-def _steps(arms: list[list[Record]], scores: list[list[np.ndarray]], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds (resamples,), and for each arm the least and the most that the median of its steps to them can be, (2, 2, resamples).
+def _steps(groups: Groups, scores: Sequence[Sequence[np.ndarray]], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Thresholds (resamples,), and the median steps to them of both groups (2, 2, resamples).
 
-    A trial that never got there takes more than its last step: at least that, at most infinitely many.
-    scores: of each arm and seed (resamples, rows); chosen: the seeds that count (resamples, seeds).
+    Of each group there are two medians, the least and the most that it can be: a record that never got there takes more than its last
+    step, so at least that, and at most infinitely many.
+    scores: of each group and seed (resamples, rows); chosen: the seeds that count (resamples, seeds).
     """
-    final = [np.stack([score[:, one.best] for one, score in zip(*pair, strict=True)], axis=1) for pair in zip(arms, scores, strict=True)]
+    final = [
+        np.stack([score[:, one.best] for one, score in zip(group, of_seeds, strict=True)], axis=1)
+        for group, of_seeds in zip(groups, scores, strict=True)
+    ]
     threshold = SHARE * np.maximum(*(np.take_along_axis(some, chosen, axis=1).mean(axis=1) for some in final))
     medians = []
-    for arm, of_seeds in zip(arms, scores, strict=True):
+    for group, of_seeds in zip(groups, scores, strict=True):
         least, most = [], []
-        for one, score in zip(arm, of_seeds, strict=True):
+        for one, score in zip(group, of_seeds, strict=True):
             reached = _at_least(score, threshold[:, None])
             at = one.steps[reached.argmax(axis=1)]
             least.append(np.where(reached.any(axis=1), at, one.steps[-1]))
@@ -185,15 +257,15 @@ def _finite(value: float) -> float | None:
     return float(value) + 0.0 if np.isfinite(value) else None  # no -0.0
 
 
-def _evidence(score: dict[str, Any], answer: str, standing: str, level: float, margin: float, names: tuple[str, str]) -> str:
+def _evidence(score: Score, answer: str, standing: str, level: float, margin: float, names: tuple[str, str]) -> str:
     """The asymptote in plain words."""
     seeds, (low, high) = score["n_seeds"], score["interval"]
     counted = "seeds and images" if standing == "established" else "images only"
-    points = f"{100 * margin:g} point" + "s" * (round(100 * margin, 9) != 1)
+    noun = "point" if round(100 * margin, 9) == 1 else "points"
     says = {
-        "positive": f"Higher by more than {points}.",
-        "negative": f"Lower by more than {points}.",
-        "none_shown": f"Neither a gain nor a loss of more than {points} is shown.",
+        "positive": f"Higher by more than {100 * margin:g} {noun}.",
+        "negative": f"Lower by more than {100 * margin:g} {noun}.",
+        "none_shown": f"Neither a gain nor a loss of more than {100 * margin:g} {noun} is shown.",
     }
     return (
         f"{names[0]} {score['first']:.1%} of {score['n_images']:,} held-out images right, {names[1]} {score['second']:.1%}"

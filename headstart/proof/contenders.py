@@ -1,26 +1,25 @@
-"""What could ship, measured on the validation images: the frozen head, the fine-tuned model, averages of both, the network from random weights, remedies.
+"""The contenders, whole models that could ship, and how one is chosen from the validation images.
 
-The choice begins with the frozen head. What replaces it must be right on more validation images by more than a paired standard error. Where the network
-from random weights does as well as the fine-tuned one, REMEDIES are tried in their order, and the first ships that a paired t test of 99% calls better: as up
-to five are tried, one standard error would let one ship by luck more often than not.
+The frozen head ships unless another contender is right on more validation images by more than a paired standard error. The averages of
+source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let the
+best of several mixes win by luck more often than not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
-from headstart.statistics import paired
+from headstart.statistics import likelihood, paired
 from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
@@ -28,14 +27,19 @@ MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A whole model that could ship: weights under the library's names, the card of its network, and its validation logits (n, classes)."""
+class Contender:
+    """A whole model that could ship, and what it says of the validation images."""
 
     name: str
-    weights: dict[str, np.ndarray]
-    card: SourceCard
-    logits: np.ndarray
-    mix: float | None = None
+    weights: dict[str, np.ndarray]  # under the library's names
+    card: SourceCard  # of its network
+    logits: np.ndarray  # (n, classes) of the validation images
+    mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
+
+    @property
+    def subject(self) -> str:
+        """What it is called in a sentence."""
+        return naming.subject(self.name, self.mix)
 
     def right(self, labels: np.ndarray) -> np.ndarray:
         """Whether each image (n,) is classified rightly."""
@@ -43,12 +47,21 @@ class Arm:
 
     def likelihood(self, labels: np.ndarray) -> float:
         """Mean log likelihood (nats) of the labels (n,)."""
-        return float(log_softmax(self.logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+        return float(likelihood.of_labels(self.logits, labels).mean())
+
+
+class Figures(TypedDict):
+    """What a contender reaches on the validation images: accuracy (0-1) and mean log likelihood (nats)."""
+
+    name: str
+    mix: float | None
+    validation_accuracy: float
+    log_likelihood: float
 
 
 @dataclass(frozen=True)
-class Data:
-    """Where the arms are measured."""
+class DataSet:
+    """The images that contenders are trained and measured on, and the device that does it."""
 
     table: pd.DataFrame
     root: Path
@@ -56,29 +69,37 @@ class Data:
     device: Device = CPU
 
     @property
-    def held(self) -> pd.DataFrame:
+    def validation(self) -> pd.DataFrame:
         """The validation rows."""
         return self.table[self.table["split"] == "validation"].reset_index(drop=True)
 
     @property
     def labels(self) -> np.ndarray:
-        """Their classes (n,)."""
-        return encoding.encode(self.held["label"], self.classes)
+        """Their classes (n,) as integers."""
+        return encoding.encode(self.validation["label"], self.classes)
 
 
-def arm(name: str, values: dict[str, np.ndarray], card: SourceCard, data: Data, mix: float | None = None) -> Arm:
-    """Measure a whole model on the validation images."""
+@dataclass(frozen=True)
+class Shipped:
+    """The contender that ships, and why."""
+
+    contender: Contender
+    reason: str
+
+
+def measure(name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None) -> Contender:
+    """A whole model, and its logits of the validation images. `weights` and `card` are those of Contender."""
     what = f"{name.replace('_', ' ')}, validation images"
-    return Arm(name, values, card, classify.logits(values, card, data.held, data.root, data.device, what), mix)
+    return Contender(name, weights, card, classify.logits(weights, card, data.validation, data.root, data.device, what), mix)
 
 
-def frozen(head: Head, values: dict[str, np.ndarray], card: SourceCard, data: Data) -> Arm:
-    """The frozen head on the validation images, from the stored features; `values` are the source's weights with it on top."""
-    return Arm(HEAD, values, card, head.logits(of_source.of_source(card, data.held, data.root, data.device)))
+def frozen(head: Head, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet) -> Contender:
+    """The frozen head, measured from the stored features; `weights` are the source's with it on top."""
+    return Contender(HEAD, weights, card, head.logits(of_source.of_source(card, data.validation, data.root, data.device)))
 
 
-def figures(one: Arm, labels: np.ndarray) -> dict[str, Any]:
-    """An arm's validation figures as plain values."""
+def figures(one: Contender, labels: np.ndarray) -> Figures:
+    """A contender's validation figures, with the labels (n,) of the images."""
     return {
         "name": one.name,
         "mix": one.mix,
@@ -87,56 +108,53 @@ def figures(one: Arm, labels: np.ndarray) -> dict[str, Any]:
     }
 
 
-def average(head: Arm, tuned: Arm, data: Data) -> list[Arm]:
-    """Averages of two models of one network, in the mixes tried (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022)."""
+def averages(head: Contender, tuned: Contender, data: DataSet) -> list[Contender]:
+    """Averages of two models of one network, in the mixes tried.
+
+    Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    """
     return [
-        arm(AVERAGE, {key: mixed(head.weights[key], value, mix) for key, value in tuned.weights.items()}, tuned.card, data, mix)
+        measure(AVERAGE, {key: mixed(head.weights[key], value, mix) for key, value in tuned.weights.items()}, tuned.card, data, mix)
         for mix in MIXES
     ]
 
 
 def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """The average of two arrays with a share of the second; counters (integers) are the second's."""
+    """The average of two arrays with a share (0-1) of the second; counters (integers) are the second's."""
     if not np.issubdtype(second.dtype, np.floating):
         return second
     return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which arm ships, and why."""
+def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
+    """What ships of the contenders, by their right answers on the validation images of `labels` (n,).
 
-    arm: Arm
-    reason: str
-
-
-def choose(head: Arm, tuned: list[Arm], scratch: Arm | None, labels: np.ndarray) -> Choice:
-    """The choice among the arms. tuned: the fine-tuned model first, then averages, of which the likeliest stands for them all."""
+    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. scratch: the network from random weights,
+    None if none was trained.
+    """
     best = max(tuned, key=lambda one: one.likelihood(labels))
-    choice = Choice(head, "") if not tuned else better(Choice(head, ""), best, labels)
-    if choice.arm is head:
-        choice = Choice(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
-    return better(choice, scratch, labels) if scratch else choice
+    shipped = better_of(Shipped(head, ""), best, labels)
+    if shipped.contender is head:
+        shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
+    return better_of(shipped, scratch, labels) if scratch else shipped
 
 
-def better(choice: Choice, other: Arm, labels: np.ndarray, certainty: float | None = None) -> Choice:
-    """The choice as it stands, or `other` where it is right on more images, as metrics.better has it."""
-    if paired.better(other.right(labels), choice.arm.right(labels), certainty):
-        return Choice(other, f"{title(other)} beats {title(choice.arm)} on validation: {compared(other, choice.arm, labels)}")
-    return choice
+def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
+    """What ships already, or `other` if it is right on more images.
+
+    Which is better is decided by paired.better with `certainty`.
+    """
+    if paired.better(other.right(labels), shipped.contender.right(labels), certainty):
+        reason = f"{other.subject} beats {shipped.contender.subject} on validation: {compared(other, shipped.contender, labels)}"
+        return Shipped(other, reason)
+    return shipped
 
 
-def compared(first: Arm, second: Arm, labels: np.ndarray) -> str:
-    """Two arms in words and numbers."""
+def compared(first: Contender, second: Contender, labels: np.ndarray) -> str:
+    """Two contenders in words and numbers."""
     ours, theirs = first.right(labels), second.right(labels)
     difference, error = paired.difference(ours, theirs)
     return (
-        f"{title(first)} {ours.mean():.1%} of {len(labels)} images right, {title(second)} {theirs.mean():.1%} "
+        f"{first.subject} {ours.mean():.1%} of {len(labels)} images right, {second.subject} {theirs.mean():.1%} "
         f"(difference {difference:+.1%}, standard error {error:.1%})"
     )
-
-
-def title(one: Arm) -> str:
-    """An arm in words."""
-    known = {HEAD: "the frozen head", FINE_TUNED: "the fine-tuned model", SCRATCH: "the network from random weights"}
-    return f"the average with {one.mix:.0%} fine-tuned weights" if one.name == AVERAGE else known.get(one.name, naming.arm(one.name))

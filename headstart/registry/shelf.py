@@ -1,12 +1,12 @@
-"""The registry: the model that stands, all that stood before it, and why. headstart/registry/promotion.py decides; this keeps.
+"""The registry: the current model, all that were current before it, and why.
 
-    registry/model              a link to the folder of the model that stands: `headstart predict --model registry/model`
+    registry/model              a link to the folder of the current model: `headstart predict --model registry/model`
     registry/history/N-DATA/    each model ever promoted: model.safetensors, card.json, promotion.json, images.parquet
-    registry/history.jsonl      a line a decision, refusals included
-    registry/rankings.jsonl     a line a run: how well its ranking foretold its race
+    registry/history.jsonl      a line per decision, refusals included
+    registry/rankings.jsonl     a line per run: how well its ranking foretold its race
 
-Only the link says which model stands. It is renamed into place when all else is written, so a kill at any moment leaves the old model
-standing, or the new one, whole. images.parquet (sha256, split, answer) holds which images a model was trained on, and the class that it gave
+headstart/registry/promotion.py decides; this keeps. Only the link says which model is current. It is renamed into place when all else is
+written, so after a kill at any moment the old model is current, or the new one, whole. images.parquet (sha256, split, answer) holds which images a model was trained on, and the class that it gave
 each image of the promotion split: the next comparison leaves out the former and reads the latter.
 """
 
@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -34,6 +34,45 @@ MODEL, HISTORY, DECISIONS, RANKINGS = "model", "history", "history.jsonl", "rank
 ENTRY, IMAGES = "promotion.json", "images.parquet"
 
 
+class Entry(TypedDict):
+    """A decision, as it is kept in history.jsonl and beside the model.
+
+    The figures are those of promotion.Figures, None if there was nothing to compare; `standing` is the folder of the model that was current.
+    """
+
+    when: str  # ISO 8601
+    decision: str  # promoted, refused or unchanged
+    forced: bool
+    reason: str
+    model: str | None  # the folder of the model, if it became the current one or is it
+    shipped: str | None
+    source: str | None
+    data_sha256: str | None
+    model_sha256: str
+    standing: str | None
+    split: str
+    n: int | None
+    accuracy: float | None
+    standing_accuracy: float | None
+    difference: float | None
+    standard_error: float | None
+    interval: list[float] | None
+    gained: int | None
+    lost: int | None
+    notes: list[str]
+
+
+class Foretold(TypedDict):
+    """How well the ranking of a run foretold its race, as it is kept in rankings.jsonl."""
+
+    data_sha256: str
+    ranking_sha256: str
+    candidates: list[str]  # who raced, in the order of the ranking
+    winner: str | None
+    kendall_tau: float
+    regret: float
+
+
 @dataclass(frozen=True)
 class Model:
     """A model folder, its card, and the hash of its weights."""
@@ -44,27 +83,27 @@ class Model:
 
     @classmethod
     def read(cls, folder: Path) -> Model:
-        """Raises HeadstartError where `folder` holds no readable model."""
+        """Raises HeadstartError if `folder` holds no readable model."""
         arrays, card = cards.read_model(folder)
         return cls(folder, card, weights.digest(arrays))
 
 
-def standing(registry: Path) -> Model | None:
-    """The model that stands; None where none does yet. Raises HeadstartError where there is one but it cannot be read."""
+def current(registry: Path) -> Model | None:
+    """The current model; None if there is none yet. Raises HeadstartError if it cannot be read."""
     link = registry / MODEL
     if not link.is_symlink():
         return None
     folder = registry / link.readlink()
     missing = [name for name in (cards.WEIGHTS, cards.CARD) if not (folder / name).is_file()]
     if missing:
-        raise HeadstartError(f"the model that stands, {folder}, lacks {' and '.join(missing)}")
+        raise HeadstartError(f"the current model, {folder}, lacks {' and '.join(missing)}")
     return Model.read(folder)
 
 
 def tidy(registry: Path) -> None:
-    """Finish what a killed promote left: its temporary files go, and the model that stands gets its line in the history.
+    """Finish what a killed promote left.
 
-    Raises HeadstartError where something that promote did not make is in the way of the link.
+    Its temporary files go, and the current model gets its line in the history. Raises HeadstartError if something that promote did not make is in the way of the link.
     """
     link = registry / MODEL
     if link.exists() and not link.is_symlink():
@@ -82,15 +121,21 @@ def tidy(registry: Path) -> None:
 
 
 def name(registry: Path, data_sha256: str) -> str:
-    """A name for the next model: a number above those of every folder and line there is, and the data it was made from."""
+    """A name for the next model: a number, and the data it was made from.
+
+    The number is above those of every folder and line there is.
+    """
     known = [path.name for path in registry.glob(f"{HISTORY}/*")] + [str(line.get("model")) for line in _lines(registry / DECISIONS)]
     highest = max((int(found[1]) for text in known if (found := re.match(r"(\d+)-", text))), default=0)
     return f"{highest + 1:04d}-{data_sha256[:12]}"
 
 
-def store(registry: Path, model: Model, entry: Mapping[str, Any], images: pd.DataFrame) -> None:
-    """Keep a copy of the model under the name in its entry, with the entry and `images`, and let it stand; then record the entry."""
-    place = Path(HISTORY, entry["model"])
+def store(registry: Path, model: Model, entry: Entry, images: pd.DataFrame) -> None:
+    """Keep a copy of the model under the name in its entry, and make it the current one.
+
+    The entry is recorded last. `images` are kept beside it: a row per image, with the columns sha256, split and answer.
+    """
+    place = Path(HISTORY, str(entry["model"]))
     with outputs.folder(registry / place) as folder:
         for file in (cards.WEIGHTS, cards.CARD):
             shutil.copyfile(model.folder / file, folder / file)
@@ -102,22 +147,25 @@ def store(registry: Path, model: Model, entry: Mapping[str, Any], images: pd.Dat
     record(registry, entry)
 
 
-def record(registry: Path, entry: Mapping[str, Any]) -> None:
+def record(registry: Path, entry: Entry) -> None:
     """Add a decision to the history."""
     _append(registry / DECISIONS, entry)
 
 
 def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
-    """Note how well the ranking in a reports/ranking.json foretold its race, once a run; nothing where there was no race."""
+    """Note how well the ranking in a reports/ranking.json foretold its race, once per run.
+
+    Notes nothing if there was no race.
+    """
     try:
         content = ranking.read_bytes()
         report = json.loads(content)
         race = report["race"]
         ranked = [row["name"] for row in report["candidates"] if row["status"] == "ranked"]
-        line = {
+        line: Foretold = {
             "data_sha256": data_sha256,
             "ranking_sha256": hashlib.sha256(content).hexdigest(),
-            "candidates": [name for name in ranked if name in race.get("order", ranked)],  # who raced, in the order of the ranking
+            "candidates": [name for name in ranked if name in race.get("order", ranked)],
             "winner": race.get("winner"),
             "kendall_tau": race["kendall_tau"],
             "regret": race["regret"],
@@ -130,14 +178,14 @@ def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
 
 
 def foretold(registry: Path, last: int = 20) -> tuple[int, int]:
-    """In how many of the `last` runs on record the ranking's first was the race's first, and how many runs those are."""
-    lines = _lines(registry / RANKINGS)[-last:]
+    """In how many of the `last` runs the ranking's first won the race, and how many runs those are."""
+    lines: list[Foretold] = _lines(registry / RANKINGS)[-last:]
     won = [line["winner"] == line["candidates"][0] if line["winner"] else line["regret"] <= 0 for line in lines]
     return sum(won), len(lines)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a record, none where there is no file. Raises HeadstartError where one is no JSON."""
+def _lines(path: Path) -> list[Any]:
+    """The lines of a record, none if there is no file. Raises HeadstartError if one is no JSON."""
     texts = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     try:
         return [json.loads(text) for text in texts if text.strip()]
@@ -145,7 +193,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         raise HeadstartError(f"{path} is damaged ({error}): each line must be JSON; restore it, from git for example") from None
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> None:
+def _append(path: Path, line: Mapping[str, object]) -> None:
     """Add a line to a record, whole or not at all."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     with outputs.whole(path) as temporary:

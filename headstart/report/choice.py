@@ -1,18 +1,24 @@
-"""The report's sections on the choice of the source: how the candidates were ranked, how they raced, and how deep the chosen one is retrained."""
+"""The report's section on the choice of the source: the ranking, the race, and the probe of depths."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 from headstart.report import charts
 from headstart.report.findings import Findings
 from headstart.words.formats import percent
 from headstart.words.lists import sentence
 
-UNCLEAR = "no clear winner: "  # how the ranking's reason begins where there is none
+if TYPE_CHECKING:
+    from headstart.choice.race import Report as RaceReport
+    from headstart.choice.race import Row as RaceRow
+    from headstart.choice.ranking import Row
+    from headstart.choice.selection import Described, Ranking
+
+UNCLEAR = "no clear winner: "  # how the ranking's reason begins if there is none
 
 
 @dataclass(frozen=True)
@@ -45,37 +51,97 @@ COLUMNS = {
 }
 
 
-def sources(f: Findings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Head:
+    """The heading of a score's column; `counts`: it counts in the ranking."""
+
+    title: str
+    unit: str
+    counts: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of the ranking."""
+
+    figures: Row
+    notes: str
+    cells: list[tuple[str, str]]  # its scores in words, each with its standard error if that is known
+
+
+@dataclass(frozen=True)
+class Race:
+    """The rounds, best first, how well the ranking foretold them, and what they cost (image passes)."""
+
+    rounds: list[list[RaceRow]]
+    foretold: str
+    passes: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the section shows of the ranking and of the race."""
+
+    ranked: list[Source]
+    columns: list[Head]
+    skipped: list[Row]
+    chart: str
+    edge: bool  # whether some source is on the frontier
+    clear: str  # whether there was a clear winner, if the reason does not say it
+    reason: str
+    race: Race | None
+    scores: list[Described]
+    bootstrap: int | None
+    chosen: str
+    n_images: int
+    folds: int
+    neighbours: int
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What the section shows of the probe of depths."""
+
+    chart: str
+    first: str  # the first stage that the probe proposes to retrain
+    followed: bool  # whether fine_tune retrained what it proposes
+    trained: bool  # whether any stage was retrained
+
+
+def sources(f: Findings) -> Sources:
     """The ranking as a table and a chart, and the race."""
     ranking = f.ranking
-    ranked = [c for c in ranking["candidates"] if c["status"] == "ranked"]
-    keys = _keys(ranking, ranked)
-    columns = {key: COLUMNS.get(key, Column(key.replace("_", " "), "", _three)) for key in keys}
-    rows = [
-        {
-            **row,
-            "notes": ", ".join(_notes(row, number, ranking)) if len(ranked) > 1 else "",
-            "cells": [_cell(row, key, column) for key, column in columns.items()],
-        }
-        for number, row in enumerate(ranked)
-    ]
-    return {
-        "ranked": rows,
-        "columns": [{"title": c.title, "unit": c.unit, "counts": key in ranking.get("votes", [])} for key, c in columns.items()],
-        "skipped": [c for c in ranking["candidates"] if c["status"] != "ranked"],
-        "chart": _chart(ranked, ranking["chosen"]) if len(ranked) > 1 else "",
-        "edge": any(row.get("frontier") for row in ranked),
-        "standing": _standing(ranking) if len(ranked) > 1 else "",
-        "reason": sentence(ranking["reason"].removeprefix(UNCLEAR)),
-        "race": _race(ranking),
-        "scores": ranking.get("scores", []),
-        "bootstrap": ranking.get("bootstrap"),
-        **{key: ranking[key] for key in ("chosen", "n_images", "folds", "neighbours")},
-    }
+    ranked = [row for row in ranking["candidates"] if row["status"] == "ranked"]
+    several = len(ranked) > 1
+    columns = {key: COLUMNS.get(key, Column(key.replace("_", " "), "", _three)) for key in _keys(ranking, ranked)}
+    votes = ranking.get("votes", [])
+    return Sources(
+        ranked=[
+            Source(
+                row,
+                ", ".join(_notes(row, number, ranking)) if several else "",
+                [_cell(row, key, column) for key, column in columns.items()],
+            )
+            for number, row in enumerate(ranked)
+        ],
+        columns=[Head(column.title, column.unit, key in votes) for key, column in columns.items()],
+        skipped=[row for row in ranking["candidates"] if row["status"] != "ranked"],
+        chart=_chart(ranked, ranking["chosen"]) if several else "",
+        edge=any(row.get("frontier") for row in ranked),
+        clear=_clear(ranking) if several else "",
+        reason=sentence(ranking["reason"].removeprefix(UNCLEAR)),
+        race=_race(ranking),
+        scores=ranking.get("scores", []),
+        bootstrap=ranking.get("bootstrap"),
+        chosen=ranking["chosen"],
+        n_images=ranking["n_images"],
+        folds=ranking["folds"],
+        neighbours=ranking["neighbours"],
+    )
 
 
-def _standing(ranking: dict[str, Any]) -> str:
-    """Whether the ranking had a clear winner, where the reason for the choice does not say it."""
+def _clear(ranking: Ranking) -> str:
+    """Whether the ranking had a clear winner, if the reason for the choice does not say it."""
     if "clear" not in ranking:
         return ""
     if ranking["chosen"] != ranking["ranked_first"]:
@@ -83,33 +149,34 @@ def _standing(ranking: dict[str, Any]) -> str:
     return "" if ranking["clear"] else "No clear winner."
 
 
-def _keys(ranking: dict[str, Any], ranked: list[dict[str, Any]]) -> list[str]:
+def _keys(ranking: Ranking, ranked: list[Row]) -> list[str]:
     """The scores that some source has, in the order in which the ranking lists them."""
     listed = [key for score in ranking.get("scores", []) for key in score["keys"]] or list(COLUMNS)
     return [key for key in listed if any(row.get(key) is not None for row in ranked)]
 
 
-def _notes(row: dict[str, Any], number: int, ranking: dict[str, Any]) -> list[str]:
+def _notes(row: Row, number: int, ranking: Ranking) -> list[str]:
     """What sets a source apart in the ranking, of which it is number `number` (from 0)."""
+    name, chosen = row["name"], ranking["chosen"]
     notes = {
-        "chosen": row["name"] == ranking["chosen"],
-        "taken before the race": row["name"] == ranking.get("ranked_first") != ranking["chosen"],
+        "chosen": name == chosen,
+        "taken before the race": name != chosen and name == ranking.get("ranked_first"),
         "leads": number == 0 and "chance_best" in row,
         "level with the leader": number > 0 and bool(row.get("level_with_leader")),
     }
     return [words for words, holds in notes.items() if holds]
 
 
-def _cell(row: dict[str, Any], key: str, column: Column) -> tuple[str, str]:
-    """A score in words and, where it is known, its standard error."""
+def _cell(row: Row, key: str, column: Column) -> tuple[str, str]:
+    """A score in words and, if it is known, its standard error."""
     value = row.get(key)
-    if value is None:
+    if not isinstance(value, (int, float)):
         return "", ""
     error = row.get("probe_standard_error") if key == "probe_accuracy" else None
     return column.text(value), "" if error is None else f"± {percent(error)}"
 
 
-def _chart(ranked: list[dict[str, Any]], chosen: str) -> str:
+def _chart(ranked: list[Row], chosen: str) -> str:
     points = [
         charts.Dot(c["name"], c["gflops"], c["probe_accuracy"], c["probe_standard_error"], c["name"] == chosen, bool(c.get("frontier")))
         for c in ranked
@@ -123,25 +190,19 @@ def _chart(ranked: list[dict[str, Any]], chosen: str) -> str:
     )
 
 
-def _race(ranking: dict[str, Any]) -> dict[str, Any] | None:
-    """The rounds, what they cost, and how well the ranking foretold them; None where nothing raced."""
+def _race(ranking: Ranking) -> Race | None:
+    """The race; None if there was none."""
     race = ranking.get("race")
     if not race:
         return None
     rounds = [list(rows) for _, rows in groupby(race["rows"], key=lambda row: row["round"])]
-    return {"rounds": rounds, "foretold": foretold(race, ranking["ranked_first"]), "passes": race["image_passes"]}
+    return Race(rounds, foretold(race, ranking["ranked_first"]), race["image_passes"])
 
 
-def foretold(race: dict[str, Any], taken: str) -> str:
+def foretold(race: RaceReport, taken: str) -> str:
     """One sentence on how the race ended beside the ranking, which had taken the source `taken`."""
     tau = race["kendall_tau"]
-    order = (
-        "in the order of the ranking"
-        if tau == 1
-        else "in the reverse order of the ranking"
-        if tau == -1
-        else "in another order than the ranking"
-    )
+    order = {1.0: "in the order of the ranking", -1.0: "in the reverse order of the ranking"}.get(tau, "in another order than the ranking")
     if race["winner"] == taken:
         cost = f"{taken}, which the ranking had taken, won"
     elif race["regret"] > 0:
@@ -151,13 +212,13 @@ def foretold(race: dict[str, Any], taken: str) -> str:
     return f"The race ended {order} (Kendall's tau {tau:.2f}; 1 is the same order, -1 the reverse), and {cost}."
 
 
-def depth(f: Findings) -> dict[str, Any] | None:
-    """The probe at the end of every stage, what fine_tune retrained marked; None where no depths were probed."""
+def depth(f: Findings) -> Depth | None:
+    """The probe at the end of every stage, what fine_tune retrained marked; None if no depths were probed."""
     curve = f.ranking.get("depths")
     if not curve:
         return None
     proposed = {row["stage"] for row in curve if row["retrained"]}
-    trained = set(f.fine_tuned.get("trained", [])) & {row["stage"] for row in curve}
+    trained = set(f.fine_tuned["trained"]) & {row["stage"] for row in curve}
     rows = [
         (row["stage"], row["accuracy"], f"{percent(row['accuracy'])}, {-row['log_likelihood']:.3f}", row["stage"] in trained)
         for row in curve
@@ -166,4 +227,4 @@ def depth(f: Findings) -> dict[str, Any] | None:
         f"{name} {percent(value)}{', retrained' if marked else ''}" for name, value, _, marked in rows
     )
     first = next(row["stage"] for row in curve if row["retrained"])
-    return {"chart": charts.ladder(rows, alt=alt), "first": first, "followed": trained == proposed, "trained": bool(trained)}
+    return Depth(charts.ladder(rows, alt=alt), first, trained == proposed, bool(trained))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from headstart import params
 from headstart.machinery.errors import HeadstartError
@@ -14,19 +15,83 @@ from headstart.machinery.errors import HeadstartError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from headstart.checks.validation import Validation
+    from headstart.choice.selection import Ranking
+    from headstart.evaluation.metrics import Figures
+    from headstart.evaluation.test_split import Metrics
+    from headstart.linear.frozen_head import Summary as HeadSummary
+    from headstart.proof.shipping import Verdict
+    from headstart.training.fine_tuning import Summary as Tuned
+
+
+class Limited(TypedDict):
+    """A parameter of the baseline: the most images of each split that it saw."""
+
+    max_images: int
+
+
+class OfBaseline(TypedDict):
+    """The parameters of the baseline, by stage."""
+
+    baseline: Limited
+
+
+class Baseline(TypedDict):
+    """What the report reads of models/baseline/summary.json."""
+
+    parameters: OfBaseline
+
+
+class Transform(TypedDict):
+    """How the model wants its images."""
+
+    input_size: int  # pixels
+    mean: list[float]
+    std: list[float]
+    interpolation: str
+
+
+class Card(TypedDict):
+    """What the report reads of models/final/card.json."""
+
+    architecture: str
+    source: str
+    weights_sha256: str
+    transform: Transform
+    data_sha256: str
+    parameters: dict[str, object]
+    versions: dict[str, str]
+
+
+class Work(TypedDict):
+    """A part of a stage's work: `done` images in `seconds`, and what computed them."""
+
+    what: str
+    how: str
+    done: int
+    seconds: float
+
+
+class Timing(TypedDict):
+    """How long a stage took, and on which parts of its work."""
+
+    stage: str
+    seconds: float
+    work: list[Work]
+
 
 @dataclass(frozen=True)
 class Findings:
     """What the stages left, as read. Summaries and metrics are the JSON objects themselves."""
 
-    validation: dict[str, Any]
-    ranking: dict[str, Any]
-    head: dict[str, Any]
-    fine_tuned: dict[str, Any]
-    card: dict[str, Any]
-    metrics: dict[str, Any]
-    verdict: dict[str, Any]
-    baseline: dict[str, Any]
+    validation: Validation
+    ranking: Ranking
+    head: HeadSummary
+    fine_tuned: Tuned
+    card: Card
+    metrics: Metrics
+    verdict: Verdict
+    baseline: Baseline
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -34,7 +99,11 @@ class Findings:
     reliability: pd.DataFrame
     images: Path
     model_sha256: str = ""
-    timings: list[dict[str, Any]] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+
+    def of_contender(self, name: str) -> Figures | None:
+        """The test figures of a contender, None if it was not measured on the test images."""
+        return cast("Mapping[str, Figures | None]", self.metrics).get(name)
 
 
 def gather(
@@ -55,7 +124,10 @@ def gather(
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
-    """Read the outputs of the stages. Curves, the reliability table and the timings may be missing; for anything else HeadstartError says which file is not there."""
+    """Read the outputs of the stages.
+
+    Curves, the reliability table and the timings may be missing; if anything else is, HeadstartError says which file it is.
+    """
     import pandas as pd
 
     try:
@@ -81,13 +153,12 @@ def gather(
         raise HeadstartError(f"the report needs {error.filename}, which is missing; run `dvc repro`") from None
 
 
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A CSV file, an empty table where there is none."""
+    """A CSV file, an empty table if there is none."""
     import pandas as pd
 
     try:
@@ -103,12 +174,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _timings(folder: Path | None) -> list[dict[str, Any]]:
-    """How long each stage took when it last ran, in the order of the line; what is missing or broken is left out."""
-    found = []
+def _timings(folder: Path | None) -> list[Timing]:
+    """How long each stage took when it last ran, in the order of the stages.
+
+    What is missing or broken is left out.
+    """
+    found: list[Timing] = []
+    if folder is None:
+        return found
     for stage in params.STAGES[:-1]:  # the report itself is still being written
         try:
-            found.append({"work": []} | _json((folder or Path()) / f"{stage}.json"))
+            found.append({"work": []} | _json(folder / f"{stage}.json"))
         except (OSError, ValueError):
             continue
-    return found if folder else []
+    return found

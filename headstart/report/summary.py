@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from headstart.report.findings import Findings
 from headstart.words import lists, naming
 from headstart.words.formats import count, percent
 from headstart.words.lists import listing
 
 FEW_TESTED = 200  # test images below which the result is called rough
-SHIPS = {
-    "head": "a new head on the frozen {}",
-    "fine_tuned": "a fine-tuned {}",
-    "average": "the average of a fine-tuned {} and its frozen head",
-    "scratch": "a {} trained from random weights",
-}
 
 
-def headline(f: Findings) -> dict[str, str]:
-    """The answer: test accuracy, its interval, on how many images, and what ships."""
+@dataclass(frozen=True)
+class Headline:
+    """The answer in words."""
+
+    accuracy: str  # on the test images
+    interval: str
+    n: str  # of the test images
+    classes: str
+    ships: str
+    source: str  # what it was made from; empty for random weights
+
+
+def headline(f: Findings) -> Headline:
+    """The answer in short."""
     test = f.metrics["test"]
     low, high = test["interval"]["accuracy"]
     shipped = f.metrics["shipped"]
-    ships = SHIPS.get(shipped, f"a fine-tuned {{}} ({naming.arm(shipped)})")
-    return {
-        "accuracy": percent(test["accuracy"]),
-        "interval": f"{percent(low)} to {percent(high)}",
-        "n": count(f.metrics["n_test"], "test image"),
-        "classes": count(len(f.metrics["classes"]), "class", "classes"),
-        "ships": ships.format(f.card["architecture"]),
-        "source": "" if shipped == "scratch" else f.card["source"],
-    }
+    return Headline(
+        accuracy=percent(test["accuracy"]),
+        interval=f"{percent(low)} to {percent(high)}",
+        n=count(f.metrics["n_test"], "test image"),
+        classes=count(len(f.metrics["classes"]), "class", "classes"),
+        ships=naming.headline(shipped, f.card["architecture"]),
+        source="" if shipped == "scratch" else f.card["source"],
+    )
 
 
 def summary(f: Findings) -> list[str]:
@@ -40,8 +47,9 @@ def summary(f: Findings) -> list[str]:
         f"The model tells {count(len(f.metrics['classes']), 'class', 'classes')} apart and is wrong on {wrong:,} of {count(f.metrics['n_test'], 'test image')}, "
         "which were kept out of the training and of every choice."
     ]
-    said.append((f"{len(ranked)} pretrained sources were ranked. " if len(ranked) > 1 else "") + lists.sentence(f.ranking["reason"]))
-    said += [transfer(f), lists.sentence(f.verdict["reason"])]
+    if len(ranked) > 1:
+        said.append(f"{len(ranked)} pretrained sources were ranked.")
+    said += [lists.sentence(f.ranking["reason"]), transfer(f), lists.sentence(f.verdict["reason"])]
     if f.metrics["shipped"] != "head":
         before = int((f.predictions["head_predicted"] != f.predictions["label"]).sum())
         said.append(
@@ -53,7 +61,7 @@ def summary(f: Findings) -> list[str]:
 def transfer(f: Findings) -> str:
     """Whether transfer helped, in a sentence."""
     if "pretrained_against_random" not in f.verdict:
-        return "Whether transfer helped was not tested."
+        return naming.UNTESTED
     compared = f.verdict["pretrained_against_random"]
     score, (low, high) = compared["asymptote"], compared["asymptote"]["interval"]
     return (
@@ -63,7 +71,7 @@ def transfer(f: Findings) -> str:
 
 
 def caveats(f: Findings) -> list[str]:
-    """What a careful reader should keep in mind, worst first; empty where there is nothing."""
+    """What a careful reader should keep in mind, worst first; empty if there is nothing."""
     test, head, n = f.metrics["test"], f.metrics["head"], f.metrics["n_test"]
     low, high = test["interval"]["accuracy"]
     said = _of_transfer(f)
@@ -108,7 +116,8 @@ def _of_transfer(f: Findings) -> list[str]:
             f"Transfer hurt ({f.verdict['standing']}): on the validation images the network from random weights did better than the one that started from "
             f"{f.metrics['source']}. Look for a source that is nearer to these images."
         )
-    if (f.metrics.get("transfer") or {}).get("says") == "contradicts":
+    tested = f.metrics["transfer"]
+    if tested and tested["says"] == "contradicts":
         said.append(
             "The test images contradict the answer on transfer. It was given on the validation images and stays, as does what ships: choosing on the test "
             "images would make their result worthless."

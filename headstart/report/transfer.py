@@ -1,8 +1,12 @@
-"""The report's section on whether transfer helped: the answer, the evidence, what ships for it, what was tried, and what the test images say."""
+"""The report's section on whether transfer helped.
+
+The answer, the evidence, what ships for it, what was tried, and what the test images say.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headstart.report import charts
 from headstart.report.findings import Findings
@@ -10,59 +14,136 @@ from headstart.words import formats, naming
 from headstart.words.formats import count, percent
 from headstart.words.lists import sentence
 
-SAID = {"positive": "Yes, transfer helped.", "none_shown": "Transfer is not shown to help.", "negative": "No, transfer hurt."}
-TEST = {
-    "confirms": "The test images confirm the answer",
-    "contradicts": "The test images contradict the answer",
-    "leaves open": "The test images leave it open",
-}
-PAIRS = {
-    "pretrained_against_random": ("Pretrained against random weights", "Pretrained", "Random weights"),
-    "fine_tuned_against_head": ("Fine-tuned against the frozen head", "Fine-tuned", "Frozen head"),
-}
-REMEDIES = {
-    "another_source": "the next source of the ranking, fine-tuned in the same way",
-    "shallower_cut": "half as many stages retrained",
-    "l2_sp": "weights held near the source's",
-    "bss": "features of little use held down",
-    "more_layers": "all stages retrained, the deeper the slower",
-}
+if TYPE_CHECKING:
+    from headstart.proof.comparison import Comparison, Score, Slope
+    from headstart.proof.proving import Curves, Labelled
+
+Cells = tuple[str, str, str, str]  # of the first group, of the second, their difference, its interval
+Line = tuple[str, str, str, str, str, str]
 
 
-def transfer(f: Findings) -> dict[str, Any]:
-    """What the section shows. `tested` is false where no network was trained from random weights."""
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of trainings compared; a row is its name, what it is, and four Cells."""
+
+    title: str
+    first: str
+    second: str
+    rows: list[Line]
+    level: str  # of the intervals
+    n: int  # held-out images
+    seeds: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The final scores over the number of labels; a row is that number, four Cells, and the answer."""
+
+    chart: str
+    rows: list[Line]
+    level: str
+
+
+@dataclass(frozen=True)
+class Test:
+    """What the test images say of the answer; `tone` is a class of the style sheet."""
+
+    says: str
+    tone: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What could ship, with its validation figures."""
+
+    title: str
+    validation_accuracy: float
+    log_likelihood: float
+    ships: bool
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A remedy that was tried."""
+
+    title: str
+    why: str  # what it changes
+    source: str
+    validation_accuracy: float
+    ships: bool
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What the section shows; `tested` is false if no network was trained from random weights."""
+
+    tested: bool
+    answer: str
+    tone: str  # a class of the style sheet
+    standing: str
+    evidence: str
+    chart: str
+    stopped: bool  # whether one of the curves is shorter than the other
+    pairs: list[Pair]
+    labels: Labels | None
+    test: Test | None
+    notes: list[str]
+    contenders: list[Contender]
+    n_validation: int
+    reason: str
+    remedies: list[Remedy]
+
+
+def transfer(f: Findings) -> Transfer:
+    """The whole section."""
     v = f.verdict
     tested = "pretrained_against_random" in v
-    return {
-        "tested": tested,
-        "answer": SAID[v["answer"]] if tested else "Whether transfer helped was not tested.",
-        "tone": {"positive": "ok", "negative": "no"}.get(v["answer"], ""),
-        "standing": v["standing"],
-        "evidence": sentence(v["pretrained_against_random"]["evidence"]) if tested else "",
-        "chart": _learning(v["curves"]) if tested else "",
-        "stopped": tested and len({arm[-1]["step"] for arm in v["curves"].values()}) > 1,
-        "pairs": [_pair(v[key], key) for key in PAIRS if key in v],
-        "labels": _labels(v.get("label_curve", [])),
-        "test": _test(f),
-        "notes": _notes(f) if tested else [],
-        "arms": [{**arm, "title": _title(arm), "ships": (arm["name"], arm["mix"]) == (v["ships"], v["mix"])} for arm in v["arms"]],
-        "n_validation": f.metrics["n_validation"],
-        "reason": sentence(v["reason"]),
-        "remedies": [{**row, "title": naming.title(row["name"]), "why": REMEDIES.get(row["name"], "")} for row in v["remedies"]],
-    }
+    pairs = []
+    if tested:
+        pairs.append(_pair(v["pretrained_against_random"], "Pretrained against random weights", "Pretrained", "Random weights"))
+    pairs.append(_pair(v["fine_tuned_against_head"], "Fine-tuned against the frozen head", "Fine-tuned", "Frozen head", same_start=True))
+    return Transfer(
+        tested=tested,
+        answer=naming.SAID[v["answer"]] if tested else naming.UNTESTED,
+        tone={"positive": "ok", "negative": "no"}.get(v["answer"], ""),
+        standing=v["standing"],
+        evidence=sentence(v["pretrained_against_random"]["evidence"]) if tested else "",
+        chart=_learning(v["curves"]) if tested else "",
+        stopped=tested and v["curves"]["pretrained"][-1]["step"] != v["curves"]["random"][-1]["step"],
+        pairs=pairs,
+        labels=_labels(v.get("label_curve", [])),
+        test=_test(f),
+        notes=_notes(f) if tested else [],
+        contenders=_contenders(f),
+        n_validation=f.metrics["n_validation"],
+        reason=sentence(v["reason"]),
+        remedies=[
+            Remedy(naming.title(one["name"]), naming.contender(one["name"]).change, one["source"], one["validation_accuracy"], one["ships"])
+            for one in v["remedies"]
+        ],
+    )
 
 
-def _title(arm: dict[str, Any]) -> str:
-    """An arm, an average with its mix: Average, 25% fine-tuned."""
-    return naming.title(arm["name"]) + (f", {arm['mix']:.0%} fine-tuned" if arm["mix"] is not None else "")
+def _contenders(f: Findings) -> list[Contender]:
+    """What could ship, as far as it was known before remedies."""
+    shipped = (f.verdict["ships"], f.verdict["mix"])
+    return [
+        Contender(
+            naming.title(one["name"], one["mix"]),
+            one["validation_accuracy"],
+            one["log_likelihood"],
+            (one["name"], one["mix"]) == shipped,
+        )
+        for one in f.verdict["arms"]
+    ]
 
 
-def _learning(curves: dict[str, list[dict[str, float]]]) -> str:
-    """Validation accuracy over the steps of both arms, the pretrained one from its converged head."""
-    names = {"pretrained": ("pretrained", 1, False), "random": ("random weights", 2, True)}
+def _learning(curves: Curves) -> str:
+    """Validation accuracy over the steps of both groups, the pretrained one from its converged head."""
     series = [
-        charts.Series(name, [(row["step"], row["accuracy"]) for row in curves[key]], style, dashed)
-        for key, (name, style, dashed) in names.items()
+        charts.Series("pretrained", [(row["step"], row["accuracy"]) for row in curves["pretrained"]]),
+        charts.Series("random weights", [(row["step"], row["accuracy"]) for row in curves["random"]], 2, dashed=True),
     ]
     alt = "; ".join(
         f"{s.name} from {percent(s.points[0][1])} to {percent(s.points[-1][1])} in {s.points[-1][0]:,.0f} steps" for s in series
@@ -77,47 +158,63 @@ def _learning(curves: dict[str, list[dict[str, float]]]) -> str:
     )
 
 
-def _pair(compared: dict[str, Any], key: str) -> dict[str, Any]:
-    """Start, steps and final score of the two arms of PAIRS[key], their difference and its interval."""
-    title, first, second = PAIRS[key]
-    same = key == "fine_tuned_against_head"  # fine-tuning begins with the frozen head
+def _pair(compared: Comparison, title: str, first: str, second: str, *, same_start: bool = False) -> Pair:
+    """Start, steps and final score of two groups, their difference and its interval.
+
+    `same_start`: the groups begin as one model, as fine-tuning begins with the frozen head.
+    """
     start, slope, final = compared["start"], compared["slope"], compared["asymptote"]
+    at_start = _shares(start)
+    if same_start:
+        at_start = (at_start[0], at_start[1], "the same", "")
     rows = [
-        ("Start", "accuracy at step 0", *((*_shares(start)[:2], "the same", "") if same else _shares(start))),
+        ("Start", "accuracy at step 0", *at_start),
         ("Slope", f"steps to {percent(slope['threshold'])}, 90% of the better end", *_steps(slope)),
         ("End", "accuracy at the best epoch", *_shares(final)),
     ]
     seeds = f"{count(final['n_seeds'], 'seed')} each" if final["n_seeds"] > 1 else "one run each"
-    level = f"{100 - 200 * compared['level']:g}%"
-    return {"title": title, "first": first, "second": second, "rows": rows, "level": level, "n": final["n_images"], "seeds": seeds}
+    return Pair(title, first, second, rows, f"{100 - 200 * compared['level']:g}%", final["n_images"], seeds)
 
 
-def _shares(score: dict[str, Any]) -> tuple[str, str, str, str]:
+def _shares(score: Score) -> Cells:
     """Two accuracies, their difference and its interval in points."""
     low, high = (100 * end for end in score["interval"])
     return percent(score["first"]), percent(score["second"]), f"{100 * score['difference']:+.1f} points", f"{low:+.1f} to {high:+.1f}"
 
 
-def _steps(slope: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Steps of both arms, their difference and its interval; an end is open where some arm may never get there."""
-    first, second = ("never" if slope[arm] is None else f"{slope[arm]:,.0f}" for arm in ("first", "second"))
-    low, high = (None if end is None else _signed(end) for end in slope["interval"])
-    between = f"{low} to {high}" if low and high else f"{low} or more" if low else f"{high} or less" if high else ""
-    return first, second, "" if slope["difference"] is None else f"{_signed(slope['difference'])} steps", between
+def _steps(slope: Slope) -> Cells:
+    """Steps of both groups, their difference and its interval.
+
+    An end is open if a group may never get there.
+    """
+    first, second = ("never" if steps is None else f"{steps:,.0f}" for steps in (slope["first"], slope["second"]))
+    difference = "" if slope["difference"] is None else f"{_signed(slope['difference'])} steps"
+    return first, second, difference, _between(*slope["interval"])
+
+
+def _between(low: float | None, high: float | None) -> str:
+    """An interval in steps; None is an open end."""
+    if low is not None and high is not None:
+        return f"{_signed(low)} to {_signed(high)}"
+    if low is not None:
+        return f"{_signed(low)} or more"
+    if high is not None:
+        return f"{_signed(high)} or less"
+    return ""
 
 
 def _signed(steps: float) -> str:
     return f"{steps:+,.0f}" if steps else "0"
 
 
-def _labels(curve: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The final scores over the number of labels, the last being all; None where there is no such curve."""
+def _labels(curve: list[Labelled]) -> Labels | None:
+    """The final scores over the number of labels, the last being all; None if there is no such curve."""
     if not curve:
         return None
     names = [str(row["labels"] or "all") for row in curve]
     series = [
-        charts.Series(name, [(n, row["asymptote"][arm]) for n, row in enumerate(curve)], style, dashed)
-        for arm, name, style, dashed in (("first", "pretrained", 1, False), ("second", "random weights", 2, True))
+        charts.Series("pretrained", [(n, row["asymptote"]["first"]) for n, row in enumerate(curve)]),
+        charts.Series("random weights", [(n, row["asymptote"]["second"]) for n, row in enumerate(curve)], 2, dashed=True),
     ]
     alt = "; ".join(
         f"{name}: {percent(row['asymptote']['first'])} and {percent(row['asymptote']['second'])}"
@@ -126,23 +223,26 @@ def _labels(curve: list[dict[str, Any]]) -> dict[str, Any] | None:
     chart = charts.lines(
         series,
         alt=f"Validation accuracy over the labels of each class, pretrained and from random weights; {alt}",
-        x_title="labels a class",
+        x_title="labels per class",
         y_title="validation accuracy",
         y_text=formats.short,
         ceiling=1.0,
         x_names=names,
     )
     rows = [(name, *_shares(row["asymptote"]), naming.ANSWERS[row["answer"]]) for name, row in zip(names, curve, strict=True)]
-    return {"chart": chart, "rows": rows, "level": f"{100 - 200 * curve[0]['level']:g}%"}
+    return Labels(chart, rows, f"{100 - 200 * curve[0]['level']:g}%")
 
 
-def _test(f: Findings) -> dict[str, str] | None:
-    """Whether the test images bear the answer out; None where no network from random weights was measured on them."""
-    found = f.metrics.get("transfer")
+def _test(f: Findings) -> Test | None:
+    """Whether the test images confirm the answer.
+
+    None if no network from random weights was measured on them.
+    """
+    found = f.metrics["transfer"]
     if not found:
         return None
-    tone = {"confirms": "ok", "contradicts": "no"}.get(found["says"], "")
-    return {"says": TEST[found["says"]], "tone": tone, "evidence": sentence(found["evidence"])}
+    says = f"The test images {naming.TEST[found['says']].format(answer='the answer')}"
+    return Test(says, {"confirms": "ok", "contradicts": "no"}.get(found["says"], ""), sentence(found["evidence"]))
 
 
 def _notes(f: Findings) -> list[str]:
@@ -150,9 +250,10 @@ def _notes(f: Findings) -> list[str]:
     v, said = f.verdict, []
     score, used = v["pretrained_against_random"]["asymptote"], f.baseline["parameters"]["baseline"]
     if v["standing"] == "indicative":
+        runs = "one run of each network" if score["n_seeds"] == 1 else f"{score['n_seeds']} runs of each network"
         said.append(
-            f"Indicative: {'one run of each network' if score['n_seeds'] == 1 else str(score['n_seeds']) + ' runs of each network'}, so the interval holds what other images would "
-            "change, and not what another seed would. Five or more (verdict.seeds) can establish it."
+            f"Indicative: {runs}, so the interval holds what other images would change, and not what another seed would. "
+            "Five or more (verdict.seeds) can establish it."
         )
     if score["n_images"] < 100:
         said.append(f"{count(score['n_images'], 'held-out image')} can show only large differences.")

@@ -1,6 +1,13 @@
-"""TODO: statistics.intervals (of verdict)."""
+"""Intervals of a mean paired difference in right answers.
+
+`crossed`, `folds` and `images` take differences between -1 and 1 and the error rate `level` of one end of the interval. How each is made, and
+which papers it is from, is told where they are chosen (headstart/proof/comparison.py). `proportions` is for two models that were run once.
+"""
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 from scipy.stats import t
@@ -9,7 +16,10 @@ Ends = tuple[np.ndarray, np.ndarray]  # lower and upper
 
 
 def crossed(differences: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., seeds, images), two seeds at least: both are random effects."""
+    """Ends (...,) of the interval of the mean of paired differences (..., seeds, images).
+
+    There are two seeds at least; seeds and images are random effects.
+    """
     *_, seeds, n = differences.shape
     mean, of_seed, of_image = (differences.mean(axis, dtype=np.float64) for axis in ((-2, -1), -1, -2))
     between_seeds = ((of_seed - mean[..., None]) ** 2).sum(-1)
@@ -25,7 +35,10 @@ def crossed(differences: np.ndarray, level: float) -> Ends:
 
 
 def folds(differences: np.ndarray, fold: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., images), each in one `fold` (images,) from 0, two at least."""
+    """Ends (...,) of the interval of the mean of paired differences (..., images).
+
+    Each image is in one `fold` (images,), from 0; there are two folds at least.
+    """
     n, sizes = len(fold), np.bincount(fold)
     mean = differences.mean(-1, dtype=np.float64)
     of_fold = differences @ np.eye(len(sizes))[fold] / sizes
@@ -37,20 +50,41 @@ def folds(differences: np.ndarray, fold: np.ndarray, level: float) -> Ends:
 
 
 def images(differences: np.ndarray, level: float) -> Ends:
-    """Ends (...,) of the interval of the mean of paired differences (..., images) of the seeds at hand, over images only."""
+    """Ends (...,) of the interval of the mean of paired differences (..., images), over images only.
+
+    It is that of the seeds at hand.
+    """
     n = differences.shape[-1]
     mean = differences.mean(-1, dtype=np.float64)
     variance = ((differences - mean[..., None]) ** 2).sum(-1) / max(n - 1, 1) / n
     return _ends(mean, variance, np.full_like(mean, max(n - 1, 1)), n, level, _unit(differences))
 
 
+def proportions(gained: int, lost: int, n: int, confidence: float) -> tuple[float, float]:
+    """Ends of the interval of the difference between two shares of the same `n` images, between -1 and 1.
+
+    `gained` images are right by the first model alone, `lost` by the second alone; each end holds with `confidence` (0-1) on its own. This is the
+    adjusted Wald interval for paired proportions (Bonett & Price, Journal of Educational and Behavioral Statistics 37, 2012), which keeps its
+    width if the two models never differ.
+    """
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    reach = NormalDist().inv_cdf(confidence) * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
+
+
 def _unit(of_image: np.ndarray) -> np.ndarray:
-    """By how much images (..., n) differ that differ at all, weighted by how much they do, an image that differs by 1 added."""
+    """By how much images (..., n) differ that differ at all.
+
+    They are weighted by how much they do, and an image that differs by 1 is added.
+    """
     return (1 + np.square(of_image).sum(-1, dtype=np.float64)) / (1 + np.abs(of_image).sum(-1, dtype=np.float64))
 
 
 def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, level: float, unit: np.ndarray) -> Ends:
-    """All δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n), from the lowest to the highest; all where n is too small."""
+    """The lowest and the highest δ for which (mean - δ)² <= t² max(variance, |δ| (unit - |δ|) / n).
+
+    They are -1 and 1 if n is too small.
+    """
     if 0.5**n > level:
         return np.full_like(mean, -1), np.full_like(mean, 1)
     quantile = t.ppf(1 - level, freedom)
@@ -61,7 +95,10 @@ def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, l
 
 
 def _wilson(mean: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """The highest δ for which (mean - δ)² <= k |δ| (1 - |δ|): the larger root of a δ > 0 if there is one, else that of a δ < 0."""
+    """The highest δ for which (mean - δ)² <= k |δ| (1 - |δ|).
+
+    It is the larger root of a δ > 0 if there is one, else that of a δ < 0.
+    """
     above, below = k * (k + 4 * mean * (1 - mean)), k * (k - 4 * mean * (1 + mean))
     larger = (2 * mean + k + np.sqrt(np.maximum(above, 0))) / (2 * (1 + k))
     nearest = (2 * mean - k + np.sqrt(np.maximum(below, 0))) / (2 * (1 + k))

@@ -1,4 +1,4 @@
-"""Paired observations of the same images: their mean difference, its standard error, and whether one is better."""
+"""Paired observations of the same images: their difference, its standard error, and who is better."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import numpy as np
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Mean of first - second over paired observations (n,), and its standard error (0 where n < 2)."""
+    """Mean of first - second over paired observations (n,), and its standard error (0 if n < 2)."""
     gaps = first.astype(np.float64) - second
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
     return float(gaps.mean()), error
 
 
 def better(first: np.ndarray, second: np.ndarray, certainty: float | None = None) -> bool:
-    """Whether the mean of `first` is higher by more than a paired standard error, or, with `certainty` (0-1), by a one-sided paired t test.
+    """Whether the mean of `first` is higher by more than a paired standard error.
 
-    Arrays (n,) of the same images.
+    With `certainty` (0-1), it must be higher by a one-sided paired t test. Both are arrays (n,) of the same images.
     """
     gap, error = difference(first, second)
     if certainty is None:
-        # A gain of one image alone is exactly one standard error, whatever n: not enough, and not to be left to rounding.
-        return gap > error * (1 + 1e-9)
+        return beyond_error(gap, error)
     from scipy.stats import t
 
     return len(first) > 1 and gap > error * float(t.ppf(certainty, len(first) - 1))
+
+
+def beyond_error(gap: float, error: float) -> bool:
+    """Whether a mean difference is above its standard error.
+
+    A gain of one image alone is exactly one standard error, whatever n: that is not enough, and is not left to rounding.
+    """
+    return gap > error * (1 + 1e-9)

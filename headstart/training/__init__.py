@@ -1,1 +1,1 @@
-"""The one training loop, and what it trains: a tail from a source's weights, or a whole network from random ones."""
+"""The one training loop, and what it trains: a network from a source's weights or from random ones."""

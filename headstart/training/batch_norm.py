@@ -1,6 +1,7 @@
-"""BatchNorm with the statistics of the batch: replicas of the network gather them, one per shard, and they are averaged after each step.
+"""BatchNorm with the statistics of the batch, as training from random weights needs it.
 
-The network itself stays in eval mode throughout. A replica shares its weights, and has BatchNorms in train mode with buffers of its own.
+Replicas of the network gather them, one per shard, and they are averaged after each step. The network itself stays in eval mode
+throughout. A replica shares its weights, and has BatchNorms in train mode with buffers of its own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ MOMENTUM = 0.1  # of running statistics that a phase gathers; some networks come
 
 
 class Gathering:
-    """The running statistics of `stages` of a tail (names as cut.name gives them) in training; of no stages it gathers nothing."""
+    """The running statistics of stages of a tail in training; of no stages it gathers nothing.
+
+    `stages` are names as cut.name gives them.
+    """
 
     def __init__(self, tail: nn.Sequential, stages: Collection[str]) -> None:
         self._tail, self._stages = tail, stages
         self._replicas: list[nn.Sequential] = []
 
     def tails(self, parts: list[slice]) -> list[nn.Sequential]:
-        """The network that each shard goes through: the tail, or replicas of it as it is now that gather statistics."""
+        """The network for each shard: the tail, or replicas of it as it is now that gather statistics."""
         if not self._stages:
             return [self._tail] * len(parts)
         while len(self._replicas) < len(parts):
@@ -38,7 +42,10 @@ class Gathering:
         return [replica if part.stop - part.start > 1 else self._tail for replica, part in zip(replicas, parts, strict=True)]
 
     def summand(self, tails: list[nn.Sequential], parts: list[slice], n: int) -> list[torch.Tensor]:
-        """This process's summand of the running statistics after a batch of `n` images: the mean over its shards, by their images."""
+        """This process's summand of the running statistics after a batch of `n` images.
+
+        It is the mean over its shards, weighted by their images.
+        """
         shards = [
             [value * ((part.stop - part.start) / n) for value in _running(tail, self._stages)]
             for tail, part in zip(tails, parts, strict=True)
@@ -68,7 +75,10 @@ def _running(tail: nn.Sequential, stages: Collection[str]) -> list[torch.Tensor]
 
 
 def _replica(tail: nn.Sequential, stages: Collection[str]) -> nn.Sequential:
-    """The tail once more: the same parameters, but buffers of its own, and in these stages BatchNorms in train mode (and nothing else)."""
+    """The tail once more, with the same parameters and buffers of its own.
+
+    In these stages BatchNorms are in train mode, and nothing else is.
+    """
     replica = copy.deepcopy(tail, {id(parameter): parameter for parameter in tail.parameters()})
     for layer in layers(replica, stages):
         layer.training, layer.momentum = True, MOMENTUM

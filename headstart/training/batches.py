@@ -27,15 +27,15 @@ class Sums(NamedTuple):
     """Sums over this process's part of a batch; those of all processes, added, are the batch's."""
 
     gradients: list[torch.Tensor]  # of each weight, times the scale of the loss
-    statistics: list[torch.Tensor]  # running ones of BatchNorms, where they are gathered
+    statistics: list[torch.Tensor]  # running ones of BatchNorms, if they are gathered
     loss: float
     right: float  # answers
 
 
 def read(run: Run, order: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """The batches of images in this order (n,), and the activations of this process's part, read while the one before is worked on.
+    """The batches of images in this order (n,), and the activations of this process's part.
 
-    Each image is seen in one of its views, and in the next one in the next epoch.
+    They are read while the batch before is worked on. Each image is seen in one of its views, and in the next one in the next epoch.
     """
 
     def one(chosen: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
@@ -47,9 +47,9 @@ def read(run: Run, order: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, 
 
 
 def gradients(run: Run, state: State, unfrozen: Unfrozen, chosen: np.ndarray, rows: torch.Tensor) -> Sums:
-    """Sums over this process's part (its activations `rows`) of the batch `chosen`. When memory runs out, shards are halved.
+    """Sums over this process's part of the batch `chosen`; `rows` are its activations.
 
-    Raises HeadstartError if the memory does not hold one image.
+    When memory runs out, shards are halved. Raises HeadstartError if the memory does not hold one image.
     """
     while True:
         try:

@@ -1,8 +1,8 @@
-"""How far a training has come, kept on disk: one that was killed goes on from there and ends with the same bytes.
+"""How far a training has come, kept on disk: one that was killed goes on, and ends with the same bytes.
 
-The name of a checkpoint comes from all that determines the training, so that one of other code, images or parameters is never used instead.
-It is written whole or not at all, read as arrays and JSON (never as code), and not used if a byte of it is wrong. A stage keeps those of all
-that it trains, finished ones too, and removes them when it has ended well. Deleting the folder costs only time.
+The name of a checkpoint comes from all that determines the training, so that one of other code, images or parameters is never used
+instead. It is written whole or not at all, read as arrays and JSON (never as code), and not used if a byte of it is wrong. A stage keeps
+those of all that it trains, finished ones too, and removes them when it has ended well. Deleting the folder costs only time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class Content(NamedTuple):
 
 
 class Keeper:
-    """Writes and reads the checkpoints of a folder, for one process at a time. `used` are those that it has written or gone on from."""
+    """Writes and reads the checkpoints of a folder, for one process at a time.
+
+    `used` are those that it has written or gone on from.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,11 +56,14 @@ class Keeper:
         self._cost, self._last = 0.0, time.monotonic()  # seconds that writing took, and when it was done
 
     def due(self) -> bool:
-        """Whether there has been so much work since the last checkpoint that another one costs only its share of the time."""
+        """Whether there was so much work since the last checkpoint that another costs only its SHARE."""
         return time.monotonic() - self._last >= self._cost / SHARE
 
     def write(self, key: str, make: Callable[[], Content]) -> None:
-        """Keep what `make` gives as the checkpoint of `key`, instead of an earlier one; old ones of others go if all are more than LARGEST."""
+        """Keep what `make` gives as the checkpoint of `key`, instead of an earlier one.
+
+        Old ones of other trainings are deleted if all are more than LARGEST.
+        """
         from safetensors.numpy import save_file
 
         started = time.monotonic()
@@ -118,7 +124,10 @@ def keeper() -> Keeper | None:
 
 @contextlib.contextmanager
 def keeping(folder: Path | None = None) -> Iterator[Keeper]:
-    """Keep checkpoints of all that is trained in the block, under the run lock; those that it used go when it ends well."""
+    """Keep checkpoints of all that is trained in the block, under the run lock.
+
+    Those that it used are deleted when it ends well.
+    """
     global _current
     folder = folder or FOLDER
     for left in folder.glob(".*"):  # what a killed run had begun to write
@@ -135,13 +144,19 @@ def keeping(folder: Path | None = None) -> Iterator[Keeper]:
 
 
 def key(determines: Mapping[str, object]) -> str:
-    """The name of a training among all others: a hash of what determines it (plain values), of this library's code and of its packages."""
+    """The name of a training among all others.
+
+    A hash of what determines it (values that JSON can hold), of this library's code and of the versions of PACKAGES.
+    """
     versions = {name: version(name) for name in PACKAGES}
     return hashlib.sha256(json.dumps([determines, fingerprint("headstart"), versions]).encode()).hexdigest()[:24]
 
 
 def images(frozen: Frozen, table: pd.DataFrame, views: Sequence[View], how: str) -> str:
-    """The name of what `frozen` gives for the images of `table` in `views`; `how` says in which numbers, as not all are stored alike."""
+    """The name of what `frozen` gives for the images of `table` in `views`.
+
+    `how` says in which numbers, as not all are stored alike.
+    """
     named = [frozen.identity, frozen.engine.name, how, [view.key() for view in views], table["sha256"].tolist()]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 

@@ -27,12 +27,15 @@ from headstart.training.run import Row, Trained
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
-USUAL_DEPTH = 3  # stages that are retrained where no probe of depths says how many
+USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained when, on which views of the images, and how. The fields are those of fine_tune in params.yaml."""
+    """What is trained when, on which views of the images, and how.
+
+    The fields are those of fine_tune in params.yaml.
+    """
 
     strategy: str  # one of STRATEGIES
     depth: int | str  # stages of the base, from the head, or auto
@@ -56,15 +59,7 @@ class Compared(TypedDict):
     standard_error: float  # of the paired difference
 
 
-class Outcome(TypedDict):
-    """Which of the two is better, and why."""
-
-    validation: Compared
-    ships: str  # fine_tuned or head
-    reason: str
-
-
-class Summary(Outcome):
+class Summary(TypedDict):
     """What a fine-tuning did, as in models/fine_tuned/summary.json."""
 
     strategy: str
@@ -80,6 +75,7 @@ class Summary(Outcome):
     shard: int
     image_passes: int
     temperature: float
+    validation: Compared
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,7 @@ def run(
 ) -> Result:
     """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
 
-    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. Ships the result only if it beats the
+    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it beats the
     head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
     ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
     """
@@ -222,7 +218,7 @@ def _summary(job: _Job, done: Trained, plan: Plan, device: Device, processes: in
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": done.temperature,
-        **outcome(done.right[0], done.right[done.best]),
+        "validation": against_head(done.right[0], done.right[done.best]),
     }
 
 
@@ -232,24 +228,16 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
         return measure.logits(job.tail, job.validation.views[0], device)
 
 
-def outcome(before: np.ndarray, after: np.ndarray) -> Outcome:
-    """Whether fine-tuning beats the head that it started from, by the paired difference of right answers (n,) on validation, and why."""
+def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
+    """The fine-tuned network beside the head that it started from, by right answers (n,) on the validation images."""
     difference, error = paired.difference(after, before)
-    ships = "fine_tuned" if paired.better(after, before) else "head"
-    compared = f"{after.mean():.1%} of {len(after)} validation images right against {before.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
-    reason = (
-        f"fine-tuning beats the frozen head: {compared}"
-        if ships == "fine_tuned"
-        else f"fine-tuning does not beat the frozen head by a standard error: {compared}"
-    )
-    figures: Compared = {
+    return {
         "n": len(after),
         "head_accuracy": float(before.mean()),
         "fine_tuned_accuracy": float(after.mean()),
         "difference": difference,
         "standard_error": error,
     }
-    return {"validation": figures, "ships": ships, "reason": reason}
 
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
@@ -263,7 +251,7 @@ def choose_depth(wanted: int | str, card: SourceCard) -> int:
 
 
 def choose_views(wanted: int | str, images: int) -> int:
-    """How many views of each training image: a number as given; auto: 3, and 2 where more than 6,000 images bring variety of their own."""
+    """How many views of each training image: a number as given; auto: 3, and 2 if more than 6,000 images bring variety of their own."""
     return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
 
 

@@ -69,7 +69,7 @@ def groups(trained: dict[str, list[nn.Parameter]], phase: Phase, weight_decay: f
 
 
 def changed(tail: nn.Sequential, phase: Phase) -> dict[str, torch.Tensor]:
-    """What a phase changes, by name: the weights of the stages that it names, and what their BatchNorms gather."""
+    """What a phase changes, by name: weights of its stages, and what their BatchNorms gather."""
     gathered = {id(value) for layer in batch_norm.layers(tail, _gathering(phase)) for value in layer.buffers(recurse=False)}
     found: dict[str, torch.Tensor] = {}
     for key, stage in tail.named_children():

@@ -1,11 +1,11 @@
-"""The one training loop: phases of AdamW with a rate that rises and falls once, early stopping on validation, the best weights restored.
+"""The one training loop: phases of AdamW, early stopping on validation, the best weights restored.
 
 It trains the tail of a network on activations that the frozen part computed once. The tail stays in eval mode throughout, so that
-BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes. Only a phase
-that asks for the statistics of the batch (from random weights) gathers new ones (batch_norm.py).
-A batch is worked on in even shards, one core each (shards.py), and their gradients are added in order (batches.py). When the memory of a GPU
-runs out, shards are halved; several GPUs are a team of processes (parallel.py), each with its part of every batch.
-A training that was killed goes on from its checkpoint, if somebody keeps one (checkpoints.py, resume.py), and ends with the same bytes.
+BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, and training computes what evaluation computes. Only a
+phase that asks for the statistics of the batch (from random weights) gathers new ones (batch_norm.py). A batch is worked on in even
+shards, one core each (shards.py), and their gradients are added in order (batches.py). When the memory of a GPU runs out, shards are
+halved; several GPUs are a team of processes (parallel.py), each with its part of every batch. A training that was killed goes on from its
+checkpoint, if somebody keeps one (checkpoints.py, resume.py), and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def fit(
     team: Team = ALONE,
     keeper: Keeper | None = None,
 ) -> Trained:
-    """Train `tail` (named stages and `head`) in place through the phases; one that brings nothing ends the training.
+    """Train `tail` (named stages and `head`) in place through the phases.
 
-    Deterministic on one kind of processor: batches, views and order come from the recipe's seed. Every process of a team ends with the
-    same weights. With a `keeper` it goes on from the checkpoint of the same training, if one was left, and ends as that would have.
-    Raises HeadstartError if the memory of a GPU does not hold one image.
+    A phase that brings nothing ends the training. Deterministic on one kind of processor: batches, views and order come from the recipe's
+    seed. Every process of a team ends with the same weights. With a `keeper` it goes on from the checkpoint of the same training, if one
+    was left, and ends as that would have. Raises HeadstartError if the memory of a GPU does not hold one image.
     """
     one_thread()
     key = resume.key(tail, phases, train, validation, recipe, device, team) if keeper else ""
@@ -120,7 +120,7 @@ def epoch(run: Run, state: State, unfrozen: Unfrozen, progress: Progress) -> tup
 
 
 def _step(run: Run, state: State, unfrozen: Unfrozen, mine: batches.Sums) -> tuple[float, float]:
-    """Add up what the processes of the team have, and move the weights. Returns loss and right answers of the batch."""
+    """Add up what the team has, and move the weights. Returns loss and right answers of the batch."""
     sums = torch.tensor([mine.loss, mine.right], dtype=torch.float32, device=run.place)
     run.team.add([*mine.gradients, *mine.statistics, sums])
     if state.scale != 1:

@@ -10,12 +10,12 @@ from typing import TypedDict
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 from torch import nn
 
 from headstart.base import devices
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
+from headstart.statistics import likelihood
 from headstart.training import shards
 from headstart.training.cpu.pointwise import Pointwise
 from headstart.training.examples import Activations, Examples
@@ -33,7 +33,7 @@ class Figures(TypedDict):
 
 @dataclass(frozen=True)
 class Measure:
-    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), that temperature, and which images (n,) are right.
+    """Mean cross-entropy (nats) at the best temperature, accuracy (0-1), and which images are right.
 
     The temperature (Guo et al., ICML 2017) takes out how confident a network is overall, which label smoothing lowers and overfitting
     raises. Without it, the losses of networks trained in different ways would not tell how well they order the classes.
@@ -42,7 +42,7 @@ class Measure:
     loss: float
     accuracy: float
     temperature: float
-    right: np.ndarray = field(compare=False)
+    right: np.ndarray = field(compare=False)  # (n,)
 
     def figures(self) -> Figures:
         """What a row of a curve says of it."""
@@ -63,10 +63,9 @@ def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[
 def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team: Team = ALONE) -> Measure:
     """Loss, accuracy and temperature on the first view."""
     scores = logits(tail, examples.views[0], device, team).astype(np.float64)
-    rows = np.arange(len(scores))
 
     def loss(log_temperature: float) -> float:
-        return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, examples.labels].mean())
+        return float(-likelihood.of_labels(scores / np.exp(log_temperature), examples.labels).mean())
 
     found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
     right = scores.argmax(1) == examples.labels
@@ -74,14 +73,14 @@ def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team:
 
 
 def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
-    """Logits (n, classes) of all rows, computed where the tail's weights are."""
+    """Logits (n, classes) of all rows, computed on the device of the tail's weights."""
     head = tail.get_submodule("head")
     assert isinstance(head, nn.Linear)
     return outputs(tail, rows, head.out_features, device, team)
 
 
 def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
-    """What a network gives (n, width) for all rows, read and computed in small batches, where its weights are."""
+    """What a network gives (n, width) for all rows, in small batches, on the device of its weights."""
     place = next(tail.parameters()).device
     size = shards.SHARD if place.type == "cpu" else 8 * shards.SHARD
 

@@ -1,7 +1,7 @@
-"""Several processes that train one network: each takes a part of every batch, and torch.distributed adds their gradients.
+"""Several processes that train one network, each on its part of every batch.
 
-The process that starts the team is its rank 0; the others run a function of their own until it returns. NCCL between GPUs, gloo
-between CPUs.
+torch.distributed adds their gradients. The process that starts the team is its rank 0; the others run a function of their own until it
+returns. NCCL between GPUs, gloo between CPUs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ ALONE = Team()
 
 
 def size(wanted: int | str, device: Device) -> int:
-    """How many processes `wanted` (a number, or auto: one a GPU, one on the CPU) means. Raises ParamsError for more than there are GPUs."""
+    """How many processes `wanted` means: a number, or auto: one per GPU, one on the CPU.
+
+    Raises ParamsError for more than there are GPUs.
+    """
     there = len(device.all())
     if wanted == "auto":
         return there
@@ -58,9 +61,9 @@ def size(wanted: int | str, device: Device) -> int:
 
 @contextlib.contextmanager
 def team(count: int, device: Device, member: Callable[..., None], *arguments: Any) -> Iterator[Team]:
-    """Start `count` - 1 processes that call `member(Team, *arguments)`, and be rank 0 of them. All of it must be picklable.
+    """Start `count` - 1 processes that call `member(Team, *arguments)`, and be rank 0 of them.
 
-    Raises HeadstartError if one of them fails. They end when this process does.
+    All of it must be picklable. Raises HeadstartError if one of them fails. They end when this process does.
     """
     if count == 1:
         yield ALONE
@@ -101,7 +104,7 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
 
 
 def _said(here: connection.Connection) -> bool:
-    """Whether a process said that it is ready; false where it ended instead."""
+    """Whether a process said that it is ready; false if it ended instead."""
     try:
         return bool(here.recv())
     except EOFError:
@@ -141,4 +144,4 @@ def _mate(
 
 def _gone(mates: list[SpawnProcess]) -> str:
     codes = ", ".join(f"rank {rank}: {mate.exitcode}" for rank, mate in enumerate(mates, 1) if mate.pid is not None)
-    return f"a process of the team stopped (exit codes {codes}); its own message stands above"
+    return f"a process of the team stopped (exit codes {codes}); its own message is above"

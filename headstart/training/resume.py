@@ -50,9 +50,10 @@ def _processor() -> str:
 def save(
     run: Run, state: State, phases: list[Phase], unfrozen: Unfrozen | None = None, best: Mapping[str, torch.Tensor] | None = None
 ) -> None:
-    """Keep a checkpoint, if one is due: after an epoch of what is `unfrozen`, or without it when all phases are done.
+    """Keep a checkpoint, if one is due.
 
-    `best` are the weights of the current phase's best epoch, by name.
+    After an epoch of what is `unfrozen`, or without it when all phases are done. `best` are the weights of the current phase's best
+    epoch, by name.
     """
     if not run.keeper:
         return
@@ -108,7 +109,7 @@ def _changed_so_far(run: Run, state: State, phases: list[Phase]) -> dict[str, to
 
 
 def go_on(unfrozen: Unfrozen, saved: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Give the optimizer the moments that were saved; returns the weights of the phase's best epoch, by name."""
+    """Give the optimizer its saved moments; returns the weights of the phase's best epoch, by name."""
     moments = {name.removeprefix("optimizer."): value for name, value in saved.items() if name.startswith("optimizer.")}
     unfrozen.updates.resume(moments)
     return {name: like(weight, saved[f"best.{name}"]) for name, weight in unfrozen.changed.items()}

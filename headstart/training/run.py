@@ -18,7 +18,10 @@ from headstart.training.strategies import Phase
 
 
 class Row(Figures):
-    """A row of the learning curve: one before training (phase `start`) and one per epoch. Losses are in nats, accuracies 0-1."""
+    """A row of the learning curve: one before training (phase `start`) and one per epoch.
+
+    Losses are in nats, accuracies 0-1.
+    """
 
     phase: str
     epoch: int  # of the run, over all phases
@@ -56,7 +59,10 @@ class Run:
 
 @dataclass
 class State:
-    """How far a run has come: all that a checkpoint holds of it, except the weights, the optimizer and PyTorch's random numbers."""
+    """How far a run has come.
+
+    A checkpoint holds all of it, and besides it weights, the moments of the optimizer and PyTorch's random numbers.
+    """
 
     random: np.random.Generator
     shard: int  # images worked on at a time

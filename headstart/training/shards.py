@@ -1,7 +1,7 @@
 """Shards: even parts of a batch, of a bounded size, each worked on by one core.
 
-On two cores that is several times as fast as one graph on two threads, and the result does not depend on the number of cores.
-On a GPU a batch is one shard.
+On two cores that is several times as fast as one graph on two threads, and the result does not depend on the number of cores. On a GPU a
+batch is one shard.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def parts(n: int, size: int) -> list[slice]:
 
 
 def each(place: torch.device, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of each shard, in order: one core per shard on the CPU, one shard after the other on a GPU."""
+    """`function` of each shard, in order: on the CPU one core per shard, on a GPU one by one."""
     return in_order(function, items) if place.type == "cpu" else map(function, items)
 
 
 def tensor(rows: np.ndarray | torch.Tensor, place: torch.device) -> torch.Tensor:
-    """float32 on the device, pictures with their channels last: a training step on them takes two thirds of the time."""
+    """float32 on the device, pictures with their channels last: a step takes two thirds of the time."""
     found = (torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows).to(place, non_blocking=True).float()
     return found.contiguous(memory_format=torch.channels_last) if found.ndim == 4 else found
 

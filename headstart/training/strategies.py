@@ -1,7 +1,8 @@
-"""Fine-tuning strategies: what is trained when, and at which rate. Freezing is data: what a phase does not name is frozen.
+"""Fine-tuning strategies: what is trained when, and at which rate.
 
-A strategy is a function from the names of the trunk's stages (from the image to the head) to a list of phases. To add one, write
-such a function and put it into STRATEGIES. Rates fall by a factor with each stage deeper (Howard & Ruder, ACL 2018).
+Freezing is data: what a phase does not name is frozen. A strategy is a function from the names of the trunk's stages (from the image to
+the head) to a list of phases. To add one, write such a function and put it into STRATEGIES. Rates fall by a factor with each stage deeper
+(Howard & Ruder, ACL 2018).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phase:
-    """Train the stages (or `head`) that `rates` names, each at its highest learning rate, for at most `epochs`.
+    """Train the stages (or `head`) that `rates` names for at most `epochs`, each at its highest rate.
 
-    `statistics` says what BatchNorm in these stages normalises with in training: `source`, its running statistics, which stay as they are,
-    or `batch`, those of the images at hand, which it then also gathers. Weights that mean nothing yet need the latter.
+    `statistics` says what BatchNorm in these stages normalises with in training: `source`, its running statistics, which stay as they
+    are, or `batch`, those of the current images, which it then also gathers. Weights that mean nothing yet need the latter.
     """
 
     name: str
@@ -45,7 +46,7 @@ def full(stages: list[str], *, depth: int, epochs: int, rate: float, decay: floa
 
 
 def from_scratch(stages: list[str], *, epochs: int, rate: float) -> list[Phase]:
-    """Train everything at one rate, from random weights. What transfer is compared with, so none of STRATEGIES."""
+    """Train everything at one rate, from random weights. Transfer is compared with it: none of STRATEGIES."""
     return [Phase("from scratch", epochs, _rates(stages, len(stages), rate, 1.0), statistics="batch")]
 
 

@@ -1,6 +1,6 @@
-"""What a step of training does to the weights: AdamW, at rates that rise and fall once, on gradients of bounded size.
+"""What a step of training does to the weights: AdamW, at rates that rise and fall once.
 
-AdamW: Loshchilov & Hutter, ICLR 2019.
+AdamW: Loshchilov & Hutter, ICLR 2019. The gradients it gets are of bounded size.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Updates:
         return max(group["lr"] for group in self.optimizer.param_groups)
 
     def step(self, gradients: Sequence[torch.Tensor], norm: torch.Tensor) -> None:
-        """Move the weights against their gradients, of which `norm` is the norm; too long ones are shortened in place."""
+        """Move the weights against their gradients of this norm; too long ones are shortened in place."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
         nn.utils.clip_grads_with_norm_(self.weights, LARGEST_GRADIENT, norm)
@@ -100,5 +100,5 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def like(tensor: torch.Tensor, array: np.ndarray) -> torch.Tensor:
-    """An array as a tensor, where another one of its shape is and in the same layout."""
+    """An array as a tensor, on the device and in the layout of another tensor of its shape."""
     return torch.empty_like(tensor, requires_grad=False).copy_(torch.from_numpy(array))

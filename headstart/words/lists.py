@@ -23,6 +23,9 @@ def named(names: list[str], limit: int = 10) -> str:
 
 
 def sentence(words: str) -> str:
-    """Words with one full stop last, and a capital first unless they begin with a name such as wheel:efficientnet_lite0."""
+    """Words with one full stop last, and a capital first.
+
+    The capital is left out if they begin with a name such as wheel:efficientnet_lite0.
+    """
     first = words.split(maxsplit=1)[0]
     return (words[:1].upper() + words[1:] if first.replace("-", "").isalpha() else words).rstrip(".") + "."

@@ -1,27 +1,114 @@
-"""What arms and answers are called in the report and in the terminal. Imports nothing."""
+"""What contenders and answers are called in the report, in the log and in the terminal: one table.
+
+A contender is a whole model that could ship. Its name is what the JSON files call it ("fine_tuned"); all its words are in CONTENDERS, in the
+order in which contenders are listed beside each other. A remedy is one more entry.
+"""
 
 from __future__ import annotations
 
-ARMS = {
-    "fine_tuned": "fine-tuned",
-    "head": "frozen head",
-    "average": "average",
-    "scratch": "from random weights",
-    "another_source": "another source",
-    "shallower_cut": "shallower cut",
-    "l2_sp": "L2-SP",
-    "bss": "BSS",
-    "more_layers": "more layers",
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words for one kind of contender: parts of sentences, but for `outcome`, which is a whole one."""
+
+    short: str  # in a table or a list
+    subject: str  # in a sentence that compares it; {mix} is the share of fine-tuned weights in it
+    headline: str  # after "What ships:"; {architecture} is its network's
+    terminal: str  # after "ships" in a terminal
+    outcome: str  # what became of the fine-tuned model, if this is what ships
+    change: str = ""  # of a remedy: what it does differently
+
+
+def _remedy(short: str, change: str = "") -> Words:
+    """The words for a model that was fine-tuned in another way."""
+    return Words(
+        short,
+        short,
+        f"a fine-tuned {{architecture}} ({short})",
+        f"fine-tuned model ({short})",
+        f"It does not ship; what ships was fine-tuned in another way ({short}).",
+        change,
+    )
+
+
+CONTENDERS = {
+    "fine_tuned": Words("fine-tuned", "the fine-tuned model", "a fine-tuned {architecture}", "fine-tuned model", "It paid and ships."),
+    "head": Words(
+        "frozen head",
+        "the frozen head",
+        "a new head on the frozen {architecture}",
+        "frozen head",
+        "It does not ship; the frozen head does.",
+    ),
+    "average": Words(
+        "average",
+        "the average with {mix} fine-tuned weights",
+        "the average of a fine-tuned {architecture} and its frozen head",
+        "average of frozen head and fine-tuned model",
+        "It paid: its average with the frozen head ships.",
+    ),
+    "scratch": Words(
+        "from random weights",
+        "the network from random weights",
+        "a {architecture} trained from random weights",
+        "network from random weights",
+        "It does not ship; the network from random weights does.",
+    ),
+    "another_source": _remedy("another source", "the next source of the ranking, fine-tuned in the same way"),
+    "shallower_cut": _remedy("shallower cut", "half as many stages retrained"),
+    "l2_sp": _remedy("L2-SP", "weights held near the source's"),
+    "bss": _remedy("BSS", "features of little use held down"),
+    "more_layers": _remedy("more layers", "all stages retrained, the deeper the slower"),
 }
+PAID = ("fine_tuned", "average")  # contenders by which fine-tuning paid, if they ship
+
+# Whether transfer helped: after "Transfer" or alone, and as a sentence.
 ANSWERS = {"positive": "helped", "none_shown": "is not shown to help", "negative": "hurt"}
+SAID = {"positive": "Yes, transfer helped.", "none_shown": "Transfer is not shown to help.", "negative": "No, transfer hurt."}
+UNTESTED = "Whether transfer helped was not tested."
+# What the test images do to that answer, after "the test images".
+TEST = {"confirms": "confirm {answer}", "contradicts": "contradict {answer}", "leaves open": "leave it open"}
 
 
-def arm(name: str) -> str:
-    """An arm of the comparison in a word or two: average, L2-SP."""
-    return ARMS.get(name, name.replace("_", " "))
+def contender(name: str) -> Words:
+    """The words for a contender.
+
+    One that this version does not know is called by its name, as a model fine-tuned in another way.
+    """
+    return CONTENDERS.get(name) or _remedy(name.replace("_", " "))
 
 
-def title(name: str) -> str:
-    """The same with a capital first: Average, L2-SP."""
-    words = arm(name)
-    return words[:1].upper() + words[1:]
+def short(name: str) -> str:
+    """A contender in a word or two: average, L2-SP."""
+    return contender(name).short
+
+
+def title(name: str, mix: float | None = None) -> str:
+    """The same with a capital first: Average, 25% fine-tuned.
+
+    `mix` (0-1) is the share of fine-tuned weights in an average.
+    """
+    words = short(name)
+    return words[:1].upper() + words[1:] + _mixed(mix)
+
+
+def subject(name: str, mix: float | None = None) -> str:
+    """A contender in a sentence: the frozen head. `mix` is that of `title`."""
+    words = contender(name).subject
+    return words if mix is None else words.replace("{mix}", f"{mix:.0%}")
+
+
+def headline(name: str, architecture: str) -> str:
+    """What ships, in a headline: a new head on the frozen tf_efficientnet_lite0."""
+    return contender(name).headline.replace("{architecture}", architecture)
+
+
+def terminal(name: str, mix: float | None = None) -> str:
+    """What ships, in a terminal: fine-tuned model. `mix` is that of `title`."""
+    return contender(name).terminal + _mixed(mix)
+
+
+def _mixed(mix: float | None) -> str:
+    return "" if mix is None else f", {mix:.0%} fine-tuned"

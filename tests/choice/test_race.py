@@ -43,7 +43,7 @@ class Course:
     """Stands in for fine-tuning: what each source reaches, by name and epochs, and what was asked for."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, margins: dict[str, dict[int, np.ndarray]]) -> None:
-        self.margins, self.asked, self.plans, self.heads = margins, list[tuple[str, int]](), list[dict[str, Any]](), 0
+        self.margins, self.asked, self.plans, self.heads = margins, list[tuple[str, int]](), list[fine_tuning.Plan](), 0
         monkeypatch.setattr(fine_tuning, "run", self.run)
         monkeypatch.setattr(of_source, "of_source", self.features)
 
@@ -59,11 +59,12 @@ class Course:
         card: SourceCard,
         head: heads.Head,
         classes: list[str],
+        plan: fine_tuning.Plan,
         *,
-        epochs: int,
         begun: Any,
-        **plan: Any,
+        **_: Any,
     ) -> Any:
+        epochs = plan.epochs
         self.asked.append((card.name, epochs))
         self.plans.append(plan)
         name, total = begun or (card.name, 0)
@@ -116,15 +117,15 @@ def test_each_round_halves_the_field_and_doubles_what_epochs_it_has_had(
     passes = sum(more[number] * size for number, size in enumerate(rounds)) + LAP["views"] * entrants
     assert done.report["image_passes"] == passes * N_TRAIN
     assert sum(row["image_passes"] for row in done.report["rows"]) == passes * N_TRAIN
-    assert {(plan["views"], plan["depth"], plan["strategy"]) for plan in course.plans} == {(2, 3, "last_stages")}
-    assert [plan["recipe"].patience for plan in course.plans] == [epochs for _, epochs in course.asked]  # nobody stops early
+    assert {(plan.views, plan.depth, plan.strategy) for plan in course.plans} == {(2, 3, "last_stages")}
+    assert [plan.recipe.patience for plan in course.plans] == [epochs for _, epochs in course.asked]  # nobody stops early
 
 
 def test_every_entrant_is_tuned_as_fine_tune_does_by_default() -> None:
-    usual = FineTune().model_dump()
     own = {"epochs", "patience", "views"}  # of the round, and of the race
-    assert usual.pop("depth") == "auto"
-    assert {**usual, "depth": 3} == {**race.BLOCK, **{key: usual[key] for key in own}}
+    assert race.BLOCK.depth == 3
+    assert FineTune().model_dump(exclude={*own, "depth"}) == race.BLOCK.model_dump(exclude={*own, "depth"})
+    assert race.BLOCK.model_fields_set == set(FineTune.model_fields) - own, "what is not written there would change with the defaults"
 
 
 @pytest.mark.parametrize("ranked", ["abc", "acb", "bac", "bca", "cab", "cba"])

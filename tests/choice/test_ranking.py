@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from headstart.choice import ranking
-from headstart.choice.ranking import Standing
+from headstart.choice.ranking import Totals
 
 N = 400
 RANDOM = np.random.default_rng(0)
@@ -19,8 +19,8 @@ NOISE /= NOISE.std(axis=1, keepdims=True)
 COMMON = 5 * RANDOM.normal(size=N)  # what all sources find hard or easy alike
 
 
-def stand(*rows: dict[str, np.ndarray] | np.ndarray, votes: tuple[str, ...] = ("a",), resamples: int = 4000, seed: int = 0) -> Standing:
-    return ranking.stand([row if isinstance(row, dict) else {"a": row} for row in rows], votes, resamples=resamples, seed=seed)
+def add_up(*rows: dict[str, np.ndarray] | np.ndarray, votes: tuple[str, ...] = ("a",), resamples: int = 4000, seed: int = 0) -> Totals:
+    return ranking.add_up([row if isinstance(row, dict) else {"a": row} for row in rows], votes, resamples=resamples, seed=seed)
 
 
 def gap(errors: float) -> float:
@@ -31,7 +31,7 @@ def gap(errors: float) -> float:
 @pytest.mark.parametrize("errors", [0.0, 0.5, 1.0, 2.0])
 def test_two_sources_are_told_apart_as_a_paired_test_tells_them(errors: float) -> None:
     """The chance is that of a normal variable; noise that both have counts for nothing."""
-    found = stand(COMMON + NOISE[0] + gap(errors), COMMON + NOISE[1])
+    found = add_up(COMMON + NOISE[0] + gap(errors), COMMON + NOISE[1])
     assert found.best == pytest.approx([norm.cdf(errors), norm.cdf(-errors)], abs=0.04)
     assert found.beats_leader[found.leader] == 1
     assert found.leader == 0 or errors == 0
@@ -50,18 +50,18 @@ def test_a_prior_counts_the_more_the_more_images_agree(images: int, leads: int) 
     first, second = COMMON[:images] + 0.2 * NOISE[0][:images], COMMON[:images] + 0.2 * NOISE[1][:images]
     second = second + (first - second).mean() + (0.05 if leads else 0.03)
     given = ranking.prior([0.77, 0.75])
-    found = ranking.stand([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given)
+    found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given)
     assert found.leader == leads
-    as_values = stand(first, second - 0.036)
+    as_values = add_up(first, second - 0.036)
     assert found.best == pytest.approx(as_values.best)
     assert found.aggregate == pytest.approx(as_values.aggregate, abs=1e-6)
-    plain = stand(first, second)
+    plain = add_up(first, second)
     assert plain.leader == 1
     assert plain.best[0] < found.best[0]
 
 
 def test_chances_add_up_and_follow_the_aggregate() -> None:
-    found = stand(COMMON + NOISE[0], COMMON + NOISE[1] + gap(1), COMMON + NOISE[2] + gap(2))
+    found = add_up(COMMON + NOISE[0], COMMON + NOISE[1] + gap(1), COMMON + NOISE[2] + gap(2))
     assert found.best.sum() == pytest.approx(1)
     assert (np.diff(found.aggregate) > 0).all()
     assert (np.diff(found.best) > 0).all()
@@ -71,7 +71,7 @@ def test_chances_add_up_and_follow_the_aggregate() -> None:
 
 
 def test_a_source_that_is_better_on_every_image_is_best_for_certain() -> None:
-    found = stand(COMMON + NOISE[0], COMMON + NOISE[0] + 0.001, COMMON + NOISE[0] - 0.1 * NOISE[1] ** 2)
+    found = add_up(COMMON + NOISE[0], COMMON + NOISE[0] + 0.001, COMMON + NOISE[0] - 0.1 * NOISE[1] ** 2)
     assert found.best.tolist() == [0, 1, 0]
     assert found.beats_leader.tolist() == [0, 1, 0]
 
@@ -79,7 +79,7 @@ def test_a_source_that_is_better_on_every_image_is_best_for_certain() -> None:
 def test_the_same_weights_under_several_names_share_the_chance() -> None:
     one = {"a": COMMON + NOISE[0], "b": NOISE[2]}
     worse = {"a": COMMON + NOISE[0] - 1, "b": NOISE[2] - 1}
-    found = stand(worse, one, dict(one), dict(one), votes=("a", "b"))
+    found = add_up(worse, one, dict(one), dict(one), votes=("a", "b"))
     assert found.best == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
     assert found.beats_leader.tolist() == [0, 1, 1, 1]
     assert found.leader == 1
@@ -88,49 +88,49 @@ def test_the_same_weights_under_several_names_share_the_chance() -> None:
 
 def test_the_order_of_sources_does_not_matter() -> None:
     rows = [{"a": COMMON + NOISE[i] + gap(i), "b": NOISE[i] - gap(i) / 2} for i in range(3)]
-    found = stand(*rows, votes=("a", "b"))
+    found = add_up(*rows, votes=("a", "b"))
     for order in ([1, 2, 0], [2, 1, 0], [1, 0, 2]):
-        other = stand(*(rows[i] for i in order), votes=("a", "b"))
+        other = add_up(*(rows[i] for i in order), votes=("a", "b"))
         for name in ("aggregate", "best", "beats_leader"):
             assert getattr(other, name).tolist() == getattr(found, name)[order].tolist(), name
 
 
 def test_the_seed_fixes_the_draws() -> None:
     rows = [COMMON + NOISE[0], COMMON + NOISE[1]]
-    assert stand(*rows, resamples=150).best.tolist() == stand(*rows, resamples=150).best.tolist()
-    assert stand(*rows, resamples=150).best.tolist() != stand(*rows, resamples=150, seed=1).best.tolist()
-    assert {float(value * 250) % 1 for value in stand(*rows, resamples=250).best} == {0}  # as many draws as asked for
+    assert add_up(*rows, resamples=150).best.tolist() == add_up(*rows, resamples=150).best.tolist()
+    assert add_up(*rows, resamples=150).best.tolist() != add_up(*rows, resamples=150, seed=1).best.tolist()
+    assert {float(value * 250) % 1 for value in add_up(*rows, resamples=250).best} == {0}  # as many draws as asked for
 
 
 def test_each_vote_counts_alike_whatever_its_units() -> None:
     small = [{"a": COMMON + NOISE[i] + gap(2 * i), "b": NOISE[i] - gap(3 * i)} for i in range(2)]
     large = [{**row, "a": 1000 * row["a"]} for row in small]
-    assert stand(*small, votes=("a", "b")).best == pytest.approx(stand(*large, votes=("a", "b")).best)
-    assert stand(*small, votes=("a", "b")).leader == 0  # three standard errors one way, two the other
-    assert stand(*small, votes=("a",)).leader == 1
+    assert add_up(*small, votes=("a", "b")).best == pytest.approx(add_up(*large, votes=("a", "b")).best)
+    assert add_up(*small, votes=("a", "b")).leader == 0  # three standard errors one way, two the other
+    assert add_up(*small, votes=("a",)).leader == 1
 
 
 def test_a_vote_that_some_source_lacks_does_not_count() -> None:
     first, second = {"a": NOISE[0] + gap(3), "b": NOISE[1]}, {"a": NOISE[1]}
-    found = stand(first, second, votes=("b", "a"))
+    found = add_up(first, second, votes=("b", "a"))
     assert found.votes == ["a"]
-    assert found.best.tolist() == stand(first["a"], second["a"]).best.tolist()
+    assert found.best.tolist() == add_up(first["a"], second["a"]).best.tolist()
 
 
 def test_a_vote_that_sees_no_difference_breaks_nothing() -> None:
     rows = [NOISE[0] + gap(1), NOISE[1]]
     same = [{"a": row, "b": np.full(N, 0.3)} for row in rows]
-    assert stand(*same, votes=("a", "b")).best == pytest.approx(stand(*rows).best)
-    nothing = stand(*({"a": np.ones(N)} for _ in range(4)))
+    assert add_up(*same, votes=("a", "b")).best == pytest.approx(add_up(*rows).best)
+    nothing = add_up(*({"a": np.ones(N)} for _ in range(4)))
     assert nothing.best.tolist() == [0.25] * 4
     assert (nothing.aggregate.tolist(), nothing.leader) == ([0] * 4, 0)
 
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_few_images_and_one_source(n: int) -> None:
-    found = stand(NOISE[0][:n])
+    found = add_up(NOISE[0][:n])
     assert (found.best.tolist(), found.beats_leader.tolist(), found.aggregate.tolist(), found.leader) == ([1], [1], [0], 0)
-    several = stand(*NOISE[:, :n])
+    several = add_up(*NOISE[:, :n])
     assert several.best.sum() == pytest.approx(1)
     assert np.isfinite(several.aggregate).all()
 
@@ -142,12 +142,12 @@ def rows(*flops: float) -> list[dict[str, Any]]:
     ]
 
 
-def standing(aggregate: list[float], best: list[float], beats: list[float]) -> Standing:
-    return Standing(["x"], np.array(aggregate), np.array(best), np.array(beats))
+def totals(aggregate: list[float], best: list[float], beats: list[float]) -> Totals:
+    return Totals(["x"], np.array(aggregate), np.array(best), np.array(beats))
 
 
 def test_the_cheapest_that_cannot_be_told_from_the_leader_is_taken() -> None:
-    given = standing([3, 2, 1, 0], [0.6, 0.2, 0.16, 0.04], [1, 0.3, 0.16, 0.15])
+    given = totals([3, 2, 1, 0], [0.6, 0.2, 0.16, 0.04], [1, 0.3, 0.16, 0.15])
     chosen, reason = ranking.choose(rows(5.0, 3.0, 2.0, 1.0), given)
     assert chosen == 2
     assert reason == (
@@ -157,7 +157,7 @@ def test_the_cheapest_that_cannot_be_told_from_the_leader_is_taken() -> None:
 
 
 def test_a_leader_that_is_cheap_is_taken() -> None:
-    chosen, reason = ranking.choose(rows(1.0, 3.0), standing([3, 2], [0.7, 0.3], [1, 0.3]))
+    chosen, reason = ranking.choose(rows(1.0, 3.0), totals([3, 2], [0.7, 0.3], [1, 0.3]))
     assert chosen == 0
     assert reason.startswith(
         "no clear winner: a leads (linear probe: log loss 0.300, 90.0% right), best in 70.0% of bootstrap draws, and none of"
@@ -166,7 +166,7 @@ def test_a_leader_that_is_cheap_is_taken() -> None:
 
 
 def test_a_leader_that_stands_alone_need_not_be_a_clear_winner() -> None:
-    chosen, reason = ranking.choose(rows(5.0, 1.0), standing([3, 2], [0.9, 0.1], [1, 0.1]))
+    chosen, reason = ranking.choose(rows(5.0, 1.0), totals([3, 2], [0.9, 0.1], [1, 0.1]))
     assert chosen == 0
     assert reason.startswith("no clear winner: a leads")
     assert reason.endswith("best in 90.0% of bootstrap draws, and no other comes within a standard error of it")
@@ -174,25 +174,25 @@ def test_a_leader_that_stands_alone_need_not_be_a_clear_winner() -> None:
 
 @pytest.mark.parametrize(("best", "clear"), [(0.949, False), (0.95, True), (1.0, True)])
 def test_a_clear_winner_is_said_to_be_one_from_95_per_cent(best: float, clear: bool) -> None:
-    _, reason = ranking.choose(rows(5.0, 1.0), standing([3, 2], [best, 1 - best], [1, 1 - best]))
+    _, reason = ranking.choose(rows(5.0, 1.0), totals([3, 2], [best, 1 - best], [1, 1 - best]))
     assert ("a is the clear winner: best in" in reason) == clear
     assert ("no clear winner" in reason) != clear
 
 
 def test_where_cost_is_equal_the_aggregate_decides() -> None:
-    chosen, _ = ranking.choose(rows(5.0, 1.0, 1.0), standing([3, 1, 2], [0.5, 0.2, 0.3], [1, 0.3, 0.3]))
+    chosen, _ = ranking.choose(rows(5.0, 1.0, 1.0), totals([3, 1, 2], [0.5, 0.2, 0.3], [1, 0.3, 0.3]))
     assert chosen == 2
-    assert ranking.choose(rows(1.0, 1.0), standing([3, 2], [0.5, 0.5], [1, 0.5]))[0] == 0
+    assert ranking.choose(rows(1.0, 1.0), totals([3, 2], [0.5, 0.5], [1, 0.5]))[0] == 0
 
 
 def test_the_only_one_is_taken() -> None:
-    assert ranking.choose(rows(1.0), standing([0], [1], [1])) == (0, "a is the only candidate that could be had")
+    assert ranking.choose(rows(1.0), totals([0], [1], [1])) == (0, "a is the only candidate that could be had")
 
 
 def test_what_stand_finds_choose_understands() -> None:
     """One standard error of the paired difference is the border, as long as noise is normal."""
     for errors, chosen in ((0.9, 1), (1.1, 0)):
-        given = stand(COMMON + NOISE[0] + gap(errors), COMMON + NOISE[1], resamples=8000)
+        given = add_up(COMMON + NOISE[0] + gap(errors), COMMON + NOISE[1], resamples=8000)
         assert ranking.choose(rows(5.0, 1.0), given)[0] == chosen
 
 

@@ -17,7 +17,7 @@ from headstart.linear import logistic
 from headstart.networks import heads
 
 
-def data(n: int = 150, d: int = 12, classes: int = 3, signal: float = 1.0, neighbours: int = 5, seed: int = 0) -> scores.Data:
+def data(n: int = 150, d: int = 12, classes: int = 3, signal: float = 1.0, neighbours: int = 5, seed: int = 0) -> scores.Inputs:
     """Normal classes around random means in features of very different scales; the source's classifier knows the means."""
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(n) % classes)
@@ -26,10 +26,10 @@ def data(n: int = 150, d: int = 12, classes: int = 3, signal: float = 1.0, neigh
     weight = means / scale
     classifier = heads.Head(weight.astype(np.float32), (-2 * weight.sum(1) - (means**2).sum(1) / 2).astype(np.float32))
     folds = folding.split_folds(labels, np.arange(n), 5, 0)
-    return scores.Data(features.astype(np.float32), labels, folds, classes, neighbours, classifier, 0.75)
+    return scores.Inputs(features.astype(np.float32), labels, folds, classes, neighbours, classifier, 0.75)
 
 
-def rows(name: str, given: scores.Data) -> np.ndarray:
+def rows(name: str, given: scores.Inputs) -> np.ndarray:
     """The rows of a score that has one key, its own name."""
     (found,) = scores.SCORES[name].rows(given).items()
     assert found[0] == name
@@ -81,13 +81,13 @@ def densest(features: np.ndarray, target: np.ndarray) -> np.ndarray:
     return best
 
 
-def blurred(n: int, d: int, classes: int) -> scores.Data:
-    """Data whose labels a few directions explain in part, so that neither alpha nor beta is best at infinity."""
+def blurred(n: int, d: int, classes: int) -> scores.Inputs:
+    """Inputs whose labels a few directions explain in part, so that neither alpha nor beta is best at infinity."""
     random = np.random.default_rng(5)
     labels = random.permutation(np.arange(n) % classes)
     latent = random.normal(size=(classes, 4))[labels] + random.normal(size=(n, 4))
     features = latent @ random.normal(size=(4, d)) + 0.1 * random.normal(size=(n, d)) + 0.5
-    return scores.Data(features, labels, labels, classes, 5)
+    return scores.Inputs(features, labels, labels, classes, 5)
 
 
 @pytest.mark.parametrize(("n", "d"), [(40, 7), (24, 60), (30, 30)])
@@ -136,11 +136,11 @@ def test_rows_of_logme_tell_its_standard_error(n: int, d: int) -> None:
     assert 0.75 < told / spread < 2
 
 
-def fresh(n: int, d: int, seed: int) -> scores.Data:
+def fresh(n: int, d: int, seed: int) -> scores.Inputs:
     """Other images of the same two classes, which lie a little apart in every direction."""
     random = np.random.default_rng(1000 + seed)
     labels = random.integers(0, 2, n)
-    return scores.Data(0.4 * (2 * labels - 1)[:, None] + random.normal(size=(n, d)), labels, labels, 2, 5)
+    return scores.Inputs(0.4 * (2 * labels - 1)[:, None] + random.normal(size=(n, d)), labels, labels, 2, 5)
 
 
 def test_logme_of_identical_images_is_bounded() -> None:
@@ -185,15 +185,15 @@ def test_h_score_and_its_rows_are_the_dense_formula_and_its_derivatives(n: int, 
     np.testing.assert_allclose(found - found.mean(), slopes, atol=1e-5 * np.abs(slopes).max())
 
 
-def probabilities(given: scores.Data) -> list[np.ndarray]:
+def probabilities(given: scores.Inputs) -> list[np.ndarray]:
     """What the source's classifier says of each row, in plain Python arithmetic."""
     assert given.classifier is not None
     logits = [given.classifier.weight.astype(float) @ row.astype(float) + given.classifier.bias for row in given.features[:]]
     return [np.exp(row - row.max()) / np.exp(row - row.max()).sum() for row in logits]
 
 
-def foreign(n: int = 40, sources: int = 6) -> scores.Data:
-    """Data whose source has other classes than the target."""
+def foreign(n: int = 40, sources: int = 6) -> scores.Inputs:
+    """Inputs whose source has other classes than the target."""
     random = np.random.default_rng(3)
     given = data(n, 5, signal=0.8)
     head = heads.Head(random.normal(size=(sources, 5)).astype(np.float32) * 0.4, random.normal(size=sources).astype(np.float32))
@@ -262,11 +262,11 @@ def test_features_that_say_nothing_score_at_chance() -> None:
     assert found["leep"] == pytest.approx(-np.log(3))
 
 
-def alone(given: scores.Data) -> scores.Data:
+def alone(given: scores.Inputs) -> scores.Inputs:
     return replace(given, labels=np.where(np.arange(len(given.labels)) == 0, 0, 1 + given.labels % 2))
 
 
-DEGENERATE: dict[str, Callable[[], scores.Data]] = {
+DEGENERATE: dict[str, Callable[[], scores.Inputs]] = {
     "constant feature": lambda: replace(data(), features=np.where(np.arange(12) == 3, 0.1, data().features[:])),
     "constant features": lambda: replace(data(), features=np.full((150, 12), 0.1)),
     "no features at all": lambda: replace(data(), features=np.zeros((150, 12), np.float16)),

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import nn
 
+from headstart import params
 from headstart.base import cores
-from headstart.choice import ranking, scores, selection
+from headstart.choice import race, ranking, scores, scoring, selection
 from headstart.choice.race import Race
 from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
@@ -38,17 +39,17 @@ def sides(*pixels: int) -> pd.DataFrame:
 )
 def test_auto_enlarges_at_most_eight_times(side: int, native: int, size: int) -> None:
     source = tiny.source("a", tiny.trunk(), input_size=native)
-    assert selection.choose_size(source, "auto", sides(1, side, 1000)) == size
+    assert scoring.choose_size(source, "auto", sides(1, side, 1000)) == size
 
 
 def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
     free = tiny.source("a", tiny.trunk(), input_size=224)
     fixed = tiny.source("b", tiny.trunk(), input_size=224, fixed_size=True)
-    assert selection.choose_size(free, 96, sides(8)) == 96
-    assert selection.choose_size(fixed, 224, sides(8)) == 224
-    assert selection.choose_size(fixed, "auto", sides(8)) == 224
+    assert scoring.choose_size(free, 96, sides(8)) == 96
+    assert scoring.choose_size(fixed, 224, sides(8)) == 224
+    assert scoring.choose_size(fixed, "auto", sides(8)) == 224
     with pytest.raises(ParamsError, match="toy:b takes 224 pixels only; use auto"):
-        selection.choose_size(fixed, 96, sides(8))
+        scoring.choose_size(fixed, 96, sides(8))
 
 
 RACE = {"sources": 0, "epochs": 1, "views": 1, "share": 1.0, "max_images": 1000}
@@ -63,7 +64,6 @@ SETTINGS: dict[str, Any] = {
     "bootstrap": 100,
     "depths": False,
     "race": RACE,
-    "seed": 0,
 }
 
 
@@ -101,7 +101,11 @@ def gone() -> common.Source:
 
 
 def select(table: pd.DataFrame, *names: str, **other: Any) -> selection.Selection:
-    return selection.select(table, Path("images"), candidates=[f"toy:{name}" for name in names], **{**SETTINGS, **other})
+    return chosen(table, **{"candidates": [f"toy:{name}" for name in names], **other})
+
+
+def chosen(table: pd.DataFrame, **other: Any) -> selection.Selection:
+    return selection.select(table, Path("images"), params.SelectSource(**{**SETTINGS, **other}), seed=0)
 
 
 def test_candidates_are_ranked_and_described(photos: pd.DataFrame) -> None:
@@ -220,7 +224,7 @@ def test_one_source_neither_races_nor_is_compared(photos: pd.DataFrame, monkeypa
     def never(*_: Any, **__: Any) -> Race:
         raise AssertionError
 
-    monkeypatch.setattr(selection, "run_race", never)
+    monkeypatch.setattr(race, "run", never)
     done = select(photos, "seeing", "gone", race={**RACE, "sources": 3})
     assert done.report["reason"] == "toy:seeing is the only candidate that could be had"
     assert (done.report["candidates"][0]["chance_best"], "race" in done.report) == (1, False)
@@ -237,7 +241,7 @@ def test_none_left_says_what_would_help(photos: pd.DataFrame) -> None:
 
 def test_a_name_of_no_known_form_is_an_error(photos: pd.DataFrame) -> None:
     with pytest.raises(ParamsError, match="is not of a known kind"):
-        selection.select(photos, Path("images"), candidates=["resnet50"], **SETTINGS)
+        chosen(photos, candidates=["resnet50"])
 
 
 def test_patterns_and_bounds_choose_the_candidates(photos: pd.DataFrame) -> None:
@@ -245,12 +249,12 @@ def test_patterns_and_bounds_choose_the_candidates(photos: pd.DataFrame) -> None
         card = Path(tiny.checkpoint(Path(name), size=32).removeprefix("checkpoint:")) / cards_module.CARD
         card.write_text(json.dumps({**json.loads(card.read_text()), "licence": licence}))
     given = {**SETTINGS, "candidates": ["checkpoint:*e*"]}
-    both = selection.select(photos, Path("images"), **given).report["candidates"]
+    both = chosen(photos, **given).report["candidates"]
     assert {row["name"] for row in both} == {"checkpoint:free", "checkpoint:closed"}
-    some = selection.select(photos, Path("images"), **{**given, "licences": ["MIT"]}).report["candidates"]
+    some = chosen(photos, **{**given, "licences": ["MIT"]}).report["candidates"]
     assert [row["name"] for row in some] == ["checkpoint:free"]
     with pytest.raises(ParamsError, match="loosen them"):
-        selection.select(photos, Path("images"), **{**given, "max_gflops": 1e-9})
+        chosen(photos, **{**given, "max_gflops": 1e-9})
 
 
 def row(name: str, imagenet: float | None, status: str = "ranked") -> dict[str, Any]:
@@ -289,7 +293,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
         other = next(card.name for card in cards if card.name != given["taken"])
         return Race(other, {given["taken"]: (0.25, 0.1)} if lost else {}, {"winner": other})
 
-    monkeypatch.setattr(selection, "run_race", run)
+    monkeypatch.setattr(race, "run", run)
     ranked = select(photos, "seeing", "wide")
     done = select(photos, "seeing", "wide", depths=True, race={**RACE, "sources": 3, "epochs": 2, "views": 4})
     names = {"toy:seeing", "toy:wide"}
@@ -317,7 +321,7 @@ def test_the_race_sees_a_sample_of_each_split(photos: pd.DataFrame, monkeypatch:
         assert table.index.is_unique
         return Race(given["taken"], {}, {})
 
-    monkeypatch.setattr(selection, "run_race", run)
+    monkeypatch.setattr(race, "run", run)
     select(photos, "seeing", "wide", race={**RACE, "sources": 2, "max_images": 20})
     assert sizes == [{"train": 18, "validation": 6}]
 
@@ -327,7 +331,7 @@ def test_the_race_sees_a_sample_of_each_split(photos: pd.DataFrame, monkeypatch:
 )
 def test_the_race_trains_on_a_share_of_the_images(training: int, share: float, most: int, taken: int) -> None:
     table = pd.DataFrame({"split": ["train"] * training + ["validation"] * 70 + ["test"] * 30})
-    assert selection.field_size(table, {**RACE, "share": share, "max_images": most}) == {"train": taken, "validation": most}
+    assert selection.field_size(table, params.Race(share=share, max_images=most)) == {"train": taken, "validation": most}
 
 
 def test_two_validation_images_are_enough_to_go_on(photos: pd.DataFrame) -> None:
@@ -341,11 +345,11 @@ def test_two_validation_images_are_enough_to_go_on(photos: pd.DataFrame) -> None
 
 def test_the_depth_is_that_of_the_chosen_source(photos: pd.DataFrame) -> None:
     name = tiny.checkpoint(Path("source"), size=32)
-    done = selection.select(photos, Path("images"), **{**SETTINGS, "candidates": [name], "depths": True})
+    done = chosen(photos, **{**SETTINGS, "candidates": [name], "depths": True})
     curve = done.report["depths"]
     assert [row["stage"] for row in curve] == ["conv1", "layer1", "layer2", "layer3", "layer4"]
     assert done.chosen.depth == done.report["depth"] == sum(row["retrained"] for row in curve) in (1, 2)
-    plain = selection.select(photos, Path("images"), **{**SETTINGS, "candidates": [name]})
+    plain = chosen(photos, **{**SETTINGS, "candidates": [name]})
     assert plain.chosen == replace(done.chosen, depth=None)
     # The probe at the end is that of the features themselves, with a coarser choice of penalties.
     assert curve[-1]["width"] == plain.report["candidates"][0]["features"]

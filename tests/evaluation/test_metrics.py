@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from headstart.evaluation import metrics
-from headstart.statistics import likelihood, paired
+from headstart.statistics import likelihood
 
 CLASSES = ["a", "b", "c"]
 
@@ -114,34 +113,3 @@ def test_the_interval_is_that_of_resampled_images() -> None:
     scores = [balanced_accuracy_score(labels[rows], guess[rows]) for rows in drawn]
     interval = describe(probabilities, labels, bootstrap=5000)["interval"]["balanced_accuracy"]
     np.testing.assert_allclose(interval, np.quantile(scores, [0.025, 0.975]), atol=0.02)
-
-
-def test_the_paired_difference_and_its_error() -> None:
-    first, second = np.array([1, 1, 1, 0, 1, 1, 0, 1], bool), np.array([1, 0, 1, 0, 0, 1, 1, 1], bool)
-    difference, error = paired.difference(first, second)
-    values = first.astype(float) - second.astype(float)
-    assert difference == pytest.approx(values.mean()) == pytest.approx(0.125)
-    assert error == pytest.approx(np.sqrt(values.var(ddof=1) / 8))
-    assert paired.difference(first, first) == (0, 0)
-    assert paired.difference(first[:1], second[:1]) == (0, 0)
-
-
-def test_softmax_of_large_logits() -> None:
-    probabilities = likelihood.softmax(np.array([[1000, 1000, -1000], [0, np.log(3), -np.inf]], np.float32))
-    np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0], [0.25, 0.75, 0]], atol=1e-6)
-    assert probabilities.dtype == np.float64
-
-
-@pytest.mark.parametrize(("gained", "better"), [(0, False), (1, False), (2, True), (-3, False)])
-def test_better_is_by_more_than_a_standard_error_which_one_image_is(gained: int, better: bool) -> None:
-    right = np.arange(50) < 30
-    assert paired.better(np.arange(50) < 30 + gained, right) is better
-
-
-@pytest.mark.parametrize(("gained", "better"), [(0, False), (2, False), (5, False), (6, True), (-20, False)])
-def test_better_with_certainty_is_a_paired_t_test(gained: int, better: bool) -> None:
-    right, now = np.arange(50) < 30, np.arange(50) < 30 + gained
-    assert paired.better(now, right, 0.99) is better
-    if gained:
-        assert better == (ttest_rel(now.astype(float), right.astype(float), alternative="greater").pvalue < 0.01)
-    assert not paired.better(now[:1], right[:1], 0.99)

@@ -1,4 +1,4 @@
-"""headstart.evaluation: the test split alone, both arms side by side, and a card that says what ships."""
+"""headstart.evaluation: the test split alone, contenders side by side, and a card that says what ships."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Setting:
         self.root = folder / "images"
         self.table = tiny.table(self.root, per_class=15)
         self.card = sources.load(tiny.checkpoint(folder / "source")).card()
-        made, summary = frozen_head.train(self.table, self.root, self.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
-        self.head, self.summary = made["final"], {**summary, "parameters": {"train_head": {"folds": 3}}}
+        made, _ = frozen_head.train(self.table, self.root, self.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
+        self.head = made["final"]
         heads.save(folder / "head.safetensors", made)
         self.tuned = model.of(sources.load(self.card.name), heads.load(folder / "head.safetensors", "train_only"))
         with torch.no_grad():
@@ -46,11 +46,7 @@ class Setting:
 
     def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False) -> Evaluation:
         source = card or self.card
-        summaries: list[dict[str, Any]] = [
-            {"parameters": {"select_source": {"folds": 5}}},
-            self.summary,
-            {"parameters": {"fine_tune": {"depth": 2}}},
-        ]
+        parameters = {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
         tuned = weights.read(self.weights)
         models = [test_split.Model("fine_tuned", tuned, source)]
         random = replace(self.card.at(32), name="random weights", weights_sha256="random:0")
@@ -60,7 +56,7 @@ class Setting:
         halved = test_split.Model(ships, scaled(tuned, 0.9), source)
         chosen = test_split.Model("head", tuned, source) if ships == "head" else made.get(ships, halved)
         return test_split.evaluate(
-            self.table, self.root, source, self.head, self.summary, models, chosen, summaries, answer="positive", **SETTINGS
+            self.table, self.root, source, self.head, CLASSES, models, chosen, parameters=parameters, answer="positive", **SETTINGS
         )
 
 
@@ -93,7 +89,7 @@ def probabilities(network: torch.nn.Module, setting: Setting, table: pd.DataFram
 
 
 @pytest.mark.parametrize("ships", ["head", "fine_tuned"])
-def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships: str, setting: Setting) -> None:
+def test_both_contenders_are_measured_on_the_test_images_and_what_ships_is_named(ships: str, setting: Setting) -> None:
     done = setting.evaluate(ships)
     test = setting.table[setting.table["split"] == "test"].reset_index(drop=True)
     expected = {
@@ -101,8 +97,8 @@ def test_both_arms_are_measured_on_the_test_images_and_what_ships_is_named(ships
         "fine_tuned": probabilities(setting.tuned, setting, test),
     }
     labels = test["label"].map(CLASSES.index).to_numpy()
-    for arm, values in expected.items():
-        assert done.metrics[arm]["accuracy"] == pytest.approx((values.argmax(1) == labels).mean())
+    for name, values in expected.items():
+        assert done.metrics[name]["accuracy"] == pytest.approx((values.argmax(1) == labels).mean())
     assert not np.allclose(expected["head"], expected["fine_tuned"], atol=1e-4)
     assert done.metrics["test"] == done.metrics[ships]
     assert done.metrics["shipped"] == done.card.shipped == ships
@@ -188,7 +184,7 @@ def test_a_changed_source_is_refused(setting: Setting) -> None:
         setting.evaluate("head", card=changed)
 
 
-def test_an_average_that_ships_is_an_arm_of_its_own(setting: Setting) -> None:
+def test_an_average_that_ships_is_a_contender_of_its_own(setting: Setting) -> None:
     done = setting.evaluate("average")
     assert done.metrics["test"] == done.metrics["average"] != done.metrics["fine_tuned"]
     assert done.card.shipped == "average"

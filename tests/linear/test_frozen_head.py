@@ -73,8 +73,8 @@ def test_each_head_sees_its_own_rows_only(photos: pd.DataFrame, card: SourceCard
 
 
 def test_select_source_left_the_features_that_train_head_needs(photos: pd.DataFrame) -> None:
-    block = {**params.kwargs(params.Params(), "select_source"), "candidates": ["toy:seeing"], "folds": 3, "neighbours": 3}
-    ranking = selection.select(photos, Path("images"), **block, seed=0)
+    block = params.SelectSource(candidates=["toy:seeing"], folds=3, neighbours=3)
+    ranking = selection.select(photos, Path("images"), block, seed=0)
     for path in photos[photos["split"] == "train"]["path"]:
         (Path("images") / path).unlink()
     _, summary = frozen_head.train(photos, Path("images"), ranking.chosen, **SETTINGS)

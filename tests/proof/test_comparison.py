@@ -1,4 +1,4 @@
-"""headstart.verdict: intervals are those of the textbooks, mirror when the arms change places, and err as rarely as they say."""
+"""headstart.proof.comparison: intervals are those of the textbooks, mirror when the groups change places, and err as rarely as they say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headstart.statistics import intervals
 from headstart.statistics.records import Record
 
 
-def arm(right: np.ndarray, images: np.ndarray | None = None) -> list[Record]:
+def group(right: np.ndarray, images: np.ndarray | None = None) -> list[Record]:
     """Trials of one row each: right (seeds, n), crossed unless `images` (seeds, n) are given."""
     images = np.tile(np.arange(right.shape[1]), (len(right), 1)) if images is None else images
     return [Record(some, row[None].astype(bool), np.array([0]), 0) for some, row in zip(images, right, strict=True)]
@@ -34,7 +34,7 @@ def compare(first: list[Record], second: list[Record], **how: Any) -> dict[str, 
 
 
 def curves(scores: list[list[float]], n: int = 100, each: int = 10) -> list[Record]:
-    """A trial for each row of scores: images right by share, best at the last row, `each` steps a row."""
+    """A record for each row of scores: images right by share, best at the last row, `each` steps a row."""
     right = [np.array([np.arange(n) < round(score * n) for score in row]) for row in scores]
     return [Record(np.arange(n), row, each * np.arange(len(row)), len(row) - 1) for row in right]
 
@@ -90,7 +90,7 @@ def test_images_alone_are_a_paired_t_test() -> None:
 
 @pytest.mark.parametrize("n", [5, 8, 50])
 def test_seeds_that_all_agree_leave_the_score_interval(n: int) -> None:
-    """Where an arm wins all images, Wilson's (by t); where the arms never differ, as far to both sides as that lies from 1."""
+    """If a group wins all images, Wilson's (by t); if the groups never differ, as far to both sides as that lies from 1."""
     quantile = t.ppf(0.95, n - 1)
     wilson = binomtest(n, n).proportion_ci(2 * norm.cdf(quantile) - 1, method="wilson").low
     fold = np.arange(n) % 5
@@ -140,7 +140,7 @@ def test_many_at_once_are_each_alone() -> None:
 
 
 def simulated(design: str, count: int, random: np.random.Generator) -> np.ndarray:
-    """Differences of `count` studies of five seeds whose accuracy varies by 5 points, the arms equally good in truth."""
+    """Differences of `count` studies of five seeds whose accuracy varies by 5 points, the groups equally good in truth."""
     n = 300
     seeds = np.clip(random.normal(0.8, 0.05, (2, count, 5, 1)), 0, 1)
     shared = random.random((count, 1, n)) if design == "crossed" else random.random((count, 5, n))
@@ -174,7 +174,7 @@ def test_intervals_miss_as_often_as_they_say_where_naive_ones_miss_often(design:
 @pytest.mark.parametrize("crossed", [True, False])
 def test_the_answer(first: float, second: float, answer: str, seeds: int, crossed: bool) -> None:
     images = None if crossed else np.arange(seeds * 80).reshape(seeds, 80)
-    result = compare(arm(flips(first, (seeds, 80), 1), images), arm(flips(second, (seeds, 80), 2), images), names=("ours", "theirs"))
+    result = compare(group(flips(first, (seeds, 80), 1), images), group(flips(second, (seeds, 80), 2), images), names=("ours", "theirs"))
     score = result["asymptote"]
     assert result["answer"] == answer
     assert result["standing"] == ("established" if seeds == 5 else "indicative")
@@ -190,21 +190,21 @@ def test_the_answer(first: float, second: float, answer: str, seeds: int, crosse
 def test_few_seeds_count_the_images_only() -> None:
     first, second = flips(0.9, (3, 80), 1), flips(0.7, (3, 80), 2)
     usual = ttest_1samp(first.mean(0) - second.mean(0), 0).confidence_interval(0.9)
-    assert compare(arm(first), arm(second))["asymptote"]["interval"] == pytest.approx([usual.low, usual.high])
+    assert compare(group(first), group(second))["asymptote"]["interval"] == pytest.approx([usual.low, usual.high])
 
 
 def test_the_evidence_in_words() -> None:
     first, second = np.zeros((1, 49), bool), np.zeros((1, 49), bool)
     first[0, :47], second[0, :35] = True, True
-    low, high = compare(arm(first), arm(second))["asymptote"]["interval"]
-    assert compare(arm(first), arm(second), names=("fine-tuned from the source", "from random weights"))["evidence"] == (
+    low, high = compare(group(first), group(second))["asymptote"]["interval"]
+    assert compare(group(first), group(second), names=("fine-tuned from the source", "from random weights"))["evidence"] == (
         "fine-tuned from the source 95.9% of 49 held-out images right, from random weights 71.4%: +24.5 points "
         f"(90% interval {100 * low:+.1f} to {100 * high:+.1f}, over images only: indicative). Higher by more than 1 point."
     )
 
 
 def test_the_margin_decides() -> None:
-    first, second = arm(flips(0.95, (5, 200), 1)), arm(flips(0.8, (5, 200), 2))
+    first, second = group(flips(0.95, (5, 200), 1)), group(flips(0.8, (5, 200), 2))
     low = compare(first, second)["asymptote"]["interval"][0]
     assert low > 0.01
     assert compare(first, second, margin=low - 1e-6)["answer"] == "positive"
@@ -214,14 +214,14 @@ def test_the_margin_decides() -> None:
 
 
 def noisy(rates: list[float], seed: int, folds: bool = False) -> list[Record]:
-    """Five trials of 41 images that learn at the given rates of the arm."""
+    """Five records of 41 images that learn at the given rates of the group."""
     random = np.random.default_rng(seed)
     rows = [np.stack([random.random(41) < 0.3 + rate * row for row in range(6)]) for rate in rates]
     return [Record(np.arange(41) + 41 * folds * s, row, 7 * np.arange(6), 5) for s, row in enumerate(rows)]
 
 
 @pytest.mark.parametrize("folds", [False, True])
-def test_swapped_arms_mirror_the_result(folds: bool) -> None:
+def test_swapped_groups_mirror_the_result(folds: bool) -> None:
     first, second = noisy([0.14, 0.1, 0.12, 0.13, 0.11], 1, folds), noisy([0.1, 0.08, 0.11, 0.02, 0.12], 2, folds)
     one, other = compare(first, second), compare(second, first)
     for part in ("start", "asymptote", "slope"):
@@ -247,7 +247,7 @@ def test_the_order_of_seeds_and_images_does_not_count(folds: bool) -> None:
 
 
 def test_images_are_paired_by_their_identity() -> None:
-    """Both arms right on the same half of the images, listed in another order: they never differ."""
+    """Both groups right on the same half of the images, listed in another order: they never differ."""
     right = np.arange(40) % 2 == 0
     one = Record(np.array([f"image {i}" for i in range(40)]), right[None], np.array([0]), 0)
     other = Record(one.images[::-1], one.right[:, ::-1], one.steps, 0)
@@ -257,28 +257,28 @@ def test_images_are_paired_by_their_identity() -> None:
 
 
 def test_the_kept_row_is_the_final_score() -> None:
-    (trial,) = curves([[0.1, 0.9, 0.5]])
-    result = compare([Record(trial.images, trial.right, trial.steps, 1)], [trial])
+    (record,) = curves([[0.1, 0.9, 0.5]])
+    result = compare([Record(record.images, record.right, record.steps, 1)], [record])
     assert (result["start"]["first"], result["asymptote"]["first"], result["asymptote"]["second"]) == (0.1, 0.9, 0.5)
 
 
 def test_one_image_shows_nothing() -> None:
     for seeds in (1, 5):
-        result = compare(arm(np.ones((seeds, 1))), arm(np.zeros((seeds, 1))))
+        result = compare(group(np.ones((seeds, 1))), group(np.zeros((seeds, 1))))
         assert (result["asymptote"]["difference"], result["asymptote"]["interval"], result["answer"]) == (1, [-1, 1], "none_shown")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a, b: (a, b[:1]), "2 trials of the first arm and 1"),
-        (lambda a, b: ([], []), "0 trials"),
-        (lambda a, b: (a, [b[0], Record(b[1].images + 1, b[1].right, b[1].steps, 0)]), "trials 1 of the two arms"),
+        (lambda a, b: (a, b[:1]), "2 records in the first group and 1"),
+        (lambda a, b: ([], []), "0 records"),
+        (lambda a, b: (a, [b[0], Record(b[1].images + 1, b[1].right, b[1].steps, 0)]), "records 1 of the two groups"),
         (lambda a, b: ([a[0], c := Record(a[1].images + 1, a[1].right, a[1].steps, 0)], [b[0], c]), "share some"),
     ],
 )
-def test_trials_that_do_not_match_are_refused(change: Callable[..., tuple[list[Record], list[Record]]], message: str) -> None:
-    first, second = arm(flips(0.5, (2, 9), 1)), arm(flips(0.5, (2, 9), 2))
+def test_records_that_do_not_match_are_refused(change: Callable[..., tuple[list[Record], list[Record]]], message: str) -> None:
+    first, second = group(flips(0.5, (2, 9), 1)), group(flips(0.5, (2, 9), 2))
     with pytest.raises(ValueError, match=message):
         compare(*change(first, second))
 
@@ -287,11 +287,11 @@ def test_trials_that_do_not_match_are_refused(change: Callable[..., tuple[list[R
 
 
 def test_steps_to_a_threshold() -> None:
-    (trial,) = curves([[0.2, 0.55, 0.9, 0.7]])
-    assert [comparison.steps_to(trial.right, trial.steps, at) for at in (0.1, 0.5, 0.55, 0.56, 0.9, 0.91)] == [0, 10, 10, 20, 20, None]
+    (record,) = curves([[0.2, 0.55, 0.9, 0.7]])
+    assert [comparison.steps_to(record.right, record.steps, at) for at in (0.1, 0.5, 0.55, 0.56, 0.9, 0.91)] == [0, 10, 10, 20, 20, None]
 
 
-def test_the_slope_counts_steps_to_nine_tenths_of_the_better_arm() -> None:
+def test_the_slope_counts_steps_to_nine_tenths_of_the_better_group() -> None:
     fast, slow = [0.5, 0.95, 1.0], [0.1, 0.2, 0.4, 0.6, 0.8, 0.95]
     slope = compare(curves([fast] * 5), curves([slow, slow, slow, slow, [*slow[:4], 1.0, 1.0]]))["slope"]
     assert slope["threshold"] == pytest.approx(0.9)
@@ -301,13 +301,13 @@ def test_the_slope_counts_steps_to_nine_tenths_of_the_better_arm() -> None:
 
 
 def test_the_threshold_is_of_the_kept_row() -> None:
-    (trial,) = curves([[0.1, 0.5, 0.8, 1.0, 0.2]])
-    slope = compare([Record(trial.images, trial.right, trial.steps, 2)], curves([[0.1, 0.1]]))["slope"]
+    (record,) = curves([[0.1, 0.5, 0.8, 1.0, 0.2]])
+    slope = compare([Record(record.images, record.right, record.steps, 2)], curves([[0.1, 0.1]]))["slope"]
     assert (slope["threshold"], slope["first"]) == (pytest.approx(0.72), 20)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_an_arm_that_never_gets_there_takes_longer_than_it_was_given(seeds: int) -> None:
+def test_a_group_that_never_gets_there_takes_longer_than_it_was_given(seeds: int) -> None:
     fast, never = curves([[0.2, 1.0, 1.0]] * seeds), curves([[0.1, 0.2, 0.3, 0.3]] * seeds)
     slope = compare(fast, never)["slope"]
     assert (slope["first"], slope["second"], slope["difference"]) == (10, None, None)
@@ -326,7 +326,7 @@ def test_seeds_that_disagree_widen_the_slope_from_five_on() -> None:
 def test_the_bootstrap_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = noisy([0.14, 0.1, 0.12, 0.13, 0.11], 1), noisy([0.1, 0.08, 0.11, 0.02, 0.12], 2)
     whole = compare(first, second, resamples=1000)["slope"]
-    monkeypatch.setattr(comparison, "BLOCK", 41 * 64)
+    monkeypatch.setattr(comparison, "DRAWN", 41 * 64)
     assert compare(first, second, resamples=1000)["slope"]["interval"] == pytest.approx(
         whole["interval"], abs=7.0
     )  # other draws, one row of steps

@@ -1,4 +1,4 @@
-"""headstart.arms: what could ship, what does, and why."""
+"""headstart.proof: what could ship, what does, and why."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from headstart.features import extraction
 from headstart.linear import frozen_head
 from headstart.networks import model, sources
 from headstart.proof import contenders, remedies
-from headstart.proof.contenders import Arm, Choice
+from headstart.proof.contenders import Contender, Shipped
 from headstart.statistics import likelihood, paired
 from tests import tiny
 
 LABELS = np.tile([0, 1], 50)
 
 
-def made(name: str, right: int, *, sure: float = 2.0, mix: float | None = None) -> Arm:
-    """An arm that has the first `right` of the 100 images right, by a margin of `sure` in its logits."""
+def made(name: str, right: int, *, sure: float = 2.0, mix: float | None = None) -> Contender:
+    """A contender that has the first `right` of the 100 images right, by a margin of `sure` in its logits."""
     predicted = np.where(np.arange(100) < right, LABELS, 1 - LABELS)
     card = replace(tiny.source(name, tiny.trunk()).card(), name=name)
-    return Arm(name, {}, card, np.where(predicted[:, None] == [0, 1], sure, 0.0), mix)
+    return Contender(name, {}, card, np.where(predicted[:, None] == [0, 1], sure, 0.0), mix)
 
 
 def test_the_frozen_head_ships_unless_beaten_by_a_standard_error() -> None:
     head = made("head", 90)
-    assert contenders.choose(head, [made("fine_tuned", 91)], None, LABELS).arm is head, "one image is one standard error"
-    choice = contenders.choose(head, [made("fine_tuned", 95)], None, LABELS)
-    assert choice.arm.name == "fine_tuned"
+    assert contenders.choose(head, [made("fine_tuned", 91)], None, LABELS).contender is head, "one image is one standard error"
+    shipped = contenders.choose(head, [made("fine_tuned", 95)], None, LABELS)
+    assert shipped.contender.name == "fine_tuned"
     assert (
         "the fine-tuned model beats the frozen head on validation: the fine-tuned model 95.0% of 100 images right, the frozen head 90.0%"
-        in choice.reason
+        in shipped.reason
     )
     kept = contenders.choose(head, [made("fine_tuned", 80)], None, LABELS)
-    assert kept.arm is head
+    assert kept.contender is head
     assert kept.reason.startswith("nothing beats the frozen head by a standard error on validation: the fine-tuned model 80.0%")
 
 
 def test_the_likeliest_mix_stands_for_the_fine_tuned_model() -> None:
     averages = [made("average", 95, sure=3.0, mix=0.25), made("average", 96, sure=4.0, mix=0.5)]
-    choice = contenders.choose(made("head", 90), [made("fine_tuned", 97, sure=0.5), *averages], None, LABELS)
-    assert (choice.arm.name, choice.arm.mix) == ("average", 0.5)
-    assert "the average with 50% fine-tuned weights beats the frozen head" in choice.reason
+    shipped = contenders.choose(made("head", 90), [made("fine_tuned", 97, sure=0.5), *averages], None, LABELS)
+    assert (shipped.contender.name, shipped.contender.mix) == ("average", 0.5)
+    assert "the average with 50% fine-tuned weights beats the frozen head" in shipped.reason
 
 
 def test_random_weights_ship_only_where_they_beat_all_that_is_transferred() -> None:
     head, tuned = made("head", 80), made("fine_tuned", 90)
-    assert contenders.choose(head, [tuned], made("scratch", 90), LABELS).arm is tuned
-    choice = contenders.choose(head, [tuned], made("scratch", 97), LABELS)
-    assert choice.arm.name == "scratch"
-    assert choice.reason.startswith("the network from random weights beats the fine-tuned model on validation")
+    assert contenders.choose(head, [tuned], made("scratch", 90), LABELS).contender is tuned
+    shipped = contenders.choose(head, [tuned], made("scratch", 97), LABELS)
+    assert shipped.contender.name == "scratch"
+    assert shipped.reason.startswith("the network from random weights beats the fine-tuned model on validation")
 
 
 def test_remedies_are_tried_in_order_until_one_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(remedies.REMEDIES) == ["another_source", "shallower_cut", "l2_sp", "bss", "more_layers"]
     asked: list[str] = []
 
-    def attempt(name: str, found: Arm | None) -> Any:
-        def function(context: Any) -> Arm | None:
+    def attempt(name: str, found: Contender | None) -> Any:
+        def function(context: Any) -> Contender | None:
             asked.append(name)
             return found
 
@@ -70,8 +70,8 @@ def test_remedies_are_tried_in_order_until_one_is_better(monkeypatch: pytest.Mon
     attempts = {"none": None, "worse": made("worse", 50), "better": made("better", 95), "never": made("never", 100)}
     monkeypatch.setattr(remedies, "REMEDIES", {name: attempt(name, found) for name, found in attempts.items()})
     context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
-    choice, tried = remedies.remedy(context, Choice(made("head", 80), "because"))
-    assert choice.arm.name == "better"
+    shipped, tried = remedies.remedy(context, Shipped(made("head", 80), "because"))
+    assert shipped.contender.name == "better"
     assert asked == ["none", "worse", "better"]
     assert [(row["name"], row["ships"]) for row in tried] == [("worse", False), ("better", True)]
 
@@ -79,7 +79,7 @@ def test_remedies_are_tried_in_order_until_one_is_better(monkeypatch: pytest.Mon
 def test_where_no_remedy_helps_the_choice_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remedies, "REMEDIES", {"one": lambda context: made("one", 80)})
     context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
-    before = Choice(made("head", 80), "because")
+    before = Shipped(made("head", 80), "because")
     assert remedies.remedy(context, before)[0] is before
 
 
@@ -88,18 +88,18 @@ def test_a_remedy_ships_only_with_certainty(wrong: int, ships: bool, monkeypatch
     """It is right on three images more, of which the choice alone is right on none, or on six more: 1.7 and 2.5 standard errors."""
     monkeypatch.setattr(remedies, "REMEDIES", {"one": lambda context: made("one", 100 - wrong)})
     context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
-    before = Choice(made("head", 80 if ships else 77), "because")
-    assert (remedies.remedy(context, before)[0].arm.name == "one") == ships
-    assert paired.better(made("one", 100 - wrong).right(LABELS), before.arm.right(LABELS)), "by a standard error both are better"
+    before = Shipped(made("head", 80 if ships else 77), "because")
+    assert (remedies.remedy(context, before)[0].contender.name == "one") == ships
+    assert paired.better(made("one", 100 - wrong).right(LABELS), before.contender.right(LABELS)), "by a standard error both are better"
 
 
 @pytest.mark.parametrize(("wrong", "tried"), [(0, 0), (5, 0), (6, 1)])
 def test_no_remedy_is_tried_where_none_could_be_shown_to_help(wrong: int, tried: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remedies, "REMEDIES", {"one": lambda context: made("one", 50)})
     context: Any = type("Context", (), {"data": type("Data", (), {"labels": LABELS})})
-    choice, rows = remedies.remedy(context, Choice(made("head", 100 - wrong), "because"))
-    assert (choice.arm.name, len(rows)) == ("head", tried)
-    assert choice.reason == (
+    shipped, rows = remedies.remedy(context, Shipped(made("head", 100 - wrong), "because"))
+    assert (shipped.contender.name, len(rows)) == ("head", tried)
+    assert shipped.reason == (
         "because"
         if tried
         else f"because; no remedy was tried: on validation it is wrong on {wrong} of 100 images, too few to show that another is better"
@@ -114,12 +114,12 @@ def test_an_average_mixes_weights_and_leaves_counters() -> None:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> contenders.Data:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> contenders.DataSet:
     monkeypatch.chdir(tmp_path)
-    return contenders.Data(tiny.table(Path("images"), per_class=10), Path("images"), ["ant", "bee", "cat"])
+    return contenders.DataSet(tiny.table(Path("images"), per_class=10), Path("images"), ["ant", "bee", "cat"])
 
 
-def test_arms_are_measured_on_the_validation_images_alone(data: contenders.Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contenders_are_measured_on_the_validation_images_alone(data: contenders.DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     card = sources.load(tiny.checkpoint(Path("source"))).card()
     fitted, _ = frozen_head.train(data.table, data.root, card, penalties=[1.0], folds=3, balanced=False, seed=0)
     head = fitted[frozen_head.TRAIN_ONLY]
@@ -128,14 +128,16 @@ def test_arms_are_measured_on_the_validation_images_alone(data: contenders.Data,
     read = extraction._read
     monkeypatch.setattr(extraction, "_read", lambda job: (seen.add(job.sha256), read(job))[1])
     frozen = contenders.frozen(head, values, card, data)
-    whole = contenders.arm("fine_tuned", values, card, data)
+    whole = contenders.measure("fine_tuned", values, card, data)
     np.testing.assert_allclose(frozen.logits, whole.logits, atol=2e-2)  # features are stored in half precision
-    assert seen <= set(data.held["sha256"])
+    assert seen <= set(data.validation["sha256"])
     figures = contenders.figures(whole, data.labels)
     expected = np.log(likelihood.softmax(whole.logits)[np.arange(len(data.labels)), data.labels]).mean()
     assert figures["log_likelihood"] == pytest.approx(expected)
     assert figures["validation_accuracy"] == (whole.logits.argmax(1) == data.labels).mean()
-    other = contenders.Arm("fine_tuned", {key: np.asarray(2 * value, value.dtype) for key, value in values.items()}, card, whole.logits)
-    averages = contenders.average(frozen, other, data)
+    other = contenders.Contender(
+        "fine_tuned", {key: np.asarray(2 * value, value.dtype) for key, value in values.items()}, card, whole.logits
+    )
+    averages = contenders.averages(frozen, other, data)
     assert [one.mix for one in averages] == list(contenders.MIXES)
     assert all(one.logits.shape == whole.logits.shape for one in averages)

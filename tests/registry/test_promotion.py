@@ -16,7 +16,7 @@ from scipy.stats import binom
 from flows.results import promote
 from headstart.base import weights
 from headstart.data import manifest
-from headstart.features import classify, extraction, of_source, predict
+from headstart.features import classify, of_source, predict
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads, model, sources
@@ -59,13 +59,12 @@ class Run:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, list[int]]] = []  # who was asked about which images
         self.wrong: dict[str, set[int]] = {}
-        patch.setattr(classify, "prepared", lambda card, sha256, make, device: sha256)
-        patch.setattr(extraction, "extract", self._extract)
+        patch.setattr(classify, "logits", self._logits)
         patch.setattr(of_source, "of_source", lambda card, rows, root, device: rows)
         patch.setattr(heads, "load", lambda path, name: _Twin(self, Path(path).read_text(), name))
 
-    def _extract(self, frozen: str, rows: pd.DataFrame, root: Path, view: Any, *, dtype: str, what: str) -> np.ndarray:
-        return self.answer(what.removesuffix(" model, images"), rows, self.wrong[frozen])
+    def _logits(self, values: dict[str, np.ndarray], card: Any, rows: pd.DataFrame, root: Path, device: Any, what: str) -> np.ndarray:
+        return self.answer(what.removesuffix(" model, images"), rows, self.wrong[weights.digest(values)])
 
     def answer(self, who: str, rows: pd.DataFrame, wrong: set[int]) -> np.ndarray:
         numbers = [number(path) for path in rows["path"]]
@@ -116,7 +115,7 @@ def decisions() -> list[dict[str, Any]]:
 def test_the_first_model_is_promoted(run: Run) -> None:
     run.leave(wrong=range(10))
     entry = promotion.promote()
-    assert (entry["decision"], entry["forced"], entry["reason"]) == ("promoted", False, "nothing stood there")
+    assert (entry["decision"], entry["forced"], entry["reason"]) == ("promoted", False, "there was no current model")
     assert (entry["split"], entry["n"], entry["accuracy"], entry["difference"]) == ("validation", 100, 0.9, None)
     assert (entry["source"], entry["shipped"], entry["standing"]) == ("toy:a", "fine_tuned", None)
     assert entry["data_sha256"] == manifest.split_hash(table())
@@ -127,7 +126,7 @@ def test_the_first_model_is_promoted(run: Run) -> None:
     assert run.asked == [("new", list(VALIDATION))], "no other split is looked at"
     text = promote.describe(entry, HERE).splitlines()
     assert text == [
-        f"promoted as {entry['model']}: nothing stood there",
+        f"promoted as {entry['model']}: there was no current model",
         "right on 90.0% of 100 validation images",
         "model       registry/model/",
     ]
@@ -168,8 +167,8 @@ def test_what_is_worse_is_refused_and_changes_nothing_unless_forced(run: Run) ->
     assert decisions() == [first, entry]
     text = promote.describe(entry, HERE).splitlines()
     assert text[0] == f"refused: {entry['reason']}"
-    assert text[1] == f"right on 80.0% of 100 validation images; the standing model, {first['model']}, on 90.0%"
-    assert text[2].startswith("the new one alone is right on 5, the standing one alone on 15;")
+    assert text[1] == f"right on 80.0% of 100 validation images; the current model, {first['model']}, on 90.0%"
+    assert text[2].startswith("the new one alone is right on 5, the current one alone on 15;")
     assert text[3].startswith(
         "difference -10.0 points (standard error 4.4); with 95% confidence each, no less than -17.2 and no more than -2.4"
     )
@@ -190,7 +189,7 @@ def test_the_very_model_that_stands_is_left_standing(run: Run) -> None:
         assert (entry["decision"], entry["model"]) == ("unchanged", first["model"])
     assert stands() == before
     assert decisions() == [first]
-    assert promote.describe(entry, HERE).startswith("unchanged: this very model stands already\n")
+    assert promote.describe(entry, HERE).startswith("unchanged: this very model is current already\n")
 
 
 def test_force_says_nothing_where_it_was_not_needed(run: Run) -> None:
@@ -224,8 +223,8 @@ def test_images_that_the_standing_model_was_trained_on_do_not_count(run: Run) ->
     entry = promotion.promote()
     assert (entry["n"], entry["gained"], entry["lost"]) == (110, 1, 20)
     assert entry["standing_accuracy"] == pytest.approx(1 - 12 / 110)
-    assert entry["notes"] == ["left out of the comparison: 40 of 150 images, on which the standing model was trained"]
-    assert ("standing", list(range(300, 330))) in run.asked, "it is asked only about what it has not answered"
+    assert entry["notes"] == ["left out of the comparison: 40 of 150 images, on which the current model was trained"]
+    assert ("current", list(range(300, 330))) in run.asked, "it is asked only about what it has not answered"
     assert f"note: {entry['notes'][0]}" in promote.describe(entry, HERE)
 
 
@@ -250,7 +249,7 @@ def test_a_frozen_head_is_compared_through_its_twin_that_did_not_see_validation(
     assert run.asked == [("new", list(VALIDATION))]
     run.leave(wrong=(), ships="head")
     assert promotion.promote(split="test")["n"] == len(TEST)
-    assert run.asked == [("new", list(TEST)), ("standing", list(TEST))], "it was not fitted on test images, so it answers itself"
+    assert run.asked == [("new", list(TEST)), ("current", list(TEST))], "it was not fitted on test images, so it answers itself"
     run.leave(ships="fine_tuned")
     entry = promotion.promote()
     assert "trained on all of them" in entry["reason"], "its twin was not asked about validation images when it was promoted"
@@ -271,7 +270,7 @@ def test_without_the_record_of_its_images_the_standing_model_may_be_flattered(ru
     (HERE / "model/images.parquet").unlink()
     run.leave(data=table(validation=range(50)))
     entry = promotion.promote()
-    assert ("standing", list(range(50))) in run.asked
+    assert ("current", list(range(50))) in run.asked
     [note] = entry["notes"]
     assert "its figure flatter it" in note
 
@@ -349,10 +348,10 @@ def test_the_figures_are_those_of_the_definition() -> None:
 def test_few_images_prove_nothing() -> None:
     for gained, lost, n in ((0, 0, 1), (0, 0, 10), (0, 1, 1), (0, 3, 100)):
         found = figures(gained, lost, n)
-        assert promotion.verdict(found)[0]
+        assert promotion.not_worse(found["interval"])[0]
         assert -1 <= found["interval"][0] < 0 <= found["interval"][1] <= 1
     assert figures(0, 0, 10)["interval"][0] < -0.15
-    assert not promotion.verdict(figures(0, 5, 100))[0]
+    assert not promotion.not_worse(figures(0, 5, 100)["interval"])[0]
 
 
 @pytest.mark.parametrize(("n", "apart"), [(20, 0.1), (20, 0.4), (50, 0.1), (50, 0.3), (150, 0.02), (150, 0.1), (600, 0.02), (600, 0.05)])
@@ -364,7 +363,7 @@ def test_equal_models_are_seldom_refused_and_much_worse_ones_mostly(n: int, apar
         for discordant in range(n + 1):
             weight = binom.pmf(discordant, n, apart)
             if weight > 1e-6:
-                promoted = [promotion.verdict(figures(won, discordant - won, n))[0] for won in range(discordant // 2 + 1)]
+                promoted = [promotion.not_worse(figures(won, discordant - won, n)["interval"])[0] for won in range(discordant // 2 + 1)]
                 assert promoted == sorted(promoted), "more wins never count against it"
                 chance += weight * binom.cdf(promoted.index(True) - 1, discordant, share)
         return float(chance)

@@ -64,10 +64,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_stored_stands_and_what_stood_is_kept() -> None:
-    assert shelf.standing(HERE) is None
+    assert shelf.current(HERE) is None
     for number in (1, 2):
         entry = store(number)
-        stands = shelf.standing(HERE)
+        stands = shelf.current(HERE)
         assert stands is not None
         assert stands.folder.name == entry["model"] == f"000{number}-{str(number) * 12}"
         assert stands.sha256 == entry["sha256"] == Model.read(HERE / "model").sha256
@@ -82,7 +82,7 @@ def test_the_copy_is_its_own_and_the_folder_can_be_moved(tmp_path: Path) -> None
     store(1)
     weights.write(Path("models/final") / cards.WEIGHTS, {"bias": np.zeros(3, np.float32)})
     HERE.rename("elsewhere")
-    stands = shelf.standing(Path("elsewhere"))
+    stands = shelf.current(Path("elsewhere"))
     assert stands is not None
     assert stands.sha256 == Model.read(Path("elsewhere/model")).sha256 == model(1).sha256
 
@@ -126,7 +126,7 @@ def test_a_kill_at_any_write_leaves_a_model_that_stands(first: bool, monkeypatch
                 shelf.store(HERE, new, {"model": "0002-222222222222"}, SEEN)
             except Killed:
                 killed = True
-        stands = shelf.standing(HERE)  # reads it whole
+        stands = shelf.current(HERE)  # reads it whole
         seen.append(stands.folder.name if stands else None)
         shelf.tidy(HERE)
         assert [entry["model"] for entry in decisions()] == old + ["0002-222222222222"] * (seen[-1] == "0002-222222222222")
@@ -152,7 +152,7 @@ def test_what_a_killed_promote_left_goes_and_nothing_else() -> None:
     (HERE / ".model.77").symlink_to("history/0002-aaaaaaaaaaaa", target_is_directory=True)
     shelf.tidy(HERE)
     assert leftovers() == [HERE / ".keep"]
-    assert shelf.standing(HERE)
+    assert shelf.current(HERE)
     assert len(decisions()) == 1
 
 
@@ -168,11 +168,11 @@ def test_numbers_go_on_where_folders_or_lines_are_gone() -> None:
 def test_a_model_that_stands_but_is_not_here_is_named() -> None:
     store(1)
     (HERE / "model/model.safetensors").unlink()
-    with pytest.raises(HeadstartError, match=r"the model that stands, registry/history/0001-1+, lacks model\.safetensors$"):
-        shelf.standing(HERE)
+    with pytest.raises(HeadstartError, match=r"the current model, registry/history/0001-1+, lacks model\.safetensors$"):
+        shelf.current(HERE)
     (HERE / "history").rename("away")
     with pytest.raises(HeadstartError, match=r"lacks model\.safetensors and card\.json$"):
-        shelf.standing(HERE)
+        shelf.current(HERE)
 
 
 def test_what_promote_did_not_make_is_left_alone() -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
-import sys
+import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,8 @@ from headstart.base.devices import CPU, Device
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.training import parallel
 from headstart.training.parallel import ALONE, Team
-from tests import ROOT
+from tests.training.mates import PATIENCE, Unreadable, add_up, adding, ends, eventually, fails, first_that_is_killed, number, tensors, waits
+from tests.training.tails import in_a_process
 
 GPUS = Device("cuda", "bfloat16")
 
@@ -50,44 +48,6 @@ def test_one_process_is_no_team() -> None:
     assert not distributed.is_initialized()
 
 
-def tensors(rank: int) -> list[torch.Tensor]:
-    """Tensors of several shapes and layouts, other values in each process."""
-    values = torch.arange(24, dtype=torch.float32) * 10**rank
-    return [values[:24].view(2, 3, 2, 2).contiguous(memory_format=torch.channels_last), values[:6].view(2, 3).t(), values[3], values[:0]]
-
-
-def add_up(team: Team) -> list[torch.Tensor]:
-    mine = tensors(team.rank)
-    team.add(mine)
-    team.add([])
-    return mine
-
-
-def adding(team: Team, folder: Path) -> None:
-    torch.save(add_up(team), folder / f"{team.rank}.pt")
-
-
-def ends(team: Team, code: int) -> None:
-    add_up(team)
-    os._exit(code)
-
-
-def fails(team: Team) -> None:
-    raise ValueError("no space left")
-
-
-def waits(team: Team, path: Path) -> None:
-    path.write_text(str(os.getpid()))
-    time.sleep(600)
-
-
-def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     yield
@@ -95,6 +55,7 @@ def _nothing_left() -> Iterator[None]:
     assert not distributed.is_initialized()
 
 
+@pytest.mark.usefixtures("forked")
 def test_every_process_gets_the_sum(tmp_path: Path) -> None:
     with parallel.team(2, CPU, adding, tmp_path) as team:
         assert team == Team(0, 2)
@@ -106,6 +67,7 @@ def test_every_process_gets_the_sum(tmp_path: Path) -> None:
             assert tensor.stride() == mine.stride()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_ends_badly_is_an_error_even_where_nobody_needs_it() -> None:
     with (
         pytest.raises(HeadstartError, match=r"a process of the team stopped \(exit codes rank 1: 3\)"),
@@ -115,17 +77,12 @@ def test_a_process_that_ends_badly_is_an_error_even_where_nobody_needs_it() -> N
 
 
 def test_a_process_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(HeadstartError, match="its own message stands above"), parallel.team(2, CPU, fails) as team:
+    with pytest.raises(HeadstartError, match="its own message is above"), parallel.team(2, CPU, fails) as team:
         add_up(team)
     assert "ValueError: no space left" in capfd.readouterr().err
 
 
-def number(path: Path) -> int:
-    """The number in a file that another process is about to write."""
-    assert eventually(lambda: path.exists() and path.read_text() != "", 60)
-    return int(path.read_text())
-
-
+@pytest.mark.usefixtures("forked")
 def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     def first() -> None:
         with parallel.team(2, CPU, waits, tmp_path / "pid"):
@@ -137,35 +94,14 @@ def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
-    script = f"""
-import os, pathlib
-from headstart.base import devices
-from headstart.training import parallel
-from tests.training import test_parallel
-if __name__ == "__main__":
-    with parallel.team(2, devices.CPU, test_parallel.waits, pathlib.Path({str(tmp_path / "pid")!r})):
-        test_parallel.number(pathlib.Path({str(tmp_path / "pid")!r}))
-        os.kill(os.getpid(), 9)
-"""
-    (tmp_path / "first.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, tmp_path / "first.py"], env=environment, timeout=120, capture_output=True)
-    assert done.returncode == -9
+    """The first is forked, the other is spawned."""
+    assert in_a_process(first_that_is_killed, tmp_path / "pid") == -signal.SIGKILL
     assert eventually(lambda: not child.alive(number(tmp_path / "pid")))
 
 
-class Unreadable:
-    """What the other process cannot unpickle."""
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return unreadable, ()
-
-
-def unreadable() -> None:
-    raise OSError("not here")
-
-
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_ends_before_they_meet_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     """And not half an hour of waiting for it."""
     raised: list[BaseException] = []
@@ -179,5 +115,5 @@ def test_a_process_that_ends_before_they_meet_is_an_error(capfd: pytest.CaptureF
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert [type(error) for error in raised] == [HeadstartError]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import nn
 
 from headstart.base.devices import Device
 from headstart.params import FineTune
-from headstart.training import loop
-from headstart.training.loop import Examples, Recipe
+from headstart.training import freezing, loop
+from headstart.training.examples import Examples, Recipe
+from headstart.training.measure import Measure
 from headstart.training.regularisers import REGULARISERS
 from headstart.training.strategies import Phase
 from headstart.training.updates import Updates
@@ -44,7 +46,7 @@ def run(how: Recipe, epochs: int = 6, n: int = N) -> nn.Sequential:
     network = tail()
     with pytest.MonkeyPatch.context() as patch:
         losses = iter(range(1000, 0, -1))
-        patch.setattr(loop, "measure", lambda *_: loop.Measure(next(losses), 0.5, 1.0, np.zeros(n, bool)))
+        patch.setattr(loop, "measure", lambda *_: Measure(next(losses), 0.5, 1.0, np.zeros(n, bool)))
         loop.fit(network, [Phase("p", epochs, {"head": RATE, "one": RATE})], examples(n), examples(n), how)
     return network
 
@@ -104,14 +106,14 @@ def first_gradient(how: Recipe, device: Device, start: float = 0.0) -> list[torc
     def look(_: Updates, gradients: list[torch.Tensor], norm: torch.Tensor) -> None:
         captured.extend(gradient.clone() for gradient in gradients)
 
-    values = loop._values
+    penalty = REGULARISERS[how.regulariser]
 
-    def off(weights: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return [(weight, value - start) for weight, value in values(weights)]
+    def off(given: torch.Tensor, weights: Sequence[torch.Tensor], source: Sequence[torch.Tensor]) -> torch.Tensor:
+        return penalty(given, weights, [value - start for value in source])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Updates, "step", look)
-        patch.setattr(loop, "_values", off)
+        patch.setitem(REGULARISERS, how.regulariser, off)
         loop.fit(network, [Phase("p", 1, {"one": RATE, "head": RATE})], examples(), examples(), how, device)
     return captured
 
@@ -140,7 +142,7 @@ def test_weight_decay_does_not_pull_a_held_trunk_to_zero() -> None:
     names = {id(p): name for name, p in network.named_parameters()}
     decays = []
     for to_source in (False, True):
-        groups = loop._groups(loop._unfreeze(network, phase), phase, 0.3, to_source)
+        groups = freezing.groups(freezing.stages(network, phase), phase, 0.3, to_source)
         decays.append({names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]})
     assert decays[0] == {"one.0.weight": 0.3, "one.0.bias": 0.0, "head.weight": 0.3, "head.bias": 0.0}
     assert decays[1] == {**decays[0], "one.0.weight": 0.0}

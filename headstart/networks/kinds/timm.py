@@ -19,6 +19,7 @@ IMAGENET = Path(__file__).with_name("imagenet.csv")  # says where its figures co
 
 
 def load(name: str) -> Source:
+    """Any network of timm with pretrained weights, from the local cache or a hub; Unavailable if it cannot be had."""
     import timm
 
     _check_known(name)

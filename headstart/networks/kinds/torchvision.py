@@ -13,6 +13,7 @@ from headstart.networks.common import Entry, Source
 
 
 def load(name: str) -> Source:
+    """A classifier of torchvision with the weights named, or its default ones; Unavailable if they cannot be had."""
     import torchvision
 
     architecture, chosen = weights_of(name)

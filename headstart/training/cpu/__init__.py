@@ -1,1 +1,1 @@
-"""What makes training on a CPU fast: layers computed in another way, with the same result but for rounding."""
+"""What makes training on a CPU fast: layers computed in another way, the same but for rounding."""

@@ -1,12 +1,13 @@
 """Gradients that take less time on a CPU than PyTorch's own, and are the same but for rounding.
 
-Depthwise convolutions with wide kernels (5x5, 7x7): oneDNN, which computes PyTorch's convolutions, has a fast weight gradient only for kernels of at most three columns,
-on images no lower than the kernel. A 5x5 one of 1,152 channels on 16 maps of 7x7 takes 10 ms, a 5x3 one 0.3 ms. So the weight gradient is taken in strips of three columns, each
-on the images shifted by as much, and low images get the rows that pad them; and the gradient of the images, where the stride is one, is taken as what it is: a convolution with
-the kernel turned by half a turn.
+Depthwise convolutions with wide kernels (5x5, 7x7): oneDNN, which computes PyTorch's convolutions, has a fast weight gradient only for
+kernels of at most three columns, on images no lower than the kernel. A 5x5 one of 1,152 channels on 16 maps of 7x7 takes 10 ms, a 5x3 one
+0.3 ms. So the weight gradient is taken in strips of three columns, each on the images shifted by as much, and low images get the rows
+that pad them; and the gradient of the images, if the stride is one, is taken as what it is: a convolution with the kernel turned by
+half a turn.
 
-Averages over positions: their gradient comes in no layout of its own, and what lies below them (a BatchNorm with its activation) takes four times as long on it as on one
-that has its channels last, as the images have.
+Averages over positions: their gradient comes in no layout of its own, and what lies below them (a BatchNorm with its activation) takes
+four times as long on it as on one that has its channels last, as the images have.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Conv2d(NamedTuple):
 
 
 class Gradients(TorchFunctionMode):
-    """While entered, in this thread, what is computed gets the gradients of this module where it has any, and PyTorch's elsewhere."""
+    """While entered, in this thread, layers get the gradients of this module if it has them, else PyTorch's."""
 
     def __torch_function__(
         self, function: Callable[..., Any], _: Iterable[type], arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
@@ -60,7 +61,10 @@ def _wide_depthwise(call: Conv2d) -> bool:
 
 
 class _Convolution(torch.autograd.Function):
-    """A depthwise convolution: images (n, channels, h, w), weight (channels, 1, kh, kw), bias (channels,) or None."""
+    """A depthwise convolution of images (n, channels, h, w).
+
+    weight (channels, 1, kh, kw), bias (channels,) or None.
+    """
 
     @staticmethod
     def forward(

@@ -1,7 +1,8 @@
-"""Pointwise (1x1) convolutions of a few images on a CPU, by oneDNN as all others are: two to three times as fast, and the same but for rounding.
+"""Pointwise (1x1) convolutions of a few images on a CPU, by oneDNN as all others are.
 
-Where one thread computes fewer than 16 images, PyTorch takes matrix products of its own for them, forward and backward (ConvParams::use_mkldnn in ATen's Convolution.cpp),
-unless the kernel is dilated. One pixel spread apart is still one pixel, so they are called dilated.
+That is two to three times as fast, and the same but for rounding. If one thread computes fewer than 16 images, PyTorch takes matrix
+products of its own for them, forward and backward (ConvParams::use_mkldnn in ATen's Convolution.cpp), unless the kernel is dilated. One
+pixel spread apart is still one pixel, so they are called dilated.
 """
 
 from __future__ import annotations

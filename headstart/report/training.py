@@ -1,0 +1,159 @@
+"""The report's sections on the head and on fine-tuning: how they were trained, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headstart.report import charts
+from headstart.report.findings import Findings
+from headstart.statistics import paired
+from headstart.words import formats, naming
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from headstart.linear.frozen_head import Chosen, Held
+    from headstart.training.fine_tuning import Compared
+    from headstart.training.run import Summary as Phase
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the section on the head shows."""
+
+    final: Chosen
+    train_only: Held
+    panels: list[str]
+    edge: bool  # whether the chosen penalty is the largest or the smallest that was tried
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the section on fine-tuning shows."""
+
+    panels: list[str]  # none if nothing was unfrozen
+    best: int | None  # the epoch of the lowest validation loss
+    validation: Compared | None
+    strategy: str
+    phases: list[Phase]
+    frozen: list[str]
+    trained: list[str]
+    views: int
+    passes: int
+    engine: str
+    cache_bytes: int
+    outcome: str
+    paid: bool
+    reason: str
+
+
+def head(f: Findings) -> Head:
+    """How the head was fitted: its penalty, and how others would have done."""
+    final = f.head["final"]
+    tried = sorted(f.head["penalties"], key=lambda row: row["penalty"])
+    panels: list[str] = []
+    if len(tried) > 1:
+        losses = [(row["penalty"], row["log_loss"]) for row in tried]
+        accuracies = [(row["penalty"], row["accuracy"]) for row in tried]
+        panels = [
+            _penalties(losses, final["penalty"], "log loss, cross-validated (lower is better)", formats.plain, math.inf),
+            _penalties(accuracies, final["penalty"], "accuracy, cross-validated", formats.short, 1.0),
+        ]
+    return Head(final, f.head["train_only"], panels, _edge(tried, final["penalty"]))
+
+
+def _edge(tried: list[dict[str, float]], chosen: float) -> bool:
+    """Whether the chosen penalty is at an end of those that were tried."""
+    return len(tried) > 1 and chosen in (tried[0]["penalty"], tried[-1]["penalty"])
+
+
+def _penalties(points: list[tuple[float, float]], chosen: float, title: str, text: Callable[[float], str], ceiling: float) -> str:
+    """A figure over the penalties, the chosen one ringed."""
+    return charts.lines(
+        [charts.Series("cross-validated", points)],
+        alt=f"{title.capitalize()}, over the penalty; " + "; ".join(f"{x:g}: {text(y)}" for x, y in points),
+        x_title="penalty (ring: chosen)",
+        y_title=title,
+        y_text=text,
+        log=True,
+        rings=[point for point in points if point[0] == chosen],
+        ceiling=ceiling,
+    )
+
+
+def tuning(f: Findings) -> Tuning:
+    """How fine-tuning went, and what became of the fine-tuned model."""
+    curves, shipped = f.curve, f.metrics["shipped"]
+    trained = len(curves) > 0 and bool((curves["epoch"] > 0).any())
+    return Tuning(
+        panels=_curves(curves) if trained else [],
+        best=_best(curves) if trained else None,
+        validation=f.fine_tuned["validation"],
+        strategy=f.fine_tuned["strategy"],
+        phases=f.fine_tuned["phases"],
+        frozen=f.fine_tuned["frozen"],
+        trained=f.fine_tuned["trained"],
+        views=f.fine_tuned["views"],
+        passes=f.fine_tuned["image_passes"],
+        engine=f.fine_tuned["engine"],
+        cache_bytes=f.fine_tuned["cache_bytes"],
+        outcome=naming.contender(shipped).outcome,
+        paid=shipped in naming.PAID,
+        reason=against_head(f.fine_tuned["validation"]),
+    )
+
+
+def against_head(figures: Compared | None) -> str:
+    """Whether the fine-tuned model beats the frozen head on validation, in a sentence.
+
+    Empty if it was not measured.
+    """
+    if figures is None:
+        return ""
+    beats = paired.beyond_error(figures["difference"], figures["standard_error"])
+    start = "Fine-tuning beats the frozen head" if beats else "Fine-tuning does not beat the frozen head by a standard error"
+    return (
+        f"{start}: {figures['fine_tuned_accuracy']:.1%} of {figures['n']} validation images right against {figures['head_accuracy']:.1%} "
+        f"(difference {figures['difference']:+.1%}, standard error {figures['standard_error']:.1%})."
+    )
+
+
+def _best(curves: pd.DataFrame) -> int:
+    """The epoch of the lowest validation loss, the head's own level (epoch 0) included."""
+    return int(curves.loc[curves["validation_loss"].idxmin(), "epoch"])
+
+
+def _curves(curves: pd.DataFrame) -> list[str]:
+    """Loss and accuracy over the epochs."""
+    return [
+        _curve(curves, "loss", formats.plain, math.inf),
+        _curve(curves, "accuracy", formats.short, 1.0),
+    ]
+
+
+def _curve(curves: pd.DataFrame, key: str, text: Callable[[float], str], ceiling: float) -> str:
+    """One of them, the phases marked, the head's level before fine-tuning drawn, the best epoch ringed."""
+    epochs = curves[curves["epoch"] > 0]
+    starts = epochs.groupby("phase", sort=False)["epoch"].min()
+    best = curves[curves["epoch"] == _best(curves)].iloc[0]
+    reached = float(best[f"validation_{key}"])
+    series = []
+    for style, (split, dashed) in enumerate((("validation", False), ("train", True)), start=1):
+        known = curves[["epoch", f"{split}_{key}"]].dropna()
+        if len(known):
+            series.append(charts.Series(split, list(known.itertuples(index=False, name=None)), style, dashed))
+    before = curves.loc[curves["epoch"] == 0, f"validation_{key}"].dropna()
+    return charts.lines(
+        series,
+        alt=f"{key.capitalize()} over the epochs; best epoch {int(best['epoch'])}, validation {key} {text(reached)}",
+        x_title="epoch (ring: best)",
+        y_title=key,
+        y_text=text,
+        level=(float(before.iloc[0]), "head") if len(before) else None,
+        walls=[(float(start) - 0.5, str(name)) for name, start in starts.items()],
+        rings=[(float(best["epoch"]), reached)],
+        ceiling=ceiling,
+    )
