@@ -1,4 +1,4 @@
-"""`headstart upgrade`: bring the files that headstart wrote into a project up to the installed package, and say which stages run again by it."""
+"""`headstart upgrade`: fit a project to the installed package, and say which stages run again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def upgrade(*, dry: bool = False) -> str:
 
 
 def plan() -> Plan:
-    """What an upgrade would do to the project in the current folder. Raises HeadstartError for a checkout."""
+    """What an upgrade would do to the project in this folder. Raises HeadstartError for a checkout."""
     here = {name: _text(Path(name)) for name in (generate.GRAPH, generate.DEPLOYMENTS)}
     if not project_code.PATH.exists() and not _names(here[generate.GRAPH] or ""):
         raise HeadstartError(f"nothing to upgrade: the stages here do not depend on {project_code.PATH}, but on the code in this folder")
@@ -73,7 +73,7 @@ def plan() -> Plan:
 
 
 def contents(project: str) -> dict[str, str]:
-    """The files that the installed package writes into the current folder and keeps up to date, by name; code.yaml is not among them."""
+    """The files that the package writes into the current folder, by name, but for code.yaml."""
     if developing.PATH.exists():
         return {generate.GRAPH: generate.develop_graph()}
     return {generate.GRAPH: generate.graph(), generate.DEPLOYMENTS: generate.deployments(project)}
@@ -170,7 +170,7 @@ def _told(made: Plan, dry: bool) -> list[str]:
 
 
 def _beside(name: str) -> Path:
-    """Where the package's version of a changed file is put, under a name that DVC does not take for one of its own."""
+    """Where the package's version of a changed file is put: not under a name that DVC looks for."""
     return BESIDE / f"new.{name}"
 
 

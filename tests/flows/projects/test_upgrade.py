@@ -123,7 +123,7 @@ def test_what_a_person_changed_stays(project: Path, name: str, monkeypatch: pyte
 
 
 def test_a_graph_of_an_older_version_is_replaced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is as that version has written it: its hash is in code.yaml. One stage had another command then, one lacked an output."""
+    """Its hash is in code.yaml. One stage had another command then, one lacked an output."""
     now = Path("dvc.yaml").read_text()
     older = now.replace("cmd: python -m tasks.report", "cmd: python -m tasks.page").replace(
         "      - models/architecture.json\n    ", "    ", 1
