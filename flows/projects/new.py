@@ -60,7 +60,7 @@ def project_name(folder: Path, name: str | None) -> str:
 
 
 def _refuse_filled(folder: Path) -> None:
-    """Raise HeadstartError if something other than an empty git repository lies in a folder, and name it."""
+    """Raise HeadstartError if something but an empty git repository lies in a folder, and name it."""
     if folder.exists() and not folder.is_dir():
         raise HeadstartError(f"{folder} is a file; name a folder that is empty or not there yet")
     there = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.exists() else []
