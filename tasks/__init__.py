@@ -1,4 +1,7 @@
-"""One file per pipeline stage: read files, call the library, write files. Run one with `python -m tasks.<stage>`."""
+"""One file per pipeline stage: read files, call the library, write files.
+
+Run one with `python -m tasks.<stage>`.
+"""
 
 from headstart.machinery.malloc import keep_freed
 

@@ -1,4 +1,4 @@
-"""Read the test split once, measure what ships beside the frozen head, and put models/final together: python -m tasks.evaluate"""
+"""Read the test split once and put models/final together: python -m tasks.evaluate"""
 
 from __future__ import annotations
 
@@ -36,14 +36,9 @@ def evaluate(
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
 
-    def model(name: str, folder: Path) -> test_split.Model:
-        """A whole model whose network is not that of the source card."""
-        described = SourceCard.from_json(summaries[folder]["card"], folder / "summary.json")
-        return test_split.Model(name, weights.read(folder / cards.WEIGHTS), described)
-
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
-        models.append(model("scratch", baseline))
+        models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     done = test_split.evaluate(
         manifest.read(clean),
         images,
@@ -51,7 +46,7 @@ def evaluate(
         heads.load(head / "head.safetensors", "final"),
         summaries[head]["classes"],
         models,
-        model(summaries[chosen]["arm"], chosen),
+        _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
         parameters=parameters,
         answer=outputs.read_json(verdict)["answer"],
         bootstrap=block.bootstrap,
@@ -70,6 +65,11 @@ def evaluate(
     outputs.write_json(metrics, done.metrics)
     test = done.metrics["test"]
     print(f"test accuracy {test['accuracy']:.4f} ({done.metrics['shipped']} ships; frozen head {done.metrics['head']['accuracy']:.4f})")
+
+
+def _model(name: str, folder: Path, card: object) -> test_split.Model:
+    """A whole model whose network is not that of the source card."""
+    return test_split.Model(name, weights.read(folder / cards.WEIGHTS), SourceCard.from_json(card, folder / "summary.json"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headstart.base import devices, outputs
 from headstart.data import manifest
-from headstart.developing import develop
+from headstart.developing import judging
 from headstart.networks import cards
 from headstart.params import Shared
 from tasks import develop_stage
@@ -23,7 +23,7 @@ def register_source(
     shared: Shared,
 ) -> None:
     """Write the model folder that `checkpoint:` takes, and whether it beats the baselines; `headstart develop` registers it if so."""
-    card = develop.evaluate(
+    card = judging.evaluate(
         manifest.read(clean),
         images,
         trained / cards.WEIGHTS,

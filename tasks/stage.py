@@ -58,7 +58,10 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
 
 
 def _run(function: Callable[..., None], read: Arguments) -> None:
-    """Run the function under the lock, and note how long it took, or why it failed. What it trains goes on where a killed run stood."""
+    """Run the function under the lock, and note how long it took, or why it failed.
+
+    What it trains goes on from where a killed run was.
+    """
     name = function.__name__
     FAILURE.unlink(missing_ok=True)
     remove_leftovers(function)
@@ -77,7 +80,9 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
 
 @contextlib.contextmanager
 def unchanged(function: Callable[..., None], read: Arguments | None = None) -> Iterator[None]:
-    """Check that nobody changed the images or the parameters while the stage read them. Raises DataError or ParamsError.
+    """Check that nobody changed the images or the parameters while the stage read them.
+
+    Raises DataError or ParamsError.
 
     DVC hashes both after a stage has run, so it would record outputs of the old ones as made from the new ones, for good.
     """
@@ -148,7 +153,10 @@ def note(path: Path, content: Mapping[str, object]) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, so that a killed run leaves no orphan writing. Elsewhere: nothing."""
+    """Ask Linux to end this process when its parent dies, so that a killed run leaves no orphan writing.
+
+    Elsewhere: nothing.
+    """
     if sys.platform == "linux":
         import ctypes
         import signal

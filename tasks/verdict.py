@@ -62,15 +62,20 @@ def verdict(
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
+    _write(out, shipped, block)
+    outputs.write_json(result, said)
+    print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
+    print(f"ships: {shipped.contender.name}. {shipped.reason}")
+
+
+def _write(out: Path, shipped: contenders.Shipped, block: Verdict) -> None:
+    """Write what ships: its weights, and why it does."""
     ships = shipped.contender
     with outputs.folder(out) as folder:
         weights.write(folder / cards.WEIGHTS, ships.weights)
         chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json()}
         parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
-    outputs.write_json(result, said)
-    print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
-    print(f"ships: {ships.name}. {shipped.reason}")
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ from flows.cli.common import Commands
 
 _PROMOTE = """\
 Copy the model of the last run into the registry and let it stand there, unless a paired test on the promotion split shows it to
-be worse than the model that stands (one-sided, 95%). Images that one of them was trained on do not count. Where nothing stands
-yet, it is promoted. Says why; keeps every decision in registry/history.jsonl, every promoted model in registry/history/. Where it
-is refused, the exit code is 1 and what stood stands.
+be worse than the current model (one-sided, 95%). Images that one of them was trained on do not count. If there is none
+yet, it is promoted. Says why; keeps every decision in registry/history.jsonl, every promoted model in registry/history/. If it
+is refused, the exit code is 1 and the current model stays.
 """
 
 _PROMOTE_EXAMPLES = """\
 examples:
   headstart promote
   headstart promote --force                           # whatever the test says
-  headstart predict inbox/ --model registry/model     # with the model that stands
+  headstart predict inbox/ --model registry/model     # with the current model
 
 Both models were chosen on validation images. With --split test, images that chose nothing judge them; a test split that decides
 often wears out.
@@ -43,7 +43,7 @@ examples:
 _RESTORE = """\
 Bring parameters, images, models and reports back to what they were after RUN. What is here now is kept as an experiment first,
 whose name is printed: restoring that brings it back. Data and weights that this machine does not have come from the DVC remote.
-Nothing is committed, and code stays as it is: where a stage's code has changed since, you are told.
+Nothing is committed, and code stays as it is: if a stage's code has changed since, you are told.
 """
 
 _RESTORE_EXAMPLES = """\
@@ -69,7 +69,7 @@ def register(commands: Commands) -> None:
 
     restore = commands.add("restore", _restore, help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES)
     restore.add_argument("run", metavar="RUN", help="its name, as `headstart runs` prints it")
-    restore.add_argument("--force", action="store_true", help="also where files here are on nobody's record and would be lost")
+    restore.add_argument("--force", action="store_true", help="also if files here are on no record and would be lost")
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from flows.cli.common import Commands
 
 _RUN = """\
 Run the Prefect flow in this process: every stage whose inputs, parameters or code version changed, in order; the others are
-skipped. Ends with a line a stage (NAME cached|ran SECONDS) and the summary of the result. `dvc repro` does the same without
+skipped. Ends with a line per stage (NAME cached|ran SECONDS) and the summary of the result. `dvc repro` does the same without
 Prefect. A Prefect server is used if one is configured (PREFECT_API_URL); else one is started for the length of the run.
 """
 

@@ -100,7 +100,7 @@ def experiment(name: str, **facts: str | list[str]) -> str:
     `facts` go into its message as JSON. Raises GitError.
     """
     if not (start := base()):
-        raise git.GitError("an experiment stands on a commit: `git init` where there is no repository, and `git commit` once")
+        raise git.GitError("an experiment needs a commit: `git init` if there is no repository, and `git commit` once")
     tree = _tree(start)
     message = f"headstart: {name}\n\n{json.dumps({'name': name, **facts}, ensure_ascii=False)}\n"
     commit = git.call("commit-tree", tree, "-p", start, given=message, extra=_identity()).strip()

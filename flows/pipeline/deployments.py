@@ -37,7 +37,9 @@ def transfer(
     start_from: Literal["workspace", "committed"] = "workspace",
     force: bool = False,
 ) -> list[dvc.Outcome]:
-    """Choose a source for the images, train, fine-tune, and say whether transfer helped. Stages whose inputs did not change are skipped.
+    """Choose a source for the images, train, fine-tune, and say whether transfer helped.
+
+    Stages whose inputs did not change are skipped.
 
     Args:
         parameters: Values for this run alone. An empty field means: as in params.yaml.
@@ -63,7 +65,7 @@ def predict(
 
     Args:
         paths: Images, or folders that are searched for images, on the machine of the worker.
-        model: Folder of the model, such as models/final (of the last run) or registry/model (the one that stands).
+        model: Folder of the model, such as models/final (of the last run) or registry/model (the current one).
         out: The file to write, whole or not at all.
     """
     say = transfer_flow.say_to_log()

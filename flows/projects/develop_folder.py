@@ -34,7 +34,10 @@ def name_of(source_data: str, name: str | None = None) -> str:
 
 
 def source_of(source_data: str) -> str:
-    """What `headstart import` takes, as it is known in every folder. Raises DataError for a path that is not there."""
+    """What `headstart import` takes, as it is known in every folder.
+
+    Raises DataError for a path that is not there.
+    """
     from headstart.importing import datasets
 
     if source_data == datasets.DEMO or source_data.startswith(datasets.TORCHVISION):

@@ -97,7 +97,7 @@ def code_of(path: str) -> str | None:
 
 
 def _by_fingerprints(content: CommentedMap) -> CommentedMap:
-    """A graph whose stages depend on fingerprints in code.yaml where they depended on files of code."""
+    """A graph whose stages depend on fingerprints in code.yaml instead of on files of code."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     for stage in content["stages"].values():

@@ -62,7 +62,7 @@ def replace(source: str, labels: Path | None = None) -> Summary:
 def update() -> Summary:
     """Import the data set again from where it came from. Call under the run lock.
 
-    Raises DataError where that is not on record, or where the images were changed here since, and what `replace` raises.
+    Raises DataError if that is not on record, or if the images were changed here since, and what `replace` raises.
     """
     content = _load_record()
     if content.get("deps"):
@@ -97,7 +97,9 @@ def remember() -> None:
 
 
 def tidy(say: dvc.Say | None = None) -> None:
-    """Mend what a run or import that ended too early left behind: previous images still waiting go back. Call under the run lock.
+    """Mend what a run or import that ended too early left behind: previous images still waiting go back.
+
+    Call under the run lock.
 
     flows/experiments/recovery.py also finishes a restore.
     """
@@ -120,11 +122,13 @@ def check() -> None:
 
 
 def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
-    """Have the images present and on record, so that files added by hand count. Call under the run lock, after `tidy`.
+    """Have the images present and on record, so that files added by hand count.
 
-    Where the record was changed and the images were not (`git pull` brought another version), the images become those on record. A DVC
+    Call under the run lock, after `tidy`.
+
+    If the record was changed and the images were not (`git pull` brought another version), the images become those on record. A DVC
     remote that they are on and that does not answer is asked again after each of the pauses (seconds).
-    Raises DataError where both were changed, or where what is on record cannot be had.
+    Raises DataError if both were changed, or if what is on record cannot be had.
     """
     check()
     if IMAGES.is_dir():

@@ -47,7 +47,10 @@ def new(folder: Path, name: str | None = None) -> str:
 
 
 def project_name(folder: Path, name: str | None) -> str:
-    """The name of a project: as given, or that of its folder. Raises ParamsError for one that Prefect does not take."""
+    """The name of a project: as given, or that of its folder.
+
+    Raises ParamsError for one that Prefect does not take.
+    """
     name = names.check(names.of_path(str(folder)) if name is None else name, "a project")
     if name.lower().startswith("prefect"):
         raise ParamsError(

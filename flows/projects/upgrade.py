@@ -33,7 +33,9 @@ class Plan:
 
 
 def upgrade(*, dry: bool = False) -> str:
-    """Write what is not up to date, and return what to tell the user; `dry` only tells. Call under the run lock.
+    """Write what is not up to date, and return what to tell the user; `dry` only tells.
+
+    Call under the run lock.
 
     Raises HeadstartError in a folder whose stages do not depend on code.yaml: a checkout has nothing to upgrade.
     """

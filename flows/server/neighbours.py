@@ -41,7 +41,9 @@ def project_at(port: int) -> Path | None:
 
 
 def joined(state: servers.State, folder: Path) -> servers.State:
-    """The state of this project from now on, if it is to share the server of the project in `folder`. Nothing is started or written.
+    """The state of this project from now on, if it is to share the server of the project in `folder`.
+
+    Nothing is started or written.
 
     Raises HeadstartError if that has no server, or if this project has one.
     """

@@ -84,7 +84,10 @@ def down(force: bool = False) -> str:
 
 
 def _serve(state: servers.State, port: int) -> list[str]:
-    """Have the server running, and note it in the state. Returns what was started: nothing, or the server. Raises HeadstartError."""
+    """Have the server running, and note it in the state. Returns what was started: nothing, or the server.
+
+    Raises HeadstartError.
+    """
     if "joined" in state:
         neighbours.refuse_absent(state)
         if state.get("worker_port") != state["port"]:  # the server was started anew, and listens elsewhere
@@ -102,7 +105,10 @@ def _serve(state: servers.State, port: int) -> list[str]:
 
 
 def _work(client: SyncPrefectClient, state: servers.State, pool: str) -> None:
-    """Start the worker, note it in the state, and wait until the server has heard of it. Raises HeadstartError."""
+    """Start the worker, note it in the state, and wait until the server has heard of it.
+
+    Raises HeadstartError.
+    """
     registration.crash_unbegun(client, pool)
     name = f"{socket.gethostname()}-{pool}"
     worker = _start("worker", "flows.server.patient", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name)
@@ -129,7 +135,10 @@ def _refuse_busy(state: servers.State) -> None:
 
 
 def _start(name: str, module: str, *arguments: str, **extra: str) -> servers.Mark:
-    """Start `python -m module` as a process of its own session; both its streams go to its log. Returns its mark."""
+    """Start `python -m module` as a process of its own session; both its streams go to its log.
+
+    Returns its mark.
+    """
     servers.HOME.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **_SETTINGS, **extra}

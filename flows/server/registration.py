@@ -37,7 +37,10 @@ def client() -> Iterator[SyncPrefectClient]:
 
 
 def pool() -> str:
-    """The name of this project's work pool, which is that of the project: as prefect.yaml gives it. Raises HeadstartError."""
+    """The name of this project's work pool, which is that of the project: as prefect.yaml gives it.
+
+    Raises HeadstartError.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:
@@ -86,7 +89,9 @@ def make_pool(server: SyncPrefectClient, name: str) -> None:
 
 
 def register(server: SyncPrefectClient, name: str) -> None:
-    """Register the deployments of prefect.yaml, of the project `name`. Whether a schedule was switched on in the UI stays as it was.
+    """Register the deployments of prefect.yaml, of the project `name`.
+
+    Whether a schedule was switched on in the UI stays as it was.
 
     Raises HeadstartError with what Prefect says if that fails.
     """

@@ -1,1 +1,1 @@
-"""What every room stands on: files, arrays, cores, devices, the fingerprint of code."""
+"""What every room uses: files, arrays, cores, devices, the fingerprint of code."""

@@ -26,7 +26,7 @@ def workers() -> int:
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiting: int = 0) -> Iterator[Result]:
-    """`function` of each item, in order, computed by a thread a core.
+    """`function` of each item, in order, computed by one thread per core.
 
     At most `waiting` results, or four a core if that is more, are computed before they are asked for. Within work that is itself
     computed so, one after the other: all threads might wait for each other.
@@ -43,7 +43,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiti
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
-    finally:  # where an item failed, those begun beside it have ended before the caller goes on
+    finally:  # if an item failed, those begun beside it have ended before the caller goes on
         for future in begun:
             future.cancel()
         wait(begun)

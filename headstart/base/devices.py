@@ -1,4 +1,4 @@
-"""Where networks run: the CPU, or CUDA GPUs where there are any, and with which numbers."""
+"""Where networks run: the CPU, or CUDA GPUs if there are any, and with which numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Device:
-    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16. Weights and sums stay float32.
+    """`kind` is cpu or cuda; `precision` is what is multiplied: float32, bfloat16 or float16.
+
+    Weights and sums stay float32.
 
     A GPU keeps to it in all that a network computes, a CPU in training only (products.py).
     """
@@ -44,7 +46,7 @@ CPU_BFLOAT16 = Device("cpu", "bfloat16")
 def choose(device: str = "auto", precision: str = "auto") -> Device:
     """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16).
 
-    A CPU takes bfloat16 for auto and bfloat16 where it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
+    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
     """
     cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
     if device == "cpu" or (device == "auto" and not _driver()):
@@ -78,7 +80,10 @@ def autocast(device: Device, kind: str) -> Any:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch. Known of Linux only."""
+    """Whether the CPU has instructions for products in bfloat16; asked without PyTorch.
+
+    Known of Linux only.
+    """
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:

@@ -48,7 +48,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """What a file holds, None where there is none."""
+    """What a file holds, None if there is none."""
     return path.read_bytes() if path.exists() else None
 
 
@@ -63,7 +63,7 @@ def put_back(files: Mapping[Path, bytes | None]) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; {} where there is no file, or something else in it: for who does without what is missing."""
+    """Read a JSON object; {} if there is no file, or something else in it, for callers that can do without it."""
     try:
         content = read_json(path)
     except (OSError, ValueError):

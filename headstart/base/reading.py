@@ -35,6 +35,6 @@ class Selected:
 
 
 def blocks(n: int, size: int | None = None) -> list[slice]:
-    """Slices of at most `size` rows (BLOCK where none is given) that cover n rows."""
+    """Slices of at most `size` rows (BLOCK if none is given) that cover n rows."""
     size = BLOCK if size is None else size
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -175,7 +175,7 @@ CHECKS: list[Check] = [
         expected=lambda limits: "near-duplicates lie in one split",
         why="a test image that looks like a training image is easier than a new one, so the test result may be too good",
         found=sentences.copies("split", "group", "near-duplicates"),
-        remedy="Look at them; where they show the same scene, keep them in one split.",
+        remedy="Look at them; if they show the same scene, keep them in one split.",
         together="group",
     ),
     Check(
@@ -217,7 +217,7 @@ CHECKS: list[Check] = [
         ),
         why="small images are blown up to the network's input and show little",
         found=sentences.sides,
-        remedy="Use larger originals where there are any.",
+        remedy="Use larger originals if there are any.",
     ),
     Check(
         name="aspect",

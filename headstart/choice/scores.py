@@ -1,7 +1,7 @@
 """Transferability scores: how well a source's frozen features suit the target data.
 
 To add one, put a Score into SCORES. A score gives one number per image, higher is better, whose mean is the score, so that the ranking can bootstrap over images by weighing
-rows. Where a score is no mean by nature, a row is the score plus what the image adds to it, less the average of that: for LogME by the
+rows. If a score is no mean by nature, a row is the score plus what the image adds to it, less the average of that: for LogME by the
 jackknife (what leaving the image out changes), for the H-score by the infinitesimal jackknife (the derivative with respect to the image's
 weight). Jaeckel, Bell Laboratories memorandum, 1972; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982.
 

@@ -16,7 +16,10 @@ def classes(table: pd.DataFrame) -> list[str]:
 
 
 def encode(labels: Iterable[str], classes: Sequence[str]) -> np.ndarray:
-    """The number (n,) of the class of each label, counted from 0 in the order of `classes`. Raises DataError for a label that is no class."""
+    """The number (n,) of the class of each label, counted from 0 in the order of `classes`.
+
+    Raises DataError for a label that is no class.
+    """
     numbers = {name: number for number, name in enumerate(classes)}
     labels = list(labels)
     unknown = sorted({label for label in labels if label not in numbers})

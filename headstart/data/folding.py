@@ -9,7 +9,7 @@ import pandas as pd
 def split_folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Stratified folds (n,) that keep the near-duplicates of a group together.
 
-    Raises nothing: where a class has fewer groups than `count`, some folds lack it.
+    Raises nothing: if a class has fewer groups than `count`, some folds lack it.
     """
     random = np.random.default_rng(seed)
     folds = np.zeros(len(labels), dtype=np.int64)
@@ -37,9 +37,9 @@ FEWEST_FOLDS = 3
 def tables(table: pd.DataFrame, seeds: int, seed: int, *, enough: int = ENOUGH_IMAGES) -> list[pd.DataFrame]:
     """The table of each seed's trial (columns label, group, split), in which only train and validation may differ.
 
-    The split as it is, `seeds` times, where there is one seed or validation has `enough` images. Otherwise train and validation are cut
+    The split as it is, `seeds` times, if there is one seed or validation has `enough` images. Otherwise train and validation are cut
     into stratified folds that keep groups together, at least FEWEST_FOLDS, and fold s is the validation of trial s; groups without which
-    a class could not be learned stay in train. Fewer folds come back where there are fewer groups.
+    a class could not be learned stay in train. Fewer folds come back if there are fewer groups.
     """
     rows = np.flatnonzero(table["split"].isin(["train", "validation"]))
     labels, groups = (table[column].to_numpy()[rows] for column in ("label", "group"))

@@ -36,7 +36,7 @@ FORMATS = (
     "DDS",
     "TGA",
 )
-SUFFIXES = frozenset(  # what counts as a photo where only the name is looked at
+SUFFIXES = frozenset(  # what counts as a photo if only the name is looked at
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".mpo", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm"]
     + [".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".psd", ".dds", ".tga", ".heic", ".heif"]
 )
@@ -44,7 +44,10 @@ _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 class Unreadable(ValueError):
-    """A file that cannot be used as a picture. The message is a short reason without paths, the same on every machine."""
+    """A file that cannot be used as a picture.
+
+    The message is a short reason without paths, the same on every machine.
+    """
 
 
 def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS, *, near: int | None = None) -> Image.Image:
@@ -129,7 +132,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 where there is none or it is broken."""
+    """The EXIF orientation, 1 if there is none or it is broken."""
     try:
         return int(image.getexif().get(0x0112, 1))
     except Exception:
@@ -149,7 +152,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 8 bits. What fits a common depth (8, 10, 12, 14, 16 bits; 0 to 1 for floats) keeps that scale, so that
+    """Grey of more than 8 bits as 8 bits.
+
+    What fits a common depth (8, 10, 12, 14, 16 bits; 0 to 1 for floats) keeps that scale, so that
     pictures of one camera stay comparable; anything else is stretched from its lowest to its highest value."""
     values = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())

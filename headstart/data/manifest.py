@@ -1,4 +1,7 @@
-"""The manifest: one row per file of the data set. Its columns, how it is written and read, and hashes that name the data."""
+"""The manifest: one row per file of the data set.
+
+Its columns, how it is written and read, and hashes that name the data.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Run the frozen part of a network as fast as the device allows, behind one function.
 
-On the CPU: ONNX Runtime with one thread a worker and one image a call: on two cores that is 2.2 times the rate of its batches of 32 (an
+On the CPU: ONNX Runtime with one thread per worker and one image per call: on two cores that is 2.2 times the rate of its batches of 32 (an
 image's activations stay in the cache), and the result for an image cannot depend on its neighbours, on the batch or on the number of
-workers. Where a network cannot be exported, PyTorch runs it in the same way. On GPUs: PyTorch in batches, mixed precision, channels last.
+workers. If a network cannot be exported, PyTorch runs it in the same way. On GPUs: PyTorch in batches, mixed precision, channels last.
 Nothing here imports PyTorch before it is needed: a network whose exported file is at hand runs without it.
 """
 
@@ -52,7 +52,7 @@ def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, devi
     """An engine for the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)): onnxruntime or torch, or cuda.
 
     The exported file is kept in `folder` under `key`, which must tell this network's weights and cut from all others; `make` is not
-    called where that file is at hand.
+    called if that file is at hand.
     """
     if device.kind != "cpu":
         batched = Batched(make(), device)
@@ -88,7 +88,7 @@ class Batched:
         self._networks = [copy.deepcopy(network).eval().to(place).to(memory_format=torch.channels_last) for place in self._on]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError where not even one image fits."""
+        """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError if not even one image fits."""
         import torch
 
         parts: list[np.ndarray] = []
@@ -129,7 +129,7 @@ class Batched:
 
 
 def _known(path: Path) -> Run | None:
-    """The engine of a file exported and checked earlier; None where it is missing or not as it was written."""
+    """The engine of a file exported and checked earlier; None if it is missing or not as it was written."""
     try:
         content = path.read_bytes()
         if json.loads(path.with_suffix(".json").read_text())["sha256"] == hashlib.sha256(content).hexdigest():
@@ -147,7 +147,7 @@ def _export(network: nn.Module, size: int, path: Path) -> None:
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            # The older exporter: 1 s a network where the newer one takes 11 s, and the same graph for ONNX Runtime to optimise.
+            # The older exporter: 1 s per network, 11 s with the newer one, and the same graph for ONNX Runtime to optimise.
             warnings.simplefilter("ignore")
             torch.onnx.export(network, (example,), str(temporary), dynamo=False, input_names=["images"], output_names=["activation"])
         temporary.replace(path)
@@ -177,7 +177,10 @@ def _torch(network: nn.Module) -> Run:
 
 
 def _checked(path: Path, network: nn.Module, size: int) -> Run:
-    """The engine of a file just exported, noted as good. Raises RuntimeError if it does not compute what PyTorch computes."""
+    """The engine of a file just exported, noted as good.
+
+    Raises RuntimeError if it does not compute what PyTorch computes.
+    """
     content = path.read_bytes()
     engine, reference = _onnx(content), _torch(network)
     image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)

@@ -46,7 +46,7 @@ class Frozen:
     def of(cls, make: Callable[[], nn.Module], identity: str, size: int, device: Device = CPU) -> Frozen:
         """Make the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)) ready.
 
-        `identity` names its weights, cut and scale of images; `make` is called only where no exported file is at hand.
+        `identity` names its weights, cut and scale of images; `make` is called only if no exported file is at hand.
         """
         engine = engines.build(make, size, identity, ENGINES, device)
         shape = engine.run(np.zeros((1, size, size, 3), np.uint8)).shape[1:]

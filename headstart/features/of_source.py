@@ -32,7 +32,7 @@ def of_source(card: SourceCard, table: pd.DataFrame, root: Path, device: Device 
 def depths(card: SourceCard, table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None) -> Rows:
     """What every stage of the source gives for the rows of `table` (n, sum of widths), averaged over positions; the features are the last columns.
 
-    One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network where it is at hand.
+    One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network if it is at hand.
     """
 
     def load() -> nn.Module:

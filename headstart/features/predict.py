@@ -41,7 +41,10 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:
-    """Files, and the files below folders in sorted order, hidden ones left out. Raises HeadstartError for a path that is not there."""
+    """Files, and the files below folders in sorted order, hidden ones left out.
+
+    Raises HeadstartError for a path that is not there.
+    """
     for path in paths:
         if path.is_dir():
             yield from sorted(

@@ -115,4 +115,4 @@ def _check(archive: Path, name: str) -> None:
 
 
 def _refusal(archive: Path, name: str, problem: str) -> DataError:
-    return DataError(f"{archive} is refused: its member {name!r} {problem}; unpack it yourself where you trust it, and give the folder")
+    return DataError(f"{archive} is refused: its member {name!r} {problem}; if you trust it, unpack it yourself and give the folder")

@@ -31,7 +31,7 @@ _FICLONE = 0x40049409
 
 @dataclass
 class Summary:
-    """What was imported: files, class names, files per split ({} where the source gives none), what was left out or renamed."""
+    """What was imported: files, class names, files per split ({} if the source gives none), what was left out or renamed."""
 
     files: int
     classes: list[str]
@@ -220,7 +220,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 class _Cloner:
-    """Copies files, sharing their blocks where the file system can (Btrfs, XFS and others on Linux)."""
+    """Copies files, sharing their blocks if the file system can (Btrfs, XFS and others on Linux)."""
 
     def __init__(self) -> None:
         self.shares = sys.platform == "linux"

@@ -1,4 +1,7 @@
-"""Public data sets that torchvision can download, as labelled image files. A new one is a line in SETS."""
+"""Public data sets that torchvision can download, as labelled image files.
+
+A new one is a line in SETS.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from headstart.machinery.progress import Progress
 
 
 class Sample(NamedTuple):
-    """One image: a file, or a PIL image where the set keeps arrays."""
+    """One image: a file, or a PIL image if the set keeps arrays."""
 
-    split: str  # "train", "validation", "test", or "" where the set has none
+    split: str  # "train", "validation", "test", or "" if the set has none
     label: str
     image: Any  # Path or PIL.Image.Image
 
@@ -39,7 +42,10 @@ def _plain(name: str) -> str:
 
 
 def _by_file(kind: str, *parts: Part, file: Callable[[Any, int], Any] | None = None) -> Set:
-    """A set of image files. They are copied as they are: `file` finds the path of a sample where the class takes no loader."""
+    """A set of image files.
+
+    They are copied as they are: `file` finds the path of a sample if the class takes no loader.
+    """
 
     def samples(root: Path) -> Iterator[Sample]:
         for split, arguments in parts:
@@ -89,7 +95,7 @@ def _target(data: Any, number: int) -> int:
 
 
 def _name(names: Any, target: int) -> str:
-    """The class name as a folder can be called: the number where the set has no names, the first of several, no slashes."""
+    """The class name as a folder can be called: the number if the set has no names, the first of several, no slashes."""
     if not names:
         return f"{target:02d}"
     name = names[target]

@@ -59,7 +59,7 @@ class _Forest:
             self.parent = up
 
     def join(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Join the nodes of each pair, in order, where the limit allows."""
+        """Join the nodes of each pair, in order, if the limit allows."""
         parent, weight = self.parent, self.weight
         for a, b in zip(left.tolist(), right.tolist(), strict=True):
             while parent[a] != a:

@@ -1,4 +1,6 @@
-"""What a folder of labelled images looks like: class/file, or split/class/file. Finds every file, its label and its split.
+"""What a folder of labelled images looks like: class/file, or split/class/file.
+
+Finds every file, its label and its split.
 
 Whatever is doubtful is refused with a DataError that names it: a wrong label costs more than a message.
 """
@@ -57,7 +59,7 @@ def scan(root: Path, *, shown: str = "", links_within: Path | None = None) -> Co
 
 
 def check(contents: Contents, where: str) -> None:
-    """Raise DataError where there is no file, fewer than two classes, or labels that differ only in case."""
+    """Raise DataError if there is no file, fewer than two classes, or labels that differ only in case."""
     labels = sorted({item.label for item in contents.items})
     if not labels:
         raise DataError(f"{where} holds no images; import some with `headstart import PATH` (a folder {SHAPE})")

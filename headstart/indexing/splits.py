@@ -1,4 +1,4 @@
-"""Divide images into train, validation and test: as the folders say where they do, else stratified, seeded and group by group.
+"""Divide images into train, validation and test: as the folders say if they do, else stratified, seeded and group by group.
 
 No random numbers: an image's place in line is the SHA-256 of the seed and its pixels, so a split depends neither on the order nor on the
 names of the files, and most images stay where they are when photos are added.
@@ -17,7 +17,7 @@ def assign(table: pd.DataFrame, *, test_share: float, validation_share: float, s
     """The split of each of n readable images, shape (n,): "train", "validation" or "test".
 
     `table` has the columns label, split (as the folders give it, "" for none), pixels_sha256 and group. Shares are of images;
-    `validation_share` is of what remains beside the test split. Where folders give validation but no test, theirs is the test.
+    `validation_share` is of what remains beside the test split. If folders give validation but no test, theirs is the test.
     """
     splits = table["split"].to_numpy(object).copy()
     if "test" not in splits:
@@ -98,7 +98,7 @@ def _choose(chosen: np.ndarray, order: np.ndarray, sizes: np.ndarray, needs: _Cl
 def _choose_mixed(
     chosen: np.ndarray, classes: list[_Class], atoms: np.ndarray, labels: np.ndarray, mixed: np.ndarray, key: np.ndarray, share: float
 ) -> None:
-    """Mark look-alikes that carry several labels by the luck of their key, where every one of their classes still wants as many."""
+    """Mark look-alikes that carry several labels by the luck of their key, if every one of their classes still wants as many."""
     if len(mixed) == 0:
         return
     rows = np.flatnonzero(np.isin(atoms, mixed))
@@ -114,7 +114,9 @@ def _choose_mixed(
 
 
 def _atoms(groups: np.ndarray, labels: np.ndarray, pixels: np.ndarray, keys: np.ndarray, least: int) -> np.ndarray:
-    """The number of the atom of each image, from 0. Atoms are the groups, but where a class has fewer than `least` of them its largest are
+    """The number of the atom of each image, from 0.
+
+    Atoms are the groups, but if a class has fewer than `least` of them its largest are
     broken up into images of identical pixels: a class missing from a split would be worse than look-alikes on both sides of a cut."""
     atoms = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     few = np.flatnonzero(_atoms_of_class(atoms, labels, int(labels.max()) + 1) < least)

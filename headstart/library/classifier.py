@@ -54,7 +54,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: Sequence[str | Path], y: Sequence[Any]) -> TransferClassifier:
-        """Learn the labels y (n,) of the image files X (n,). Raises DataError for files that cannot be read, ParamsError for wrong parameters."""
+        """Learn the labels y (n,) of the image files X (n,).
+
+        Raises DataError for files that cannot be read, ParamsError for wrong parameters.
+        """
         place = devices.choose(self.device)
         labels, names = np.unique(np.asarray(y), return_inverse=True)
         images = _without_test(X, [str(number) for number in names], self.validation_share, self.seed)

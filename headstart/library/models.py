@@ -49,13 +49,19 @@ class Model:
         return np.array(self.classes)[self.predict_proba(images).argmax(axis=1)]
 
     def predict_proba(self, images: Sequence[Picture]) -> np.ndarray:
-        """The probability (n, classes) of each class for each image, float64. Raises DataError for an image that cannot be read."""
+        """The probability (n, classes) of each class for each image, float64.
+
+        Raises DataError for an image that cannot be read.
+        """
         frozen = classify.prepared(self.card, weights.digest(self.weights), self._network, self.device)
         logits = self._run(frozen, images)
         return likelihood.softmax(logits) if len(logits) else np.empty((0, len(self.classes)))
 
     def embed(self, images: Sequence[Picture]) -> np.ndarray:
-        """The features (n, width) that the model's head sees of each image, float32. Raises DataError for an image that cannot be read."""
+        """The features (n, width) that the model's head sees of each image, float32.
+
+        Raises DataError for an image that cannot be read.
+        """
 
         def make() -> nn.Module:
             from torch import nn

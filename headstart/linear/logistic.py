@@ -26,7 +26,7 @@ MAX_ITERATIONS = 500
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
 PATIENCE = 2  # penalties
-FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # where no parameters say other ones
+FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # if no parameters say others
 LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
 
 
@@ -62,7 +62,9 @@ def fit(
 def cross_validate(
     features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
 ) -> CrossValidated:
-    """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best. Arguments as for `fit`.
+    """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best.
+
+    Arguments as for `fit`.
 
     Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
     """
@@ -74,7 +76,7 @@ def cross_validate(
     walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights)) for fold in range(len(held))]
     figures: list[dict[str, float]] = []
     best, best_logits, worse = np.inf, np.zeros((len(labels), classes), np.float32), 0
-    # One BLAS thread a fit and a fit a core: the products are too narrow to share, and the result does not depend on the number of cores.
+    # One BLAS thread per fit and one fit per core: the products are too narrow to share, and the result does not depend on the number of cores.
     with Progress(len(path) * len(held), what) as progress, threadpool_limits(1):
         for penalty in path:
             logits = np.empty((len(labels), classes), np.float32)
@@ -102,7 +104,7 @@ def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:
 
 
 def _at_hand(features: Features) -> Features:
-    """The features in memory where they are few, else as they are."""
+    """The features in memory if they are few, else as they are."""
     return features[:].astype(np.float32, copy=False) if len(features) * features.shape[1] * 4 <= IN_MEMORY else features
 
 

@@ -1,6 +1,6 @@
 """Why a stage stopped: the note that it leaves for the flow that started it.
 
-It is in .headstart/failure.json. dvc stands between the two, so this note and an exit code are all that the flow learns of the error.
+It is in .headstart/failure.json. dvc is between the two, so this note and an exit code are all that the flow learns of the error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Cards: what must be known of a network to build it again and to give it images as it wants them. They are read and written as JSON.
+"""Cards: what must be known of a network to build it again and to give it images as it wants them.
+
+They are read and written as JSON.
 
 A SourceCard describes a pretrained network (models/source.json), an Architecture the same network without its weights
 (models/architecture.json), a ModelCard a whole model that can predict (card.json in its folder, beside the weights).
@@ -60,7 +62,10 @@ class Architecture:
 
     @classmethod
     def from_json(cls, content: object, where: Path) -> Architecture:
-        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        """Read what `to_json` gave, from the file `where`.
+
+        Raises HeadstartError for a field that is missing or of a wrong type.
+        """
         return parse(cls, content, where, "make it again with `dvc repro`", flat=True)
 
 
@@ -92,7 +97,10 @@ class SourceCard:
 
     @classmethod
     def from_json(cls, content: object, where: Path) -> SourceCard:
-        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        """Read what `to_json` gave, from the file `where`.
+
+        Raises HeadstartError for a field that is missing or of a wrong type.
+        """
         return parse(cls, content, where, "make it again with `dvc repro`", flat=True)
 
     @property
@@ -133,7 +141,10 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, content: object, where: Path) -> ModelCard:
-        """Read what `to_json` gave, from the file `where`. Raises HeadstartError for a field that is missing or of a wrong type."""
+        """Read what `to_json` gave, from the file `where`.
+
+        Raises HeadstartError for a field that is missing or of a wrong type.
+        """
         return parse(cls, content, where, "make the model again with `headstart run`, or copy its folder again, whole")
 
 
@@ -173,12 +184,18 @@ def parse(kind: type[Kind], content: object, where: Path, advice: str, *, flat: 
 
 
 def read_source(path: Path) -> SourceCard:
-    """The source card in a file that an earlier stage wrote. Raises HeadstartError for a field that is missing or of a wrong type."""
+    """The source card in a file that an earlier stage wrote.
+
+    Raises HeadstartError for a field that is missing or of a wrong type.
+    """
     return SourceCard.from_json(outputs.read_json(path), path)
 
 
 def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
-    """Weights and card of a model folder. Raises HeadstartError when it is missing, cannot be read, or its card lacks a field."""
+    """Weights and card of a model folder.
+
+    Raises HeadstartError when it is missing, cannot be read, or its card lacks a field.
+    """
     try:
         content = outputs.read_json(folder / CARD)
         arrays = weights.read(folder / WEIGHTS)

@@ -35,7 +35,7 @@ def entries(patterns: Iterable[str] = ()) -> list[Entry]:
     """Entries of the sources that any of the patterns matches, or of all there are, by kind and name.
 
     A pattern is a source's name, one with * or ?, or, without a kind, a part of a name. Raises ParamsError for one that matches nothing,
-    and for a name what `sources.load` raises where it is wrong or its checkpoint is not there.
+    and for a name what `sources.load` raises if it is wrong or its checkpoint is not there.
     """
     patterns = list(patterns)
     names = {name for pattern in patterns for name in _names(pattern, parts=True)}
@@ -48,7 +48,7 @@ def expand(
 ) -> list[str]:
     """Candidates with each pattern replaced by the names it matches, sorted, less those outside the bounds (as for `within`); none twice.
 
-    What the bounds leave out is logged. Raises ParamsError where a pattern matches nothing or the bounds leave nothing.
+    What the bounds leave out is logged. Raises ParamsError if a pattern matches nothing or the bounds leave nothing.
     """
     bounds: dict[str, Any] = {"max_parameters": max_parameters, "max_gflops": max_gflops, "licences": licences}
     bounded = any(value is not None for value in bounds.values())
@@ -72,14 +72,19 @@ def expand(
 
 
 def published(name: str) -> float | None:
-    """Published top-1 accuracy (0-1) on ImageNet-1k, None where none is known. Raises ParamsError for a name that is not known."""
+    """Published top-1 accuracy (0-1) on ImageNet-1k, None if none is known.
+
+    Raises ParamsError for a name that is not known.
+    """
     return _entry(name).imagenet_accuracy
 
 
 def within(
     found: list[Entry], *, max_parameters: float | None = None, max_gflops: float | None = None, licences: list[str] | None = None
 ) -> tuple[list[Entry], dict[str, str]]:
-    """The entries within the bounds, and by name why each other is not. What is not known is within no bound.
+    """The entries within the bounds, and by name why each other is not.
+
+    What is not known is within no bound.
 
     max_parameters: millions; max_gflops: multiply-adds (10^9) at the source's own input size; licences: in any case.
     Cheap bounds come first, so that as few networks as possible are counted.
@@ -102,7 +107,7 @@ def within(
 
 
 def count(found: Iterable[Entry], *, gflops: bool = False) -> list[Entry]:
-    """The entries with their parameters, and on request GFLOPs, counted where they were not known, and the bytes that follow from them."""
+    """The entries with their parameters, and on request GFLOPs, counted if they were not known, and the bytes that follow from them."""
     found, fields = list(found), ["parameters", "gflops"] if gflops else ["parameters"]
     path, kept = _kept()
     wanted = [e for e in found if e.architecture and any(getattr(e, f) is None and f not in kept.get(_key(e), {}) for f in fields)]
@@ -129,7 +134,7 @@ def to_download(found: Iterable[Entry]) -> int:
 
 
 def _entry(name: str, *, strict: bool = False) -> Entry:
-    """The entry of a source; without any figures where it cannot be had, as `sources.load` will say, unless `strict`."""
+    """The entry of a source; without any figures if it cannot be had, as `sources.load` will say, unless `strict`."""
     kind, rest = sources.split(name)
     try:
         return sources.LISTS[kind].entry(rest) if kind in sources.LISTS else Entry(name, kind, None, None)
@@ -182,7 +187,7 @@ def _key(entry: Entry) -> str:
 
 
 def _measure(entry: Entry, gflops: bool) -> dict[str, Any]:
-    """Parameters and GFLOPs of an entry's network; None where it cannot be built or run without weights."""
+    """Parameters and GFLOPs of an entry's network; None if it cannot be built or run without weights."""
     figures: dict[str, Any] = {"parameters": None, "gflops": None}
     with contextlib.suppress(Exception), warnings.catch_warnings(), torch.device("meta"):  # whatever it does that this device does not know
         warnings.simplefilter("ignore")

@@ -109,7 +109,7 @@ def gflops(trunk: nn.Module, size: int) -> float:
 def linear_head(layer: Any, trunk: nn.Module, name: str, features: int) -> Head | None:
     """A classifier as a head, if it is a plain linear layer over the trunk's features.
 
-    Where nothing stands in its place under its name, the trunk lost more than this layer (EfficientViT-M: the normalisation before it).
+    If nothing is in its place under its name, the trunk lost more than this layer (EfficientViT-M: the normalisation before it).
     """
     plain = type(layer).__name__ == "Linear" and isinstance(layer, nn.Linear)  # timm has one of this name too, which does the same
     if not plain or layer.in_features != features or not isinstance(dict(trunk.named_modules()).get(name), nn.Identity):

@@ -117,7 +117,7 @@ def _groups(trunk: nn.Module, nodes: list[fx.Node]) -> list[tuple[str, list[fx.N
 
 
 def _key(node: fx.Node) -> str:
-    """The name of the block a node belongs to; empty for what stands between blocks."""
+    """The name of the block a node belongs to; empty for what is between blocks."""
     stack = node.meta.get("nn_module_stack")
     path = next(reversed(stack.values()))[0] if stack else ""
     if node.op in ("call_module", "get_attr"):

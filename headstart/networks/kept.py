@@ -26,7 +26,10 @@ def keep(weights: Mapping[str, Any], sha256: str) -> None:
 
 
 def of_source(card: SourceCard) -> dict[str, np.ndarray]:
-    """The weights that a source card names, without a classifier. Raises HeadstartError if they cannot be had any more."""
+    """The weights that a source card names, without a classifier.
+
+    Raises HeadstartError if they cannot be had any more.
+    """
     path = _path(card.weights_sha256)
     with contextlib.suppress(Exception):  # missing or damaged: the source itself has them
         known = weights_module.read(path)

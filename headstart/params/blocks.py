@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Block(BaseModel):
-    """A block of params.yaml. Unknown names and wrong types are errors; nothing changes one once it is read."""
+    """A block of params.yaml.
+
+    Unknown names and wrong types are errors; nothing changes one once it is read.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
 
@@ -23,11 +26,11 @@ class Shared(Seeded):
     """What a stage reads from the top of params.yaml if it runs networks."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where networks run; auto: on the GPUs where there are any, else on the CPU."
+        "auto", description="Where networks run; auto: on the GPUs if there are any, else on the CPU."
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 where there are instructions for it, else float16 on a GPU "
+        description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 if there are instructions for it, else float16 on a GPU "
         "and float32 on a CPU.",
     )
 
@@ -36,10 +39,10 @@ class IndexImages(Block):
     """Index, hash and split the images."""
 
     test_share: float = Field(
-        0.2, gt=0, lt=0.9, description="Share of the images (0-1) held out as the test split where the folders give none."
+        0.2, gt=0, lt=0.9, description="Share of the images (0-1) held out as the test split if the folders give none."
     )
     validation_share: float = Field(
-        0.2, gt=0, lt=0.9, description="Share of the remaining images (0-1) used for validation where the folders give none."
+        0.2, gt=0, lt=0.9, description="Share of the remaining images (0-1) used for validation if the folders give none."
     )
     duplicate_distance: int = Field(
         4,
@@ -129,7 +132,10 @@ class TrainHead(Block):
 
 
 class Augmentation(Block):
-    """How the training views of an image are drawn. Flips are off: digits, signs and text have a handedness."""
+    """How the training views of an image are drawn.
+
+    Flips are off: digits, signs and text have a handedness.
+    """
 
     min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
     rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")
@@ -173,7 +179,7 @@ class FineTune(Block):
         20.0,
         gt=0,
         le=100_000,
-        description="Most disk (GiB) for cached activations in .headstart/features; fewer views are made where they would not fit, and none are cached where not even one does.",
+        description="Most disk (GiB) for cached activations in .headstart/features; fewer views are made if they would not fit, and none are cached if not even one does.",
     )
     processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto", description="Processes that train together (1-64), each with its part of every batch; auto: one a GPU, one on the CPU."
@@ -222,7 +228,7 @@ class Verdict(Repeats):
     )
     remedies: bool = Field(
         True,
-        description="Where the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
+        description="If the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
     )
 
 

@@ -18,12 +18,18 @@ PATH = Path("params.yaml")
 
 
 def load(path: Path = PATH) -> Params:
-    """Read and check params.yaml. Raises ParamsError that lists every problem at once, with what is allowed."""
+    """Read and check params.yaml.
+
+    Raises ParamsError that lists every problem at once, with what is allowed.
+    """
     return check(read(path), str(path))
 
 
 def check(values: Any, where: str = "parameters") -> Params:
-    """Turn plain values into Params. Raises ParamsError that lists every problem at once, with what is allowed."""
+    """Turn plain values into Params.
+
+    Raises ParamsError that lists every problem at once, with what is allowed.
+    """
     try:
         return Params.model_validate(values or {})
     except ValidationError as error:
@@ -38,7 +44,10 @@ def kwargs(params: Params, stage: str) -> dict[str, Any]:
 
 
 def parse(assignments: Sequence[str]) -> dict[str, Any]:
-    """Turn `block.name=value` assignments, values written as YAML, into dotted names and values. Raises ParamsError."""
+    """Turn `block.name=value` assignments, values written as YAML, into dotted names and values.
+
+    Raises ParamsError.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     values = {}

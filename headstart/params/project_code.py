@@ -1,4 +1,6 @@
-"""code.yaml of a project: fingerprints of the code that its results are made with. The stages of its dvc.yaml depend on them.
+"""code.yaml of a project: fingerprints of the code that its results are made with.
+
+The stages of its dvc.yaml depend on them.
 
 A checkout has no such file: its stages depend on the folders of code themselves.
 """
@@ -33,7 +35,10 @@ class ProjectCode:
 
 
 def installed(names: Iterable[str], written: Mapping[str, str]) -> ProjectCode:
-    """The code of the installed package, of these rooms and stages. Raises ModuleNotFoundError for a name that it does not have."""
+    """The code of the installed package, of these rooms and stages.
+
+    Raises ModuleNotFoundError for a name that it does not have.
+    """
     return ProjectCode(version(), {name: fingerprint(name)[:LENGTH] for name in sorted(names)}, written)
 
 

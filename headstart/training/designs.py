@@ -28,7 +28,10 @@ class Cell:
 
 
 def cells(table: pd.DataFrame, *, seeds: int, label_curve: bool, images: int, seed: int) -> Iterator[Cell]:
-    """Every run that is compared: for each number of labels, each seed. Of train and of validation at most `images` are taken."""
+    """Every run that is compared: for each number of labels, each seed.
+
+    Of train and of validation at most `images` are taken.
+    """
     parts = [sampling.sample(table[table["split"] == split], images, seed) for split in ("train", "validation")]
     limited = pd.concat(parts).sort_values("path").reset_index(drop=True)
     most = int(parts[0]["label"].value_counts().max())

@@ -27,12 +27,15 @@ from headstart.training.run import Row, Trained
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
-USUAL_DEPTH = 3  # stages that are retrained where no probe of depths says how many
+USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained when, on which views of the images, and how. The fields are those of fine_tune in params.yaml."""
+    """What is trained when, on which views of the images, and how.
+
+    The fields are those of fine_tune in params.yaml.
+    """
 
     strategy: str  # one of STRATEGIES
     depth: int | str  # stages of the base, from the head, or auto
@@ -157,7 +160,7 @@ def run(
 ) -> Result:
     """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
 
-    `begun` is the network of an earlier run with the same arguments, which goes on where that ended. Ships the result only if it beats the
+    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it beats the
     head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
     ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
     """
@@ -248,7 +251,7 @@ def choose_depth(wanted: int | str, card: SourceCard) -> int:
 
 
 def choose_views(wanted: int | str, images: int) -> int:
-    """How many views of each training image: a number as given; auto: 3, and 2 where more than 6,000 images bring variety of their own."""
+    """How many views of each training image: a number as given; auto: 3, and 2 if more than 6,000 images bring variety of their own."""
     return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
 
 

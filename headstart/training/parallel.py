@@ -144,4 +144,4 @@ def _mate(
 
 def _gone(mates: list[SpawnProcess]) -> str:
     codes = ", ".join(f"rank {rank}: {mate.exitcode}" for rank, mate in enumerate(mates, 1) if mate.pid is not None)
-    return f"a process of the team stopped (exit codes {codes}); its own message stands above"
+    return f"a process of the team stopped (exit codes {codes}); its own message is above"

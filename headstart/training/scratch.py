@@ -4,7 +4,7 @@ The images are decoded once for each view into stores of pixels (uint8), which e
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
 
 Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on these features,
-as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and where it is not
+as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and if it is not
 tried, any source seems to help. The training itself begins with a head of zeros: the statistics of the batch make other features.
 """
 
@@ -187,7 +187,10 @@ class _Beside(nn.ModuleList):
 
 
 def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Network:
-    """The network `wanted` as its library initialises it from `seed`, with a head of zeros. Disturbs no other random numbers."""
+    """The network `wanted` as its library initialises it from `seed`, with a head of zeros.
+
+    Disturbs no other random numbers.
+    """
     size = wanted.transform.input_size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -12,6 +12,7 @@ import pytest
 
 from headstart.base import outputs
 from headstart.developing import develop as develop_module
+from headstart.developing import judging
 from headstart.indexing import indexer
 from headstart.machinery.errors import ParamsError
 from headstart.networks import cards, model, sources
@@ -37,7 +38,7 @@ def develop(striped: tuple[Path, pd.DataFrame], folder: Path = Path("made"), **o
     done = develop_module.train(striped[1], striped[0], plan, seed=0)
     with outputs.folder(folder) as new:
         model.save(new / cards.WEIGHTS, done.network)
-        card = develop_module.evaluate(striped[1], striped[0], new / cards.WEIGHTS, done.summary, seed=0)
+        card = judging.evaluate(striped[1], striped[0], new / cards.WEIGHTS, done.summary, seed=0)
         outputs.write_json(new / cards.CARD, card.to_json())
     return card
 
@@ -94,11 +95,11 @@ def test_naive_baselines(tmp_path: Path) -> None:
         toy.photo(1, extra).save(tmp_path / "photos" / "bee" / f"{extra:04d}.png")
     table = indexer.index(tmp_path / "photos", **toy.INDEX)
     held = table[table["split"] == "test"]
-    answers = develop_module.naive(table, tmp_path / "photos", seed=0)
+    answers = judging.naive(table, tmp_path / "photos", seed=0)
     assert answers["majority"].tolist() == ["bee"] * len(held)
     assert (answers["thumbnails"] == held["label"].to_numpy()).mean() > 0.8, "toy classes have colours of their own"
     blind = table.assign(label=table["label"].where(table["split"] != "test", "ant"))
-    for name, theirs in develop_module.naive(blind, tmp_path / "photos", seed=0).items():
+    for name, theirs in judging.naive(blind, tmp_path / "photos", seed=0).items():
         assert (theirs == answers[name]).all(), "labels of test images change nothing"
 
 
@@ -111,7 +112,7 @@ def right(share: float, n: int = 100) -> np.ndarray:
     [(0.9, 0.3, 0.7, True), (0.9, 0.3, 0.9, False), (0.9, 0.95, 0.3, False), (0.71, 0.3, 0.7, False), (0.72, 0.3, 0.7, True)],
 )
 def test_each_baseline_is_to_be_beaten_by_a_standard_error(ours: float, majority: float, thumbnails: float, beats: bool) -> None:
-    figures = develop_module.judge(right(ours), {"majority": right(majority), "thumbnails": right(thumbnails)})
+    figures = judging.against_baselines(right(ours), {"majority": right(majority), "thumbnails": right(thumbnails)})
     assert figures["beats"] is beats
     row = figures["baselines"]["thumbnails"]
     assert row["difference"] == pytest.approx(ours - thumbnails)

@@ -77,7 +77,7 @@ def test_a_process_that_ends_badly_is_an_error_even_where_nobody_needs_it() -> N
 
 
 def test_a_process_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(HeadstartError, match="its own message stands above"), parallel.team(2, CPU, fails) as team:
+    with pytest.raises(HeadstartError, match="its own message is above"), parallel.team(2, CPU, fails) as team:
         add_up(team)
     assert "ValueError: no space left" in capfd.readouterr().err
 

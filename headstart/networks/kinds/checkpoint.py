@@ -1,4 +1,7 @@
-"""Sources that Headstart made, or a state dict with such a card.json beside it: checkpoint:PATH. Weights are never unpickled as code."""
+"""Sources that Headstart made, or a state dict with such a card.json beside it: checkpoint:PATH.
+
+Weights are never unpickled as code.
+"""
 
 from __future__ import annotations
 

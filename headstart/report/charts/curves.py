@@ -39,7 +39,7 @@ def lines(
     """Lines over a common x axis.
 
     `level` is a horizontal line with its name, `walls` are vertical ones with what begins there, `rings` mark points, `ceiling` bounds the
-    y axis from above. `log` makes x logarithmic; `x_names` are what stands at x = 0, 1, 2, ... instead of the numbers.
+    y axis from above. `log` makes x logarithmic; `x_names` are what is written at x = 0, 1, 2, ... instead of the numbers.
     """
     top = 34 if walls else 28
     height, bottom = 250, 206

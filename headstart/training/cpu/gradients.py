@@ -3,7 +3,7 @@
 Depthwise convolutions with wide kernels (5x5, 7x7): oneDNN, which computes PyTorch's convolutions, has a fast weight gradient only for
 kernels of at most three columns, on images no lower than the kernel. A 5x5 one of 1,152 channels on 16 maps of 7x7 takes 10 ms, a 5x3 one
 0.3 ms. So the weight gradient is taken in strips of three columns, each on the images shifted by as much, and low images get the rows
-that pad them; and the gradient of the images, where the stride is one, is taken as what it is: a convolution with the kernel turned by
+that pad them; and the gradient of the images, if the stride is one, is taken as what it is: a convolution with the kernel turned by
 half a turn.
 
 Averages over positions: their gradient comes in no layout of its own, and what lies below them (a BatchNorm with its activation) takes
