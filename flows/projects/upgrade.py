@@ -1,4 +1,7 @@
-"""`headstart upgrade`: bring the files that headstart wrote into a project up to the installed package, and say which stages run again by it."""
+"""`headstart upgrade`: bring the files of a project up to the installed package.
+
+They are the files that headstart wrote into the project. It also says which stages run again because of the upgrade.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ def plan() -> Plan:
 
 
 def contents(project: str) -> dict[str, str]:
-    """The files that the installed package writes into the current folder and keeps up to date, by name; code.yaml is not among them."""
+    """The files that the package writes into the current folder and keeps up to date, by name.
+
+    The package is the installed one. code.yaml is not among the files.
+    """
     if developing.PATH.exists():
         return {generate.GRAPH: generate.develop_graph()}
     return {generate.GRAPH: generate.graph(), generate.DEPLOYMENTS: generate.deployments(project)}

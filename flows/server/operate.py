@@ -1,8 +1,8 @@
-"""`headstart up` and `headstart down`: a Prefect server and a worker of this project, as processes that outlive the command.
+"""`headstart up` and `headstart down`: a Prefect server and a worker of this project.
 
-Both are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in .headstart/prefect/. What
-died is started again by the next `up`. The deployments are those of prefect.yaml. A project may share the server of another one; its worker
-and its deployments are its own all the same.
+Both run as processes that outlive the command; no process of headstart is their parent. They are known by process id and start time in
+.headstart/up.json, and write to logs in .headstart/prefect/. What died is started again by the next `up`. The deployments are those of
+prefect.yaml. A project may share the server of another one; its worker and its deployments are its own all the same.
 """
 
 from __future__ import annotations

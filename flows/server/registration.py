@@ -1,4 +1,7 @@
-"""What `headstart up` has the server know: the work pool and the deployments of a project, and when a run counts as crashed."""
+"""What `headstart up` tells the server.
+
+The work pool and the deployments of a project, and when a run counts as crashed.
+"""
 
 from __future__ import annotations
 
@@ -52,13 +55,18 @@ def pool() -> str:
 
 
 def declared(server: servers.Mark) -> str:
-    """A hash of what the deployments are made from, and of where: prefect.yaml, the code of their forms, and the server's process."""
+    """A hash of what the deployments are made from, and of the server that they are on.
+
+    It covers prefect.yaml, the code of their forms, and the server's process.
+    """
     code = fingerprint("flows.pipeline.deployments", "flows.forms", "headstart.params")
     return hashlib.sha256(DECLARED.read_bytes() + code.encode() + repr(sorted(server.items())).encode()).hexdigest()
 
 
 def make_pool(server: SyncPrefectClient, name: str) -> None:
-    """Make the work pool if it is missing, and have its runs started as ours are: patient (flows/server/patient.py).
+    """Make the work pool if it is missing, and have its runs started as ours are.
+
+    Ours are patient (flows/server/patient.py).
 
     Raises HeadstartError if another project has it: one of that name, on a server that both share.
     """
@@ -115,7 +123,10 @@ def register(server: SyncPrefectClient, name: str) -> None:
 
 
 def crash_zombies(server: SyncPrefectClient) -> None:
-    """Have the server call a run crashed whose heartbeat stops: its process is gone, and nobody was left to say so."""
+    """Have the server call a run crashed if its heartbeat stops.
+
+    The process of such a run is gone, and nothing was left to report it.
+    """
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.states import StateType
@@ -138,7 +149,9 @@ def crash_zombies(server: SyncPrefectClient) -> None:
 
 
 def ask_for_life(server: SyncPrefectClient) -> None:
-    """Have the runs that an earlier server left as running crash too, unless they are heard of: it may have died with them.
+    """Have runs that an earlier server left as running crash too, unless they are heard of.
+
+    Such a run may have died with that server.
 
     A heartbeat in their name starts the clock of `crash_zombies`; the server that got their own is gone.
     """
@@ -167,7 +180,10 @@ def crash_unbegun(server: SyncPrefectClient, pool: str) -> None:
 
 
 def busy(server: SyncPrefectClient, pool: str | None = None) -> list[FlowRun]:
-    """The flow runs that have a process, or are about to get one, as far as the server knows: all, or those of a work pool."""
+    """The flow runs that have a process, or are about to get one, as far as the server knows.
+
+    All of them, or those of one work pool.
+    """
     return _runs(server, "RUNNING", "PENDING", "CANCELLING", pool=pool)
 
 

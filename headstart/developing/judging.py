@@ -24,7 +24,10 @@ PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "s
 
 
 class AgainstBaseline(TypedDict):
-    """A naive baseline on the test images: its accuracy (0-1), source - baseline, and whether that is above its standard error."""
+    """How a source model compares with one naive baseline on the test images.
+
+    The baseline's accuracy (0-1), the difference source - baseline, and whether that difference is above its standard error.
+    """
 
     accuracy: float
     difference: float
