@@ -27,7 +27,10 @@ def baseline(
     verdict: Repeats,
     shared: Shared,
 ) -> None:
-    """Write the network of the first seed, what was done, and which validation images every run had right, epoch by epoch."""
+    """Train the baseline and write what came of it.
+
+    Writes the network of the first seed, what was done, and which validation images every run had right, epoch by epoch.
+    """
     table, wanted = manifest.read(clean), Architecture.from_json(outputs.read_json(architecture), architecture)
     classes = encoding.classes(table)
     card = designs.random_card(wanted, block.max_size, shared.seed)
