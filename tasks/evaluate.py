@@ -31,7 +31,7 @@ def evaluate(
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
+    """Write the final model, the metrics, the prediction for each test image, and the plots' data."""
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}

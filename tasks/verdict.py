@@ -29,7 +29,7 @@ def verdict(
     block: Verdict,
     shared: Shared,
 ) -> None:
-    """Write the verdict with its evidence, and the weights that ship; the test split plays no part in either."""
+    """Write the verdict with its evidence, and the weights that ship; neither depends on the test split."""
     table, card = manifest.read(clean), cards.read_source(source)
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]

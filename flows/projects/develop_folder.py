@@ -1,6 +1,7 @@
 """The directory of a source model that is being developed, develop/NAME/.
 
-It is a DVC repository of its own, made as a project is. The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's `dvc status` dirty. What is developed there and beats the naive
+It is a DVC repository of its own, made as a project is. The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's
+`dvc status` dirty. What is developed there and beats the naive
 baselines is copied to registry/sources/NAME/, outside both graphs.
 """
 
@@ -68,7 +69,8 @@ def prepare(name: str) -> Path:
 def change(name: str, values: Mapping[str, Any], *, dry: bool = False) -> list[str]:
     """Write values to the source.yaml or the params.yaml of a directory.
 
-    `epochs` belongs into the first, `seed` and `index_images.test_share` into the second. Returns a line for each change. Everything is checked before anything is written; raises ParamsError. `dry` only checks, and needs no
+    `epochs` belongs into the first, `seed` and `index_images.test_share` into the second. Returns a line for each change. Everything
+    is checked before anything is written; raises ParamsError. `dry` only checks, and needs no
     directory.
     """
     mine = {key: value for key, value in values.items() if key.partition(".")[0] not in SHARED}

@@ -1,6 +1,7 @@
 """What headstart writes into a project and into a develop folder: dvc.yaml, prefect.yaml, params.yaml.
 
-All of it is made from the files of the checkout. The checkout's dvc.yaml is the only graph. There a stage depends on folders of code; in a project, which has no code, it depends on the
+All of it is made from the files of the checkout. The checkout's dvc.yaml is the only graph. There a stage depends on folders of code; in
+a project, which has no code, it depends on the
 fingerprints of these folders in code.yaml instead. Otherwise both graphs are equal.
 """
 

@@ -24,7 +24,8 @@ _GITIGNORE = "/.headstart/\n/.venv/\n__pycache__/\n/registry/**/*.safetensors\n/
 def new(folder: Path, name: str | None = None) -> str:
     """Make a project in `folder`, whole or not at all, and return what to tell the user.
 
-    Git and DVC are set up. A folder in a git repository becomes a part of that; else it becomes a repository of its own, with all in a first
+    Git and DVC are set up. A folder in a git repository becomes a part of that; else it becomes a repository of its own, with all in
+    a first
     commit. Raises ParamsError for a name that cannot be used, and HeadstartError for a folder that holds something or if there is no git.
     """
     name = project_name(folder, name)

@@ -1,6 +1,7 @@
 """`headstart up` and `headstart down`: a Prefect server and a worker of this project.
 
-Both outlive the command. They are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in .headstart/prefect/. What
+Both outlive the command. They are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in
+.headstart/prefect/. What
 died is started again by the next `up`. The deployments are those of prefect.yaml. A project may share the server of another one; its worker
 and its deployments are its own all the same.
 """

@@ -47,7 +47,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     """The device for the parameters `device` and `precision`.
 
     `device` is auto, cpu or cuda; `precision` is auto, float32, bfloat16 or float16.
-    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
+    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for
+    and there is none.
     """
     cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
     if device == "cpu" or (device == "auto" and not _driver()):

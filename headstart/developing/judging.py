@@ -45,7 +45,8 @@ class Judgement(TypedDict):
 def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
     """The labels (n test,) that naive baselines give the test images, each fitted on all other images.
 
-    `majority`: the most frequent class. `thumbnails`: a logistic regression on pictures of 8x8 coloured pixels, its penalty cross-validated.
+    `majority`: the most frequent class. `thumbnails`: a logistic regression on pictures of 8x8 coloured pixels, its penalty
+    cross-validated.
     """
     from headstart.data import folding
     from headstart.features import extraction, pixels

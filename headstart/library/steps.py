@@ -114,7 +114,8 @@ class FineTuned:
 def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | None = None, *, seed: int = 0, **options: Any) -> Images:
     """Decode, hash and split images: a folder CLASS/FILE or SPLIT/CLASS/FILE, or files with their labels.
 
-    options: those of index_images in params.yaml (test_share, validation_share, ...). Raises DataError for a folder that leaves a label in doubt
+    options: those of index_images in params.yaml (test_share, validation_share, ...). Raises DataError for a folder that leaves a
+    label in doubt
     and for fewer than two classes, ParamsError for an option that is wrong.
     """
     block = _block(IndexImages, "index_images", options)
@@ -143,8 +144,10 @@ def check(images: Images, **options: Any) -> validation.Validation:
 def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any) -> Selection:
     """Score candidates on the training images, race the leaders on the validation images, and choose one.
 
-    options: those of select_source in params.yaml (candidates=["wheel:efficientnet_lite0", ...]). `chosen` of the result is the card of the source,
-    `report` holds every candidate with its scores. Raises ParamsError for a wrong name or option, HeadstartError if no candidate can be had.
+    options: those of select_source in params.yaml (candidates=["wheel:efficientnet_lite0", ...]). `chosen` of the result is the card
+    of the source,
+    `report` holds every candidate with its scores. Raises ParamsError for a wrong name or option, HeadstartError if no candidate can
+    be had.
     """
     from headstart.choice import selection
 

@@ -1,7 +1,9 @@
 """Whether transfer helped: one network from the source's weights against itself from random weights.
 
-With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With more seeds, and with
-fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen
+With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With
+more seeds, and with
+fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared
+with its frozen
 head too.
 """
 

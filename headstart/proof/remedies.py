@@ -1,6 +1,7 @@
 """What is tried if the network from random weights does as well as the fine-tuned one: REMEDIES.
 
-They are tried in their order. The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would let one ship by luck more often than not.
+They are tried in their order. The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would
+let one ship by luck more often than not.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ REMEDIES: dict[str, Callable[[Context], Contender | None]] = {
 def remedy(context: Context, shipped: Shipped) -> tuple[Shipped, list[Tried]]:
     """Try the remedies in order until one beats what ships on validation.
 
-    Returns what ships then, and what was tried. None is tried if what ships is wrong on so few images that even a contender without a fault could not be called better.
+    Returns what ships then, and what was tried. None is tried if what ships is wrong on so few images that even a contender without a
+    fault could not be called better.
     """
     tried: list[Tried] = []
     labels = context.data.labels

@@ -54,7 +54,8 @@ def examples(photos: Photos, wanted: Wanted, fitting: int, cache_gib: float) -> 
     """Examples of the training and of the validation images.
 
     From the disk: the training images in the first `fitting` of the drawn views, and the validation images.
-    If not even one view fits (`fitting` is 0), all views are given, computed whenever they are asked for. At most `cache_gib` are kept for all
+    If not even one view fits (`fitting` is 0), all views are given, computed whenever they are asked for. At most `cache_gib` are
+    kept for all
     trainings together: what was not used for longest goes. Raises DataError when a file has changed since it was indexed.
     """
     drawn = wanted.drawn[:fitting] if fitting else wanted.drawn

@@ -168,7 +168,8 @@ def run(
 
     It trains on the train split and watches the validation split.
 
-    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it beats the
+    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it
+    beats the
     head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
     ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
     """

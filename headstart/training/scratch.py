@@ -2,11 +2,14 @@
 
 This is what transfer is compared with, and a way to make a source of one's own.
 
-The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
+The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network
+is
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
 
-Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on these features,
-as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and if it is not
+Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on
+these features,
+as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and if
+it is not
 tried, any source seems to help. The training itself begins with a head of zeros: the statistics of the batch make other features.
 """
 
