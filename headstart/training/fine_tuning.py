@@ -1,7 +1,4 @@
-"""Fine-tune a source from its converged head.
-
-The frozen part is computed once for each image and view, then the tail is trained in phases.
-"""
+"""Fine-tune from a converged head: the frozen part once per image and view, then the tail in phases."""
 
 from __future__ import annotations
 
