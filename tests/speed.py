@@ -58,6 +58,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "report/test_page.py": ("test_torch_is_not_imported",),
     "tasks/test_contract.py": ("test_light", "test_stages_that_may", "test_importing"),
     "tasks/test_index_images.py": ("test_as_a_process",),
+    "tasks/test_reruns.py": ALL,
     "tasks/test_stage.py": ("test_while_another_run", "test_a_stage_dies"),
     "tasks/test_validate_data.py": ("test_neither_torch",),
     "test_recomputed.py": ALL,
