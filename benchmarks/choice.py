@@ -29,13 +29,13 @@ from workspace import report
 
 from headstart.base import devices
 from headstart.choice import scoring, selection
-from headstart.data import sampling
+from headstart.data import encoding, sampling
 from headstart.features import extraction, of_source
 from headstart.features.transforms import View
 from headstart.indexing import indexer, splits
 from headstart.linear import frozen_head
 from headstart.networks import common, model, sources
-from headstart.params import Params, kwargs
+from headstart.params import FineTune, IndexImages, Race, SelectSource, TrainHead
 from headstart.training import fine_tuning
 
 CANDIDATES = ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"]
@@ -51,7 +51,7 @@ def subset(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFrame:
     test, rest = table[table["split"] == "test"], table[table["split"] != "test"]
     order = rest["sha256"].map(lambda value: sampling.hash_order(value, seed)).groupby(rest["label"]).rank(method="first")
     some = pd.concat([test, rest[order <= labels].assign(split="train")]).sort_values("path").reset_index(drop=True)
-    some["split"] = splits.assign(some, test_share=TEST_SHARE, validation_share=Params().index_images.validation_share, seed=seed)
+    some["split"] = splits.assign(some, test_share=TEST_SHARE, validation_share=IndexImages().validation_share, seed=seed)
     return some
 
 
@@ -59,15 +59,14 @@ def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str
     """Fine-tune one candidate with the defaults and measure it on the test split."""
     source = sources.load(name)
     card = source.card().at(scoring.choose_size(source, "auto", table[table["split"] == "train"]))
-    classes = sorted(set(table["label"]))
-    head = Params().train_head
+    classes, head = encoding.classes(table), TrainHead()
     fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
-    plan = fine_tuning.settings({**kwargs(Params(), "fine_tune"), "depth": DEPTH}, table, classes, seed)
+    plan = fine_tuning.plan_of(FineTune(depth=DEPTH), table, classes, seed)
     started = time.perf_counter()
-    done = fine_tuning.run(table, root, card, fitted["train_only"], classes, **plan, device=devices.choose())
+    done = fine_tuning.run(table, root, card, fitted["train_only"], classes, plan, device=devices.choose())
     seconds = time.perf_counter() - started
     test = table[table["split"] == "test"].reset_index(drop=True)
-    labels = np.searchsorted(classes, test["label"].to_numpy())
+    labels = encoding.encode(test["label"], classes)
     frozen = extraction.Frozen.of(lambda: done.network, f"choice:{time.monotonic_ns()}", card.transform.input_size)
     tuned = extraction.extract(frozen, test, root, View.of(card.transform), what="test images")[:].argmax(1) == labels
     by_head = fitted["train_only"].logits(of_source.of_source(card, test, root)).argmax(1) == labels
@@ -89,11 +88,10 @@ def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str
     }
 
 
-def rank(table: pd.DataFrame, root: Path, seed: int) -> dict[str, Any]:
+def rank(table: pd.DataFrame, root: Path, seed: int) -> selection.Ranking:
     """What select_source's ranking chooses, the race left out."""
-    values = kwargs(Params(), "select_source")
-    ranking = selection.select(table, root, **{**values, "candidates": CANDIDATES, "depths": False, "race": {"sources": 0}}, seed=seed)
-    return ranking.report
+    block = SelectSource(candidates=CANDIDATES, depths=False, race=Race(sources=0))
+    return selection.select(table, root, block, seed=seed).report
 
 
 def main() -> None:
@@ -113,7 +111,7 @@ def main() -> None:
         os.chdir(place)
         for seed in range(options.first, options.first + options.seeds):
             for root in folders:
-                table = indexer.index(root, **{**kwargs(Params(), "index_images"), "test_share": TEST_SHARE}, seed=seed)
+                table = indexer.index(root, **IndexImages(test_share=TEST_SHARE).model_dump(), seed=seed)
                 table = table[table["readable"]].reset_index(drop=True)
                 for labels in options.labels:
                     some = subset(table, labels, seed)

@@ -32,11 +32,12 @@ from workspace import report
 
 from headstart.base import weights
 from headstart.choice import selection
-from headstart.data import sampling
+from headstart.data import encoding, sampling
 from headstart.indexing import indexer
-from headstart.networks import cards, common, sources
+from headstart.networks import common, sources
+from headstart.networks.cards import SourceCard
 from headstart.networks.model import Network
-from headstart.params import Params, kwargs
+from headstart.params import Baseline, FineTune, IndexImages, Race, SelectSource, TrainHead
 from headstart.proof import comparison, proving
 from headstart.statistics import records
 from headstart.training import designs, scratch
@@ -46,24 +47,22 @@ KINDS = ("random", "shuffled_weights", "shuffled_labels")
 SIZES = (64, 96)
 IMAGES = (100, 200, 300)
 LEVEL, MARGIN = 0.01, 0.01
-EPOCHS = 5  # of both arms in nulls and shuffled cases
+EPOCHS = 5  # of both networks in nulls and shuffled cases
 
 
 def checkpoint(folder: Path, source: common.Source, values: dict[str, torch.Tensor]) -> str:
     """Save weights of a source's architecture as a checkpoint source; returns its name."""
     folder.mkdir(parents=True)
     card = source.card()
-    transform = {key: card[key] for key in cards.TRANSFORM}
-    (folder / "card.json").write_text(
-        json.dumps({"library": card["library"], "architecture": card["architecture"], "transform": transform, "licence": "own"})
-    )
+    described = {"library": card.library, "architecture": card.architecture, "transform": card.transform.to_json(), "licence": "own"}
+    (folder / "card.json").write_text(json.dumps(described))
     weights.write(folder / "model.safetensors", {key: value.detach().numpy() for key, value in values.items()})
     return f"checkpoint:{folder}"
 
 
 def random_weights(source: common.Source, seed: int) -> dict[str, torch.Tensor]:
     """The architecture as its library initialises it."""
-    network = scratch.untrained(source.card(), ["a", "b"], seed)
+    network = scratch.untrained(source.card().design, ["a", "b"], seed)
     return {key: value for key, value in network.weights().items() if not key.startswith(source.classifier)}
 
 
@@ -79,19 +78,17 @@ def shuffled_weights(source: common.Source, seed: int) -> dict[str, torch.Tensor
 def shuffled_labels(source: common.Source, seed: int, table: pd.DataFrame, root: Path, size: int) -> dict[str, torch.Tensor]:
     """Trained from random weights on labels that mean nothing."""
     wrong = table.assign(label=np.random.default_rng(seed).permutation(table["label"].to_numpy()))
-    network = train_random(wrong, root, {**source.card(), "input_size": size}, seed, epochs=3)
+    network = train_random(wrong, root, source.card().at(size), seed, epochs=3)
     return {key: value for key, value in network.weights().items() if not key.startswith(source.classifier)}
 
 
-def train_random(table: pd.DataFrame, root: Path, card: dict[str, Any], seed: int, epochs: int) -> Network:
-    return scratch.train(table, root, card, sorted(set(table["label"])), **plan(epochs), seed=seed).network
+def train_random(table: pd.DataFrame, root: Path, card: SourceCard, seed: int, epochs: int) -> Network:
+    return scratch.train(table, root, card.design, encoding.classes(table), plan(epochs), seed=seed).network
 
 
-def plan(epochs: int) -> dict[str, Any]:
-    """How the random arm is trained: baseline's defaults but for the epochs and two views."""
-    block = kwargs(Params(), "baseline")
-    wanted = ("rate", "batch_size", "weight_decay", "label_smoothing", "augmentation")
-    return {**{key: block[key] for key in wanted}, "epochs": epochs, "views": 2}
+def plan(epochs: int) -> scratch.Plan:
+    """How the network from random weights is trained: baseline's defaults but for the epochs and two views."""
+    return scratch.plan_of(Baseline(epochs=epochs, views=2))
 
 
 def ranking(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -> dict[str, Any]:
@@ -108,14 +105,8 @@ def ranking(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -
         "shuffled_labels": lambda: shuffled_labels(source, number, some, root, size),
     }
     planted = checkpoint(scrap / f"ranking-{number}", source, make[kind]())
-    values = {
-        **kwargs(Params(), "select_source"),
-        "candidates": [*TRUE, planted],
-        "input_size": size,
-        "depths": False,
-        "race": {"sources": 0},
-    }
-    done = selection.select(some, root, **values, seed=number).report
+    block = SelectSource(candidates=[*TRUE, planted], input_size=size, depths=False, race=Race(sources=0))
+    done = selection.select(some, root, block, seed=number).report
     order = [row["name"] for row in done["candidates"]]
     figures = {row["name"]: round(row["probe_accuracy"], 3) for row in done["candidates"]}
     return {
@@ -131,24 +122,33 @@ def ranking(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -
 
 
 def judged(
-    table: pd.DataFrame, root: Path, source: common.Source, size: int, *, seeds: int, seed: int, epochs: int, level: float, cells_of: Any
+    table: pd.DataFrame,
+    root: Path,
+    source: common.Source,
+    size: int,
+    *,
+    seeds: int,
+    seed: int,
+    epochs: int,
+    level: float,
+    trainings_of: Any,
 ) -> dict[str, Any]:
-    """The verdict on a source, both arms at `size` pixels."""
-    classes, card = sorted(set(table["label"])), {**source.card(), "input_size": size}
-    block = {**kwargs(Params(), "fine_tune"), "depth": 3, "epochs": epochs, "views": 2}
+    """The verdict on a source, both networks at `size` pixels."""
+    classes, card = encoding.classes(table), source.card().at(size)
+    block = FineTune(depth=3, epochs=epochs, views=2)
     ours, theirs = [], []
-    for cell in cells_of(table, seeds, seed):
-        ours.append(records.of_run(cell.table, proving.pretrained(cell, root, card, classes, kwargs(Params(), "train_head"), block)))
-        theirs.append(records.of_run(cell.table, scratch.train(cell.table, root, card, classes, **plan(epochs), seed=cell.seed)))
+    for one in trainings_of(table, seeds, seed):
+        ours.append(records.of_run(one.table, proving.pretrained(one, root, card, classes, TrainHead(), block)))
+        theirs.append(records.of_run(one.table, scratch.train(one.table, root, card.design, classes, plan(epochs), seed=one.seed)))
     return comparison.compare(ours, theirs, level=level, margin=MARGIN, seed=seed)
 
 
-def all_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Cell]:
-    return list(designs.cells(table, seeds=seeds, label_curve=False, images=10**6, seed=seed))
+def all_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Training]:
+    return list(designs.trainings(table, seeds=seeds, label_curve=False, images=10**6, seed=seed))
 
 
-def ten_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Cell]:
-    return [cell for cell in designs.cells(table, seeds=seeds, label_curve=True, images=10**6, seed=seed) if cell.labels == 10]
+def ten_labels(table: pd.DataFrame, seeds: int, seed: int) -> list[designs.Training]:
+    return [one for one in designs.trainings(table, seeds=seeds, label_curve=True, images=10**6, seed=seed) if one.labels == 10]
 
 
 def few(table: pd.DataFrame, train: int, validation: int, seed: int) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def null(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -> d
     name = TRUE[number % len(TRUE)]
     source = sources.load(name)
     planted = sources.load(checkpoint(scrap / f"null-{number}", source, random_weights(source, 1000 + number)))
-    done = judged(few(table, 120, 60, number), root, planted, 64, seeds=5, seed=number, epochs=EPOCHS, level=LEVEL, cells_of=all_labels)
+    done = judged(few(table, 120, 60, number), root, planted, 64, seeds=5, seed=number, epochs=EPOCHS, level=LEVEL, trainings_of=all_labels)
     return {"folder": root.name, "of": name, "answer": done["answer"], "evidence": done["evidence"]}
 
 
@@ -174,7 +174,7 @@ def shuffled(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) 
     source = sources.load(TRUE[0])
     planted = sources.load(checkpoint(scrap / f"shuffled-{number}", source, shuffled_weights(source, 2000 + number)))
     some = few(table, 120, 60, number)
-    wanted: dict[str, Any] = {"epochs": EPOCHS, "cells_of": all_labels}
+    wanted: dict[str, Any] = {"epochs": EPOCHS, "trainings_of": all_labels}
     five = judged(some, root, planted, 64, seeds=5, seed=number, level=LEVEL, **wanted)
     ten = judged(some, root, planted, 64, seeds=10, seed=500 + number, level=LEVEL, **wanted)
     wrong = five["answer"] not in ("none_shown", ten["answer"])
@@ -184,7 +184,7 @@ def shuffled(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) 
 def true(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) -> dict[str, Any]:
     """A true source with 10 labels a class, at 128 pixels."""
     root, table = tables[number]
-    done = judged(table, root, sources.load(TRUE[0]), 128, seeds=5, seed=0, epochs=10, level=0.05, cells_of=ten_labels)
+    done = judged(table, root, sources.load(TRUE[0]), 128, seeds=5, seed=0, epochs=10, level=0.05, trainings_of=ten_labels)
     return {"folder": root.name, "answer": done["answer"], "standing": done["standing"], "evidence": done["evidence"]}
 
 
@@ -234,7 +234,7 @@ def main() -> None:
 
 
 def indexed(root: Path) -> pd.DataFrame:
-    table = indexer.index(root, **kwargs(Params(), "index_images"), seed=0)
+    table = indexer.index(root, **IndexImages().model_dump(), seed=0)
     return table[table["readable"]].reset_index(drop=True)
 
 

@@ -75,7 +75,7 @@ def proof(folder: Path, n: dict[str, int]) -> Cost:
     card, sizes = outputs.read_json(folder / "models/source.json"), {row["name"]: row["input_size"] for row in ranking["candidates"]}
     views = params.load(folder / "params.yaml").select_source.race.views
     for row in ranking.get("race", {}).get("rows", []):
-        lower, upper = parts(row["name"], sizes[row["name"]], race.BLOCK["depth"])
+        lower, upper = parts(row["name"], sizes[row["name"]], int(race.BLOCK.depth))
         frozen = views * n["train"] if row["round"] == 1 else 0
         cost.add(frozen + n["validation"] * (row["round"] == 1), lower)
         train(cost, row["image_passes"] - frozen, n, upper)

@@ -2,7 +2,8 @@
 
 The library; it knows neither DVC nor Prefect.
 
-The steps of the pipeline as functions, a model that predicts, and a classifier in scikit-learn's manner; docs/library.md shows them. Importing this
+The steps of the pipeline as functions, a model that predicts, and a classifier in scikit-learn's manner; docs/library.md shows them.
+Importing this
 package imports nothing else: each name is looked up when it is used.
 """
 

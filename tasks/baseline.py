@@ -27,7 +27,10 @@ def baseline(
     verdict: Repeats,
     shared: Shared,
 ) -> None:
-    """Write the network of the first seed, what was done, and which validation images every run had right, epoch by epoch."""
+    """Train the baseline and write what came of it.
+
+    Writes the network of the first seed, what was done, and which validation images every run had right, epoch by epoch.
+    """
     table, wanted = manifest.read(clean), Architecture.from_json(outputs.read_json(architecture), architecture)
     classes = encoding.classes(table)
     card = designs.random_card(wanted, block.max_size, shared.seed)
@@ -38,10 +41,12 @@ def baseline(
 
         place = devices.choose(shared.device, shared.precision)
         plan = scratch.plan_of(block)
-        for cell in designs.cells(table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
-            done = scratch.train(cell.table, images, card.design, classes, plan, seed=cell.seed, device=place)
-            runs[cell.labels, cell.number] = records.of_run(cell.table, done)
-            if (cell.labels, cell.number) == (0, 0):
+        for one in designs.trainings(
+            table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed
+        ):
+            done = scratch.train(one.table, images, card.design, classes, plan, seed=one.seed, device=place)
+            runs[one.labels, one.number] = records.of_run(one.table, done)
+            if (one.labels, one.number) == (0, 0):
                 first = done
     with outputs.folder(out) as folder:
         records.write(folder / "trials.safetensors", runs)

@@ -31,11 +31,10 @@ def evaluate(
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write the final model and its card, the metrics, the prediction for each test image, and the plots' data."""
+    """Write the final model, the metrics, the prediction for each test image, and the plots' data."""
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
@@ -63,8 +62,12 @@ def evaluate(
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
     outputs.write_json(metrics, done.metrics)
-    test = done.metrics["test"]
-    print(f"test accuracy {test['accuracy']:.4f} ({done.metrics['shipped']} ships; frozen head {done.metrics['head']['accuracy']:.4f})")
+    _say(done.metrics)
+
+
+def _say(figures: test_split.Metrics) -> None:
+    accuracy, head = figures["test"]["accuracy"], figures["head"]["accuracy"]
+    print(f"test accuracy {accuracy:.4f} ({figures['shipped']} ships; frozen head {head:.4f})")
 
 
 def _model(name: str, folder: Path, card: object) -> test_split.Model:

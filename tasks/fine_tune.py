@@ -1,4 +1,7 @@
-"""Unfreeze and fine-tune from the trained head, watching the validation split: python -m tasks.fine_tune"""
+"""Unfreeze and fine-tune from the trained head, watching the validation split.
+
+Run it with: python -m tasks.fine_tune
+"""
 
 from __future__ import annotations
 

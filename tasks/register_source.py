@@ -1,4 +1,7 @@
-"""In a develop directory: read the test split once, compare with naive baselines, write the source and its card: python -m tasks.register_source"""
+"""In a develop directory: test a trained source model, and write it and its card.
+
+Reads the test split once and compares with naive baselines. Run it with: python -m tasks.register_source
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ def register_source(
     *,
     shared: Shared,
 ) -> None:
-    """Write the model folder that `checkpoint:` takes, and whether it beats the baselines; `headstart develop` registers it if so."""
+    """Write the model folder that `checkpoint:` takes, and whether it beats the baselines.
+
+    If it does, `headstart develop` registers it.
+    """
     card = judging.evaluate(
         manifest.read(clean),
         images,

@@ -1,4 +1,7 @@
-"""Rank the candidate source models on the training images and choose one: python -m tasks.select_source"""
+"""Rank the candidate source models on the training images and choose one.
+
+Run it with: python -m tasks.select_source
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def select_source(
     block: SelectSource,
     shared: Shared,
 ) -> None:
-    """Write the choice, its architecture alone, and every candidate with its scores and cost or the reason it was skipped."""
+    """Choose a source model and write the choice.
+
+    Writes the choice, its architecture alone, and every candidate with its scores and cost or the reason it was skipped.
+    """
     place = devices.choose(shared.device, shared.precision)
     done = selection.select(manifest.read(clean), images, block, seed=shared.seed, device=place)
     parameters = {"seed": shared.seed, "select_source": block.model_dump()}

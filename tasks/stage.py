@@ -1,4 +1,6 @@
-"""How a stage starts: read its block of params.yaml, call its function, turn errors into messages and exit codes.
+"""How a stage starts.
+
+It reads its block of params.yaml, calls its function, and turns errors into messages and exit codes.
 
 Every stage file ends with `stage.run(function)`. The flow learns why a stage stopped from .headstart/failure.json, and says so itself.
 """
@@ -35,7 +37,9 @@ Arguments = Callable[[Callable[..., None]], dict[str, Block]]
 
 
 def run(function: Callable[..., None], read: Arguments | None = None) -> None:
-    """Run a stage function as a process of its own, and exit with 0 or with the code of the error it raised.
+    """Run a stage function as a process of its own, and exit with a code.
+
+    The code is 0, or that of the error the function raised.
 
     `read` gives the function's keyword-only arguments; left out, they come from params.yaml.
     """
@@ -99,7 +103,10 @@ def unchanged(function: Callable[..., None], read: Arguments | None = None) -> I
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the names, sizes and modification times below a folder, of nothing if there is none; reads no file."""
+    """A hash of the names, sizes and modification times below a folder; reads no file.
+
+    If there is no such folder, it is the hash of nothing.
+    """
     total = 0
     folders = [os.fspath(folder)] if folder.is_dir() else []
     while folders:
@@ -114,7 +121,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def remove_leftovers(function: Callable[..., None]) -> None:
-    """Remove what a killed run of this stage had begun to write beside its outputs, under the run lock: outputs.whole names it so."""
+    """Remove what a killed run of this stage had begun to write beside its outputs.
+
+    This is done under the run lock. outputs.whole gives such files their names.
+    """
     for parameter in inspect.signature(function).parameters.values():
         if isinstance(parameter.default, Path):
             for left in parameter.default.parent.glob(f".{glob.escape(parameter.default.name)}.*"):
@@ -123,7 +133,9 @@ def remove_leftovers(function: Callable[..., None]) -> None:
 
 
 def arguments(function: Callable[..., None]) -> dict[str, Block]:
-    """The keyword-only arguments of a stage function, from params.yaml, each of the type that its signature names.
+    """The keyword-only arguments of a stage function, from params.yaml.
+
+    Each is of the type that the function's signature names.
 
     `block` is the block of the stage's name, `shared` the top of the file, any other name the block of that name. A stage that names a
     type with fewer fields (Seeded for Shared, Repeats for Verdict) is given, and depends on, these alone.
@@ -147,7 +159,10 @@ def narrowed(block: Block, kind: type[Block]) -> Block:
 
 
 def note(path: Path, content: Mapping[str, object]) -> None:
-    """Write a small JSON file whole or not at all, in ASCII: a message may name a file whose name is not valid UTF-8."""
+    """Write a small JSON file whole or not at all, in ASCII.
+
+    ASCII, because a message may name a file whose name is not valid UTF-8.
+    """
     with outputs.whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -166,7 +181,9 @@ def die_with_parent() -> None:
 
 
 def die_with_dvc() -> None:
-    """Under dvc on Linux, end this process and its workers when dvc is gone, which would have recorded what we make.
+    """Under dvc on Linux, end this process and its workers when dvc is gone.
+
+    It is dvc that would have recorded what we make.
 
     The parent-death signal alone is not enough: a shell that stays between dvc and us (dash does) hides dvc's death from us.
     """
@@ -185,7 +202,10 @@ def die_with_dvc() -> None:
 
 
 def die_with_run() -> None:
-    """Under a flow, end this process and its workers when the flow, who reads our output, is gone: dvc waits for us so as to release its locks."""
+    """Under a flow, end this process and its workers when the flow is gone.
+
+    The flow reads our output. dvc waits for us to end, so that it can release its locks.
+    """
     if lock.VARIABLE not in os.environ or sys.platform == "win32" or not stat.S_ISFIFO(os.fstat(1).st_mode):
         return
     # dvc gets its own signal first, which it ignores while we run; later it would break off releasing its locks
@@ -204,7 +224,10 @@ def _caller() -> int:
 
 
 def _watch(descriptor: int, events: int, patience: float = 0.0) -> None:
-    """End this process `patience` seconds after one of the events, or the closing of the other end, has come to a descriptor."""
+    """End this process `patience` seconds after something has come to a descriptor.
+
+    That is one of the events, or the closing of the other end.
+    """
     import select
     import threading
 

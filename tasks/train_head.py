@@ -21,7 +21,10 @@ def train_head(
     block: TrainHead,
     shared: Shared,
 ) -> None:
-    """Write the head fitted on train and validation, the one fitted on train alone, and how their penalties were chosen."""
+    """Fit the heads and write them.
+
+    Writes the head fitted on train and validation, the one fitted on train alone, and how their penalties were chosen.
+    """
     trained, summary = frozen_head.train(
         manifest.read(clean),
         images,

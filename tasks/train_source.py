@@ -1,4 +1,7 @@
-"""In a develop directory: train a source model from random or pretrained weights: python -m tasks.train_source"""
+"""In a develop directory: train a source model from random or pretrained weights.
+
+Run it with: python -m tasks.train_source
+"""
 
 from __future__ import annotations
 

@@ -29,13 +29,12 @@ def verdict(
     block: Verdict,
     shared: Shared,
 ) -> None:
-    """Write the verdict with its evidence, and the weights that ship; the test split plays no part in either."""
+    """Write the verdict with its evidence, and the weights that ship; neither depends on the test split."""
     table, card = manifest.read(clean), cards.read_source(source)
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]
     head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
     tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
-    baseline_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
@@ -46,7 +45,7 @@ def verdict(
         card=card,
         head=head_block,
         block=tuning_block,
-        images=baseline_block.max_images,
+        images=Baseline.model_validate(summaries[baseline]["parameters"]["baseline"]).max_images,
         size=untrained.transform.input_size,
         seeds=block.seeds,
         label_curve=block.label_curve,

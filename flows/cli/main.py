@@ -1,6 +1,7 @@
 """The command line: `headstart COMMAND`. Answers on standard output, progress on standard error.
 
-Each command imports what it needs when it runs, so that `headstart show` pays for neither Prefect nor PyTorch. The commands register themselves,
+Each command imports what it needs when it runs, so that `headstart show` pays for neither Prefect nor PyTorch. The commands register
+themselves,
 a file per group of GROUPS.
 """
 

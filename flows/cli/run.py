@@ -68,9 +68,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from flows.results import files
     from flows.results import show as show_module
 
-    common.in_project()
+    if not files.METRICS.exists():
+        common.in_project()
     sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
     return 0
 

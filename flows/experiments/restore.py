@@ -214,7 +214,7 @@ def _told(run: runs.Run, kept: str) -> list[str]:
 
 
 def _other_code(run: runs.Run) -> str:
-    """Where the code of a run is to be had: in a project it is a version of the package, in a checkout a commit."""
+    """Where the code of a run is to be had: a version of the package in a project, else a commit."""
     [code] = git.read([f"{run.commit}:./{project_code.PATH}"])
     if made := re.search(rb'^version: "(.*)"$', code or b"", re.MULTILINE):
         return f"Its code may have been another: it was made with headstart {made[1].decode(errors='replace')}"

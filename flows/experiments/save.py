@@ -122,9 +122,10 @@ def found() -> str | None:
 
 
 def recorded() -> list[Path]:
-    """The files that tell what a run was, beside those that git has: what the graph names and DVC's cache does not hold.
+    """The files that tell what a run was, beside those that git has.
 
-    That takes in what lies in the rooms of code that stages depend on, less what git ignores. Raises GitError.
+    They are what the graph names and DVC's cache does not hold. That takes in what lies in the rooms of code that stages depend on, less
+    what git ignores. Raises GitError.
     """
     stages, cached = _stages(), set(outs(cached=True))
     deps = {Path(dep) for entry in stages.values() for dep in entry.get("deps") or []} - cached

@@ -1,4 +1,7 @@
-"""What the deployments of prefect.yaml run: the flows of the command line, behind forms for the Prefect UI, under a worker."""
+"""What the deployments of prefect.yaml run.
+
+They are the flows of the command line, behind forms for the Prefect UI, under a worker.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ def predict(
     model: str = "models/final",
     out: str = "predictions.csv",
 ) -> dict[str, int]:
-    """Label images with a finished model: the file `out` gets the columns path, label, probability and error.
+    """Label images with a finished model and write a file of predictions.
+
+    The file `out` gets the columns path, label, probability and error.
 
     Args:
         paths: Images, or folders that are searched for images, on the machine of the worker.
@@ -90,7 +95,9 @@ def develop(
     parameters: DevelopForm = AS_THEY_ARE,  # type: ignore[valid-type]
     force: bool = False,
 ) -> develop_module.Developed:
-    """Train a source model on a task with many images, and register it in registry/sources/ if it beats naive baselines.
+    """Train a source model on a task with many images, and register it if it beats naive baselines.
+
+    It is registered in registry/sources/.
 
     Args:
         source_data: What `headstart import` takes: a folder, a .zip or .tar, torchvision:NAME, or demo.

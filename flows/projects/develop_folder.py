@@ -1,6 +1,7 @@
-"""The directory of a source model that is being developed, develop/NAME/: a DVC repository of its own, made as a project is.
+"""The directory of a source model that is being developed, develop/NAME/.
 
-The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's `dvc status` dirty. What is developed there and beats the naive
+It is a DVC repository of its own, made as a project is. The main pipeline's DVC ignores it (.dvcignore), so neither makes the other's
+`dvc status` dirty. What is developed there and beats the naive
 baselines is copied to registry/sources/NAME/, outside both graphs.
 """
 
@@ -49,7 +50,7 @@ def source_of(source_data: str) -> str:
 
 
 def prepare(name: str) -> Path:
-    """The directory of this name, which is made if it is new; graph and code.yaml are always those of the installed package."""
+    """The directory of this name, made if it is new; graph and code.yaml always fit the package."""
     folder = FOLDER / name
     if not folder.exists():
         with outputs.folder(folder) as new_folder:
@@ -66,9 +67,10 @@ def prepare(name: str) -> Path:
 
 
 def change(name: str, values: Mapping[str, Any], *, dry: bool = False) -> list[str]:
-    """Write values to the source.yaml (`epochs`) or the params.yaml (`seed`, `index_images.test_share`) of a directory.
+    """Write values to the source.yaml or the params.yaml of a directory.
 
-    Returns a line for each change. Everything is checked before anything is written; raises ParamsError. `dry` only checks, and needs no
+    `epochs` belongs into the first, `seed` and `index_images.test_share` into the second. Returns a line for each change. Everything
+    is checked before anything is written; raises ParamsError. `dry` only checks, and needs no
     directory.
     """
     mine = {key: value for key, value in values.items() if key.partition(".")[0] not in SHARED}
@@ -115,7 +117,7 @@ def register(name: str, *, force: bool = False) -> dict[str, Any]:
 
 
 def summary(name: str, card: dict[str, Any]) -> str:
-    """What was learnt, against which baselines, where it is registered and how it comes into the ranking, as text for a terminal."""
+    """What was learnt, against which baselines, and how it comes into the ranking, for a terminal."""
     figures, classes = card["metrics"], card["classes"]
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
     start = "random weights" if card["started_from"]["name"] == developing.RANDOM else card["started_from"]["name"]

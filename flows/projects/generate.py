@@ -1,6 +1,7 @@
-"""What headstart writes into a project: dvc.yaml, prefect.yaml, params.yaml, and into a develop folder; all made from the files of the checkout.
+"""What headstart writes into a project and into a develop folder: dvc.yaml, prefect.yaml, params.yaml.
 
-The checkout's dvc.yaml is the only graph. There a stage depends on folders of code; in a project, which has no code, it depends on the
+All of it is made from the files of the checkout. The checkout's dvc.yaml is the only graph. There a stage depends on folders of code; in
+a project, which has no code, it depends on the
 fingerprints of these folders in code.yaml instead. Otherwise both graphs are equal.
 """
 
@@ -38,7 +39,7 @@ _SETTINGS_HEAD = """\
 
 
 def source(name: str) -> Path:
-    """A file of the checkout's top level (`dvc.yaml`, `data/README.md`): that of the checkout, or as it was shipped with the package."""
+    """A file of the top level (`dvc.yaml`, `data/README.md`): the checkout's, or as it was shipped."""
     shipped = _SHIPPED / name
     return shipped if shipped.exists() else _CHECKOUT / name
 
@@ -69,7 +70,7 @@ def develop_settings() -> str:
 
 
 def deployments(project: str) -> str:
-    """The prefect.yaml of a project: deployments and work pool carry its name, so that several projects can share a server."""
+    """The prefect.yaml of a project: its deployments and its work pool carry its name."""
     text = source(DEPLOYMENTS).read_text(encoding="utf-8").replace("# The deployments: ", f"# The deployments of {project}: ")
     return re.sub(r"^( *(?:- )?name: )headstart(\S*)", rf'\1"{project}\2"', text, flags=re.MULTILINE)
 
@@ -91,7 +92,7 @@ def code_names(stage: Mapping[str, Any]) -> set[str]:
 
 
 def code_of(path: str) -> str | None:
-    """The dotted name of a dependency that is code (headstart/features, tasks/report.py); None for any other."""
+    """The dotted name of a dependency that is code, such as tasks/report.py; None for any other."""
     is_code = path.startswith(("headstart/", "tasks/"))
     return path.removesuffix(".py").replace("/", ".") if is_code else None
 

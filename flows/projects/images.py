@@ -1,4 +1,4 @@
-"""The data set of the workspace: replace it whole (`headstart import`), and have it present and recorded before a run."""
+"""The data set of the workspace: replace it whole, and have it present and recorded before a run."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
 
 
 def _add(say: dvc.Say | None, pauses: Sequence[float]) -> None:
-    """Record the images as they are, unless they only lag behind a record that was changed; then bring them up to it."""
+    """Record the images as they are; if they only lag behind a changed record, bring them up to it."""
     content, wanted = outputs.read_bytes(RECORD) or b"", version()
     dvc.add(IMAGES, say)
     found = version()
@@ -206,7 +206,10 @@ def _remembered() -> str | None:
 
 
 def _was_on_record(version: str) -> bool:
-    """Whether any commit, branch or experiment has these images on record: then they are an older version, and nobody's new work."""
+    """Whether any commit, branch or experiment has these images on record.
+
+    Then they are an older version, and nobody's new work.
+    """
     try:
         return bool(git.call("log", "--all", "-1", "--format=%h", f"-S{version}", "--", str(RECORD)).strip())
     except git.GitError:

@@ -1,4 +1,4 @@
-"""Names that Headstart gives by a path and people may give instead: of a project, of a source model that is developed."""
+"""Names by a path, unless people give one: of a project, of a source model that is developed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def of_path(path: str) -> str:
-    """The last part of a path as a name: in lower case, without endings, with a dash for what a name cannot hold."""
+    """The last part of a path as a name: in lower case, without endings, dashes for other characters."""
     words = Path(path).resolve().name.lower().partition(".")[0]
     return re.sub(r"[^a-z0-9_]+", "-", words).strip("-")
 

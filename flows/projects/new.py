@@ -24,7 +24,8 @@ _GITIGNORE = "/.headstart/\n/.venv/\n__pycache__/\n/registry/**/*.safetensors\n/
 def new(folder: Path, name: str | None = None) -> str:
     """Make a project in `folder`, whole or not at all, and return what to tell the user.
 
-    Git and DVC are set up. A folder in a git repository becomes a part of that; else it becomes a repository of its own, with all in a first
+    Git and DVC are set up. A folder in a git repository becomes a part of that; else it becomes a repository of its own, with all in
+    a first
     commit. Raises ParamsError for a name that cannot be used, and HeadstartError for a folder that holds something or if there is no git.
     """
     name = project_name(folder, name)
@@ -60,7 +61,7 @@ def project_name(folder: Path, name: str | None) -> str:
 
 
 def _refuse_filled(folder: Path) -> None:
-    """Raise HeadstartError if something other than an empty git repository lies in a folder, and name it."""
+    """Raise HeadstartError if something but an empty git repository lies in a folder, and name it."""
     if folder.exists() and not folder.is_dir():
         raise HeadstartError(f"{folder} is a file; name a folder that is empty or not there yet")
     there = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.exists() else []

@@ -1,4 +1,4 @@
-"""`headstart upgrade`: bring the files that headstart wrote into a project up to the installed package, and say which stages run again by it."""
+"""`headstart upgrade`: fit a project to the installed package, and say which stages run again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def upgrade(*, dry: bool = False) -> str:
     """
     made = plan()
     if not dry:
-        for name, content in [*made.write.items(), *((str(BESIDE / name), content) for name, content in made.beside.items())]:
+        for name, content in [*made.write.items(), *((str(_beside(name)), content) for name, content in made.beside.items())]:
             with outputs.whole(Path(name)) as temporary:
                 temporary.write_text(content, encoding="utf-8")
     return "\n".join(_told(made, dry))
 
 
 def plan() -> Plan:
-    """What an upgrade would do to the project in the current folder. Raises HeadstartError for a checkout."""
+    """What an upgrade would do to the project in this folder. Raises HeadstartError for a checkout."""
     here = {name: _text(Path(name)) for name in (generate.GRAPH, generate.DEPLOYMENTS)}
     if not project_code.PATH.exists() and not _names(here[generate.GRAPH] or ""):
         raise HeadstartError(f"nothing to upgrade: the stages here do not depend on {project_code.PATH}, but on the code in this folder")
@@ -73,7 +73,7 @@ def plan() -> Plan:
 
 
 def contents(project: str) -> dict[str, str]:
-    """The files that the installed package writes into the current folder and keeps up to date, by name; code.yaml is not among them."""
+    """The files that the package writes into the current folder, by name, but for code.yaml."""
     if developing.PATH.exists():
         return {generate.GRAPH: generate.develop_graph()}
     return {generate.GRAPH: generate.graph(), generate.DEPLOYMENTS: generate.deployments(project)}
@@ -158,7 +158,7 @@ def _told(made: Plan, dry: bool) -> list[str]:
     if made.after:
         lines.append(f"and these after them, if they leave something else than before: {', '.join(made.after)}")
     for name in made.beside:
-        place = f"the one of this version {'would be put' if dry else 'lies'} in {BESIDE / name}"
+        place = f"the one of this version {'would be put' if dry else 'lies'} in {_beside(name)}"
         lines.append(f"{name} was changed here and stays as it is; {place} for comparison")
     if made.gone:
         lines.append(
@@ -167,6 +167,11 @@ def _told(made: Plan, dry: bool) -> list[str]:
     if made.write:
         lines.append(f"{'would write' if dry else 'wrote'} {', '.join(made.write)}")
     return lines
+
+
+def _beside(name: str) -> Path:
+    """Where the package's version of a changed file is put: not under a name that DVC looks for."""
+    return BESIDE / f"new.{name}"
 
 
 def _text(path: Path) -> str | None:

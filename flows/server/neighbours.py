@@ -1,4 +1,4 @@
-"""Several projects on one machine: whose server listens on a port, and a project that shares the server of another."""
+"""Several projects on one machine: whose server is on a port, and how one shares that of another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def free(port: int) -> None:
 
 
 def project_at(port: int) -> Path | None:
-    """The folder of the project whose Prefect server listens on a port; None if nobody does, or it is not a server of a project."""
+    """The folder of the project whose Prefect server listens on a port; None if there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{servers.address(port)}/admin/settings", timeout=5) as answer:
@@ -61,7 +61,10 @@ def joined(state: servers.State, folder: Path) -> servers.State:
 
 
 def refuse_absent(state: servers.State) -> None:
-    """Raise HeadstartError if the server that this project shares is not up: only its own project starts it."""
+    """Raise HeadstartError if the server that this project shares is not up.
+
+    Only its own project starts it.
+    """
     if not servers.alive(state.get("server")):
         raise HeadstartError(
             f"the Prefect server of {state['joined']}, which this project shares, is not up: `headstart up` there first; "

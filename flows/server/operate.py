@@ -1,6 +1,7 @@
-"""`headstart up` and `headstart down`: a Prefect server and a worker of this project, as processes that outlive the command.
+"""`headstart up` and `headstart down`: a Prefect server and a worker of this project.
 
-Both are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in .headstart/prefect/. What
+Both outlive the command. They are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in
+.headstart/prefect/. What
 died is started again by the next `up`. The deployments are those of prefect.yaml. A project may share the server of another one; its worker
 and its deployments are its own all the same.
 """
@@ -84,7 +85,7 @@ def down(force: bool = False) -> str:
 
 
 def _serve(state: servers.State, port: int) -> list[str]:
-    """Have the server running, and note it in the state. Returns what was started: nothing, or the server.
+    """Have the server running, and note it in the state. Returns what was started.
 
     Raises HeadstartError.
     """
@@ -180,7 +181,7 @@ def _home(state: servers.State) -> Path:
 
 
 def _serving(port: int) -> dict[str, str]:
-    """The environment of the server; it tells the UI where the API is."""
+    """The environment of the server; the UI learns from it how to reach the API."""
     return {
         **internals.serving(temporary=False),
         "PREFECT_API_URL": servers.address(port),

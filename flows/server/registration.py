@@ -1,4 +1,4 @@
-"""What `headstart up` has the server know: the work pool and the deployments of a project, and when a run counts as crashed."""
+"""What the server has to know: a project's work pool and deployments, and when a run has crashed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.repository import child
 from flows.server import internals, servers
@@ -52,13 +52,13 @@ def pool() -> str:
 
 
 def declared(server: servers.Mark) -> str:
-    """A hash of what the deployments are made from, and of where: prefect.yaml, the code of their forms, and the server's process."""
+    """A hash of what deployments are made from, prefect.yaml and code, and of the server's process."""
     code = fingerprint("flows.pipeline.deployments", "flows.forms", "headstart.params")
     return hashlib.sha256(DECLARED.read_bytes() + code.encode() + repr(sorted(server.items())).encode()).hexdigest()
 
 
 def make_pool(server: SyncPrefectClient, name: str) -> None:
-    """Make the work pool if it is missing, and have its runs started as ours are: patient (flows/server/patient.py).
+    """Make the work pool if it is missing, and have its runs started through flows/server/patient.py.
 
     Raises HeadstartError if another project has it: one of that name, on a server that both share.
     """
@@ -115,7 +115,10 @@ def register(server: SyncPrefectClient, name: str) -> None:
 
 
 def crash_zombies(server: SyncPrefectClient) -> None:
-    """Have the server call a run crashed whose heartbeat stops: its process is gone, and nobody was left to say so."""
+    """Have the server call a run crashed whose heartbeat stops.
+
+    Its process is gone, and nobody was left to say so.
+    """
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.states import StateType
@@ -138,9 +141,9 @@ def crash_zombies(server: SyncPrefectClient) -> None:
 
 
 def ask_for_life(server: SyncPrefectClient) -> None:
-    """Have the runs that an earlier server left as running crash too, unless they are heard of: it may have died with them.
+    """Have the runs that an earlier server left as running crash too, unless they are heard of.
 
-    A heartbeat in their name starts the clock of `crash_zombies`; the server that got their own is gone.
+    They may have died with it. A heartbeat in their name starts the clock of `crash_zombies`; the server that got their own is gone.
     """
     from prefect.events import Event
 
@@ -167,7 +170,7 @@ def crash_unbegun(server: SyncPrefectClient, pool: str) -> None:
 
 
 def busy(server: SyncPrefectClient, pool: str | None = None) -> list[FlowRun]:
-    """The flow runs that have a process, or are about to get one, as far as the server knows: all, or those of a work pool."""
+    """The flow runs that have a process, or are about to get one: all, or those of a work pool."""
     return _runs(server, "RUNNING", "PENDING", "CANCELLING", pool=pool)
 
 
@@ -183,5 +186,5 @@ def _runs(server: SyncPrefectClient, *states: str, pool: str | None = None) -> l
     from prefect.client.schemas.objects import StateType
 
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(state) for state in states])))
-    pools: dict[str, Any] = {"work_pool_filter": WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))} if pool else {}
-    return server.read_flow_runs(flow_run_filter=wanted, **pools)
+    pools = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])) if pool else None
+    return server.read_flow_runs(flow_run_filter=wanted, work_pool_filter=pools)

@@ -172,9 +172,9 @@ def own() -> None:
 
 
 def standing(folder: Path = Path()) -> State:
-    """What `headstart up` noted in a project; of a server that it shares, what that server's own project noted.
+    """What `headstart up` noted in a project. Empty if nothing was started.
 
-    Empty if nothing was started.
+    Of a server that the project shares it is what that server's own project noted.
     """
     state = cast(State, outputs.read_object(folder / STANDING))
     if "joined" not in state:

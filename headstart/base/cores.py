@@ -1,7 +1,7 @@
-"""Work on all cores with plain threads: one item a core, each computed by one thread, results in order.
+"""Work on all cores with plain threads, and give the results in order.
 
-NumPy, Pillow, ONNX Runtime and PyTorch let go of the interpreter while they compute. Because an item is never shared between
-threads, its result does not depend on how many cores there are.
+Each core takes one item at a time, and one thread computes the whole of it. NumPy, Pillow, ONNX Runtime and PyTorch let go of the
+interpreter while they compute. Because an item is never shared between threads, its result does not depend on how many cores there are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiti
 
 
 def ahead(items: Iterator[Item], depth: int = 256) -> Iterator[Item]:
-    """The same items, taken by a thread of their own that runs up to `depth` items ahead of who asks for them."""
+    """The same items, taken ahead of need by a thread of their own.
+
+    The thread runs up to `depth` items ahead of whoever asks for them.
+    """
     if _within():
         yield from items
         return

@@ -44,9 +44,11 @@ CPU_BFLOAT16 = Device("cpu", "bfloat16")
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:
-    """The device for parameters `device` (auto, cpu, cuda) and `precision` (auto, float32, bfloat16, float16).
+    """The device for the parameters `device` and `precision`.
 
-    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for and there is none.
+    `device` is auto, cpu or cuda; `precision` is auto, float32, bfloat16 or float16.
+    A CPU takes bfloat16 for auto and bfloat16 if it has instructions for it, else float32. Raises ParamsError when cuda is asked for
+    and there is none.
     """
     cpu = CPU_BFLOAT16 if precision in ("auto", "bfloat16") and _multiplies_bfloat16() else CPU
     if device == "cpu" or (device == "auto" and not _driver()):
@@ -72,7 +74,10 @@ def steady() -> None:
 
 
 def autocast(device: Device, kind: str) -> Any:
-    """A context in which a network computes in the device's precision; `kind` is the type of the tensors' device. With bfloat16 a CPU does so in training only."""
+    """A context in which a network computes in the device's precision.
+
+    `kind` is the type of the tensors' device. With bfloat16 a CPU does so in training only.
+    """
     import torch
 
     enabled = device.precision != "float32" and device != CPU_BFLOAT16

@@ -1,4 +1,7 @@
-"""Outputs are written under a temporary name and renamed when complete, so that no half-made one is ever seen."""
+"""Write outputs so that no half-made one is ever seen.
+
+An output is written under a temporary name and renamed when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, for a file or a folder; it becomes `path` if the block ends well, and goes if not."""
+    """A temporary path beside `path`, for a file or a folder.
+
+    It becomes `path` if the block ends well, and is removed if not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -63,7 +69,10 @@ def put_back(files: Mapping[Path, bytes | None]) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; {} if there is no file, or something else in it, for callers that can do without it."""
+    """Read a JSON object; {} if there is none.
+
+    It is also {} if the file holds something else. For callers that can do without the object.
+    """
     try:
         content = read_json(path)
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """What is expected of the data: one list, and the columns and sentences that its entries need.
 
-To add an expectation, add one `Check` to CHECKS. An entry names a Great Expectations class, the column it looks at, its arguments, how bad a
+To add an expectation, add one `Check` to CHECKS. An entry names a Great Expectations class, the column it looks at, its arguments, how
+bad a
 failure is, what is expected in words, why, and what to do. A column the manifest lacks is computed by the entry's `values`.
 Nothing here imports Great Expectations: the list is data, headstart/checks/validation.py runs it.
 """
@@ -35,7 +36,8 @@ class Check:
     """One expectation.
 
     `values(frame)` gives the column to look at, one value per manifest row, null if the row does not count; without it the manifest's own
-    column is used. `found(failing, frame)` says in plain words what was found, given the failing rows (all rows if no single row is at fault).
+    column is used. `found(failing, frame)` says in plain words what was found, given the failing rows (all rows if no single row is
+    at fault).
     `together` names a column whose equal values are listed side by side, so that copies of one image stand beside each other.
     """
 

@@ -1,6 +1,7 @@
 """Where in a network the target's information sits: a linear probe at the end of every stage.
 
-What is retrained begins with the first stage whose probe is within one paired standard error of the best: what lies below it serves the target as it is,
+What is retrained begins with the first stage whose probe is within one paired standard error of the best: what lies below it serves the
+target as it is,
 what lies above it was made for the source's classes (Alain & Bengio, ICLR 2017 workshop).
 """
 

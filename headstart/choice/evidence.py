@@ -1,4 +1,4 @@
-"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME (scores.py)."""
+"""The evidence of Bayesian linear regression, log N(y; 0, I / beta + F F^T / alpha), for LogME."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def highest(energy: np.ndarray, along: np.ndarray, beside: float, n: int) -> tup
 
     energy (rank,): eigenvalues of F F^T; along (rank,): squared target along its eigenvectors; beside: squared target beside them all.
 
-    For a given ratio the best scale has a closed form, n / alpha = y^T (F F^T + ratio I)^-1 y, which leaves one unknown. A grid and a bounded
+    For a given ratio the best scale has a closed form, n / alpha = y^T (F F^T + ratio I)^-1 y, which leaves one unknown. A grid and a
+    bounded
     search find the highest maximum, where MacKay's fixed point, which the paper iterates, stays at whichever is near its start and
     creeps if the best alpha or beta is infinite. The least ratio, some 50 times the rounding noise of float16 features, bounds the
     evidence if it has no maximum: with fewer images than features, two identical ones of one class are fitted without any noise.

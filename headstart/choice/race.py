@@ -1,7 +1,9 @@
 """A race: the leading sources are fine-tuned briefly, the better half go on, until one is left.
 
-This is successive halving (Jamieson & Talwalkar, AISTATS 2016). Every entrant starts from a converged head and trains its last stages, as fine_tune does by
-default, on the same images and number of views. A round's order is that of the validation log likelihood. The budget is in image passes, never in seconds.
+This is successive halving (Jamieson & Talwalkar, AISTATS 2016). Every entrant starts from a converged head and trains its last stages, as
+fine_tune does by
+default, on the same images and number of views. A round's order is that of the validation log likelihood. The budget is in image passes,
+never in seconds.
 """
 
 from __future__ import annotations
@@ -121,7 +123,8 @@ def run(
 ) -> Race:
     """Race the sources that `cards` name, two or more, in the order of the ranking, which takes `taken`.
 
-    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each later round half the
+    They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each
+    later round half the
     entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
     """
     starts = {card.name: _head(table, root, card, folds, seed, device) for card in cards}

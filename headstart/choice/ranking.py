@@ -1,11 +1,15 @@
 """Who leads, how surely, and who is taken: the scores of many sources, with bootstrap confidence.
 
-Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and the sources'
-differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of draws in which a
+Every voting score gives each image a value under each source. Images are drawn again with replacement, the same ones for all sources, and
+the sources'
+differences from their mean, each score in units of its own standard error, are averaged over the scores: the aggregate. The share of
+draws in which a
 source leads is the chance that it is best on images like these (Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
 
-Frozen features do not tell all: of networks whose features suit the images alike, the better one on ImageNet is the better one once it is fine-tuned
-(Kornblith, Shlens & Le, CVPR 2019). So published accuracy is worth some nats in every voting score: little beside what few images leave open, or what
+Frozen features do not tell all: of networks whose features suit the images alike, the better one on ImageNet is the better one once it is
+fine-tuned
+(Kornblith, Shlens & Le, CVPR 2019). So published accuracy is worth some nats in every voting score: little beside what few images leave
+open, or what
 a source that suits the images gains, and enough to tell siblings apart if images are many.
 """
 
@@ -78,7 +82,8 @@ def add_up(
 ) -> Totals:
     """Put the scores of each source together; the same seed gives the same totals.
 
-    rows: for each source, values (n,) of each image by score, higher being better. A score of `votes` that some source lacks does not count.
+    rows: for each source, values (n,) of each image by score, higher being better. A score of `votes` that some source lacks does not
+    count.
     `prior` (sources,) is added to the values of each.
     """
     keys = [key for key in votes if all(key in one for one in rows)]

@@ -1,6 +1,7 @@
 """Transferability scores: how well a source's frozen features suit the target data.
 
-To add one, put a Score into SCORES. A score gives one number per image, higher is better, whose mean is the score, so that the ranking can bootstrap over images by weighing
+To add one, put a Score into SCORES. A score gives one number per image, higher is better, whose mean is the score, so that the ranking
+can bootstrap over images by weighing
 rows. If a score is no mean by nature, a row is the score plus what the image adds to it, less the average of that: for LogME by the
 jackknife (what leaving the image out changes), for the H-score by the infinitesimal jackknife (the derivative with respect to the image's
 weight). Jaeckel, Bell Laboratories memorandum, 1972; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982.
@@ -62,7 +63,8 @@ _one_thread = threadpool_limits.wrap(limits=1)
 def probe(inputs: Inputs) -> dict[str, np.ndarray]:
     """Cross-validated logistic regression: whether each row is classified rightly, and its likelihood.
 
-    The log likelihood (nats) is given for the features, and for the depth where it is best: what lies above that depth was made for the source's
+    The log likelihood (nats) is given for the features, and for the depth where it is best: what lies above that depth was made for
+    the source's
     classes, and is retrained (depth.py).
     """
     at_features = _cross_validated(inputs, inputs.features)
@@ -115,7 +117,8 @@ def logme(inputs: Inputs) -> dict[str, np.ndarray]:
 
     Rows are the jackknife (see the module): what leaving image i out takes from the log evidence at the same alpha and beta, which by the
     envelope theorem is all to first order where they are best. By the chain rule that is log p(y_i | all other y), in closed form from the
-    residuals and leverages (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equation 5.12). The derivative with respect
+    residuals and leverages (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equation 5.12). The derivative with
+    respect
     to the weight would be log p(y_i) under a posterior that has seen y_i: for n < d its standard errors are several times too small.
     """
     basis, energy = evidence.left_singular(inputs.features[:].astype(np.float64))
@@ -134,7 +137,8 @@ def logme(inputs: Inputs) -> dict[str, np.ndarray]:
 def h_score(inputs: Inputs) -> dict[str, np.ndarray]:
     """H-score (Bao et al., ICIP 2019): tr(C^-1 B), summed over all directions.
 
-    It is the share of the features' variance C that lies between classes, B. With a shrunk covariance C = (1 - s) S + s (tr S / d) I and (1 - s) B in place of B (Ibrahim et al., ECML PKDD 2022); s after Ledoit &
+    It is the share of the features' variance C that lies between classes, B. With a shrunk covariance C = (1 - s) S + s (tr S / d) I
+    and (1 - s) B in place of B (Ibrahim et al., ECML PKDD 2022); s after Ledoit &
     Wolf (J. Multivariate Analysis 88, 2004). Rows are the infinitesimal jackknife (see the module) with s held fixed; for n < d, where the
     score is near its most, classes - 1, whatever the features, their standard errors are too small.
     """
@@ -179,7 +183,8 @@ def nce(inputs: Inputs) -> dict[str, np.ndarray]:
 def leep(inputs: Inputs) -> dict[str, np.ndarray]:
     """LEEP (Nguyen et al., ICML 2020): log sum_z p(y | z) theta_z of each row.
 
-    theta are the probabilities that the source's own classifier gives its classes z, and p(y | z) is what they and the labels give if counted
+    theta are the probabilities that the source's own classifier gives its classes z, and p(y | z) is what they and the labels give if
+    counted
     together. Without such a classifier, there is no score.
     """
     if inputs.classifier is None:

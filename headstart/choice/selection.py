@@ -1,7 +1,9 @@
 """Choose the source for the target data: score every candidate on frozen features, rank, race, probe.
 
-The ranking (ranking.py) puts the voting scores together and takes the cheapest source that cannot be told from the leader. Its choice stands unless the
-race (race.py) shows another to be better on validation with 99% certainty. The probe of depths (depth.py) is of the source that is chosen, and says how
+The ranking (ranking.py) puts the voting scores together and takes the cheapest source that cannot be told from the leader. Its choice
+stands unless the
+race (race.py) shows another to be better on validation with 99% certainty. The probe of depths (depth.py) is of the source that is
+chosen, and says how
 deep to retrain it.
 """
 
@@ -73,7 +75,8 @@ class Selection:
 def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, device: Device = CPU) -> Selection:
     """Score every candidate on the training rows of `table`, race the leaders, and choose one.
 
-    The race is decided on the validation rows. What cannot be had is skipped with the reason, and the order of the candidates does not matter.
+    The race is decided on the validation rows. What cannot be had is skipped with the reason, and the order of the candidates does
+    not matter.
     Raises ParamsError for a name of no known form and if the bounds leave nothing, HeadstartError if none can be had.
     """
     bounds = {"max_parameters": block.max_parameters, "max_gflops": block.max_gflops}
@@ -110,7 +113,7 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
 
 
 def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block: SelectSource, seed: int) -> Ranking:
-    """The ranking of the candidates that were scored on `n_images`, and the rows of those that were skipped."""
+    """The ranking of the candidates that were scored on `n_images`, and of those that were skipped."""
     votes = [key for score in scores.SCORES.values() for key in score.votes]
     published = ranking.prior([one.published for one in scored])
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)

@@ -35,8 +35,9 @@ FEWEST_FOLDS = 3
 
 
 def tables(table: pd.DataFrame, seeds: int, seed: int, *, enough: int = ENOUGH_IMAGES) -> list[pd.DataFrame]:
-    """The table of each seed's trial (columns label, group, split), in which only train and validation may differ.
+    """The table of each seed's trial, in which only train and validation may differ.
 
+    The columns are label, group and split.
     The split as it is, `seeds` times, if there is one seed or validation has `enough` images. Otherwise train and validation are cut
     into stratified folds that keep groups together, at least FEWEST_FOLDS, and fold s is the validation of trial s; groups without which
     a class could not be learned stay in train. Fewer folds come back if there are fewer groups.

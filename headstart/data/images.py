@@ -1,5 +1,6 @@
-"""Open photos of any kind as RGB, and look at a file once for the manifest: hashes, size, readable or why not.
+"""Open photos of any kind as RGB, and look at a file once for the manifest.
 
+The manifest takes the hashes, the size, and whether the file is readable or why not.
 Every file is decoded in full (PIL's verify() passes truncated JPEGs). The size is checked before anything is decoded. Safe in threads.
 """
 
@@ -51,7 +52,9 @@ class Unreadable(ValueError):
 
 
 def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS, *, near: int | None = None) -> Image.Image:
-    """Decode a photo, a file or its content, in full as RGB: first frame, EXIF orientation applied, transparency over white, 16-bit scaled to 8.
+    """Decode a photo, given as a file or as its content, in full as RGB.
+
+    The first frame, with the EXIF orientation applied, transparency over white, and 16-bit scaled to 8.
 
     `near` hints that the caller will resize the shorter side to about that many pixels: JPEGs may then be decoded at a reduced scale,
     never below `near`. Raises Unreadable (truncated, not an image, too many pixels, zero bytes, no such file, no permission).
@@ -93,7 +96,10 @@ def decode(file: IO[bytes], max_pixels: int, near: int | None) -> tuple[Image.Im
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A new picture: RGB, upright as its EXIF orientation says, transparency over white, grey of more than 8 bits scaled to 8."""
+    """A new picture in RGB, upright as its EXIF orientation says.
+
+    Transparency lies over white, and grey of more than 8 bits is scaled to 8.
+    """
     upright, orientation = _rgb(image), _orientation(image)
     upright.info = {}  # else a caller could apply the orientation twice
     upright.getexif()[ExifTags.Base.Orientation] = orientation

@@ -1,4 +1,7 @@
-"""Samples of a table that depend on the files' hashes alone: neither on the order of the rows nor on a random generator."""
+"""Samples of a table that depend on the files' hashes alone.
+
+They depend neither on the order of the rows nor on a random generator.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ import pandas as pd
 
 
 def sample(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
-    """About `limit` rows at most, every class in proportion and with two rows at least, chosen by file hash so that the choice does not depend on order."""
+    """About `limit` rows at most, with every class in proportion.
+
+    Every class keeps at least two rows. Rows are chosen by file hash, so that the choice does not depend on their order.
+    """
     if len(table) <= limit:
         return table.reset_index(drop=True)
     share = limit / len(table)

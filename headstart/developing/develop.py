@@ -1,7 +1,9 @@
 """Develop a source model of one's own: train it on a source task with many images.
 
-It starts from random weights (training/scratch.py) or from a pretrained candidate (training/fine_tuning.py). What comes out is a model folder that
-competes as `checkpoint:` with all other sources, if it beats naive baselines (judging.py). `headstart develop` runs this as a pipeline in a directory
+It starts from random weights (training/scratch.py) or from a pretrained candidate (training/fine_tuning.py). What comes out is a model
+folder that
+competes as `checkpoint:` with all other sources, if it beats naive baselines (judging.py). `headstart develop` runs this as a pipeline in
+a directory
 of its own, whose parameters are in params/developing.py.
 """
 

@@ -24,10 +24,10 @@ PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "s
 
 
 class AgainstBaseline(TypedDict):
-    """A naive baseline on the test images: its accuracy (0-1), source - baseline, and whether that is above its standard error."""
+    """A naive baseline on the test images, and whether the source beats it."""
 
-    accuracy: float
-    difference: float
+    accuracy: float  # 0-1, of the baseline
+    difference: float  # source - baseline
     standard_error: float
     beaten: bool
 
@@ -45,7 +45,8 @@ class Judgement(TypedDict):
 def naive(table: pd.DataFrame, root: Path, seed: int) -> dict[str, np.ndarray]:
     """The labels (n test,) that naive baselines give the test images, each fitted on all other images.
 
-    `majority`: the most frequent class. `thumbnails`: a logistic regression on pictures of 8x8 coloured pixels, its penalty cross-validated.
+    `majority`: the most frequent class. `thumbnails`: a logistic regression on pictures of 8x8 coloured pixels, its penalty
+    cross-validated.
     """
     from headstart.data import folding
     from headstart.features import extraction, pixels

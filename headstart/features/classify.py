@@ -1,4 +1,7 @@
-"""Logits of a whole model for a table of images: the one place that runs a model from its weights and its card."""
+"""Logits of a whole model for a table of images.
+
+This is the one place that runs a model from its weights and its card.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,18 @@ from headstart.networks.cards import Card
 
 
 def prepared(card: Card, sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
-    """A whole network with weights of hash `sha256` that `card` describes, ready to run: uint8 (n, size, size, 3) -> logits (n, classes).
+    """A whole network that `card` describes, ready to run.
 
+    `sha256` is the hash of its weights. It computes uint8 (n, size, size, 3) -> logits (n, classes).
     `make` gives the network; it is called only if no exported file is at hand.
     """
     return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card.transform.input_size, device)
 
 
 def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU) -> Frozen:
-    """A whole model from its weights under the library's names and its card, ready to run: uint8 (n, size, size, 3) -> logits (n, classes).
+    """A whole model from its weights and its card, ready to run.
 
+    The weights go by the library's names. It computes uint8 (n, size, size, 3) -> logits (n, classes).
     Raises HeadstartError if they do not fit together.
     """
 

@@ -41,7 +41,10 @@ GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
 
 @dataclass(frozen=True)
 class Engine:
-    """`run` computes activations of at most `batch` images at a time; one image a call means that each worker makes calls of its own."""
+    """How activations are computed: `run` takes at most `batch` images at a time.
+
+    A `batch` of one image per call means that each worker makes calls of its own.
+    """
 
     name: str
     batch: int
@@ -49,8 +52,9 @@ class Engine:
 
 
 def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, device: Device = CPU) -> Engine:
-    """An engine for the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)): onnxruntime or torch, or cuda.
+    """An engine for the network that `make` gives: onnxruntime or torch, or cuda.
 
+    The network computes uint8 (n, size, size, 3) -> float32 (n, ...).
     The exported file is kept in `folder` under `key`, which must tell this network's weights and cut from all others; `make` is not
     called if that file is at hand.
     """
@@ -79,7 +83,10 @@ def code() -> str:
 
 
 class Batched:
-    """A network in batches on every device of a kind; when memory runs out, the batch is halved and the work goes on."""
+    """A network in batches on every device of a kind.
+
+    When memory runs out, the batch is halved and the work goes on.
+    """
 
     def __init__(self, network: nn.Module, device: Device, on: list[torch.device] | None = None, batch: int = GPU_BATCH) -> None:
         import torch

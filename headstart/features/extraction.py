@@ -1,4 +1,7 @@
-"""The frozen part of a network over a table of images: each image and view once, kept in a store that all stages share."""
+"""The frozen part of a network over a table of images.
+
+Each image and view is computed once and kept in a store that all stages share.
+"""
 
 from __future__ import annotations
 
@@ -109,8 +112,9 @@ def extract_views(
 
 
 class Streamed:
-    """Activations of a table's images in one view, computed whenever they are asked for: for what the disk may not hold.
+    """Activations of a table's images in one view, computed whenever they are asked for.
 
+    For what the disk may not hold.
     Indexed like store.Rows: an integer array or a slice gives an array of those rows.
     """
 
@@ -184,5 +188,8 @@ def _code() -> str:
 
 
 def fit_views(count: int, row_bytes: int, train: int, validation: int, cache_gib: float) -> int:
-    """As many views, up to `count`, of `train` images as fit the disk budget beside one of `validation` images; 0 if not even one does."""
+    """How many views, up to `count`, of `train` images fit the disk budget.
+
+    One view of `validation` images must fit beside them. 0 if not even one view does.
+    """
     return max((n for n in range(1, count + 1) if row_bytes * (train * n + validation) <= cache_gib * 2**30), default=0)

@@ -1,4 +1,7 @@
-"""What a source gives for a table of images: its features, and the averages of all its stages, from one pass and one store."""
+"""What a source gives for a table of images, from one pass and one store.
+
+These are its features, and the averages of all its stages.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,9 @@ def of_source(card: SourceCard, table: pd.DataFrame, root: Path, device: Device 
 
 
 def depths(card: SourceCard, table: pd.DataFrame, root: Path, device: Device = CPU, make: Callable[[], nn.Module] | None = None) -> Rows:
-    """What every stage of the source gives for the rows of `table` (n, sum of widths), averaged over positions; the features are the last columns.
+    """What every stage of the source gives for the rows of `table`, averaged over positions.
 
+    The shape is (n, sum of widths); the features are the last columns.
     One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network if it is at hand.
     """
 

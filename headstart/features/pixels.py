@@ -1,4 +1,7 @@
-"""Decoded pixels as if they were features: a frozen part that does nothing, for networks that are trained from the image on."""
+"""Decoded pixels as if they were features.
+
+A frozen part that does nothing, for networks that are trained from the image on.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ PIXELS = "uint8"
 
 
 def decoder(size: int) -> extraction.Frozen:
-    """A frozen part that does nothing, so that what is stored are the images themselves: uint8 (size, size, 3)."""
+    """A frozen part that does nothing, so that the images themselves are stored.
+
+    They are uint8 (size, size, 3).
+    """
     return extraction.Frozen("pixels", size, Engine("pixels", 1, lambda images: images), (size, size, 3))
 
 

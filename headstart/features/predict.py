@@ -18,8 +18,9 @@ MODEL = Path("models/final")
 
 
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
-    """Yield path, label, probability (of the label) and error for every file, in order; folders are walked.
+    """Yield path, label, probability (of the label) and error for every file, in order.
 
+    Folders are walked.
     A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """

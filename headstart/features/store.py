@@ -1,4 +1,6 @@
-"""Rows of numbers on disk, one file a store, looked up by key: what the frozen part of a network computed for each image.
+"""Rows of numbers on disk, one file per store, looked up by key.
+
+They are what the frozen part of a network computed for each image.
 
 A store is known by what its rows depend on (weights, cut, view, code), so it never goes stale, and ten new images cost ten rows.
 Deleting the folder costs only time. Rows are appended first and their keys after, so a killed run leaves a shorter store, not a broken one.
@@ -71,7 +73,10 @@ class Store:
 
 
 def prune(folder: Path, keep: Sequence[Store], needed: int, budget: int) -> None:
-    """Delete the stores in `folder` that were not opened for longest, until all others and `needed` bytes fit `budget`; `keep` stay."""
+    """Delete the stores in `folder` that were not opened for longest.
+
+    Goes on until all other stores and `needed` bytes fit `budget`. The stores in `keep` stay.
+    """
     kept = {store.stem for store in keep}
     others = sorted(
         (path for path in folder.glob("*.json") if path.stem not in kept), key=lambda path: path.stat().st_mtime_ns, reverse=True
@@ -85,7 +90,10 @@ def prune(folder: Path, keep: Sequence[Store], needed: int, budget: int) -> None
 
 
 class Rows:
-    """A selection of a store's rows, or of their columns: `rows[i]` with an integer array or a slice gives a NumPy array of those rows."""
+    """A selection of a store's rows, or of their columns.
+
+    `rows[i]` with an integer array or a slice gives a NumPy array of those rows.
+    """
 
     def __init__(self, data: np.ndarray, positions: np.ndarray, part: slice = slice(None)) -> None:
         self._data, self._positions, self._part = data, positions, part

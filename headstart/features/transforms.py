@@ -44,8 +44,9 @@ class View:
 
 
 def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
-    """Decode `source`, a file or its content, once and draw each of `views`, which are of one size: uint8 (size, size, 3) each.
+    """Decode `source`, a file or its content, once and draw each of `views`.
 
+    The views are of one size: uint8 (size, size, 3) each.
     `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
     Raises images.Unreadable.
     """
@@ -87,7 +88,10 @@ def random_view(image: Image.Image, view: View, augmentation: Augmentation, iden
 
 
 def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:
-    """The 3x4 matrix that changes brightness, contrast about the mean grey, and saturation about each pixel's grey, in one step."""
+    """The 3x4 matrix that changes brightness, contrast and saturation in one step.
+
+    Contrast changes about the mean grey, saturation about each pixel's grey.
+    """
     grey = np.array([0.299, 0.587, 0.114])
     turn = contrast * brightness * (saturation * np.eye(3) + (1 - saturation) * grey)
     shift = (1 - contrast) * brightness * float(grey @ mean)
@@ -95,7 +99,10 @@ def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, satu
 
 
 def _crop(size: tuple[int, int], min_share: float, random: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box of `min_share` to all of the largest centred square's area, 3:4 to 4:3 in shape, anywhere in the image."""
+    """A box of random size and shape, anywhere in the image.
+
+    It has `min_share` to all of the area of the largest centred square, and a shape of 3:4 to 4:3.
+    """
     side = min(size)
     area = side * side * random.uniform(min_share, 1)
     ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))

@@ -1,4 +1,7 @@
-"""Unpack a .zip or .tar archive that someone else made: nothing lands outside the folder, no links, no more than the disk holds."""
+"""Unpack a .zip or .tar archive that someone else made, safely.
+
+Nothing is written outside the folder, no links are made, and no more is unpacked than the disk holds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Fill a fresh folder with a data set in the canonical layout (class/file, or train|val|test/class/file), from wherever it comes.
+"""Fill a fresh folder with a data set in the canonical layout, from wherever it comes.
+
+The canonical layout is class/file, or train|val|test/class/file.
 
 A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or `demo` (scikit-learn's digits).
 Nothing is written outside the target, and nothing is left there if the source is refused.
@@ -31,7 +33,10 @@ _FICLONE = 0x40049409
 
 @dataclass
 class Summary:
-    """What was imported: files, class names, files per split ({} if the source gives none), what was left out or renamed."""
+    """What was imported.
+
+    Files, class names, files per split ({} if the source gives none), and what was left out or renamed.
+    """
 
     files: int
     classes: list[str]
@@ -195,7 +200,10 @@ def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:
 
 
 class _Shelf:
-    """Gives each file its place in the canonical layout, under a name that is free whether or not the file system minds case."""
+    """Gives each file its place in the canonical layout, under a name that is free.
+
+    The name is free whether or not the file system tells upper from lower case.
+    """
 
     def __init__(self, target: Path) -> None:
         self.target, self.renamed = target, 0

@@ -14,10 +14,11 @@ from headstart.words import lists
 
 
 def read(file: Path, folder: Path, *, shown: str) -> tuple[list[layout.Item], list[str]]:
-    """The items that a CSV gives to files in `folder`, sorted by path below it, and the images there that it does not mention.
+    """The items that a CSV gives to files in `folder`, and the images that it does not mention.
 
-    Paths are relative to the folder or to the CSV; the CSV may lie in the folder. `shown` names the folder in messages. Raises DataError
-    that lists the problems: columns, missing files, unfit labels, unknown splits, files named twice or lying outside the folder.
+    Items are sorted by path below `folder`; the images are those in `folder`. Paths are relative to the folder or to the CSV; the CSV may
+    lie in the folder. `shown` names the folder in messages. Raises DataError that lists the problems: columns, missing files, unfit labels,
+    unknown splits, files named twice or lying outside the folder.
     """
     rows, path = _rows(file, folder)
     where = str(file)

@@ -26,9 +26,10 @@ Set = Callable[[Path], Iterator[Sample]]
 
 
 def load(name: str, root: Path) -> Iterator[Sample]:
-    """The samples of the set `name`, downloaded into `root` unless they lie there in torchvision's own layout.
+    """The samples of the set `name`, downloaded into `root` if they are not there yet.
 
-    Raises ParamsError for an unknown name and HeadstartError when the download fails.
+    They count as there if they lie in `root` in torchvision's own layout. Raises ParamsError for an unknown name and HeadstartError when
+    the download fails.
     """
     known = {_plain(key): make for key, make in SETS.items()}
     if _plain(name) not in known:
@@ -87,7 +88,10 @@ def _samples(data: Any, kind: str, split: str, file: Callable[[Any, int], Any] |
 
 
 def _target(data: Any, number: int) -> int:
-    """The class number of a sample of a set that opens its files itself; its labels are at hand without opening one."""
+    """The class number of a sample of a set that opens its files itself.
+
+    The labels of such a set can be read without opening a file.
+    """
     for name in ("_labels", "y"):
         if hasattr(data, name):
             return int(getattr(data, name)[number])
@@ -95,7 +99,10 @@ def _target(data: Any, number: int) -> int:
 
 
 def _name(names: Any, target: int) -> str:
-    """The class name as a folder can be called: the number if the set has no names, the first of several, no slashes."""
+    """The name of a class in a form that a folder can have.
+
+    The number if the set has no names, the first name if there are several, and no slashes.
+    """
     if not names:
         return f"{target:02d}"
     name = names[target]

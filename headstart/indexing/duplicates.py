@@ -1,4 +1,6 @@
-"""Groups of near-duplicate images: perceptual hashes that differ in few bits, found without comparing all with all.
+"""Find groups of near-duplicate images: perceptual hashes that differ in few bits.
+
+They are found without comparing all images with all others.
 
 Pigeonhole search: cut the 64 bits into distance + 2 blocks; two hashes within the distance agree in at least two blocks. For each pair of
 blocks the hashes are sorted with these blocks first, and each is compared with its next neighbours in that order, a bounded number of them,
@@ -17,7 +19,9 @@ PLAIN_BITS = 8  # a hash with fewer bits set comes from a plain picture and says
 
 
 def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int) -> np.ndarray:
-    """Group n images (phash: 16 hex digits each; pixels: hash of the decoded pixels, hex) into int64 group numbers, shape (n,).
+    """Group n images into int64 group numbers, shape (n,).
+
+    `phash` holds 16 hex digits per image, `pixels` the hash (hex) of its decoded pixels.
 
     Images of identical pixels always share a group. Beyond them, images whose hashes differ in at most `distance` bits are joined, also by
     way of others, as long as a group has at most `limit` images. Groups are numbered by first appearance and do not otherwise depend on
@@ -78,8 +82,11 @@ def _numbers(texts: list[str]) -> np.ndarray:
 
 
 def _join_equal(hashes: np.ndarray, forest: _Forest) -> np.ndarray:
-    """Join neighbours of equal hash in the sorted array; true for the one node of each hash that stands for it from here on (its last: a
-    hash with more images than the limit fills one group after the other)."""
+    """Join neighbours of equal hash in the sorted array, and mark one node per hash.
+
+    The result is true for the node that stands for its hash from here on: the last one, because a hash with more images than the limit
+    fills one group after the other.
+    """
     same = hashes[:-1] == hashes[1:]
     left = np.flatnonzero(same & (np.bitwise_count(hashes[:-1]) >= PLAIN_BITS))
     forest.join(left, left + 1)
@@ -117,7 +124,10 @@ def _join_open(forest: _Forest, left: np.ndarray, right: np.ndarray) -> None:
 
 
 def _front(values: np.ndarray, edges: np.ndarray, one: int, two: int) -> np.ndarray:
-    """The hashes with the bits of blocks `one` and `two` moved to the front, the rest behind in their order."""
+    """The hashes with the bits of blocks `one` and `two` moved to the front.
+
+    The other bits follow in their order.
+    """
     cuts = [(edges[one], edges[one + 1]), (edges[two], edges[two + 1])]
     cuts += [(0, edges[one]), (edges[one + 1], edges[two]), (edges[two + 1], 64)]
     result = np.zeros_like(values)

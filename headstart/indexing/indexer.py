@@ -1,4 +1,7 @@
-"""The manifest: one row for every file of the data set, with what decoding it in full has shown, its near-duplicate group and its split."""
+"""Make the manifest: one row for every file of the data set.
+
+A row holds what decoding the file in full has shown, its near-duplicate group and its split.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,12 @@ def index(
     max_pixels: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Decode every file below `folder` (class/file or split/class/file) and return the manifest, sorted by path.
+    """Decode every file below `folder` and return the manifest, sorted by path.
 
-    Shares are of images (0-1), `duplicate_distance` is in bits of 64, `max_pixels` in pixels. Threads decode on all cores; no more images
-    are in memory than there are threads. Unreadable files get a row with readable False, the reason, split "" and group -1. Raises
-    DataError for a layout that leaves a label in doubt, for fewer than two classes, and when the folder changes meanwhile.
+    The layout is class/file or split/class/file. Shares are of images (0-1), `duplicate_distance` is in bits of 64, `max_pixels` in pixels.
+    Threads decode on all cores; no more images are in memory than there are threads. Unreadable files get a row with readable False, the
+    reason, split "" and group -1. Raises DataError for a layout that leaves a label in doubt, for fewer than two classes, and when the
+    folder changes meanwhile.
     """
     contents = layout.scan(folder)
     if contents.beside:
@@ -63,7 +67,10 @@ def index_items(
     max_pixels: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Decode the files of `items`, whose paths are below `folder` or absolute; the manifest, a row per item in their order. As `index`."""
+    """Decode the files of `items` and return the manifest, a row per item in their order.
+
+    The paths of items are below `folder` or absolute. Everything else is as in `index`.
+    """
     table = _inspect_all(folder, items, max_pixels).to_pandas()
     readable = table["readable"].to_numpy()
     usable = table[readable]

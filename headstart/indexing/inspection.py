@@ -18,8 +18,10 @@ from headstart.data.images import Unreadable
 
 
 def inspect(path: Path, max_pixels: int = images.MAX_PIXELS) -> dict[str, Any]:
-    """What the manifest holds about one file, from one read of it: width, height (pixels, upright), mode and format (as stored), bytes,
-    sha256 of the file, pixels_sha256 of the upright RGB pixels with their size, phash (16 hex digits), readable, and the reason if not.
+    """What the manifest holds about one file, from one read of it.
+
+    width, height (pixels, upright), mode and format (as stored), bytes, sha256 of the file, pixels_sha256 of the upright RGB pixels with
+    their size, phash (16 hex digits), readable, and the reason if not.
 
     Raises FileNotFoundError if the file is gone.
     """
@@ -39,7 +41,10 @@ def inspect(path: Path, max_pixels: int = images.MAX_PIXELS) -> dict[str, Any]:
 
 
 def hash_pixels(image: Image.Image) -> str:
-    """SHA-256 (hex) of an image's size and pixels, taken in strips so that a large image is not copied whole."""
+    """SHA-256 (hex) of an image's size and pixels.
+
+    The pixels are taken in strips, so that a large image is not copied whole.
+    """
     digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
     rows = max(1, 4_000_000 // image.width)
     for top in range(0, image.height, rows):
@@ -50,10 +55,11 @@ def hash_pixels(image: Image.Image) -> str:
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """The 64-bit DCT perceptual hash as 16 hex digits: 32x32 grey, the 8x8 lowest frequencies, each against their median.
+    """The 64-bit DCT perceptual hash as 16 hex digits.
 
-    Coefficients are rounded to steps of 2 grey levels first: what is flat gets few bits set, rather than random ones from rounding errors,
-    and the last bits of floating point never decide.
+    The image is made 32x32 grey; each of the 8x8 lowest frequencies is compared with their median. Coefficients are rounded to steps of 2
+    grey levels first: what is flat gets few bits set, rather than random ones from rounding errors, and the last bits of floating point
+    never decide.
     """
     grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS, reducing_gap=2.0)
     low = np.rint(_COSINES @ np.asarray(grey, np.float64) @ _COSINES.T / 2)

@@ -41,7 +41,10 @@ class Item(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The files of a labelled folder, sorted by path; the paths of files beside the class folders; class folders without a file."""
+    """What a labelled folder contains.
+
+    The files, sorted by path; the paths of files beside the class folders; and the class folders without a file.
+    """
 
     items: list[Item]
     beside: list[str]
@@ -209,7 +212,10 @@ class _Reader:
             raise DataError(f"{self.shown}/{path} is neither a file nor a folder; remove it")
 
     def _check_link(self, link: Path, path: str) -> None:
-        """Refuse a link that leads nowhere, round in a circle, to a folder, or out of the folder that links must stay within."""
+        """Refuse a link that does not lead to a file within the folder that links must stay in.
+
+        That is a link that leads nowhere, round in a circle, to a folder, or out of that folder.
+        """
         advice = "replace it by what it points to (cp -rL copies a folder with its links resolved) or remove it"
         try:
             target = link.resolve(strict=True)

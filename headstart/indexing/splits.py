@@ -1,4 +1,6 @@
-"""Divide images into train, validation and test: as the folders say if they do, else stratified, seeded and group by group.
+"""Divide images into train, validation and test.
+
+If the folders give the split, it is used. Otherwise the split is stratified, seeded, and keeps each group together.
 
 No random numbers: an image's place in line is the SHA-256 of the seed and its pixels, so a split depends neither on the order nor on the
 names of the files, and most images stay where they are when photos are added.
@@ -45,10 +47,10 @@ class _Class:
 
 
 def _cut(table: pd.DataFrame, splits: np.ndarray, name: str, share: float, seed: int, keep: int) -> None:
-    """Move about `share` of the training images of each class to split `name`, whole groups (atoms) at a time.
+    """Move about `share` of the training images of each class to split `name`.
 
-    Each class keeps `keep` atoms, one for every split still to be filled. In the order of their keys, atoms go over while they fit; a
-    class that would otherwise give nothing gives its smallest.
+    Whole groups (atoms) are moved at a time. Each class keeps `keep` atoms, one for every split still to be filled. In the order of their
+    keys, atoms go over while they fit; a class that would otherwise give nothing gives its smallest.
     """
     rows = np.flatnonzero(splits == "train")
     if len(rows) == 0:
@@ -79,7 +81,10 @@ def _cut(table: pd.DataFrame, splits: np.ndarray, name: str, share: float, seed:
 
 
 def _choose(chosen: np.ndarray, order: np.ndarray, sizes: np.ndarray, needs: _Class) -> None:
-    """Mark atoms of one class, in order of their keys, of as near to the wanted images as whole atoms allow."""
+    """Mark atoms of one class, as near to the wanted number of images as whole atoms allow.
+
+    Atoms are taken in the order of their keys.
+    """
     rest = []
     for atom, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
         if needs.room == 0 or needs.wanted <= 0:
@@ -98,7 +103,11 @@ def _choose(chosen: np.ndarray, order: np.ndarray, sizes: np.ndarray, needs: _Cl
 def _choose_mixed(
     chosen: np.ndarray, classes: list[_Class], atoms: np.ndarray, labels: np.ndarray, mixed: np.ndarray, key: np.ndarray, share: float
 ) -> None:
-    """Mark look-alikes that carry several labels by the luck of their key, if every one of their classes still wants as many."""
+    """Mark groups of look-alikes that carry several labels.
+
+    A group is marked if its key, which is as good as random, is below the share, and if every one of its classes still wants as many
+    images.
+    """
     if len(mixed) == 0:
         return
     rows = np.flatnonzero(np.isin(atoms, mixed))
@@ -140,7 +149,10 @@ def _atoms_of_class(atoms: np.ndarray, labels: np.ndarray, n_classes: int) -> np
 
 
 def _keys(pixels: pd.Index, seed: int) -> np.ndarray:
-    """The place in line of each of these pixel hashes: the first 64 bits of SHA-256 of the seed and the hash, as uint64."""
+    """The place in line of each of these pixel hashes, as uint64.
+
+    It is the first 64 bits of SHA-256 of the seed and the hash.
+    """
     return np.array(
         [int.from_bytes(hashlib.sha256(f"{seed}:{value}".encode()).digest()[:8], "big") for value in pixels.tolist()], np.uint64
     )

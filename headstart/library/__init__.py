@@ -1,1 +1,4 @@
-"""What people use of the library: the steps as functions, a model that predicts, a classifier in scikit-learn's manner."""
+"""What people use of the library.
+
+The steps as functions, a model that predicts, and a classifier that is used as those of scikit-learn are.
+"""

@@ -21,7 +21,9 @@ AUTO = "auto"
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):
-    """Label images by transfer learning: choose a pretrained source, fit a head on it, and fine-tune it if that helps on validation images.
+    """Label images by transfer learning.
+
+    Chooses a pretrained source, fits a head on it, and fine-tunes it if that helps on validation images.
 
     source: `auto` ranks `candidates` on the images; else the name of one source, such as "wheel:efficientnet_lite0".
     candidates: names of the sources to rank; None: those of params.yaml.
@@ -31,7 +33,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     device: auto, cpu or cuda.
     seed: the one seed of everything.
 
-    After `fit`: `classes_` (n_classes,), `model_` (headstart.Model), `source_` (its card), `n_iter_` (epochs of fine-tuning that were kept).
+    After `fit`: `classes_` (n_classes,), `model_` (headstart.Model), `source_` (its card), `n_iter_` (epochs of fine-tuning that were
+    kept).
     """
 
     def __init__(

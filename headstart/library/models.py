@@ -1,4 +1,7 @@
-"""A model that predicts: its weights, its card, and the labels, probabilities and embeddings that it gives images."""
+"""A model that predicts.
+
+It has weights and a card, and gives labels, probabilities and embeddings for images.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ Picture = str | Path | np.ndarray | Image.Image  # a file, uint8 pixels (height,
 
 @dataclass(frozen=True)
 class Model:
-    """Weights under the names of the network's library, and the card that says what network they belong to and what it was trained on."""
+    """A model that predicts: its weights and its card.
+
+    The weights have the names that the network's library gives them. The card says what network they belong to and what it was trained on.
+    """
 
     card: ModelCard
     weights: dict[str, np.ndarray]
@@ -74,7 +80,10 @@ class Model:
         return self._run(Frozen.of(make, extraction.identity(self.card, part), size, self.device), images)
 
     def save(self, folder: Path | str) -> None:
-        """Write model.safetensors and card.json into `folder`, whole or not at all; `load` and `headstart predict` take it."""
+        """Write model.safetensors and card.json into `folder`, whole or not at all.
+
+        `load` and `headstart predict` take this folder.
+        """
         with outputs.folder(Path(folder)) as new:
             weights.write(new / cards.WEIGHTS, self.weights)
             outputs.write_json(new / cards.CARD, self.card.to_json())

@@ -1,4 +1,6 @@
-"""The steps of the pipeline as functions: each takes what the one before gave, and options by the names that params.yaml has.
+"""The steps of the pipeline as functions.
+
+Each takes what the one before gave, and options by the names that params.yaml has.
 
 What frozen layers compute is kept in .headstart/ of the current folder, as the pipeline does; deleting it costs only time.
 """
@@ -39,7 +41,10 @@ Kind = TypeVar("Kind", bound=Block)
 
 @dataclass(frozen=True)
 class Images:
-    """Indexed images: a row per file (headstart/data/manifest.py names the columns), and the folder that the paths are below."""
+    """Indexed images: a row per file, and the folder that the paths are below.
+
+    headstart/data/manifest.py names the columns.
+    """
 
     table: pd.DataFrame
     root: Path
@@ -61,7 +66,10 @@ class Images:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """Heads on a frozen source: `final` of train and validation, which predicts, and `train_only`, from which fine-tuning begins."""
+    """Heads that were fitted on a frozen source.
+
+    `final` was fitted on train and validation, and predicts; `train_only` is the one from which fine-tuning begins.
+    """
 
     source: SourceCard
     classes: list[str]
@@ -78,7 +86,10 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A fine-tuned network: `result` holds the curve and the figures, `record` which validation images were right at each row of it."""
+    """A fine-tuned network.
+
+    `result` holds the curve and the figures, `record` which validation images were right at each row of the curve.
+    """
 
     source: SourceCard
     classes: list[str]
@@ -88,7 +99,10 @@ class FineTuned:
 
     @property
     def better(self) -> bool:
-        """Whether it is right on more validation images than the frozen head, by more than a paired standard error."""
+        """Whether it is right on clearly more validation images than the frozen head.
+
+        Clearly more means: by more than a paired standard error.
+        """
         right = self.record.right
         return paired.better(right[self.record.best], right[0])
 
@@ -100,7 +114,8 @@ class FineTuned:
 def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | None = None, *, seed: int = 0, **options: Any) -> Images:
     """Decode, hash and split images: a folder CLASS/FILE or SPLIT/CLASS/FILE, or files with their labels.
 
-    options: those of index_images in params.yaml (test_share, validation_share, ...). Raises DataError for a folder that leaves a label in doubt
+    options: those of index_images in params.yaml (test_share, validation_share, ...). Raises DataError for a folder that leaves a
+    label in doubt
     and for fewer than two classes, ParamsError for an option that is wrong.
     """
     block = _block(IndexImages, "index_images", options)
@@ -116,7 +131,9 @@ def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | Non
 
 
 def check(images: Images, **options: Any) -> validation.Validation:
-    """Check images with Great Expectations, as the stage validate_data does; the result names every failed check and its files.
+    """Check images with Great Expectations, as the stage validate_data does.
+
+    The result names every failed check and its files.
 
     options: those of validate_data in params.yaml. Raises ParamsError for an option that is wrong.
     """
@@ -127,8 +144,10 @@ def check(images: Images, **options: Any) -> validation.Validation:
 def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any) -> Selection:
     """Score candidates on the training images, race the leaders on the validation images, and choose one.
 
-    options: those of select_source in params.yaml (candidates=["wheel:efficientnet_lite0", ...]). `chosen` of the result is the card of the source,
-    `report` holds every candidate with its scores. Raises ParamsError for a wrong name or option, HeadstartError if no candidate can be had.
+    options: those of select_source in params.yaml (candidates=["wheel:efficientnet_lite0", ...]). `chosen` of the result is the card
+    of the source,
+    `report` holds every candidate with its scores. Raises ParamsError for a wrong name or option, HeadstartError if no candidate can
+    be had.
     """
     from headstart.choice import selection
 
@@ -137,7 +156,10 @@ def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any)
 
 
 def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int = 0, device: Device = CPU, **options: Any) -> FittedHead:
-    """Fit linear heads on a frozen source: a candidate's name, a card, or what `rank` gave. options: those of train_head in params.yaml.
+    """Fit linear heads on a frozen source.
+
+    source: a candidate's name, a card, or what `rank` gave.
+    options: those of train_head in params.yaml.
 
     Raises ParamsError for a wrong name or option, networks.common.Unavailable for a source that cannot be had.
     """
@@ -157,7 +179,10 @@ def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int 
 
 
 def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device = CPU, **options: Any) -> FineTuned:
-    """Unfreeze and fine-tune from a fitted head, watching the validation images. options: those of fine_tune in params.yaml."""
+    """Unfreeze and fine-tune from a fitted head, watching the validation images.
+
+    options: those of fine_tune in params.yaml.
+    """
     from headstart.training import fine_tuning
 
     block = _block(FineTune, "fine_tune", options)
@@ -176,18 +201,21 @@ def prove(
     device: Device = CPU,
     **options: Any,
 ) -> proving.Proof:
-    """Whether transfer helped: train the same network from random weights, and compare both on the validation images.
+    """Whether transfer helped, in comparison with the same network trained from random weights.
 
-    baseline: how it is trained (headstart.params.Baseline(epochs=5)); options: those of verdict in params.yaml (seeds, label_curve, level, ...).
+    Trains that network, and compares both on the validation images.
+
+    baseline: how it is trained (headstart.params.Baseline(epochs=5)); options: those of verdict in params.yaml (seeds, label_curve, level,
+    ...).
     """
     from headstart.training import designs, scratch
 
     block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
     card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
     plan = scratch.plan_of(fresh)
-    for cell in designs.cells(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
-        done = scratch.train(cell.table, images.root, card.design, head.classes, plan, seed=cell.seed, device=device)
-        runs[cell.labels, cell.number] = records.of_run(cell.table, done)
+    for one in designs.trainings(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
+        done = scratch.train(one.table, images.root, card.design, head.classes, plan, seed=one.seed, device=device)
+        runs[one.labels, one.number] = records.of_run(one.table, done)
     return proving.prove(
         tuned.record,
         runs,
@@ -207,7 +235,11 @@ def prove(
 
 
 def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0, **options: Any) -> metrics.Figures:
-    """Accuracy, balanced accuracy, macro F1 and calibration of a model on a split, with intervals. options: those of evaluate in params.yaml.
+    """Measure a model on a split: figures with intervals.
+
+    The figures are accuracy, balanced accuracy, macro F1 and calibration.
+
+    options: those of evaluate in params.yaml.
 
     Raises DataError if the split is empty, or holds a class that the model does not know.
     """

@@ -1,4 +1,7 @@
-"""The head on the frozen base: features once, the penalty by cross-validation, one head to ship and one to compare with."""
+"""The head on the frozen base.
+
+Features are computed once, and the penalty is chosen by cross-validation. One head is made to ship and one to compare with.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ FINAL, TRAIN_ONLY = "final", "train_only"
 
 
 class Chosen(TypedDict):
-    """A head: its penalty, the cross-validated figures that it was chosen by (nats, 0-1), and how many images it was fitted on."""
+    """A head, and how it was chosen.
+
+    Its penalty, the cross-validated figures that it was chosen by (nats, 0-1), and how many images it was fitted on.
+    """
 
     penalty: float
     cv_log_loss: float
@@ -53,8 +59,9 @@ def train(
     seed: int,
     device: Device = CPU,
 ) -> tuple[dict[str, heads.Head], Summary]:
-    """Fit the `final` head on train and validation and the `train_only` head on train, on the source that `card` names.
+    """Fit the `final` and the `train_only` head on the source that `card` names.
 
+    `final` is fitted on train and validation, `train_only` on train.
     Each chooses its own penalty by cross-validation over its own images. Raises DataError when a file has changed since it was indexed,
     HeadstartError if the source's weights have changed since it was chosen.
     """
@@ -105,7 +112,10 @@ def on(
     seed: int,
     device: Device = CPU,
 ) -> heads.Head:
-    """A head fitted on the rows of `train` alone, on the source that `card` names, its penalty by cross-validation over them."""
+    """A head fitted on the rows of `train` alone, on the source that `card` names.
+
+    Its penalty is chosen by cross-validation over those rows.
+    """
     labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     rows = of_source.of_source(card, train, root, device)

@@ -1,5 +1,6 @@
-"""Linear heads on frozen features: multinomial logistic regression by L-BFGS, its L2 penalty chosen by cross-validation.
+"""Linear heads on frozen features: multinomial logistic regression by L-BFGS.
 
+The L2 penalty is chosen by cross-validation.
 Features are standardised, read in blocks from disk (memory does not grow with the number of images), and the path of penalties is
 walked from the strongest to the weakest, each solution starting the next (Friedman, Hastie & Tibshirani, J. Stat. Softw. 33, 2010).
 """
@@ -128,7 +129,10 @@ def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[
 
 
 def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (d,) of the rows, or of those that are `counted` (n,), the least ones raised; all-constant features get 1."""
+    """Mean and standard deviation (d,) of the rows.
+
+    Only the rows that are `counted` (n,) are used, if it is given. The least standard deviations are raised; all-constant features get 1.
+    """
     total, square = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for part in reading.blocks(len(features)):
         block = features[part].astype(np.float64)
@@ -145,8 +149,9 @@ def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.n
 def _objective(
     flat: np.ndarray, features: Features, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray, penalty: float, weights: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Weighted mean cross-entropy + penalty / (2 d) |W|^2 over standardised features and its gradient; the bias is free.
+    """The loss of a head over standardised features, and its gradient.
 
+    The loss is the weighted mean cross-entropy + penalty / (2 d) |W|^2; the bias is free.
     Dividing by the number of features d makes one grid of penalties fit networks of any width.
     """
     parameters = flat.reshape(-1, len(mean) + 1)

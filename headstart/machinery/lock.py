@@ -20,7 +20,9 @@ VARIABLE = "HEADSTART_RUN_LOCK"
 
 @contextlib.contextmanager
 def hold(who: str, path: Path = PATH) -> Iterator[None]:
-    """Hold the run lock; child processes started meanwhile run under it (the environment says so), and so do calls from within.
+    """Hold the run lock.
+
+    Child processes started meanwhile run under it (the environment says so), and so do calls from within.
 
     `who` is what a second run is told about the first. Raises BusyError when another run holds the lock.
     """

@@ -14,8 +14,10 @@ MALLOC = {
 def keep_freed() -> None:
     """Have glibc keep what is freed, in one heap for all threads.
 
-    Blocks of some megabytes, which is what activations are, otherwise go back to the system and come anew, page by page, with every layer: a quarter of a training
-    step. To be called before any thread is started, and so before NumPy is imported: each has a heap of its own otherwise. Other C libraries are left alone.
+    Blocks of some megabytes, which is what activations are, otherwise go back to the system and come anew, page by page, with every
+    layer: a quarter of a training
+    step. To be called before any thread is started, and so before NumPy is imported: each has a heap of its own otherwise. Other C
+    libraries are left alone.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -26,7 +26,10 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Transform:
-    """How a network wants its images: square, resized and cropped, then scaled to a mean and a standard deviation."""
+    """How a network wants its images.
+
+    Square, resized and cropped, then scaled to a mean and a standard deviation.
+    """
 
     input_size: int  # pixels
     mean: Three
@@ -134,7 +137,10 @@ class ModelCard:
     metrics: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, as in models/final/card.json or in the card of a developed source; what is not known, or empty, is left out."""
+        """Plain values, as in models/final/card.json or in the card of a developed source.
+
+        What is not known, or empty, is left out.
+        """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
@@ -160,7 +166,9 @@ Card = SourceCard | ModelCard
 
 
 def parse(kind: type[Kind], content: object, where: Path, advice: str, *, flat: bool = False) -> Kind:
-    """JSON values as a dataclass; fields that it does not have are passed over. `flat`: the fields of its transform lie beside the others.
+    """JSON values as a dataclass; fields that it does not have are passed over.
+
+    `flat`: the fields of its transform lie beside the others.
 
     Raises HeadstartError that names each field of the file `where` that is missing or of a wrong type, what it holds and what was
     expected, and ends with `advice`.

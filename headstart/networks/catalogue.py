@@ -1,4 +1,6 @@
-"""What sources can be used: facts about each without loading it, patterns of names, and bounds. `headstart sources` shows it.
+"""What sources can be used, as `headstart sources` shows it.
+
+Facts about each source without loading it, patterns of names, and bounds.
 
 Generic over the kinds: what there is of a kind, its Listing in headstart/networks/sources.py says. Parameters and GFLOPs that no library
 states are counted on a network without weights (PyTorch's meta device), when they are asked for, and kept in FOLDER.
@@ -46,8 +48,9 @@ def entries(patterns: Iterable[str] = ()) -> list[Entry]:
 def expand(
     candidates: list[str], *, max_parameters: float | None = None, max_gflops: float | None = None, licences: list[str] | None = None
 ) -> list[str]:
-    """Candidates with each pattern replaced by the names it matches, sorted, less those outside the bounds (as for `within`); none twice.
+    """Candidates with each pattern replaced by the names it matches, sorted.
 
+    Those outside the bounds (as for `within`) are left out, and none comes twice.
     What the bounds leave out is logged. Raises ParamsError if a pattern matches nothing or the bounds leave nothing.
     """
     bounds: dict[str, Any] = {"max_parameters": max_parameters, "max_gflops": max_gflops, "licences": licences}
@@ -107,7 +110,10 @@ def within(
 
 
 def count(found: Iterable[Entry], *, gflops: bool = False) -> list[Entry]:
-    """The entries with their parameters, and on request GFLOPs, counted if they were not known, and the bytes that follow from them."""
+    """The entries with their parameters, and on request GFLOPs.
+
+    Both are counted if they were not known. The entries also get the bytes that follow from the parameters.
+    """
     found, fields = list(found), ["parameters", "gflops"] if gflops else ["parameters"]
     path, kept = _kept()
     wanted = [e for e in found if e.architecture and any(getattr(e, f) is None and f not in kept.get(_key(e), {}) for f in fields)]
@@ -134,7 +140,10 @@ def to_download(found: Iterable[Entry]) -> int:
 
 
 def _entry(name: str, *, strict: bool = False) -> Entry:
-    """The entry of a source; without any figures if it cannot be had, as `sources.load` will say, unless `strict`."""
+    """The entry of a source.
+
+    If the source cannot be had, as `sources.load` will say, the entry has no figures; `strict` raises Unavailable instead.
+    """
     kind, rest = sources.split(name)
     try:
         return sources.LISTS[kind].entry(rest) if kind in sources.LISTS else Entry(name, kind, None, None)
@@ -145,7 +154,10 @@ def _entry(name: str, *, strict: bool = False) -> Entry:
 
 
 def _names(pattern: str, *, parts: bool = False) -> list[str]:
-    """The names that a pattern stands for, or a part of a name if `parts` are allowed; what is no pattern stands for itself."""
+    """The names that a pattern stands for.
+
+    What is no pattern stands for itself. If `parts` are allowed, `pattern` may also be a part of a name.
+    """
     if parts and ":" not in pattern:
         part = pattern if _is_pattern(pattern) else f"*{pattern}*"
         found = [name for kind in sources.LISTS for name in _matches(f"{kind}:{part}")]

@@ -1,4 +1,7 @@
-"""A pretrained network without its classifier, what is known of one without loading it, and what all kinds of sources share."""
+"""A pretrained network without its classifier, and what all kinds of sources share.
+
+Also what is known of such a network without loading it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Cut any image network into a chain of named stages, so that its frozen part can run apart from the part that is trained.
+"""Cut any image network into a chain of named stages.
+
+Its frozen part can then run apart from the part that is trained.
 
 A network is traced with torch.fx. A cut is possible wherever a single tensor is all that the rest of the network needs; the cuts
 that fall between blocks are used. Stage names are module names of the network itself (`conv_stem`, `blocks.0`, `layer4`, ...).
@@ -20,8 +22,9 @@ CONTAINERS = {"blocks", "stages", "features", "layers", "encoder", "levels", "tr
 
 
 def chain(trunk: nn.Module) -> nn.Sequential:
-    """Cut `trunk` into named stages whose composition computes what `trunk` computes, in eval mode (`verify` measures it).
+    """Cut `trunk` into named stages.
 
+    Together they compute what `trunk` computes, in eval mode (`verify` measures it).
     A network that cannot be traced becomes one stage called `trunk`.
     Names have `.` replaced by `-`, as module names cannot hold dots; `name` gives a stage's name back.
     """
@@ -96,7 +99,10 @@ def _cut(trunk: nn.Module, graph: fx.Graph) -> nn.Sequential:
 
 
 def _groups(trunk: nn.Module, nodes: list[fx.Node]) -> list[tuple[str, list[fx.Node]]]:
-    """Group nodes in order into stages: by block name, joined wherever no cut is possible or a group has no weights of its own."""
+    """Group nodes in order into stages, by block name.
+
+    Groups are joined if no cut is possible between them or one has no weights of its own.
+    """
     runs: list[tuple[str, list[fx.Node]]] = []
     for node in nodes:
         key = _key(node) or (runs[-1][0] if runs else "stem")

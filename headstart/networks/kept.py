@@ -1,4 +1,7 @@
-"""The weights of a source as they were chosen, kept in .headstart/sources for what needs the weights and not the network."""
+"""The weights of a source as they were chosen, kept in .headstart/sources.
+
+They are for what needs the weights and not the network.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,10 @@ from headstart.networks.heads import Head
 
 
 class Normalise(nn.Module):
-    """uint8 images (n, size, size, 3) -> float32 (n, 3, size, size) with the source's mean and standard deviation."""
+    """Normalise images with the source's mean and standard deviation.
+
+    uint8 images (n, size, size, 3) -> float32 (n, 3, size, size).
+    """
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -59,7 +62,10 @@ class Network(nn.Module):
         return [cut.name(key) for key, _ in self.stages.named_children()]
 
     def below(self, trained: set[str]) -> tuple[nn.Sequential, int]:
-        """The frozen part, normalisation included, below the lowest of the `trained` stages, and how many stages it has."""
+        """The frozen part below the lowest of the `trained` stages, and how many stages it has.
+
+        Normalisation is included in the frozen part.
+        """
         names = self.stage_names()
         count = next((i for i, name in enumerate(names) if name in trained), len(names))
         return nn.Sequential(self.normalise, *list(self.stages.children())[:count]), count
@@ -73,7 +79,10 @@ class Network(nn.Module):
         return tail
 
     def divide_logits(self, temperature: float) -> None:
-        """Divide the logits by a temperature, so that the probabilities mean what they say; it moves no prediction."""
+        """Divide the logits by a temperature, so that the probabilities mean what they say.
+
+        It changes no prediction.
+        """
         self.head.weight.data /= temperature
         self.head.bias.data /= temperature
 
@@ -85,7 +94,10 @@ class Network(nn.Module):
 
 
 class Depths(nn.Module):
-    """The end of every stage of a source, averaged over positions: uint8 (n, size, size, 3) -> float32 (n, sum of widths), the features last."""
+    """The end of every stage of a source, averaged over positions.
+
+    uint8 (n, size, size, 3) -> float32 (n, sum of widths), the features last.
+    """
 
     def __init__(self, source: common.Source) -> None:
         super().__init__()
@@ -111,7 +123,10 @@ class Depths(nn.Module):
 
 
 def _average(x: torch.Tensor) -> torch.Tensor:
-    """Activations averaged over positions: pictures with channels first or last (told by their equal sides), tokens, or vectors as they are."""
+    """Activations averaged over positions.
+
+    Activations are pictures with channels first or last (told by their equal sides), tokens, or vectors, which stay as they are.
+    """
     if x.ndim == 4:
         return x.mean((2, 3)) if x.shape[2] == x.shape[3] else x.mean((1, 2))
     return x.mean(1) if x.ndim == 3 else x

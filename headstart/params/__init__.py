@@ -1,5 +1,6 @@
-"""The typed schema of params.yaml: one block per stage, each field with a default, bounds, a unit and a sentence.
+"""The typed schema of params.yaml: one block per stage.
 
+Each field has a default, bounds, a unit and a sentence.
 The same models check params.yaml, the `--set` option and the form in the Prefect UI.
 """
 

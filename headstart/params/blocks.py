@@ -1,4 +1,7 @@
-"""The typed schema of params.yaml: one block per stage, each field with a default, bounds, a unit and a sentence."""
+"""The typed schema of params.yaml: one block per stage.
+
+Each field has a default, bounds, a unit and a sentence.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The parameters of `headstart develop`: the schema of source.yaml, which lies beside params.yaml in a develop directory."""
+"""The parameters of `headstart develop`: the schema of source.yaml.
+
+source.yaml lies beside params.yaml in a develop directory.
+"""
 
 from __future__ import annotations
 

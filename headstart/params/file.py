@@ -68,8 +68,9 @@ def set_values(assignments: Sequence[str], path: Path = PATH) -> list[str]:
 
 
 def write(values: Mapping[str, Any], path: Path = PATH, *, dry: bool = False) -> list[str]:
-    """Write values by dotted name (`fine_tune.epochs`) into params.yaml, comments kept, and return a line for each change.
+    """Write values by dotted name (`fine_tune.epochs`) into params.yaml.
 
+    Comments are kept. Returns a line for each change.
     The whole file as it would become is checked before anything is written; raises ParamsError and leaves the file as it was.
     `dry` only checks.
     """

@@ -1,4 +1,7 @@
-"""Parameters in words: what a field takes, every parameter with its value, and what is wrong with a value."""
+"""Parameters in words.
+
+What a field takes, every parameter with its value, and what is wrong with a value.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Did transfer help? The difference of two groups of trainings, and its interval.
 
-Each group holds one record per seed (headstart/statistics/records.py), validated on the same held-out images as its partner in the other group.
+Each group holds one record per seed (headstart/statistics/records.py), validated on the same held-out images as its partner in the other
+group.
 Every interval is the difference ± t x its standard error; each end errs at the rate `level`. What varies depends on the design:
 
 - crossed (every seed is validated on the same images): seeds and images are random effects, as are readers and cases in studies of
@@ -95,7 +96,8 @@ def compare(
 ) -> Comparison:
     """Compare two groups of records at the start, on the way and at the end.
 
-    Differences are first - second. Records of the same index share their images; over the seeds, images are all the same (crossed) or none is (folds), else ValueError.
+    Differences are first - second. Records of the same index share their images; over the seeds, images are all the same (crossed) or
+    none is (folds), else ValueError.
     `level` is the error rate of one end of an interval; `margin` the difference (a share) beyond which a group counts as better; `names`
     are for the evidence.
 

@@ -1,7 +1,8 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
 The frozen head ships unless another contender is right on more validation images by more than a paired standard error. The averages of
-source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let the
+source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let
+the
 best of several mixes win by luck more often than not.
 """
 

@@ -1,7 +1,9 @@
 """Whether transfer helped: one network from the source's weights against itself from random weights.
 
-With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With more seeds, and with
-fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen
+With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With
+more seeds, and with
+fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared
+with its frozen
 head too.
 """
 
@@ -23,7 +25,7 @@ from headstart.proof.contenders import DataSet
 from headstart.statistics import records
 from headstart.statistics.records import Record, Records
 from headstart.training import designs
-from headstart.training.designs import Cell
+from headstart.training.designs import Training
 
 if TYPE_CHECKING:
     from headstart.training import fine_tuning
@@ -110,10 +112,10 @@ def prove(
     if seeds == 1:
         theirs[0, 0] = records.only(random[0, 0], tuned.images)
         ours[0, 0] = records.only(tuned, theirs[0, 0].images)
-    for cell in designs.cells(data.table, seeds=seeds, label_curve=label_curve, images=images, seed=seed):
-        if (cell.labels, cell.number) not in ours:
-            done = pretrained(cell, data.root, card.at(size), data.classes, head, block, data.device)
-            ours[cell.labels, cell.number] = records.of_run(cell.table, done)
+    for one in designs.trainings(data.table, seeds=seeds, label_curve=label_curve, images=images, seed=seed):
+        if (one.labels, one.number) not in ours:
+            done = pretrained(one, data.root, card.at(size), data.classes, head, block, data.device)
+            ours[one.labels, one.number] = records.of_run(one.table, done)
     sizes: Sizes = {"pretrained": card.transform.input_size if seeds == 1 else size, "random": size}
     return _proof(_curve(ours, theirs, compare), against_head, ours, theirs, sizes, label_curve)
 
@@ -144,7 +146,7 @@ def _proof(curve: list[Labelled], against_head: Comparison, ours: Records, their
 
 
 def pretrained(
-    cell: Cell, root: Path, card: SourceCard, classes: list[str], head: TrainHead, block: FineTune, device: Device = CPU
+    training: Training, root: Path, card: SourceCard, classes: list[str], head: TrainHead, block: FineTune, device: Device = CPU
 ) -> fine_tuning.Result:
     """Train a head on the frozen source that `card` names, and fine-tune.
 
@@ -152,13 +154,13 @@ def pretrained(
     """
     from headstart.training import fine_tuning  # and with it PyTorch, which a verdict on finished trainings does without
 
-    train = cell.table[cell.table["split"] == "train"].reset_index(drop=True)
+    train = training.table[training.table["split"] == "train"].reset_index(drop=True)
     balanced = head.class_weights == "balanced"
     fitted = frozen_head.on(
-        train, root, card, classes, penalties=head.penalties, folds=head.folds, balanced=balanced, seed=cell.seed, device=device
+        train, root, card, classes, penalties=head.penalties, folds=head.folds, balanced=balanced, seed=training.seed, device=device
     )
     return fine_tuning.run(
-        cell.table, root, card, fitted, classes, fine_tuning.plan_of(block, cell.table, classes, cell.seed), device=device
+        training.table, root, card, fitted, classes, fine_tuning.plan_of(block, training.table, classes, training.seed), device=device
     )
 
 

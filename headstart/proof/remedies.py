@@ -1,6 +1,7 @@
 """What is tried if the network from random weights does as well as the fine-tuned one: REMEDIES.
 
-They are tried in their order. The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would let one ship by luck more often than not.
+They are tried in their order. The first ships that a paired t test of 99% calls better: as up to five are tried, one standard error would
+let one ship by luck more often than not.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class Context:
 
     def tuned(self, name: str, card: SourceCard, **changes: Any) -> Contender:
         """Fine-tune the source of `card` with changes to the block."""
-        cell = designs.Cell(0, 0, self.seed, self.data.table)
+        training = designs.Training(0, 0, self.seed, self.data.table)
         done = proving.pretrained(
-            cell, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
+            training, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
         )
         return Contender(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
 
@@ -101,7 +102,8 @@ REMEDIES: dict[str, Callable[[Context], Contender | None]] = {
 def remedy(context: Context, shipped: Shipped) -> tuple[Shipped, list[Tried]]:
     """Try the remedies in order until one beats what ships on validation.
 
-    Returns what ships then, and what was tried. None is tried if what ships is wrong on so few images that even a contender without a fault could not be called better.
+    Returns what ships then, and what was tried. None is tried if what ships is wrong on so few images that even a contender without a
+    fault could not be called better.
     """
     tried: list[Tried] = []
     labels = context.data.labels

@@ -1,8 +1,10 @@
 """Whether a new model becomes the current one of the registry: a paired test on the promotion split.
 
-Runs after the pipeline and outside its graph. The new model and the current one are compared on images that neither was fitted on: the frozen
+Runs after the pipeline and outside its graph. The new model and the current one are compared on images that neither was fitted on: the
+frozen
 head, which ships fitted on train and validation, answers for validation images through its twin fitted on train alone, and images that the
-current model was trained on (the data may have changed since) are left out. Both chose their epochs, and what ships, on validation images, so
+current model was trained on (the data may have changed since) are left out. Both chose their epochs, and what ships, on validation
+images, so
 figures on that split are a little high for either; `split="test"` is free of it, but wears the test split out if it decides often.
 """
 
@@ -63,7 +65,8 @@ def promote(
 ) -> Entry:
     """Make the model in `final` the current one of the registry `folder`, unless it is worse.
 
-    Returns the decision; `decision` is promoted, refused, or unchanged if this very model is current already. Looks at no other split than `split`. Call under the
+    Returns the decision; `decision` is promoted, refused, or unchanged if this very model is current already. Looks at no other split
+    than `split`. Call under the
     run lock. Raises HeadstartError if there is no model, or not of this data, or if the current one cannot be read (unless `force`).
     """
     model, table = Model.read(final), manifest.read(clean)
@@ -120,7 +123,8 @@ def not_worse(interval: Sequence[float]) -> tuple[bool, str]:
     """Whether a model may become the current one, and why: it may unless it is shown to be worse.
 
     `interval` is that of `compare`. The usual new model is the same recipe on more data, and to prove even an equal one no worse by a point
-    takes thousands of images, so a rule that asks for proof would refuse nearly every honest retraining. What this rule may let through, the
+    takes thousands of images, so a rule that asks for proof would refuse nearly every honest retraining. What this rule may let
+    through, the
     images bound: the reason says by how much.
     """
     low, high = (100 * end for end in interval)

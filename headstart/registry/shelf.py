@@ -6,7 +6,8 @@
     registry/rankings.jsonl     a line per run: how well its ranking foretold its race
 
 headstart/registry/promotion.py decides; this keeps. Only the link says which model is current. It is renamed into place when all else is
-written, so after a kill at any moment the old model is current, or the new one, whole. images.parquet (sha256, split, answer) holds which images a model was trained on, and the class that it gave
+written, so after a kill at any moment the old model is current, or the new one, whole. images.parquet (sha256, split, answer) holds which
+images a model was trained on, and the class that it gave
 each image of the promotion split: the next comparison leaves out the former and reads the latter.
 """
 
@@ -37,7 +38,8 @@ ENTRY, IMAGES = "promotion.json", "images.parquet"
 class Entry(TypedDict):
     """A decision, as it is kept in history.jsonl and beside the model.
 
-    The figures are those of promotion.Figures, None if there was nothing to compare; `standing` is the folder of the model that was current.
+    The figures are those of promotion.Figures, None if there was nothing to compare; `standing` is the folder of the model that was
+    current.
     """
 
     when: str  # ISO 8601
@@ -103,7 +105,8 @@ def current(registry: Path) -> Model | None:
 def tidy(registry: Path) -> None:
     """Finish what a killed promote left.
 
-    Its temporary files go, and the current model gets its line in the history. Raises HeadstartError if something that promote did not make is in the way of the link.
+    Its temporary files go, and the current model gets its line in the history. Raises HeadstartError if something that promote did
+    not make is in the way of the link.
     """
     link = registry / MODEL
     if link.exists() and not link.is_symlink():

@@ -1,7 +1,9 @@
 """The report: one HTML page that says what ships, how good it is, why, and how to get it again.
 
-`render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in one
-file, and how it is laid out in the template of the same name below templates/: result, transfer, mistakes, data, choice, training, again. The
+`render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in
+one
+file, and how it is laid out in the template of the same name below templates/: result, transfer, mistakes, data, choice, training, again.
+The
 headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
 

@@ -1,6 +1,7 @@
 """Intervals of a mean paired difference in right answers.
 
-`crossed`, `folds` and `images` take differences between -1 and 1 and the error rate `level` of one end of the interval. How each is made, and
+`crossed`, `folds` and `images` take differences between -1 and 1 and the error rate `level` of one end of the interval. How each is made,
+and
 which papers it is from, is told where they are chosen (headstart/proof/comparison.py). `proportions` is for two models that were run once.
 """
 
@@ -63,8 +64,10 @@ def images(differences: np.ndarray, level: float) -> Ends:
 def proportions(gained: int, lost: int, n: int, confidence: float) -> tuple[float, float]:
     """Ends of the interval of the difference between two shares of the same `n` images, between -1 and 1.
 
-    `gained` images are right by the first model alone, `lost` by the second alone; each end holds with `confidence` (0-1) on its own. This is the
-    adjusted Wald interval for paired proportions (Bonett & Price, Journal of Educational and Behavioral Statistics 37, 2012), which keeps its
+    `gained` images are right by the first model alone, `lost` by the second alone; each end holds with `confidence` (0-1) on its own.
+    This is the
+    adjusted Wald interval for paired proportions (Bonett & Price, Journal of Educational and Behavioral Statistics 37, 2012), which
+    keeps its
     width if the two models never differ.
     """
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)

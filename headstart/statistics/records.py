@@ -1,6 +1,7 @@
 """A record is what one training left that can be compared with another.
 
-It says which held-out images were right at each row of the training's curve. Records are kept in a file of arrays, by the labels per class (0 is all) and the number of the seed.
+It says which held-out images were right at each row of the training's curve. Records are kept in a file of arrays, by the labels per
+class (0 is all) and the number of the seed.
 """
 
 from __future__ import annotations

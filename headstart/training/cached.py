@@ -1,4 +1,7 @@
-"""What a training sees of its images: activations below what is trained, kept on disk as far as the budget allows, else computed anew."""
+"""What a training sees of its images: activations below what is trained.
+
+They are kept on disk as far as the budget allows, else computed anew.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from headstart.training.examples import Activations, Examples
 
 @dataclass(frozen=True)
 class Photos:
-    """The rows of a table that a training learns from and is measured on, the folder of their files, and the classes in order."""
+    """The images that a training learns from and is measured on.
+
+    The rows of a table, the folder of their files, and the classes in order.
+    """
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -45,9 +51,11 @@ class Wanted:
 
 
 def examples(photos: Photos, wanted: Wanted, fitting: int, cache_gib: float) -> tuple[Examples, Examples]:
-    """Examples of the training images in the first `fitting` of the drawn views, and of the validation images, from the disk.
+    """Examples of the training and of the validation images.
 
-    If not even one view fits (`fitting` is 0), all views, computed whenever they are asked for. At most `cache_gib` are kept for all
+    From the disk: the training images in the first `fitting` of the drawn views, and the validation images.
+    If not even one view fits (`fitting` is 0), all views are given, computed whenever they are asked for. At most `cache_gib` are
+    kept for all
     trainings together: what was not used for longest goes. Raises DataError when a file has changed since it was indexed.
     """
     drawn = wanted.drawn[:fitting] if fitting else wanted.drawn

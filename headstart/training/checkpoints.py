@@ -1,4 +1,6 @@
-"""How far a training has come, kept on disk: one that was killed goes on, and ends with the same bytes.
+"""How far a training has come, kept on disk.
+
+A training that was killed goes on, and ends with the same bytes.
 
 The name of a checkpoint comes from all that determines the training, so that one of other code, images or parameters is never used
 instead. It is written whole or not at all, read as arrays and JSON (never as code), and not used if a byte of it is wrong. A stage keeps

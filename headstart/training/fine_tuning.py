@@ -1,4 +1,7 @@
-"""Fine-tune a source from its converged head: the frozen part once for each image and view, then the tail in phases."""
+"""Fine-tune a source from its converged head.
+
+The frozen part is computed once for each image and view, then the tail is trained in phases.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class Plan:
 
 
 class Compared(TypedDict):
-    """The fine-tuned network and the head that it started from on the validation images: shares of right answers (0-1)."""
+    """The fine-tuned network and the head that it started from on the validation images.
+
+    The figures are shares of right answers (0-1).
+    """
 
     n: int
     head_accuracy: float
@@ -158,9 +164,12 @@ def run(
     device: Device = CPU,
     begun: model.Network | None = None,
 ) -> Result:
-    """Fine-tune the source that `card` names, from a head trained on the train split alone, on the train split, watching the validation split.
+    """Fine-tune the source that `card` names, from a head trained on the train split alone.
 
-    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it beats the
+    It trains on the train split and watches the validation split.
+
+    `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it
+    beats the
     head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
     ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
     """
@@ -176,7 +185,10 @@ def run(
 
 
 def _prepare(begin: _Start) -> _Job:
-    """Cut the network above what stays frozen, and compute the activations there, as far as the disk may hold them."""
+    """Cut the network above what stays frozen, and compute the activations there.
+
+    They are kept as far as the disk may hold them.
+    """
     card, plan, photos = begin.card, begin.plan, begin.photos
     source = sources.known(card)
     kept.keep(source.trunk.state_dict(), card.weights_sha256)
@@ -229,7 +241,10 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
 
 
 def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
-    """The fine-tuned network beside the head that it started from, by right answers (n,) on the validation images."""
+    """The fine-tuned network beside the head that it started from.
+
+    Both are given as right answers (n,) on the validation images.
+    """
     difference, error = paired.difference(after, before)
     return {
         "n": len(after),
@@ -246,17 +261,26 @@ def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
 
 
 def choose_depth(wanted: int | str, card: SourceCard) -> int:
-    """How many stages are retrained: a number as given; auto: what the probe of depths found for the source (choice/depth.py), USUAL_DEPTH without that probe."""
+    """How many stages are retrained.
+
+    A number is taken as given. auto is what the probe of depths found for the source (choice/depth.py), or USUAL_DEPTH without that probe.
+    """
     return (USUAL_DEPTH if card.depth is None else card.depth) if wanted == "auto" else int(wanted)
 
 
 def choose_views(wanted: int | str, images: int) -> int:
-    """How many views of each training image: a number as given; auto: 3, and 2 if more than 6,000 images bring variety of their own."""
+    """How many views of each training image.
+
+    A number is taken as given. auto is 3, or 2 if there are more than 6,000 images, which bring variety of their own.
+    """
     return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
 
 
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:
-    """As many views, up to `views`, as fit the disk budget; 0 if not even one does, and then activations are computed as they are needed."""
+    """How many views, up to `views`, fit the disk budget.
+
+    0 if not even one does; activations are then computed as they are needed.
+    """
     fitting = extraction.fit_views(views, cache_bytes(shape, 1), train, validation, cache_gib)
     if fitting < views:
         each = cache_bytes(shape, train) / 2**30

@@ -1,10 +1,15 @@
-"""Train a whole network from random weights: what transfer is compared with, and a way to make a source of one's own.
+"""Train a whole network from random weights.
 
-The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network is
+This is what transfer is compared with, and a way to make a source of one's own.
+
+The images are decoded once for each view into stores of pixels (uint8), which every network of that input size shares; all of the network
+is
 trained, BatchNorm with the statistics of the batch, for a fixed number of epochs, and the best epoch on validation is kept.
 
-Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on these features,
-as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and if it is not
+Of a few draws of random weights the one with the best features begins, as a source is chosen among several. Epoch 0 is a head fitted on
+these features,
+as transfer begins with a head fitted on those of a source: a few images are often better served by that than by a short training, and if
+it is not
 tried, any source seems to help. The training itself begins with a head of zeros: the statistics of the batch make other features.
 """
 
@@ -110,8 +115,9 @@ def train(
     head_first: bool = True,
     device: Device = CPU,
 ) -> Result:
-    """Train on the train split of `table`, measuring on the validation split before the first epoch and after each.
+    """Train on the train split of `table`, measuring on the validation split.
 
+    It measures before the first epoch and after each.
     `wanted` is the network that is trained; `seed` fixes weights, views and order. `head_first`: epoch 0 is a head on the best of several
     draws of random weights; else a head of zeros on one draw, so that what is kept has learned something.
     Raises DataError when a file has changed since it was indexed.
@@ -158,8 +164,9 @@ def _zeros(wanted: Architecture, classes: list[str], seed: int) -> tuple[model.N
 
 
 def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
-    """The best of DRAWS networks with random weights, and a copy with a head fitted on its features of the images of `train`, of at most LARGEST_START.
+    """The best of DRAWS networks with random weights, and a copy with a fitted head.
 
+    The head is fitted on the network's features of the images of `train`, of at most LARGEST_START.
     The best is that whose head has the lowest cross-validated log loss.
     """
     some = sampling.sample(train, LARGEST_START, seed)

@@ -1,6 +1,7 @@
 """What contenders and answers are called in the report, in the log and in the terminal: one table.
 
-A contender is a whole model that could ship. Its name is what the JSON files call it ("fine_tuned"); all its words are in CONTENDERS, in the
+A contender is a whole model that could ship. Its name is what the JSON files call it ("fine_tuned"); all its words are in CONTENDERS, in
+the
 order in which contenders are listed beside each other. A remedy is one more entry.
 """
 

@@ -13,8 +13,7 @@ import torch
 from headstart.base.devices import CPU
 from headstart.training import parallel
 from headstart.training.parallel import Team
-
-PATIENCE = 300.0  # seconds to wait for what takes a few on a quiet machine; only a test that fails waits for so long
+from tests import PATIENCE
 
 
 def tensors(rank: int) -> list[torch.Tensor]:

@@ -20,7 +20,7 @@ from headstart.training.examples import Examples, Recipe
 from headstart.training.measure import Measure
 from headstart.training.run import Trained
 from headstart.training.strategies import Phase, from_scratch
-from tests.training.mates import PATIENCE
+from tests import PATIENCE
 
 RATE = 0.02
 

@@ -22,7 +22,7 @@ from headstart.training import loop, parallel, shards
 from headstart.training.examples import Examples
 from headstart.training.strategies import Phase, from_scratch
 from headstart.training.updates import LARGEST_GRADIENT, one_cycle
-from tests.training.mates import PATIENCE
+from tests import PATIENCE
 from tests.training.tails import (
     RATE,
     Together,

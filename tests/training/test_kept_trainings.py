@@ -12,7 +12,7 @@ from headstart.base import weights
 from headstart.developing import develop
 from headstart.indexing import indexer
 from headstart.networks import sources
-from headstart.params.developing import TrainSource
+from headstart.params.developing import RANDOM, TrainSource
 from headstart.training.checkpoints import Keeper, keeping
 from tests import tiny, toy
 from tests.training import test_fine_tuning, test_scratch
@@ -84,14 +84,15 @@ def test_trainings_of_one_stage_go_on_one_after_the_other(striped: tuple[Path, p
     assert begun == [1, 2] * 2
 
 
-@pytest.mark.parametrize("start", [develop.RANDOM, "candidate"])
+@pytest.mark.parametrize("start", [RANDOM, "candidate"])
 def test_a_source_of_ones_own_goes_on_to_the_same_bytes(
     start: str, striped: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    candidate = start != develop.RANDOM
+    if start != RANDOM:
+        start = tiny.checkpoint(Path("source"), size=32)
     plan = TrainSource(
-        start=tiny.checkpoint(Path("source"), size=32) if candidate else start,
-        architecture=None if candidate else "timm:test_resnet",
+        start=start,
+        architecture="timm:test_resnet" if start == RANDOM else None,
         input_size=32,
         depth=2,
         epochs=3,

@@ -197,7 +197,7 @@ def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: 
     monkeypatch.chdir(tmp_path)
     table = tiny.table(Path("images"), per_class=14)
     frozen = extraction.Frozen.of(lambda: tiny.conv(width=3), "a", 12)
-    views = [transforms.View(12, "bilinear", number=n, augmentation=Augmentation()) for n in (1, 2)]
+    views = transforms.views(transforms.View(12, "bilinear"), 0, Augmentation(), 2)
     labels = np.searchsorted(["ant", "bee", "cat"], table["label"])
     kept = extraction.extract_views(frozen, table, Path("images"), views, dtype="float32", what="images")
     streamed = [extraction.Streamed(frozen, table, Path("images"), view) for view in views]

@@ -17,7 +17,8 @@ from headstart.base.devices import CPU, Device
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.training import parallel
 from headstart.training.parallel import ALONE, Team
-from tests.training.mates import PATIENCE, Unreadable, add_up, adding, ends, eventually, fails, first_that_is_killed, number, tensors, waits
+from tests import PATIENCE
+from tests.training.mates import Unreadable, add_up, adding, ends, eventually, fails, first_that_is_killed, number, tensors, waits
 from tests.training.tails import in_a_process
 
 GPUS = Device("cuda", "bfloat16")

@@ -19,8 +19,8 @@ from headstart.training import checkpoints, loop, resume, shards
 from headstart.training.checkpoints import Keeper, keeping
 from headstart.training.parallel import ALONE, Team
 from headstart.training.run import Trained
+from tests import PATIENCE
 from tests.training.kept import BOTH, FOLDER, HELD, TRAIN, Killed, dies, epochs, everything, fit, killed_after_each, named
-from tests.training.mates import PATIENCE
 from tests.training.tails import RATE, Together, in_a_process, in_room, phase, recipe, scratch, state, tail
 
 pytestmark = pytest.mark.usefixtures("checkpoints_always")

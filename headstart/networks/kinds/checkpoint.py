@@ -32,7 +32,10 @@ class Named:
 
 
 def load(name: str) -> Source:
-    """A model that Headstart made, or any state dict with such a card.json beside it: weights are never unpickled as code."""
+    """A model that Headstart made, or any state dict with such a card.json beside it.
+
+    Weights are never unpickled as code.
+    """
     file, card = _read_card(name)
     try:
         trunk, classifier = skeletons.skeleton(card.library, card.architecture)
@@ -95,7 +98,10 @@ def _saved_head(state: dict[str, torch.Tensor], trunk: nn.Module, classifier: st
 
 
 def names(pattern: str) -> list[str]:
-    """Folders with a card that the pattern matches, as a path from here or as the name of one in the registry."""
+    """Folders with a card that the pattern matches.
+
+    A folder is given as a path from here, or as the name of one in the registry.
+    """
     found = [*Path().glob(pattern.rstrip("/")), *REGISTRY.glob("*")]
     return common.matching(sorted({str(path) for path in found if (path / cards.CARD).is_file()}), pattern.rstrip("/"))
 

@@ -1,4 +1,7 @@
-"""Sources with timm's weights: timm:convnext_tiny.fb_in22k_ft_in1k. imagenet.csv holds the published accuracies."""
+"""Sources with timm's weights, such as timm:convnext_tiny.fb_in22k_ft_in1k.
+
+imagenet.csv holds the published accuracies.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ IMAGENET = Path(__file__).with_name("imagenet.csv")  # says where its figures co
 
 
 def load(name: str) -> Source:
-    """Any network of timm with pretrained weights, from the local cache or a hub; Unavailable if it cannot be had."""
+    """Any network of timm with pretrained weights, from the local cache or a hub.
+
+    Raises Unavailable if it cannot be had.
+    """
     import timm
 
     _check_known(name)
@@ -64,7 +70,10 @@ def entry(name: str) -> Entry:
 
 
 def _cached(cfg: Any) -> Path | None:
-    """Where the weights are that timm has downloaded: in the Hugging Face cache, for a few of them in torch.hub's."""
+    """Where the weights are that timm has downloaded.
+
+    They are in the Hugging Face cache, or for a few of them in torch.hub's.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     if not cfg.hf_hub_id:

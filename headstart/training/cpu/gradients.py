@@ -37,7 +37,10 @@ class Conv2d(NamedTuple):
 
 
 class Gradients(TorchFunctionMode):
-    """While entered, in this thread, layers get the gradients of this module if it has them, else PyTorch's."""
+    """While entered, in this thread, layers get the gradients of this module.
+
+    Layers for which it has none get PyTorch's.
+    """
 
     def __torch_function__(
         self, function: Callable[..., Any], _: Iterable[type], arguments: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None

@@ -213,6 +213,7 @@ def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: s
     expected = ["seed: 0 -> 3"]
     for number, name in enumerate(STAGES[:2], 1):
         expected += [f"[{number}/2] {name}", f"{name} begins"]
+    expected.append("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
     assert seen == expected
 
     APILogHandler().flush()

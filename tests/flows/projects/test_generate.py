@@ -1,4 +1,4 @@
-"""What headstart writes into a project is the checkout's own, with fingerprints of code in place of folders of code."""
+"""What headstart writes into a project is the checkout's, with fingerprints for folders of code."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_was_shipped_is_used_where_there_is_no_checkout(tmp_path: Path, mon
 
 
 def test_byte_code_dirties_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage of the checkout depends on rooms, in which Python puts byte code; .dvcignore leaves that out."""
+    """Stages of the checkout depend on rooms, where Python puts byte code; .dvcignore leaves that out."""
     monkeypatch.chdir(tmp_path)
     new._fill(tmp_path, "toy")
     Path(".dvc/config").write_text(f"{new.DVC}    no_scm = true\n")

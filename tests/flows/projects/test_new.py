@@ -1,4 +1,4 @@
-"""`headstart new`: a whole project or none, in a folder that was empty, with git and DVC as their own commands would set them up."""
+"""`headstart new`: a whole project or none, with git and DVC as their own commands set them up."""
 
 from __future__ import annotations
 

@@ -113,17 +113,17 @@ def test_what_a_person_changed_stays(project: Path, name: str, monkeypatch: pyte
     update(monkeypatch, "headstart.report")
     for _ in range(2):
         said = upgrade.upgrade()
-        assert f"{name} was changed here and stays as it is; the one of this version lies in .headstart/upgrade/{name}" in said
+        assert f"{name} was changed here and stays as it is; the one of this version lies in .headstart/upgrade/new.{name}" in said
         assert Path(name).read_text() == mine
-        assert Path(".headstart/upgrade", name).read_text() == upgrade.contents("beans")[name]
+        assert Path(f".headstart/upgrade/new.{name}").read_text() == upgrade.contents("beans")[name]
     assert dirty() == {"report"}
-    Path(name).write_bytes(Path(".headstart/upgrade", name).read_bytes())  # and now they take ours
+    Path(name).write_bytes(Path(f".headstart/upgrade/new.{name}").read_bytes())  # and now they take ours
     assert "was changed here" not in upgrade.upgrade()
     assert upgrade.upgrade().startswith("up to date")
 
 
 def test_a_graph_of_an_older_version_is_replaced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is as that version has written it: its hash is in code.yaml. One stage had another command then, one lacked an output."""
+    """Its hash is in code.yaml. One stage had another command then, one lacked an output."""
     now = Path("dvc.yaml").read_text()
     older = now.replace("cmd: python -m tasks.report", "cmd: python -m tasks.page").replace(
         "      - models/architecture.json\n    ", "    ", 1

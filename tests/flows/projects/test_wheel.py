@@ -1,6 +1,6 @@
-"""The package as others install it: sdist and wheel, and a project that an installed wheel serves. Not among the default tests: pytest -m wheel
+"""The package as others install it: sdist, wheel, and a project that a wheel serves.
 
-The environment is a new one; what the package depends on is lent to it from this one, so that nothing is downloaded.
+Not among the default tests: pytest -m wheel. The environment is a new one; what the package depends on is lent to it from this one, so that nothing is downloaded.
 """
 
 from __future__ import annotations

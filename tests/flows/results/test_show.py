@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
+from flows.cli import common, main
 from flows.results import files, show
 from headstart.machinery.errors import HeadstartError
 
@@ -66,6 +66,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_result_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in common.PROJECT:
+        Path(name).touch()
     for arguments in (["show"], ["show", "--json"]):
         assert main.main(arguments) == 1
         out, err = capsys.readouterr()

@@ -361,7 +361,7 @@ def test_a_run_by_hand_talks_to_this_server_while_it_lives(project: Project) -> 
 
 
 def test_a_second_project_shares_the_server(project: Project, toy_project: Path) -> None:
-    """It has deployments and a worker of its own, and its runs are in its folder; the server stays when it is down."""
+    """Deployments, worker and runs are its own; the server stays when it is down."""
     folder, port = toy_project, project.state["port"]
     (folder / "prefect.yaml").write_text(generate.deployments("beans"))
     second = Project(folder)
