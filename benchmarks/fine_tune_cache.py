@@ -50,8 +50,10 @@ from headstart.indexing import indexer
 from headstart.linear import frozen_head
 from headstart.machinery.progress import Progress
 from headstart.networks import cut, model, sources
+from headstart.networks.cards import SourceCard
 from headstart.params import Params, kwargs
 from headstart.training import fine_tuning, freezing, loop, scratch, shards
+from headstart.training.cached import Photos
 from headstart.training.examples import Examples, Recipe
 from headstart.training.parallel import ALONE
 from headstart.training.run import Run
@@ -73,26 +75,26 @@ class Measured(nn.Module):
             return self.stage(images)
 
 
-def uncached(job: Any, table: Any, root: Path, card: dict[str, Any], drawn: list[View], seed_of: Recipe) -> None:
+def uncached(job: Any, table: Any, root: Path, card: SourceCard, drawn: list[View], recipe: Recipe) -> None:
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
-    pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card["input_size"],) * 2 + (3,))
+    pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card.transform.input_size,) * 2 + (3,))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
     examples = Examples([extraction.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
-    held = Examples([extraction.Streamed(pixels, validation, root, View.of(card))], job.validation.labels)
+    held = Examples([extraction.Streamed(pixels, validation, root, View.of(card.transform))], job.validation.labels)
     whole = scratch.whole(job.network)
     trained = {name for phase in job.phases for name in phase.rates}
     for key, stage in list(whole.named_children()):
         if cut.name(key) not in trained:
             setattr(whole, key, Measured(stage))
-    done = loop.fit(whole, job.phases, examples, held, seed_of, DEVICE)
+    done = loop.fit(whole, job.phases, examples, held, recipe, DEVICE)
     job.network.divide_logits(done.temperature)
 
 
-def accuracy(network: model.Network, table: Any, root: Path, card: dict[str, Any]) -> tuple[float, int]:
+def accuracy(network: model.Network, table: Any, root: Path, card: SourceCard) -> tuple[float, int]:
     test = table[table["split"] == "test"].reset_index(drop=True)
     classes = np.unique(table["label"])
-    frozen = extraction.Frozen.of(lambda: network, f"benchmark:{time.monotonic_ns()}", card["input_size"])
-    rows = extraction.extract(frozen, test, root, View.of(card), what="test images")[:]
+    frozen = extraction.Frozen.of(lambda: network, f"benchmark:{time.monotonic_ns()}", card.transform.input_size)
+    rows = extraction.extract(frozen, test, root, View.of(card.transform), what="test images")[:]
     return float((classes[rows.argmax(1)] == test["label"].to_numpy()).mean()), len(test)
 
 
@@ -158,30 +160,30 @@ def main() -> None:
             classes = sorted(set(table["label"]))
             head = Params().train_head
             fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
-            usual = {**kwargs(Params(), "fine_tune"), "epochs": options.epochs, "patience": options.epochs, "depth": 3}
-            values = fine_tuning.settings(usual, table, classes, seed)
-            values.pop("processes")
-            recipe = values["recipe"]
+            block = Params().fine_tune.model_copy(update={"epochs": options.epochs, "patience": options.epochs, "depth": 3})
+            plan = replace(fine_tuning.plan_of(block, table, classes, seed), processes=1)
+            streamed = replace(plan, cache_gib=1e-9, views=options.epochs)
             arguments = (table, root, card, fitted["train_only"], classes)
             row: dict[str, Any] = {"seed": seed}
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **values, device=DEVICE)
+            done = fine_tuning.run(*arguments, plan, device=DEVICE)
             row["cached_seconds"] = time.perf_counter() - started
             row["cached_accuracy"], row["n_test"] = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **values, device=DEVICE)
-            row["tail_efficiency"], row["tail_efficiency_no_waiting"] = efficiency(job, recipe)
+            photos = Photos.of(table, root, classes)
+            job = fine_tuning._prepare(fine_tuning._Start(photos, card, fitted["train_only"], plan, DEVICE, None))
+            row["tail_efficiency"], row["tail_efficiency_no_waiting"] = efficiency(job, plan.recipe)
 
             started = time.perf_counter()
-            done = fine_tuning.run(*arguments, **{**values, "cache_gib": 1e-9, "views": options.epochs}, device=DEVICE)
+            done = fine_tuning.run(*arguments, streamed, device=DEVICE)
             row["streamed_seconds"] = time.perf_counter() - started
             row["streamed_accuracy"], _ = accuracy(done.network, table, root, card)
 
-            job = fine_tuning._prepare(*arguments, **{**values, "cache_gib": 1e-9}, device=DEVICE)
-            drawn = transforms.views(View.of(card), seed, values["augmentation"], options.epochs)
+            job = fine_tuning._prepare(fine_tuning._Start(photos, card, fitted["train_only"], streamed, DEVICE, None))
+            drawn = transforms.views(View.of(card.transform), seed, plan.augmentation, options.epochs)
             started = time.perf_counter()
-            uncached(job, table, root, card, drawn, recipe)
+            uncached(job, table, root, card, drawn, plan.recipe)
             row["uncached_seconds"] = time.perf_counter() - started
             row["uncached_accuracy"], _ = accuracy(job.network, table, root, card)
             rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
