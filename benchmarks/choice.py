@@ -131,7 +131,7 @@ def main() -> None:
         finish(rows)
 
 
-def compare(folder: str, labels: int, seed: int, tuned: list[dict[str, Any]], ranking: dict[str, Any]) -> dict[str, Any]:
+def compare(folder: str, labels: int, seed: int, tuned: list[dict[str, Any]], ranking: selection.Ranking) -> dict[str, Any]:
     """One cell and seed: what was chosen, and how much better the best would have been."""
     accuracy = {row["source"]: row["accuracy"] for row in tuned}
     row = {

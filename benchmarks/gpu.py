@@ -50,7 +50,7 @@ from headstart.features.transforms import View
 from headstart.indexing import indexer
 from headstart.machinery import progress
 from headstart.networks import cards, common, cut, heads, model, skeletons, sources
-from headstart.params import Params, kwargs
+from headstart.params import FineTune, Params, kwargs
 from headstart.training import fine_tuning
 
 NETWORKS, TINY = ("resnet50", "vit_small_patch16_224"), ("test_resnet", "test_vit")
@@ -151,11 +151,11 @@ def peak_gib() -> float | None:
 def frozen_pass(source: common.Source, table: pd.DataFrame, root: Path, device: devices.Device, repeat: int) -> dict[str, Any]:
     """Images/s of the frozen pass and of its engine."""
     card = source.card()
-    frozen = extraction.Frozen.of(partial(model.trunk, source), extraction.identity(card, "features"), source.input_size, device)
+    frozen = extraction.Frozen.of(partial(model.trunk, source), extraction.identity(card, "features"), source.transform.input_size, device)
     folders = iter(range(repeat + 1))
 
     def whole() -> None:
-        extraction.extract(frozen, table, root, View.of(card), folder=Path(f"frozen-{next(folders)}"), what="images")
+        extraction.extract(frozen, table, root, View.of(card.transform), folder=Path(f"frozen-{next(folders)}"), what="images")
 
     rate = table["sha256"].nunique() / seconds(whole, repeat)
     count = 64 if frozen.engine.batch == 1 else 4 * frozen.engine.batch
@@ -175,12 +175,12 @@ def fine_tune(source: common.Source, table: pd.DataFrame, root: Path, device: de
     classes = sorted(set(table["label"]))
     random = np.random.default_rng(0)
     head = heads.Head(random.normal(0, 0.01, (len(classes), source.features)).astype(np.float32), np.zeros(len(classes), np.float32))
-    usual = {**kwargs(Params(), "fine_tune"), "epochs": epochs, "patience": epochs, "depth": 3, "processes": 1}
+    usual = FineTune(epochs=epochs, patience=epochs, depth=3, processes=1)
     progress.finished.clear()
     if device.kind == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    done = fine_tuning.run(table, root, source.card(), head, classes, device=device, **fine_tuning.settings(usual, table, classes, 0))
+    done = fine_tuning.run(table, root, source.card(), head, classes, fine_tuning.plan_of(usual, table, classes, 0), device=device)
     whole = time.perf_counter() - started
     part = {kind: [row for row in progress.finished if row["what"].startswith(kind)] for kind in ("frozen layers", "fine-tuning")}
     views, loop = (sum(row["seconds"] for row in rows) for rows in part.values())
@@ -213,14 +213,14 @@ def ours(architecture: str, table: pd.DataFrame, root: Path, options: argparse.N
         os.chdir(scratch)  # where Headstart keeps its caches
         source = untrained(architecture, Path("source"))
         row = frozen_pass(source, table, root, device, options.repeat)
-        gmacs = common.gflops(source.trunk, source.input_size)
+        gmacs = common.gflops(source.trunk, source.transform.input_size)
         tflops = options.peak_tflops or peak(card, device.precision)
         row["share_of_peak"] = round(2 * gmacs * row["engine_images_per_s"] / (1e3 * tflops), 4) if tflops else None
         row |= fine_tune(source, table, root, device, options.epochs)
         os.chdir(root)
     ran_out = any("memory of the GPU ran out" in text for text in warned.said)
     row |= {"gmacs": round(gmacs, 2), "peak_tflops": tflops, "memory_ran_out": ran_out, "warnings": warned.said}
-    return {"row": row, "card": source.card(), "device": card, "precision": device.precision}
+    return {"row": row, "card": source.card().to_json(), "device": card, "precision": device.precision}
 
 
 def trainer(

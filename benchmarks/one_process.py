@@ -29,7 +29,7 @@ def index(images: Path, everything: params.Params) -> pd.DataFrame:
     return table[table["readable"]].reset_index(drop=True)
 
 
-def source_card(name: str) -> dict[str, Any]:
+def source_card(name: str) -> tuple[cards.SourceCard, str]:
     """The card of a source and the name of its classifier, kept beside its weights; its engine is made while it is loaded."""
     path = kept.FOLDER / f"{name.replace(':', '-')}.json"
     if not path.exists():
@@ -38,39 +38,48 @@ def source_card(name: str) -> dict[str, Any]:
 
         source = sources.load(name)
         kept.keep(source.trunk.state_dict(), source.weights_sha256)
-        extraction.Frozen.of(lambda: model.trunk(source), extraction.identity(source.card(), "features"), source.input_size)
-        path.write_text(json.dumps({**source.card(), "classifier": source.classifier}))
-    return json.loads(path.read_text())
+        extraction.Frozen.of(lambda: model.trunk(source), extraction.identity(source.card(), "features"), source.transform.input_size)
+        path.write_text(json.dumps({"card": source.card().to_json(), "classifier": source.classifier}))
+    content = json.loads(path.read_text())
+    return cards.SourceCard.from_json(content["card"], path), content["classifier"]
 
 
 def train(
-    table: pd.DataFrame, images: Path, card: dict[str, Any], everything: params.Params
+    table: pd.DataFrame, images: Path, card: cards.SourceCard, classifier: str, everything: params.Params
 ) -> tuple[dict[str, heads.Head], dict[str, Any], list[str]]:
     """The heads on the frozen source, the weights of the source with the one to ship, and the classes in order."""
     block = params.kwargs(everything, "train_head")
     balanced = block.pop("class_weights") == "balanced"
     device = devices.choose(everything.device, everything.precision)
     trained, summary = frozen_head.train(table, images, card, **block, balanced=balanced, seed=everything.seed, device=device)
-    head, name = trained[frozen_head.FINAL], card["classifier"]
-    return trained, {**kept.of_source(card), f"{name}.weight": head.weight, f"{name}.bias": head.bias}, summary["classes"]
+    head = trained[frozen_head.FINAL]
+    return trained, {**kept.of_source(card), f"{classifier}.weight": head.weight, f"{classifier}.bias": head.bias}, summary["classes"]
 
 
 def fine_tune(
-    table: pd.DataFrame, images: Path, card: dict[str, Any], head: heads.Head, classes: list[str], everything: params.Params
+    table: pd.DataFrame, images: Path, card: cards.SourceCard, head: heads.Head, classes: list[str], everything: params.Params
 ) -> dict[str, Any]:
     """The weights after fine-tuning from the head that saw the train split only."""
     from headstart.training import fine_tuning
 
-    plan = fine_tuning.settings(params.kwargs(everything, "fine_tune"), table, classes, everything.seed)
-    done = fine_tuning.run(table, images, card, head, classes, **plan, device=devices.choose(everything.device, everything.precision))
+    plan = fine_tuning.plan_of(everything.fine_tune, table, classes, everything.seed)
+    device = devices.choose(everything.device, everything.precision)
+    done = fine_tuning.run(table, images, card, head, classes, plan, device=device)
     return {key: value.numpy() for key, value in done.network.weights().items()}
 
 
-def model_card(card: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+def model_card(card: cards.SourceCard, classes: list[str]) -> dict[str, object]:
     """What `headstart predict` must know."""
-    transform = {key: card[key] for key in ("input_size", "mean", "std", "interpolation", "crop")}
-    source = {key: card[key] for key in ("library", "architecture", "kind", "weights_sha256")}
-    return {"format": 1, "source": card["name"], **source, "classes": classes, "transform": transform}
+    return cards.ModelCard(
+        library=card.library,
+        architecture=card.architecture,
+        weights_sha256=card.weights_sha256,
+        transform=card.transform,
+        classes=tuple(classes),
+        format=1,
+        source=card.name,
+        kind=card.kind,
+    ).to_json()
 
 
 def main() -> None:
@@ -83,9 +92,9 @@ def main() -> None:
     options = parser.parse_args()
     everything = params.check({"index_images": {"test_share": options.test_share}})
     table = index(options.images, everything)
-    card = source_card(options.source)
+    card, classifier = source_card(options.source)
     options.out.mkdir(parents=True, exist_ok=True)
-    trained, saved, classes = train(table, options.images, card, everything)
+    trained, saved, classes = train(table, options.images, card, classifier, everything)
     if options.fine_tune:
         saved = fine_tune(table, options.images, card, trained[frozen_head.TRAIN_ONLY], classes, everything)
     weights.write(options.out / cards.WEIGHTS, saved)

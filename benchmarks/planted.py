@@ -132,7 +132,7 @@ def judged(
     epochs: int,
     level: float,
     trainings_of: Any,
-) -> dict[str, Any]:
+) -> comparison.Comparison:
     """The verdict on a source, both networks at `size` pixels."""
     classes, card = encoding.classes(table), source.card().at(size)
     block = FineTune(depth=3, epochs=epochs, views=2)
