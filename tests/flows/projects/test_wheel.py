@@ -88,7 +88,7 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(wheel: Path) -> None:
     )
     shipped = {f"flows/projects/shipped/{name}" for name in ("dvc.yaml", "params.yaml", "prefect.yaml", ".dvcignore", "data/README.md")}
     assert files == shipped | set(listed.stdout.split())
-    assert {"headstart/py.typed", "headstart/report/report.css", "headstart/report/report.html.jinja"} <= files
+    assert {"headstart/py.typed", "headstart/report/templates/report.css", "headstart/report/templates/page.html.jinja"} <= files
 
 
 def test_the_sdist_can_be_built_from_and_tested(built: Path) -> None:
