@@ -26,6 +26,7 @@ from flows.repository import dvc
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.params import STAGES
+from headstart.registry import shelf
 from tests import PATIENCE
 from tests.conftest import with_database
 from tests.tasks.test_stage import gone
@@ -434,8 +435,8 @@ def promoted(patch: pytest.MonkeyPatch, decision: str) -> list[tuple[Path, dict[
     def promote(folder: Path, **options: Any) -> dict[str, Any]:
         asked.append((folder, options))
         assert lock.VARIABLE in os.environ, "it holds the run lock"
-        figures = {"n": 9, "split": "validation", "accuracy": 1.0, "difference": None}
-        return {"decision": decision, "forced": False, "model": "0001-aa", "reason": "so it is", "notes": [], **figures}
+        known = {"decision": decision, "forced": False, "model": "0001-aa", "reason": "so it is", "notes": []}
+        return {**dict.fromkeys(shelf.Entry.__annotations__), **known, "n": 9, "split": "validation", "accuracy": 1.0}
 
     replace_module(patch, "registry.promotion", promote=promote)
     return asked
