@@ -10,6 +10,7 @@ from headstart.evaluation import test_split
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
+from headstart.statistics import goals, operating
 from tasks import stage
 
 
@@ -27,6 +28,7 @@ def evaluate(
     metrics: Path = Path("reports/metrics.json"),
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
+    thresholds: Path = Path("reports/plots/thresholds.csv"),
     *,
     block: Evaluate,
     shared: Shared,
@@ -38,6 +40,9 @@ def evaluate(
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
+    proved = outputs.read_json(verdict)
+    points = {arm["name"]: operating.read(arm["point"]) for arm in proved["arms"]}
+    points |= {"head": operating.read(summaries[head]["point"]), summaries[chosen]["arm"]: operating.read(summaries[chosen]["point"])}
     done = test_split.evaluate(
         manifest.read(clean),
         images,
@@ -47,10 +52,12 @@ def evaluate(
         models,
         _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
         parameters=parameters,
-        answer=outputs.read_json(verdict)["answer"],
+        answer=proved["answer"],
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,
+        goal=goals.read(summaries[head]["goal"]),
+        points=points,
         device=devices.choose(shared.device, shared.precision),
     )
     with outputs.folder(final) as folder:
@@ -58,7 +65,7 @@ def evaluate(
         outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
-    for path, table in ((confusion, done.confusion), (reliability, done.reliability)):
+    for path, table in ((confusion, done.confusion), (reliability, done.reliability), (thresholds, done.thresholds)):
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
     outputs.write_json(metrics, done.metrics)
@@ -67,6 +74,12 @@ def evaluate(
 
 def _say(figures: test_split.Metrics) -> None:
     accuracy, head = figures["test"]["accuracy"], figures["head"]["accuracy"]
+    if aim := figures["aim"]["reached"]:
+        low, high = aim["interval"]
+        goal = figures["aim"]["goal"]
+        print(
+            f"{goal['measure']} of {goal['label']} {aim['value']:.4f} of {aim['n']} (95% interval {low:.3f} to {high:.3f}; asked for: {goal['reach']})"
+        )
     print(f"test accuracy {accuracy:.4f} ({figures['shipped']} ships; frozen head {head:.4f})")
 
 

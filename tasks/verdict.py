@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from headstart.base import devices, outputs, weights
@@ -11,7 +12,7 @@ from headstart.networks.cards import SourceCard
 from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
 from headstart.proof import contenders, proving, shipping
 from headstart.proof.remedies import Context
-from headstart.statistics import records
+from headstart.statistics import goals, operating, records
 from tasks import stage
 
 
@@ -35,7 +36,7 @@ def verdict(
     classes: list[str] = summaries[head]["classes"]
     head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
     tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
-    data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision))
+    data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
     proved = proving.prove(
@@ -61,18 +62,19 @@ def verdict(
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
-    _write(out, shipped, block)
+    point = operating.read(summaries[head]["point"]) if shipped.contender is frozen else shipped.contender.point(data.labels)
+    _write(out, shipped, point, block)
     outputs.write_json(result, said)
     print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
     print(f"ships: {shipped.contender.name}. {shipped.reason}")
 
 
-def _write(out: Path, shipped: contenders.Shipped, block: Verdict) -> None:
-    """Write what ships: its weights, and why it does."""
+def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict) -> None:
+    """Write what ships: its weights, why it does, and its operating point."""
     ships = shipped.contender
     with outputs.folder(out) as folder:
         weights.write(folder / cards.WEIGHTS, ships.weights)
-        chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json()}
+        chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json(), "point": asdict(point)}
         parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
 

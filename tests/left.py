@@ -54,6 +54,7 @@ def leave(
         "predictions": folder / "reports/predictions.parquet",
         "confusion": folder / "reports/plots/confusion.csv",
         "reliability": folder / "reports/plots/reliability.csv",
+        "thresholds": folder / "reports/plots/thresholds.csv",
         "images": folder / "data/images",
     }
     for name in ("head", "fine_tuned", "final"):
@@ -74,7 +75,13 @@ def leave(
     fit = {"penalty": 0.03, "cv_log_loss": 0.3, "cv_accuracy": 0.93, "n": 400}
     dump(
         paths["head"] / "summary.json",
-        {"classes": classes, "final": fit, "train_only": {**fit, "n": 320, "validation_accuracy": 0.9125}, "penalties": penalties},
+        {
+            "classes": classes,
+            "final": fit,
+            "train_only": {**fit, "n": 320, "validation_accuracy": 0.9125},
+            "penalties": penalties,
+            "learning_curve": LEARNING_CURVE,
+        },
     )
     dump(paths["fine_tuned"] / "summary.json", _fine_tuned(shipped))
     curve().to_csv(paths["curve"], index=False)
@@ -96,6 +103,7 @@ def leave(
         }
     )
     pd.concat([bins, pd.DataFrame({"bin": [12], "n": [0]})]).to_csv(paths["reliability"], index=False)
+    _thresholds(classes[:2]).to_csv(paths["thresholds"], index=False)
     predictions.rename(columns={"label": "actual"})[["actual", "predicted"]].to_csv(paths["confusion"], index=False)
     return paths
 
@@ -168,7 +176,42 @@ def _metrics(predictions: pd.DataFrame, classes: list[str], shipped: str) -> dic
         "test": test,
         **arms,
         "transfer": {"verdict": "positive", "says": "confirms", "answer": "positive", "evidence": "fine-tuned better by 40 points"},
+        "aim": {
+            "goal": {"measure": "balanced_accuracy", "label": None, "reach": None, "asked": False, "ratio": 2.1},
+            "point": {"factors": [1.0, 2.1, *[1.0] * len(classes[2:])], "n": 80, "held_out": 0.95, "bound": None, "reached": None},
+            "reached": None,
+        },
     }
+
+
+LEARNING_CURVE = {
+    "measure": "balanced_accuracy",
+    "measured": [{"images": n, "value": value} for n, value in ((40, 0.8), (80, 0.86), (160, 0.9), (320, 0.93))],
+    "expected": [
+        {"images": 400, "value": 0.935, "interval": [0.91, 0.96], "more": 0.0, "more_interval": [0.0, 0.0]},
+        {"images": 800, "value": 0.951, "interval": [0.92, 0.98], "more": 0.016, "more_interval": [0.011, 0.03]},
+        {"images": 1600, "value": 0.962, "interval": [0.925, 0.99], "more": 0.027, "more_interval": [0.012, 0.05]},
+    ],
+}
+
+
+def _thresholds(labels: list[str]) -> pd.DataFrame:
+    """Curves of some classes as headstart/evaluation/curves.py makes them: 20 cuts, then the chosen point."""
+    rows = [
+        {
+            "label": label,
+            "factor": 1 + cut,
+            "recall": cut / 20,
+            "precision": 1 - cut / 50,
+            "false_alarms": (cut / 20) ** 3,
+            "chosen": cut == 16,
+        }
+        for label in labels
+        for cut in [*range(1, 21), 16]
+    ]
+    table = pd.DataFrame(rows)
+    table["chosen"] &= table.duplicated(["label", "factor"])
+    return table.assign(threshold=None)
 
 
 def trials(levels: tuple[float, ...], *, n: int = 80, seeds: int = 1, best: int = -1) -> list[Record]:

@@ -39,14 +39,23 @@ class Bin(TypedDict):
     n: int
 
 
-def describe(probabilities: np.ndarray, labels: np.ndarray, classes: list[str], *, bootstrap: int, bins: int, seed: int) -> Figures:
+def describe(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: list[str],
+    *,
+    predicted: np.ndarray | None = None,
+    bootstrap: int,
+    bins: int,
+    seed: int,
+) -> Figures:
     """All figures of one contender.
 
-    probabilities: (n, classes); labels: (n,) integers. Intervals are percentiles over `bootstrap` resamples of the images. Every
+    probabilities: (n, classes); labels: (n,) integers; predicted: (n,) what is named, the likeliest class if it is left out. Intervals are percentiles over `bootstrap` resamples of the images. Every
     figure depends on the images only through counts, of (actual, predicted) pairs or of (confidence bin, right or wrong), so the
     counts are resampled, which costs the same for a hundred images and for a million.
     """
-    confusion = confusion_matrix(labels, probabilities.argmax(1), len(classes))
+    confusion = confusion_matrix(labels, probabilities.argmax(1) if predicted is None else predicted, len(classes))
     counts, confidences = _calibration(probabilities, labels, bins)
     random = np.random.default_rng(seed)
     tables = random.multinomial(len(labels), (confusion / confusion.sum()).ravel(), bootstrap).reshape(bootstrap, *confusion.shape)

@@ -6,7 +6,7 @@ They are what ships, the frozen head, the fine-tuned model and the network from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict, cast
@@ -16,14 +16,17 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
-from headstart.evaluation import metrics
+from headstart.evaluation import curves, metrics
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.proof import comparison
-from headstart.statistics import likelihood, records
+from headstart.statistics import likelihood, operating, records
+from headstart.statistics.goals import ACCURACY, Goal
+from headstart.statistics.operating import Point
 
+Answers = tuple[np.ndarray, np.ndarray]  # probabilities (n, classes), and the class (n,) that is named
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
@@ -38,6 +41,22 @@ class Transfer(TypedDict):
     answer: str
     evidence: str
     asymptote: comparison.Score
+
+
+class Reached(TypedDict):
+    """The recall or precision that was asked for, on the test images: how many of `n`, and the exact 95% interval of their share."""
+
+    value: float
+    interval: list[float]
+    n: int
+
+
+class Aim(TypedDict):
+    """What the model is to be good at, its operating point, and what became of it."""
+
+    goal: dict[str, object]  # the fields of statistics/goals.py's Goal
+    point: dict[str, object]  # the fields of statistics/operating.py's Point
+    reached: Reached | None  # None if no recall or precision was asked for
 
 
 class Metrics(TypedDict):
@@ -55,6 +74,7 @@ class Metrics(TypedDict):
     test: Figures  # of what ships
     head: Figures
     transfer: Transfer | None  # None if there is no network from random weights
+    aim: Aim
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,7 @@ class Evaluation:
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     reliability: pd.DataFrame
+    thresholds: pd.DataFrame  # see curves.table
 
 
 @dataclass(frozen=True)
@@ -92,12 +113,15 @@ def evaluate(
     bootstrap: int,
     bins: int,
     seed: int,
+    goal: Goal = ACCURACY,
+    points: Mapping[str, Point] | None = None,
     device: Device = CPU,
 ) -> Evaluation:
     """Measure every contender on the test rows of `table`, and put together what ships.
 
     `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `answer` is
-    the verdict on transfer, and `parameters` are those of all stages, for the card.
+    the verdict on transfer, and `parameters` are those of all stages, for the card. `points` are the operating points of contenders by name;
+    one without names the likeliest class.
     """
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = encoding.encode(test["label"], classes)
@@ -105,18 +129,36 @@ def evaluate(
     for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"
         probabilities[model.name] = likelihood.softmax(classify.logits(model.weights, model.card, test, root, device, what))
-    figures = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
-    shipped = probabilities[chosen.name]
-    right = {name: p.argmax(1) == labels for name, p in probabilities.items()}
+    known = {name: (points or {}).get(name, operating.plain(len(classes))) for name in probabilities}
+    named = {name: known[name].named(p) for name, p in probabilities.items()}
+    figures = {
+        name: metrics.describe(p, labels, classes, predicted=named[name], bootstrap=bootstrap, bins=bins, seed=seed)
+        for name, p in probabilities.items()
+    }
+    shipped, point = probabilities[chosen.name], known[chosen.name]
+    right = {name: p.argmax(1) == labels for name, p in probabilities.items()}  # as in the trainings that the verdict compared
     transfer = _transfer(right, test["sha256"].to_numpy(str), answer)
+    aim = _aim(goal, point, named[chosen.name], labels, classes)
     return Evaluation(
         kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,
-        _card(chosen, classes, table, parameters, figures[chosen.name]),
-        _metrics(source.name, chosen.name, classes, table, figures, transfer),
-        _predictions(test, classes, labels, shipped, probabilities["head"]),
-        pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[shipped.argmax(1)]}),
+        replace(_card(chosen, classes, table, parameters, figures[chosen.name]), aim=goal, point=point),
+        {**_metrics(source.name, chosen.name, classes, table, figures, transfer), "aim": aim},
+        _predictions(test, classes, labels, (shipped, named[chosen.name]), (probabilities["head"], named["head"])),
+        pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[named[chosen.name]]}),
         pd.DataFrame(metrics.reliability(shipped, labels, bins)),
+        curves.table(goal, point, shipped, labels, classes),
     )
+
+
+def _aim(goal: Goal, point: Point, named: np.ndarray, labels: np.ndarray, classes: list[str]) -> Aim:
+    """What became of the goal, from the classes (n,) that were named and the labels (n,)."""
+    reached: Reached | None = None
+    if goal.label is not None:
+        number = classes.index(goal.label)
+        among = named[labels == number] if goal.measure == "recall" else labels[named == number]
+        hits, n = int((among == number).sum()), len(among)
+        reached = {"value": hits / max(n, 1), "interval": operating.interval(hits, n), "n": n}
+    return {"goal": asdict(goal), "point": asdict(point), "reached": reached}
 
 
 def _whole(models: list[Model], chosen: Model) -> list[Model]:
@@ -182,10 +224,10 @@ def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Ma
     )
 
 
-def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, shipped: np.ndarray, head: np.ndarray) -> pd.DataFrame:
-    """A row per test image, from probabilities (n, classes) of what ships and of the frozen head."""
-    names = np.array(classes)
-    predicted, by_head, rows = shipped.argmax(1), head.argmax(1), np.arange(len(test))
+def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, ships: Answers, by_head: Answers) -> pd.DataFrame:
+    """A row per test image, from what the model that ships and the frozen head say of it."""
+    names, rows = np.array(classes), np.arange(len(test))
+    (shipped, predicted), (head, head_predicted) = ships, by_head
     return pd.DataFrame(
         {
             "path": test["path"],
@@ -194,7 +236,7 @@ def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, shi
             "probability": shipped[rows, predicted],
             "label_probability": shipped[rows, labels],
             "correct": predicted == labels,
-            "head_predicted": names[by_head],
-            "head_probability": head[rows, by_head],
+            "head_predicted": names[head_predicted],
+            "head_probability": head[rows, head_predicted],
         }
     )

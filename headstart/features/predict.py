@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from headstart.base.cores import in_order
 from headstart.data import images
 from headstart.features import classify, transforms
@@ -20,7 +18,7 @@ MODEL = Path("models/final")
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
     """Yield path, label, probability (of the label) and error for every file, in order.
 
-    Folders are walked.
+    Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
@@ -34,9 +32,9 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
             image = transforms.read(path, [view], "")[0]
         except (images.Unreadable, OSError) as error:
             return str(path), "", None, str(error)
-        probabilities = likelihood.softmax(frozen.engine.run(image[None]))[0]
-        best = int(np.argmax(probabilities))
-        return str(path), card.classes[best], float(probabilities[best]), ""
+        probabilities = likelihood.softmax(frozen.engine.run(image[None]))
+        best = int(card.named(probabilities)[0])
+        return str(path), card.classes[best], float(probabilities[0, best]), ""
 
     return in_order(one, files)
 

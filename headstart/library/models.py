@@ -51,8 +51,11 @@ class Model:
         return list(self.card.classes)
 
     def predict(self, images: Sequence[Picture]) -> np.ndarray:
-        """The label (n,) of each image. Raises DataError for one that cannot be read, and names it."""
-        return np.array(self.classes)[self.predict_proba(images).argmax(axis=1)]
+        """The label (n,) of each image, as the operating point in the card names it (without one: the likeliest).
+
+        Raises DataError for an image that cannot be read, and names it.
+        """
+        return np.array(self.classes)[self.card.named(self.predict_proba(images))]
 
     def predict_proba(self, images: Sequence[Picture]) -> np.ndarray:
         """The probability (n, classes) of each class for each image, float64.

@@ -171,7 +171,7 @@ def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int 
         card,
         penalties=block.penalties,
         folds=block.folds,
-        balanced=block.class_weights == "balanced",
+        balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
         seed=seed,
         device=device,
     )
@@ -252,7 +252,10 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
         raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
     probabilities = model.predict_proba([images.root / path for path in rows["path"]])
     labels = encoding.encode(rows["label"], model.classes)
-    return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
+    named = model.card.named(probabilities)
+    return metrics.describe(
+        probabilities, labels, model.classes, predicted=named, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed
+    )
 
 
 def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:

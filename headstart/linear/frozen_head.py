@@ -6,7 +6,7 @@ Features are computed once, and the penalty is chosen by cross-validation. One h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,13 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, folding
 from headstart.features import of_source
-from headstart.linear import logistic
+from headstart.linear import learning_curve, logistic
+from headstart.linear.learning_curve import LearningCurve
 from headstart.networks import heads
 from headstart.networks.cards import SourceCard
+from headstart.statistics import likelihood, operating
+from headstart.statistics.goals import ACCURACY, Goal
+from headstart.statistics.operating import Point
 
 FINAL, TRAIN_ONLY = "final", "train_only"
 
@@ -31,6 +35,7 @@ class Chosen(TypedDict):
     cv_log_loss: float
     cv_accuracy: float
     n: int
+    class_weights: str  # none or balanced
 
 
 class Held(Chosen):
@@ -46,6 +51,9 @@ class Summary(TypedDict):
     final: Chosen
     penalties: list[dict[str, float]]  # of the final head: penalty, log_loss, accuracy
     train_only: Held
+    goal: Goal  # what the model is to be good at
+    point: Point  # of the final head, chosen out of fold
+    learning_curve: NotRequired[LearningCurve]
 
 
 def train(
@@ -55,14 +63,17 @@ def train(
     *,
     penalties: list[float],
     folds: int,
-    balanced: bool,
+    balanced: bool | None,
     seed: int,
+    goal: Goal = ACCURACY,
+    curve: bool = False,
     device: Device = CPU,
 ) -> tuple[dict[str, heads.Head], Summary]:
     """Fit the `final` and the `train_only` head on the source that `card` names.
 
     `final` is fitted on train and validation, `train_only` on train.
-    Each chooses its own penalty by cross-validation over its own images. Raises DataError when a file has changed since it was indexed,
+    Each chooses its own penalty, and class weights if `balanced` is None, by cross-validation over its own images, as the goal counts them.
+    `curve`: measure the learning curve too. Raises DataError when a file has changed since it was indexed,
     HeadstartError if the source's weights have changed since it was chosen.
     """
     seen = table[table["split"].isin(["train", "validation"])].reset_index(drop=True)
@@ -73,20 +84,29 @@ def train(
 
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
         parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
+        given, what = rows.take(chosen), "head, fits"
         return logistic.fit(
-            rows.take(chosen), labels[chosen], parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits"
+            given, labels[chosen], parts, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what=what
         )
 
     final, validated = fit(np.arange(len(seen)))
     alone, alone_validated = fit(np.flatnonzero(is_train))
     held = np.flatnonzero(~is_train)
     right = float((alone.logits(rows.take(held)).argmax(1) == labels[held]).mean())
+    point = operating.choose(goal, likelihood.softmax(validated.held_out), labels, classes)
     summary: Summary = {
         "classes": classes,
         "final": _chosen(validated),
         "penalties": validated.path,
         "train_only": {**_chosen(alone_validated), "validation_accuracy": right},
+        "goal": goal,
+        "point": point,
     }
+    if curve:
+        parts = folding.split_folds(labels, groups, folds, seed)
+        summary["learning_curve"] = learning_curve.measure(
+            rows, labels, parts, classes=len(classes), validated=validated, goal=goal, seed=seed
+        )
     return {FINAL: final, TRAIN_ONLY: alone}, summary
 
 
@@ -97,6 +117,7 @@ def _chosen(validated: logistic.CrossValidated) -> Chosen:
         "cv_log_loss": figures["log_loss"],
         "cv_accuracy": figures["accuracy"],
         "n": len(validated.held_out),
+        "class_weights": "balanced" if validated.balanced else "none",
     }
 
 

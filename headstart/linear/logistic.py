@@ -8,7 +8,7 @@ walked from the strongest to the weakest, each solution starting the next (Fried
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,7 +20,8 @@ from headstart.base.cores import in_order
 from headstart.base.reading import Features, Selected
 from headstart.machinery.progress import Progress
 from headstart.networks.heads import Head
-from headstart.statistics import likelihood
+from headstart.statistics import goals, likelihood
+from headstart.statistics.goals import ACCURACY, Goal
 
 IN_MEMORY = 256 * 2**20  # bytes of features up to which one copy is kept in memory; beyond, they are read again at every step
 MAX_ITERATIONS = 500
@@ -38,6 +39,7 @@ class CrossValidated:
     penalty: float
     path: list[dict[str, float]]  # penalty, log_loss, accuracy
     held_out: np.ndarray  # out-of-fold logits (n, classes) at that penalty
+    balanced: bool = False  # whether every class weighed the same in the fits
 
     @property
     def figures(self) -> dict[str, float]:
@@ -46,22 +48,49 @@ class CrossValidated:
 
 
 def fit(
-    features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
+    features: Features,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    *,
+    classes: int,
+    penalties: list[float],
+    balanced: bool | None = False,
+    goal: Goal = ACCURACY,
+    what: str,
 ) -> tuple[Head, CrossValidated]:
     """Choose the penalty of lowest cross-validated log loss, then fit on all rows.
 
     features: (n, d); labels: (n,) integers below `classes`; folds: (n,) the fold each row is held out in; what: the progress line.
+    balanced: whether every class weighs the same in the fits, None: whichever does better. goal: says how much an image counts in the log loss.
+    If classes count alike in the goal, the logits keep to the shares of the classes, however the fits were weighted.
     """
-    validated = cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=balanced, what=what)
+    ways = (False, True) if balanced is None else (balanced,)
+    tried = [
+        cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=way, goal=goal, what=what) for way in ways
+    ]
+    validated = min(tried, key=lambda one: one.figures["log_loss"])
     walked = [row["penalty"] for row in validated.path if row["penalty"] >= validated.penalty]
-    weights = row_weights(labels, classes, balanced)
     with threadpool_limits(1):
-        *_, head = _path(_at_hand(features), labels, classes, walked, weights)
-    return head, validated
+        *_, head = _path(_at_hand(features), labels, classes, walked, row_weights(labels, classes, validated.balanced))
+    return replace(head, bias=head.bias + _restored(labels, classes, validated.balanced, goal)), validated
+
+
+def once(features: Features, labels: np.ndarray, *, classes: int, penalty: float, balanced: bool, goal: Goal) -> Head:
+    """The head of one penalty, in the calling thread; arguments as for `fit`."""
+    (head,) = _path(_at_hand(features), labels, classes, [penalty], row_weights(labels, classes, balanced))
+    return replace(head, bias=head.bias + _restored(labels, classes, balanced, goal))
 
 
 def cross_validate(
-    features: Features, labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float], balanced: bool = False, what: str
+    features: Features,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    *,
+    classes: int,
+    penalties: list[float],
+    balanced: bool = False,
+    goal: Goal = ACCURACY,
+    what: str,
 ) -> CrossValidated:
     """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best.
 
@@ -70,6 +99,8 @@ def cross_validate(
     Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
     """
     weights = row_weights(labels, classes, balanced)
+    counts = goal.counts(labels) if goal.even else weights
+    shift, prior = _restored(labels, classes, balanced, goal), goals.shares(labels, classes)
     path = sorted(set(penalties), reverse=True)
     held = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
     features = _at_hand(features)
@@ -82,10 +113,10 @@ def cross_validate(
         for penalty in path:
             logits = np.empty((len(labels), classes), np.float32)
             for rows, head in zip(held, in_order(next, walks), strict=True):
-                logits[rows] = head.logits(Selected(features, rows))
+                logits[rows] = head.logits(Selected(features, rows)) + shift
                 progress.step()
-            losses = -likelihood.of_labels(logits, labels)
-            loss = float((weights * losses).sum() / weights.sum())
+            losses = -likelihood.of_labels(goal.seen(logits, prior), labels)
+            loss = float((counts * losses).sum() / counts.sum())
             figures.append({"penalty": penalty, "log_loss": loss, "accuracy": float((logits.argmax(1) == labels).mean())})
             worse = 0 if loss < best else worse + 1
             if loss < best:
@@ -93,7 +124,15 @@ def cross_validate(
             if worse == PATIENCE:
                 break
         progress.total = progress.done
-    return CrossValidated(min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits)
+    return CrossValidated(min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits, balanced)
+
+
+def _restored(labels: np.ndarray, classes: int, balanced: bool, goal: Goal) -> np.ndarray:
+    """What is added to the logits (classes,) of a fit in which every class weighed the same, so that they keep to the shares of the classes.
+
+    Nothing, if that weighting is all by which the goal is followed.
+    """
+    return np.log(goals.shares(labels, classes)).astype(np.float32) if balanced and goal.even else np.zeros(classes, np.float32)
 
 
 def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:

@@ -18,6 +18,8 @@ import numpy as np
 
 from headstart.base import outputs, weights
 from headstart.machinery.errors import HeadstartError
+from headstart.statistics.goals import Goal
+from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
 Three = tuple[float, float, float]  # of red, green and blue
@@ -135,6 +137,12 @@ class ModelCard:
     parameters: Mapping[str, object] = field(default_factory=dict)  # by stage, as in params.yaml
     versions: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
+    aim: Goal | None = None  # what the model is to be good at
+    point: Point | None = None  # from which probability a class is named; None: the likeliest is
+
+    def named(self, probabilities: np.ndarray) -> np.ndarray:
+        """The class (n,) that the model names, as an integer, from probabilities (n, classes)."""
+        return np.asarray(probabilities.argmax(1)) if self.point is None else self.point.named(probabilities)
 
     def to_json(self) -> dict[str, object]:
         """Plain values, as in models/final/card.json or in the card of a developed source.
@@ -143,6 +151,7 @@ class ModelCard:
         """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
+        values |= {key: asdict(one) for key, one in (("aim", self.aim), ("point", self.point)) if one is not None}
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
 
     @classmethod
@@ -156,7 +165,7 @@ class ModelCard:
 
 _SHIPPED = (
     *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "classes"),
-    *("licence", "data_sha256", "parameters", "versions", "metrics"),
+    *("aim", "point", "licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (
     *("format", "kind", "library", "architecture", "transform", "classes", "started_from", "licence"),

@@ -4,10 +4,12 @@ Each field has a default, bounds, a unit and a sentence.
 The same models check params.yaml, the `--set` option and the form in the Prefect UI.
 """
 
+from headstart.params.aim import Aim as Aim
+from headstart.params.block import Block as Block
 from headstart.params.blocks import STAGES as STAGES
+from headstart.params.blocks import Aimed as Aimed
 from headstart.params.blocks import Augmentation as Augmentation
 from headstart.params.blocks import Baseline as Baseline
-from headstart.params.blocks import Block as Block
 from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import IndexImages as IndexImages

@@ -7,16 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Block(BaseModel):
-    """A block of params.yaml.
-
-    Unknown names and wrong types are errors; nothing changes one once it is read.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+from headstart.params.aim import Aim
+from headstart.params.block import Block
 
 
 class Seeded(Block):
@@ -36,6 +30,12 @@ class Shared(Seeded):
         description="What networks multiply with: a GPU always, a CPU in training only. auto: bfloat16 if there are instructions for it, else float16 on a GPU "
         "and float32 on a CPU.",
     )
+
+
+class Aimed(Shared):
+    """What a stage reads from the top of params.yaml if it also has to know what the model is to be good at."""
+
+    aim: Aim = Field(default_factory=Aim, description="What the model is to be good at.")
 
 
 class IndexImages(Block):
@@ -120,6 +120,12 @@ class SelectSource(Block):
     race: Race = Field(default_factory=Race, description="The race of the leading sources.")
 
 
+_CLASS_WEIGHTS = (
+    "balanced weighs every class alike whatever its number of images; none weighs every image alike; auto: none if the aim is accuracy, "
+    "else what does better in cross-validation with every class counting alike."
+)
+
+
 class TrainHead(Block):
     """Train a linear head on the frozen base."""
 
@@ -129,9 +135,7 @@ class TrainHead(Block):
         description="L2 penalties to choose among by cross-validation (on the mean loss, over standardised features, divided by their number).",
     )
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the penalty.")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
-    )
+    class_weights: Literal["auto", "none", "balanced"] = Field("auto", description=_CLASS_WEIGHTS)
 
 
 class Augmentation(Block):
@@ -163,9 +167,7 @@ class FineTune(Block):
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target (0-1) spread over all classes.")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced weighs every class alike whatever its number of images; none weighs every image alike."
-    )
+    class_weights: Literal["auto", "none", "balanced"] = Field("auto", description="As in train_head; auto: what the head came to.")
     regulariser: Literal["none", "l2_sp", "bss"] = Field(
         "none",
         description="What holds the base: l2_sp pulls its weights to those of the source (weight_decay is then the head's alone), bss shrinks the weakest directions of its features: see headstart/training/regularisers.py.",
@@ -248,7 +250,7 @@ class Report(Block):
     mistakes: int = Field(24, ge=0, le=500, description="Worst mistakes shown as pictures.")
 
 
-class Params(Shared):
+class Params(Aimed):
     """All of params.yaml."""
 
     index_images: IndexImages = Field(default_factory=IndexImages)
@@ -263,5 +265,7 @@ class Params(Shared):
 
 
 STAGES = tuple(
-    name for name, field in Params.model_fields.items() if isinstance(field.annotation, type) and issubclass(field.annotation, Block)
+    name
+    for name, field in Params.model_fields.items()
+    if name not in Aimed.model_fields and isinstance(field.annotation, type) and issubclass(field.annotation, Block)
 )

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from headstart.base import outputs
 from headstart.machinery.errors import ParamsError
 from headstart.params import wording
-from headstart.params.blocks import Block, Params
+from headstart.params.block import Block
+from headstart.params.blocks import Params
 
 PATH = Path("params.yaml")
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from headstart.params.blocks import Block, Params
+from headstart.params.block import Block
+from headstart.params.blocks import Params
 
 
 def describe(params: Params) -> str:
@@ -72,6 +73,8 @@ def problem(item: Any) -> str:
     field, within = _field(places)
     if field and within and not within[0].isdigit():  # one of several types: pydantic has an error for each, under names of its own
         return f"{where.removesuffix('.' + '.'.join(within))}: {item['input']!r} is wrong: give a {allowed(field)}"
+    if item["type"] == "value_error":  # a block whose values do not go together
+        return f"{where}: {item['msg'].removeprefix('Value error, ')}"
     return f"{where}: {item['input']!r} is wrong: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 

@@ -1,6 +1,7 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
-The frozen head ships unless another contender is right on more validation images by more than a paired standard error. The averages of
+The frozen head ships unless another contender gains more on the validation images by more than a paired standard error: each at its own
+operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). The averages of
 source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let
 the
 best of several mixes win by luck more often than not.
@@ -8,7 +9,7 @@ best of several mixes win by luck more often than not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,7 +21,9 @@ from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
-from headstart.statistics import likelihood, paired
+from headstart.statistics import goals, likelihood, operating, paired
+from headstart.statistics.goals import ACCURACY, Goal
+from headstart.statistics.operating import Point
 from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
@@ -36,15 +39,30 @@ class Contender:
     card: SourceCard  # of its network
     logits: np.ndarray  # (n, classes) of the validation images
     mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
+    goal: Goal = ACCURACY  # what it is to be good at
+    classes: tuple[str, ...] = ()  # needed if a recall or precision is to be reached
 
     @property
     def subject(self) -> str:
         """What it is called in a sentence."""
         return naming.subject(self.name, self.mix)
 
+    def point(self, labels: np.ndarray) -> Point:
+        """From which probability it names a class, chosen on the validation images."""
+        names = list(self.classes) or [str(number) for number in range(self.logits.shape[1])]
+        return operating.choose(self.goal, likelihood.softmax(self.logits), labels, names)
+
     def right(self, labels: np.ndarray) -> np.ndarray:
-        """Whether each image (n,) is classified rightly."""
-        return self.logits.argmax(1) == labels
+        """Whether each image (n,) is classified rightly at its operating point."""
+        return self.point(labels).named(likelihood.softmax(self.logits)) == labels
+
+    def gain(self, labels: np.ndarray) -> np.ndarray:
+        """What each image (n,) brings: 1 or 0, or, if classes count alike, so much that the mean is the balanced accuracy."""
+        return np.asarray(self.right(labels) * self.goal.counts(labels))
+
+    def merit(self, labels: np.ndarray) -> float:
+        """Mean log likelihood (nats) of the labels (n,), as the goal counts them."""
+        return self.goal.merit(self.logits, labels, goals.shares(labels, self.logits.shape[1]))
 
     def likelihood(self, labels: np.ndarray) -> float:
         """Mean log likelihood (nats) of the labels (n,)."""
@@ -52,12 +70,14 @@ class Contender:
 
 
 class Figures(TypedDict):
-    """What a contender reaches on the validation images: accuracy (0-1) and mean log likelihood (nats)."""
+    """What a contender reaches on the validation images at its operating point: accuracy (0-1) and mean log likelihood (nats)."""
 
     name: str
     mix: float | None
     validation_accuracy: float
     log_likelihood: float
+    validation_gain: float  # accuracy or balanced accuracy (0-1), as the goal has it
+    point: dict[str, object]  # the fields of statistics/operating.py's Point
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,7 @@ class DataSet:
     root: Path
     classes: list[str]
     device: Device = CPU
+    goal: Goal = ACCURACY
 
     @property
     def validation(self) -> pd.DataFrame:
@@ -91,12 +112,14 @@ class Shipped:
 def measure(name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None) -> Contender:
     """A whole model, and its logits of the validation images. `weights` and `card` are those of Contender."""
     what = f"{name.replace('_', ' ')}, validation images"
-    return Contender(name, weights, card, classify.logits(weights, card, data.validation, data.root, data.device, what), mix)
+    logits = classify.logits(weights, card, data.validation, data.root, data.device, what)
+    return Contender(name, weights, card, logits, mix, data.goal, tuple(data.classes))
 
 
 def frozen(head: Head, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet) -> Contender:
     """The frozen head, measured from the stored features; `weights` are the source's with it on top."""
-    return Contender(HEAD, weights, card, head.logits(of_source.of_source(card, data.validation, data.root, data.device)))
+    logits = head.logits(of_source.of_source(card, data.validation, data.root, data.device))
+    return Contender(HEAD, weights, card, logits, None, data.goal, tuple(data.classes))
 
 
 def figures(one: Contender, labels: np.ndarray) -> Figures:
@@ -106,6 +129,8 @@ def figures(one: Contender, labels: np.ndarray) -> Figures:
         "mix": one.mix,
         "validation_accuracy": float(one.right(labels).mean()),
         "log_likelihood": one.likelihood(labels),
+        "validation_gain": float(one.gain(labels).mean()),
+        "point": asdict(one.point(labels)),
     }
 
 
@@ -128,12 +153,12 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 
 
 def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
-    """What ships of the contenders, by their right answers on the validation images of `labels` (n,).
+    """What ships of the contenders, by their gains on the validation images of `labels` (n,).
 
     tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. scratch: the network from random weights,
     None if none was trained.
     """
-    best = max(tuned, key=lambda one: one.likelihood(labels))
+    best = max(tuned, key=lambda one: one.merit(labels))
     shipped = better_of(Shipped(head, ""), best, labels)
     if shipped.contender is head:
         shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
@@ -141,11 +166,11 @@ def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, l
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
-    """What ships already, or `other` if it is right on more images.
+    """What ships already, or `other` if it gains more.
 
     Which is better is decided by paired.better with `certainty`.
     """
-    if paired.better(other.right(labels), shipped.contender.right(labels), certainty):
+    if paired.better(other.gain(labels), shipped.contender.gain(labels), certainty):
         reason = f"{other.subject} beats {shipped.contender.subject} on validation: {compared(other, shipped.contender, labels)}"
         return Shipped(other, reason)
     return shipped
@@ -153,9 +178,12 @@ def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty:
 
 def compared(first: Contender, second: Contender, labels: np.ndarray) -> str:
     """Two contenders in words and numbers."""
-    ours, theirs = first.right(labels), second.right(labels)
+    ours, theirs = first.gain(labels), second.gain(labels)
     difference, error = paired.difference(ours, theirs)
-    return (
-        f"{first.subject} {ours.mean():.1%} of {len(labels)} images right, {second.subject} {theirs.mean():.1%} "
-        f"(difference {difference:+.1%}, standard error {error:.1%})"
+    n = len(labels)
+    said = (
+        f"{first.subject} balanced accuracy {ours.mean():.1%} on {n} images"
+        if first.goal.even
+        else f"{first.subject} {ours.mean():.1%} of {n} images right"
     )
+    return f"{said}, {second.subject} {theirs.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"

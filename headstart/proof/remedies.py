@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune, TrainHead
 from headstart.proof import contenders, proving
@@ -53,7 +51,8 @@ class Context:
         done = proving.pretrained(
             training, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
         )
-        return Contender(name, {key: value.numpy() for key, value in done.network.weights().items()}, card, done.logits)
+        weights = {key: value.numpy() for key, value in done.network.weights().items()}
+        return Contender(name, weights, card, done.logits, None, self.data.goal, tuple(self.data.classes))
 
 
 def another_source(context: Context) -> Contender | None:
@@ -108,7 +107,7 @@ def remedy(context: Context, shipped: Shipped) -> tuple[Shipped, list[Tried]]:
     tried: list[Tried] = []
     labels = context.data.labels
     right = shipped.contender.right(labels)
-    if not paired.better(np.ones_like(right), right, CERTAINTY):
+    if not paired.better(shipped.contender.goal.counts(labels), shipped.contender.gain(labels), CERTAINTY):
         wrong = f"on validation it is wrong on {int((~right).sum())} of {len(right)} images, too few to show that another is better"
         return Shipped(shipped.contender, f"{shipped.reason}; no remedy was tried: {wrong}"), tried
     for name, attempt in REMEDIES.items():

@@ -27,7 +27,7 @@ from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads
 from headstart.registry import shelf
 from headstart.registry.shelf import Entry, Model
-from headstart.statistics import intervals, paired
+from headstart.statistics import intervals, likelihood, paired
 
 SPLITS = ("validation", "test")
 LEVEL = 0.95  # confidence in each end of an interval
@@ -240,7 +240,7 @@ def _answers(model: Model, rows: pd.DataFrame, root: Path, device: Device, what:
 
 
 def _classes(model: Model, logits: np.ndarray) -> np.ndarray:
-    return np.array(model.card.classes, dtype=object)[logits.argmax(1)]
+    return np.array(model.card.classes, dtype=object)[model.card.named(likelihood.softmax(logits))]
 
 
 def _fitted_on(model: Model) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ class Findings:
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     reliability: pd.DataFrame
+    thresholds: pd.DataFrame
     images: Path
     model_sha256: str = ""
     timings: list[Timing] = field(default_factory=list)
@@ -118,6 +119,7 @@ def gather(
     predictions: Path,
     confusion: Path,
     reliability: Path,
+    thresholds: Path,
     verdict: Path,
     baseline: Path,
     baseline_curve: Path,
@@ -145,6 +147,7 @@ def gather(
             predictions=pd.read_parquet(predictions),
             confusion=pd.read_csv(confusion, dtype=str, keep_default_na=False),  # a class may be called NA
             reliability=_table(reliability),
+            thresholds=_table(thresholds, {"label": str}),
             images=images,
             model_sha256=_sha256(final / "model.safetensors"),
             timings=_timings(timings),
@@ -157,12 +160,12 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """A CSV file, an empty table if there is none."""
+def _table(path: Path, types: dict[str, type] | None = None) -> pd.DataFrame:
+    """A CSV file, an empty table if there is none. `types` are those of columns."""
     import pandas as pd
 
     try:
-        return pd.read_csv(path, keep_default_na=True)
+        return pd.read_csv(path, keep_default_na=not types, na_values=[""] if types else None, dtype=types)
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame()
 

@@ -98,14 +98,25 @@ def caveats(f: Findings) -> list[str]:
         said.append(f"Some classes are often missed: {listing(f'{label} ({percent(recall)} found)' for recall, label in weak)}.")
     if test["accuracy"] - test["balanced_accuracy"] > 0.03:
         said.append("Rare classes do worse than common ones: accuracy is well above balanced accuracy.")
-    sure = float(f.predictions["probability"].mean()) - test["accuracy"]
+    sure = _too_sure(f)
     if test["ece"] > 0.05:
         said.append(
             f"The stated probabilities are off by {percent(test['ece'])} on average: the model is {'too sure' if sure > 0 else 'less sure than it could be'}."
         )
+    made = f.metrics.get("aim")
+    if made and made["point"]["reached"] is False:
+        said.append(f"The {made['goal']['measure']} that was asked for is not shown to be reached; see What it aims at below.")
     if f.validation["warnings"]:
         said.append(f"The data check gave {count(len(f.validation['warnings']), 'warning')}; see Data below.")
     return said
+
+
+def _too_sure(f: Findings) -> float:
+    """How sure the model is of its likeliest class, on average, less how often that is right."""
+    if not len(f.reliability):
+        return 0.0
+    known = f.reliability.dropna()
+    return float(((known["confidence"] - known["accuracy"]) * known["n"]).sum() / known["n"].sum())
 
 
 def _of_transfer(f: Findings) -> list[str]:

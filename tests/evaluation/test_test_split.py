@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.networks import heads, model, sources
-from headstart.networks.cards import SourceCard
+from headstart.networks.cards import ModelCard, SourceCard
+from headstart.statistics.goals import Goal
+from headstart.statistics.operating import Point
 from tests import tiny
 
 CLASSES = ["ant", "bee", "cat"]
@@ -44,7 +46,7 @@ class Setting:
         self.weights = folder / "model.safetensors"
         model.save(self.weights, self.tuned)
 
-    def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False) -> Evaluation:
+    def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False, **aim: Any) -> Evaluation:
         source = card or self.card
         parameters = {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
         tuned = weights.read(self.weights)
@@ -56,7 +58,7 @@ class Setting:
         halved = test_split.Model(ships, scaled(tuned, 0.9), source)
         chosen = test_split.Model("head", tuned, source) if ships == "head" else made.get(ships, halved)
         return test_split.evaluate(
-            self.table, self.root, source, self.head, CLASSES, models, chosen, parameters=parameters, answer="positive", **SETTINGS
+            self.table, self.root, source, self.head, CLASSES, models, chosen, parameters=parameters, answer="positive", **SETTINGS, **aim
         )
 
 
@@ -86,6 +88,29 @@ def probabilities(network: torch.nn.Module, setting: Setting, table: pd.DataFram
     images = [transforms.read(setting.root / path, [View.of(setting.card.transform)], "")[0] for path in table["path"]]
     with torch.inference_mode():
         return network(torch.from_numpy(np.stack(images))).softmax(1).numpy()
+
+
+@pytest.mark.parametrize("ships", ["head", "fine_tuned"])
+def test_what_ships_is_measured_and_predicts_at_its_operating_point(ships: str, setting: Setting) -> None:
+    goal, point = Goal("recall", "bee", 0.9), Point((1.0, 1e6, 1.0), 40, 0.95, 0.91, True)
+    done = setting.evaluate(ships, goal=goal, points={ships: point})
+    plain = setting.evaluate(ships)
+    assert set(done.predictions["predicted"]) == {"bee"} == set(done.confusion["predicted"])
+    np.testing.assert_allclose(done.predictions["label_probability"], plain.predictions["label_probability"])
+    assert done.metrics["test"]["per_class"]["bee"]["recall"] == 1
+    assert done.metrics["test"]["accuracy"] < plain.metrics["test"]["accuracy"]
+    assert done.metrics["aim"]["goal"] == asdict(goal)
+    reached = done.metrics["aim"]["reached"]
+    assert reached is not None
+    assert (reached["value"], reached["n"]) == (1, int((done.predictions["label"] == "bee").sum()))
+    assert reached["interval"][0] < 1 == reached["interval"][1]
+    again = ModelCard.from_json(json.loads(json.dumps(done.card.to_json())), Path("card.json"))
+    assert (again.aim, again.point) == (goal, point)
+    assert again.named(np.array([[0.9, 0.05, 0.05]])).tolist() == [1]
+    assert done.metrics["test"]["ece"] == plain.metrics["test"]["ece"], "probabilities are what they were"
+    chosen = done.thresholds[done.thresholds["chosen"]]
+    assert chosen["label"].tolist() == ["bee"]
+    assert chosen["recall"].tolist() == [1]
 
 
 @pytest.mark.parametrize("ships", ["head", "fine_tuned"])

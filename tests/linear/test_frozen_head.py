@@ -51,6 +51,7 @@ def test_two_heads_and_what_they_were_chosen_by(photos: pd.DataFrame, card: Sour
         "cv_log_loss": chosen["log_loss"],
         "cv_accuracy": chosen["accuracy"],
         "n": summary["final"]["n"],
+        "class_weights": "none",
     }
     test = photos[photos["split"] == "test"]
     rows = of_source.of_source(card, test, Path("images"))

@@ -15,6 +15,7 @@ from headstart.networks import model, sources
 from headstart.proof import contenders, remedies
 from headstart.proof.contenders import Contender, Shipped
 from headstart.statistics import likelihood, paired
+from headstart.statistics.goals import ACCURACY, Goal
 from tests import tiny
 
 LABELS = np.tile([0, 1], 50)
@@ -54,6 +55,48 @@ def test_random_weights_ship_only_where_they_beat_all_that_is_transferred() -> N
     shipped = contenders.choose(head, [tuned], made("scratch", 97), LABELS)
     assert shipped.contender.name == "scratch"
     assert shipped.reason.startswith("the network from random weights beats the fine-tuned model on validation")
+
+
+def test_where_classes_count_alike_what_finds_the_rare_one_ships() -> None:
+    """Both are right on 80 of 100 images; only the rare class tells them apart."""
+    labels = np.repeat([0, 1], [80, 20])
+    card = tiny.source("x", tiny.trunk()).card()
+
+    def of(name: str, common: int, rare: int, goal: Goal) -> Contender:
+        predicted = np.where(np.concatenate([np.arange(80) < common, np.arange(20) < rare]), labels, 1 - labels)
+        return Contender(name, {}, card, np.where(predicted[:, None] == [0, 1], 9.0, 0.0), None, goal, ("sound", "cracked"))
+
+    even = Goal("balanced_accuracy")
+    head, tuned = of("head", 78, 2, even), of("fine_tuned", 62, 18, even)
+    assert head.gain(labels).mean() == pytest.approx((78 / 80 + 2 / 20) / 2)
+    shipped = contenders.choose(head, [tuned], None, labels)
+    assert shipped.contender is tuned
+    assert "the fine-tuned model balanced accuracy 83.8% on 100 images, the frozen head 53.8%" in shipped.reason
+    plain = [of(name, common, rare, ACCURACY) for name, common, rare in (("head", 78, 2), ("fine_tuned", 62, 18))]
+    assert contenders.choose(plain[0], plain[1:], None, labels).contender is plain[0]
+
+
+def test_contenders_are_judged_where_the_recall_that_was_asked_for_is_reached() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [300, 100])
+    signal = random.normal(size=400) + 2 * labels
+    goal, card = Goal("recall", "cracked", 0.9), tiny.source("x", tiny.trunk()).card()
+
+    def of(name: str, noise: float, bias: float) -> Contender:
+        score = signal + noise * random.normal(size=400) - bias
+        return Contender(name, {}, card, np.stack([0 * score, score], axis=1), None, goal, ("sound", "cracked"))
+
+    head, tuned = of("head", 2.0, 1.0), of("fine_tuned", 0.0, 4.0)  # the better one is the more reserved one
+    for one in (head, tuned):
+        named = one.point(labels).named(likelihood.softmax(one.logits))
+        assert (named[labels == 1] == 1).mean() >= 0.9
+        assert one.point(labels).reached
+    assert tuned.right(labels)[labels == 0].mean() > head.right(labels)[labels == 0].mean() + 0.2
+    shipped = contenders.choose(head, [tuned], None, labels)
+    assert shipped.contender is tuned
+    figures = contenders.figures(tuned, labels)
+    assert figures["validation_gain"] == pytest.approx(tuned.gain(labels).mean())
+    assert figures["point"]["factors"][1] > 1
 
 
 def test_remedies_are_tried_in_order_until_one_is_better(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from tests import ROOT
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 DEVELOP: dict[str, Any] = YAML(typ="safe").load((ROOT / "flows/projects/develop.dvc.yaml").read_text())["stages"]
 FREE = {"machinery", "params"}  # rooms that move results from place to place but cannot change them; a change of them reruns nothing
-SHARED = tuple(params.Shared.model_fields)  # parameters that belong to no stage alone
+SHARED = tuple(params.Aimed.model_fields)  # parameters that belong to no stage alone
 
 
 def function(name: str) -> Callable[..., None]:
@@ -66,7 +66,7 @@ def test_every_list_of_stages_is_the_same() -> None:
     files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage", "develop_stage"}
     assert tuple(GRAPH) == STAGES
     assert tuple(given) == (*SHARED, *STAGES)
-    assert SHARED == ("seed", "device", "precision")
+    assert SHARED == ("seed", "device", "precision", "aim")
     assert files == set(STAGES) | set(DEVELOP)
     assert tuple(transfer.TASKS) == STAGES
     assert [task.name for task in transfer.TASKS.values()] == list(STAGES)
@@ -94,7 +94,7 @@ def parameters(name: str) -> list[str]:
     kinds = stage.wanted(function(name))
     shared, own = kinds.pop("shared", None), kinds.pop("block")
     assert params.Params.model_fields[name].annotation is own
-    assert shared in (None, *params.Shared.mro())
+    assert shared in (None, *params.Aimed.mro())
     for block, kind in kinds.items():
         assert isinstance(getattr(params.Params(), block), kind)
     beside = [f"{block}.{parameter}" for block, kind in kinds.items() for parameter in kind.model_fields]
@@ -103,7 +103,7 @@ def parameters(name: str) -> list[str]:
 
 def test_what_a_stage_names_beside_its_block_is_all_that_it_reads() -> None:
     assert parameters("index_images") == ["seed", "index_images"]
-    assert parameters("baseline") == [*SHARED, "baseline", "verdict.seeds", "verdict.label_curve"]
+    assert parameters("baseline") == [*params.Shared.model_fields, "baseline", "verdict.seeds", "verdict.label_curve"]
     assert parameters("report") == ["report"]
 
 

@@ -35,11 +35,13 @@ def lines(
     rings: Sequence[tuple[float, float]] = (),
     ceiling: float = math.inf,
     x_names: Sequence[str] = (),
+    x_text: Callable[[float], str] | None = None,
 ) -> Markup:
     """Lines over a common x axis.
 
     `level` is a horizontal line with its name, `walls` are vertical ones with what begins there, `rings` mark points, `ceiling` bounds the
-    y axis from above. `log` makes x logarithmic; `x_names` are what is written at x = 0, 1, 2, ... instead of the numbers.
+    y axis from above. `log` makes x logarithmic; `x_names` are what is written at x = 0, 1, 2, ... instead of the numbers,
+    and `x_text` says how these are written (left out: only whole ones are).
     """
     top = 34 if walls else 28
     height, bottom = 250, 206
@@ -48,8 +50,8 @@ def lines(
     low, high = paper.padded(ys, ceiling)
     x = paper.Axis(*paper.spread(min(xs), max(xs), log), 48, paper.WIDTH - 14, log)
     y = paper.Axis(low, high, bottom, top + 14)
-    x_text = (lambda value: x_names[round(value)]) if x_names else formats.plain
-    parts = [paper.grid(x, y, y_text, x_title, y_title, bottom, whole=not log, x_text=x_text)]
+    named = (lambda value: x_names[round(value)]) if x_names else formats.plain
+    parts = [paper.grid(x, y, y_text, x_title, y_title, bottom, whole=not log and x_text is None, x_text=x_text or named)]
     for place, name in walls:
         parts.append(f'<line class="wall" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{top}" y2="{bottom}"/>')
         parts.append(paper.text(x(place) + 4, top + 9, name, "small"))
@@ -59,7 +61,7 @@ def lines(
         parts.append(_line(s, x, y))
     for px, py in rings:
         parts.append(f'<circle class="ring" cx="{x(px):.1f}" cy="{y(py):.1f}" r="7"/>')
-    key = [(f"s{s.style}" + (" dashed" if s.dashed else ""), s.name) for s in series] + ([("level", level[1])] if level else [])
+    key = [(f"s{s.style}" + (" dashed" if s.dashed else ""), s.name) for s in series if s.name] + ([("level", level[1])] if level else [])
     parts.append(paper.legend(key) if len(key) > 1 else "")
     return paper.svg(height, alt, parts)
 

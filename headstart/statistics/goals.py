@@ -1,0 +1,92 @@
+"""What a model is to be good at, once the classes are known, and what that makes of its answers.
+
+Under the goal `accuracy` every image counts alike. Under all others every class counts alike, whatever its number of images: the mean gain
+of a model is then its balanced accuracy. A recall or a precision that is to be reached is reached by the operating point
+(statistics/operating.py); of two models that reach it, the one of higher balanced accuracy does better on all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from headstart.machinery.errors import ParamsError
+from headstart.statistics import likelihood
+
+EVEN_UP_TO = 1.5  # images of the largest class for each of the smallest, up to which `auto` is accuracy
+Measure = Literal["accuracy", "balanced_accuracy", "recall", "precision"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the model is to be good at."""
+
+    measure: Measure
+    label: str | None = None  # the class whose recall or precision is to be reached
+    reach: float | None = None  # 0-1
+    asked: bool = True  # False: `auto` has chosen it
+    ratio: float | None = None  # images of the largest class for each of the smallest
+
+    @property
+    def even(self) -> bool:
+        """Whether every class counts alike, whatever its number of images."""
+        return self.measure != "accuracy"
+
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        """How much each image (n,) counts, 1 on average.
+
+        Labels (n,) are integers.
+        """
+        if not self.even:
+            return np.ones(len(labels))
+        images = np.bincount(labels)
+        return len(labels) / (np.count_nonzero(images) * images[labels])
+
+    def merit(self, logits: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> float:
+        """Mean log likelihood (nats) of the labels (n,), the higher the better.
+
+        logits: (n, classes); prior: (classes,) shares of the classes. If classes count alike, it is that of a world in which they are equally common.
+        """
+        weights = self.counts(labels)
+        return float((weights * likelihood.of_labels(self.seen(logits, prior), labels)).sum() / weights.sum())
+
+    def seen(self, logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Logits (n, classes) as they are, or, if classes count alike, in that world; `prior` is that of `merit`."""
+        return logits - np.log(prior) if self.even else logits
+
+
+ACCURACY = Goal("accuracy")
+
+
+def read(content: Mapping[str, Any]) -> Goal:
+    """A goal from the JSON values of its fields."""
+    return Goal(**content)
+
+
+def resolve(measure: str, label: str | None, reach: float, labels: Sequence[str]) -> Goal:
+    """The goal that the block `aim` of params.yaml means for images of these labels.
+
+    Raises ParamsError for a class that no image has.
+    """
+    names, counts = np.unique(np.array(labels, dtype=str), return_counts=True)
+    ratio = float(counts.max() / counts.min())
+    if measure == "auto":
+        return Goal("balanced_accuracy" if ratio > EVEN_UP_TO else "accuracy", asked=False, ratio=ratio)
+    if measure in ("recall", "precision") and label not in names:
+        raise ParamsError(f"aim.label: there is no class {label!r}; the classes are {', '.join(names)}")
+    kind: dict[str, Measure] = {
+        "accuracy": "accuracy",
+        "balanced_accuracy": "balanced_accuracy",
+        "recall": "recall",
+        "precision": "precision",
+    }
+    return Goal(kind[measure], label, reach if label else None, ratio=ratio)
+
+
+def shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """The share (classes,) of each class among the labels (n,); one that has no image counts as half an image."""
+    counts = np.maximum(np.bincount(labels, minlength=classes), 0.5)
+    return np.asarray(counts / counts.sum())
