@@ -21,20 +21,19 @@ from headstart.checks.expectations import Limits
 from headstart.data import encoding
 from headstart.evaluation import metrics
 from headstart.indexing import indexer, layout
+from headstart.library.fitted import FineTuned, FittedHead
 from headstart.library.models import Model
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError
-from headstart.networks.cards import ModelCard, SourceCard
-from headstart.networks.heads import Head
-from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
+from headstart.networks.cards import SourceCard
+from headstart.params import Aim, Block
+from headstart.params.blocks import Baseline, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
 from headstart.proof.contenders import DataSet
-from headstart.statistics import paired, records
+from headstart.statistics import goals, likelihood, operating, records
 
 if TYPE_CHECKING:
     from headstart.choice.selection import Selection
-    from headstart.networks.model import Network
-    from headstart.training import fine_tuning
 
 Kind = TypeVar("Kind", bound=Block)
 
@@ -62,53 +61,6 @@ class Images:
     def split(self, name: str) -> pd.DataFrame:
         """The usable rows of a split: train, validation or test."""
         return self.usable[self.usable["split"] == name].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
-class FittedHead:
-    """Heads that were fitted on a frozen source.
-
-    `final` was fitted on train and validation, and predicts; `train_only` is the one from which fine-tuning begins.
-    """
-
-    source: SourceCard
-    classes: list[str]
-    final: Head
-    train_only: Head
-    block: TrainHead
-
-    def model(self, device: Device = CPU) -> Model:
-        """The source with the final head, as a model that predicts."""
-        from headstart.networks import model, sources
-
-        return _model(model.of(sources.known(self.source), self.final), "head", self.source, self.classes, device)
-
-
-@dataclass(frozen=True)
-class FineTuned:
-    """A fine-tuned network.
-
-    `result` holds the curve and the figures, `record` which validation images were right at each row of the curve.
-    """
-
-    source: SourceCard
-    classes: list[str]
-    result: fine_tuning.Result
-    record: records.Record
-    block: FineTune
-
-    @property
-    def better(self) -> bool:
-        """Whether it is right on clearly more validation images than the frozen head.
-
-        Clearly more means: by more than a paired standard error.
-        """
-        right = self.record.right
-        return paired.better(right[self.record.best], right[0])
-
-    def model(self, device: Device = CPU) -> Model:
-        """The network at its best epoch, as a model that predicts."""
-        return _model(self.result.network, "fine_tuned", self.source, self.classes, device)
 
 
 def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | None = None, *, seed: int = 0, **options: Any) -> Images:
@@ -155,17 +107,28 @@ def rank(images: Images, *, seed: int = 0, device: Device = CPU, **options: Any)
     return selection.select(images.usable, images.root, block, seed=seed, device=device)
 
 
-def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int = 0, device: Device = CPU, **options: Any) -> FittedHead:
+def fit_head(
+    images: Images,
+    source: str | SourceCard | Selection,
+    *,
+    aim: Aim | None = None,
+    seed: int = 0,
+    device: Device = CPU,
+    **options: Any,
+) -> FittedHead:
     """Fit linear heads on a frozen source.
 
     source: a candidate's name, a card, or what `rank` gave.
+    aim: what the model is to be good at, as in params.yaml: headstart.params.Aim(measure="recall", label="bees", reach=0.95).
     options: those of train_head in params.yaml.
 
     Raises ParamsError for a wrong name or option, networks.common.Unavailable for a source that cannot be had.
     """
     block = _block(TrainHead, "train_head", options)
     card = _card(source, images)
-    fitted, _ = frozen_head.train(
+    wanted = aim or Aim()
+    goal = goals.resolve(wanted.measure, wanted.label, wanted.reach, list(images.usable.loc[images.usable["split"] != "test", "label"]))
+    fitted, summary = frozen_head.train(
         images.usable,
         images.root,
         card,
@@ -173,9 +136,10 @@ def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int 
         folds=block.folds,
         balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
         seed=seed,
+        goal=goal,
         device=device,
     )
-    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block)
+    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block, goal, summary["point"])
 
 
 def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device = CPU, **options: Any) -> FineTuned:
@@ -188,7 +152,9 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
     block = _block(FineTune, "fine_tune", options)
     plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
     done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block)
+    labels = encoding.encode(images.split("validation")["label"], head.classes)
+    point = operating.choose(head.goal, likelihood.softmax(done.logits), labels, head.classes)
+    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, point)
 
 
 def prove(
@@ -275,19 +241,3 @@ def _card(source: str | SourceCard | Selection, images: Images) -> SourceCard:
         loaded = sources.load(source)
         return loaded.card().at(scoring.choose_size(loaded, "auto", images.split("train")))
     return source.chosen
-
-
-def _model(network: Network, shipped: str, source: SourceCard, classes: list[str], device: Device) -> Model:
-    """A network as a model that predicts."""
-    card = ModelCard(
-        library=source.library,
-        architecture=source.architecture,
-        weights_sha256=source.weights_sha256,
-        transform=source.transform,
-        classes=tuple(classes),
-        format=1,
-        shipped=shipped,
-        source=source.name,
-        kind=source.kind,
-    )
-    return Model(card, {name: value.numpy() for name, value in network.weights().items()}, device)

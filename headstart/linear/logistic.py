@@ -61,10 +61,10 @@ def fit(
     """Choose the penalty of lowest cross-validated log loss, then fit on all rows.
 
     features: (n, d); labels: (n,) integers below `classes`; folds: (n,) the fold each row is held out in; what: the progress line.
-    balanced: whether every class weighs the same in the fits, None: whichever does better. goal: says how much an image counts in the log loss.
+    balanced: whether every class weighs the same in the fits; None: whichever does better if classes count alike in the goal, else not. goal: says how much an image counts in the log loss.
     If classes count alike in the goal, the logits keep to the shares of the classes, however the fits were weighted.
     """
-    ways = (False, True) if balanced is None else (balanced,)
+    ways = (False, True) if balanced is None and goal.even else (bool(balanced),)
     tried = [
         cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=way, goal=goal, what=what) for way in ways
     ]

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from headstart.report import charts
 from headstart.report.findings import Findings
+from headstart.statistics import goals, operating
+from headstart.statistics.goals import Goal
+from headstart.statistics.operating import Point
 from headstart.words import aims, formats
 from headstart.words.formats import count, percent
 from headstart.words.lists import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from headstart.evaluation.test_split import Reached
 
 
 @dataclass(frozen=True)
@@ -40,40 +45,37 @@ def aim(f: Findings) -> Aim | None:
     made = f.metrics.get("aim")
     if not made:
         return None
-    goal, point = made["goal"], made["point"]
-    classes = f.metrics["classes"]
-    label = goal["label"] or min(classes, key=lambda name: -point["factors"][classes.index(name)])
+    goal, point, classes = goals.read(made["goal"]), operating.read(made["point"]), f.metrics["classes"]
+    label = goal.label or max(classes, key=lambda name: point.factors[classes.index(name)])
     return Aim(
-        goal=sentence(aims.goal(goal["measure"], goal["label"], goal["reach"]) + aims.why(goal["measure"], goal["asked"], goal["ratio"])),
-        point=_said(label, point["factors"], classes, goal["measure"]),
-        chosen_on=f"It was chosen on {count(point['n'], 'image')} that the model was not trained on." if point["n"] else "",
-        reached=_reached(f),
+        goal=sentence(aims.goal(goal.measure, goal.label, goal.reach) + aims.why(goal.measure, goal.asked, goal.ratio)),
+        point=_said(label, point, classes, goal.measure),
+        chosen_on=f"It was chosen on {count(point.n, 'image')} that the model was not trained on." if point.n else "",
+        reached=_reached(goal, point, made["reached"]),
         curves=[_of_class(str(name), rows) for name, rows in f.thresholds.groupby("label", sort=False)] if len(f.thresholds) else [],
     )
 
 
-def _said(label: str, factors: list[float], classes: list[str], measure: str) -> str:
+def _said(label: str, point: Point, classes: list[str], measure: str) -> str:
     number = classes.index(label)
-    threshold = factors[1 - number] / (factors[1 - number] + factors[number]) if len(classes) == 2 else None
-    said = aims.point(measure, label, threshold, factors[number])
+    said = aims.point(measure, label, point.threshold(number), point.factors[number])
     return sentence(said) if said else ""
 
 
-def _reached(f: Findings) -> str:
+def _reached(goal: Goal, point: Point, tested: Reached | None) -> str:
     """What became of a recall or precision that was asked for: out of fold, then on the test images."""
-    made = f.metrics["aim"]
-    goal, point, tested = made["goal"], made["point"], made["reached"]
-    if tested is None:
+    if tested is None or goal.reach is None:
         return ""
-    before = aims.reached(point["held_out"], point["bound"], point["reached"], goal["reach"], point["n"])
+    before = aims.reached(point.held_out, point.bound, point.reached, goal.reach, point.n)
     low, high = tested["interval"]
-    answer = "holds" if low >= goal["reach"] else "fits" if high >= goal["reach"] else "contradicts"
-    words = {
-        "holds": "they show that it is reached",
-        "fits": "what was asked for lies within that interval",
-        "contradicts": "they show that it is not reached",
-    }
-    return f"{before} On {count(tested['n'], 'test image')}: {percent(tested['value'])} (95% interval {percent(low)} to {percent(high)}); {words[answer]}."
+    if low >= goal.reach:
+        words = "they show that it is reached"
+    elif high >= goal.reach:
+        words = "what was asked for lies within that interval"
+    else:
+        words = "they show that it is not reached"
+    shown = f"{percent(tested['value'])} (95% interval {percent(low)} to {percent(high)})"
+    return f"{before} On {count(tested['n'], 'test image')}: {shown}; {words}."
 
 
 def _of_class(label: str, rows: pd.DataFrame) -> OfClass:

@@ -53,6 +53,13 @@ def test_the_log_loss_counts_classes_alike_if_the_goal_does() -> None:
     assert plain.figures["log_loss"] == pytest.approx(-likelihood.of_labels(plain.held_out, y).mean())
 
 
+def test_class_weights_are_not_tried_for_accuracy() -> None:
+    x, y, parts = planted(300)
+    auto, none = (logistic.fit(x, y, parts, classes=2, penalties=PENALTIES, balanced=way, what="x") for way in (None, False))
+    assert not auto[1].balanced
+    assert (auto[0].weight == none[0].weight).all()
+
+
 @pytest.mark.parametrize("goal", [ACCURACY, EVEN])
 def test_the_curve_rises_and_leads_on(goal: Goal) -> None:
     x, y, parts = planted(400, rare=0.2 if goal.even else 0.5)
