@@ -145,7 +145,9 @@ def importable(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPa
             target.mkdir()
             fill(target)
             classes = [str(i) for i in range(12)]
-            return types.SimpleNamespace(files=1797, classes=classes, splits={"train": 1500, "test": 297}, skipped=["x.txt"], renamed=2)
+            return types.SimpleNamespace(
+                files=1797, classes=classes, splits={"train": 1500, "test": 297}, skipped=["x.txt"], renamed=2, terms="by name"
+            )
 
         replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
 
@@ -172,6 +174,7 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
     assert capsys.readouterr().out.splitlines() == [
         "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train 1,500, test 297",
         "left out 1 files that no class folder or label covers: x.txt",
+        "terms of use: by name",
         "renamed 2 files whose name was taken",
         "next: headstart run",
     ]
@@ -310,7 +313,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
     assert summary.startswith("source      wheel:lite0\n")
-    expected = ["fine_tune.epochs: 10 -> 5"]
+    expected = ["fine_tune.epochs: 10 -> 5 (for this run)"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     expected += ["this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)"]
@@ -339,6 +342,8 @@ def servers(toy_home: Path) -> list[str]:
         (["--set", "fine_tune.epochs=0"], 2, "fine_tune.epochs: 0 is wrong"),
         (["--set", "fine_tune.epoch=5"], 2, "did you mean epochs"),
         (["--set", "fine_tune.epochs"], 2, "block.name=value"),
+        (["--fast", "--set", "fine_tune.epoch=5"], 2, "did you mean epochs"),
+        (["--keep"], 2, "--keep goes with --set, --fast or --best"),
     ],
 )
 def test_bad_parameters_stop_a_run_before_it_starts(

@@ -83,7 +83,7 @@ def project(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `headstart import` and `headstart run`."""
     project = Workspace(tmp_path_factory.mktemp("project") / "a project with spaces").folder
     run("headstart", "import", str(photos), cwd=project)
-    output = run("headstart", "run", *(word for setting in SMALL for word in ("--set", setting)), cwd=project)
+    output = run("headstart", "run", "--keep", *(word for setting in SMALL for word in ("--set", setting)), cwd=project)
     assert states(output) == dict.fromkeys(STAGES, "ran")
     return project
 
