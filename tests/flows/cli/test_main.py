@@ -312,7 +312,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     stages, summary = out.split("\n\n", 1)
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
-    assert summary.startswith("source      wheel:lite0\n")
+    assert summary.startswith("accuracy    100% of 1 test image right\n")
     expected = ["fine_tune.epochs: 10 -> 5 (for this run)"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
