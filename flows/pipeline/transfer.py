@@ -16,7 +16,7 @@ from prefect.states import Completed
 
 from flows.experiments import recovery, restore, save
 from flows.forms import given
-from flows.pipeline import artifacts
+from flows.pipeline import artifacts, estimate
 from flows.projects import images
 from flows.repository import dvc
 from headstart import params
@@ -102,6 +102,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
         images.record(say, pauses)
         restore.fetch_outputs(say, pauses)
         artifacts.rename(say)
+        expected = estimate.tell(say, force=force)
         before, made = stage.fingerprint(images.IMAGES), None
         for name, reproduce in TASKS.items():
             say(f"[{len(outcomes) + 1}/{len(TASKS)}] {name}")
@@ -111,6 +112,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
             raise DataError(f"{images.IMAGES} changed during the run; the result describes the images as they were before: run again")
         artifacts.rename(say)
         artifacts.summary(outcomes, say)
+        estimate.note(expected, outcomes)
     ended.append(outcomes)
     return outcomes
 
