@@ -27,6 +27,12 @@ What --fast, --best and --set give is for this run alone: it is in params.yaml u
 """
 
 
+_STAGES = """\
+List the stages in order: after which others each comes, whether `headstart run` will run it, and how long it took the last time. What
+changed in parameters and images counts here; `dvc status` sees changed code too, and `dvc dag` draws all that each stage reads.
+"""
+
+
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
     run = commands.add("run", _run, help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES)
@@ -42,6 +48,7 @@ def register(commands: Commands) -> None:
     show = commands.add("show", _show, help="show the result", description="Show the result of the last run.")
     show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
 
+    commands.add("stages", _stages, help="list the stages", description=_STAGES)
     commands.add("params", _params, help="list the parameters", description="List every parameter: value, bounds, meaning.")
 
 
@@ -83,6 +90,15 @@ def _show(options: argparse.Namespace) -> int:
     if not files.METRICS.exists():
         common.in_project()
     sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
+    return 0
+
+
+def _stages(options: argparse.Namespace) -> int:
+    from flows.pipeline import estimate
+    from flows.results.table import aligned
+
+    common.in_project()
+    print(aligned([("STAGE", "AFTER", "STATE", "TOOK"), *estimate.stages()], right=[3]))
     return 0
 
 

@@ -14,6 +14,7 @@ from flows.projects import images
 from flows.repository import dvc
 from headstart import params
 from headstart.base import outputs
+from headstart.machinery import progress
 from tasks import stage
 
 NOTE = stage.STATE / "estimates.json"  # by stage: what was expected and what it took
@@ -60,6 +61,21 @@ def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
     stage.note(NOTE, known)
 
 
+def stages() -> list[tuple[str, str, str, str]]:
+    """Each stage, after which others it comes, whether it will run, and how long it took the last time.
+
+    Of the stages that it reads from, those are named that no other of them follows; all of them are in dvc.yaml.
+    """
+    graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
+    waiting, before = stale(graph, _graph(Path("dvc.lock"))), _before(graph)
+    rows = []
+    for name in graph:
+        nearest = [one for one in graph if one in before[name] and not any(one in before[other] for other in before[name])]
+        took = progress.duration(last[name]["took"]) if name in last else "-"
+        rows.append((name, ", ".join(nearest) or "-", "will run" if name in waiting else "up to date", took))
+    return rows
+
+
 def about(seconds: float) -> str:
     """Seconds as an estimate says them: about 40 seconds, about 4 minutes, about 2 hours."""
     if seconds < 90:
@@ -81,7 +97,7 @@ def stale(graph: Mapping[str, Mapping[str, object]], lock: Mapping[str, Mapping[
     found: list[str] = []
     for name, entry in graph.items():
         recorded = lock.get(name, {})
-        makers |= dict.fromkeys(_paths([*_list(entry, "outs"), *_list(entry, "metrics"), *_list(entry, "plots")]), name)
+        makers |= dict.fromkeys(_made(entry), name)
         same = bool(recorded)
         for file, values in cast(Mapping[str, Mapping[str, object]], recorded.get("params") or {}).items():
             if file not in given:
@@ -99,6 +115,22 @@ def _seconds(plain: float | None, last: Noted | None) -> float | None:
     if last is None:
         return plain
     return plain * last["took"] / last["expected"] if plain and last["expected"] else last["took"]
+
+
+def _before(graph: Mapping[str, Mapping[str, object]]) -> dict[str, set[str]]:
+    """For each stage all that come before it; `graph` is in order."""
+    makers: dict[str, str] = {}
+    before: dict[str, set[str]] = {}
+    for name, entry in graph.items():
+        direct = {makers[dep] for dep in _paths(_list(entry, "deps")) if dep in makers}
+        before[name] = direct.union(*(before[other] for other in direct))
+        makers |= dict.fromkeys(_made(entry), name)
+    return before
+
+
+def _made(entry: Mapping[str, object]) -> list[str]:
+    """The outputs of a stage."""
+    return _paths([*_list(entry, "outs"), *_list(entry, "metrics"), *_list(entry, "plots")])
 
 
 def _graph(path: Path = Path("dvc.yaml")) -> dict[str, Mapping[str, object]]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from flows.cli import main
 from flows.pipeline import costs, estimate
 from flows.projects import images
 from headstart import params
@@ -136,6 +137,17 @@ def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monke
         f"9 stages, {estimate.about(sum(plain.values()))}",
         f"9 stages, 7 of them up to date, {estimate.about(plain['evaluate'] + plain['report'])}",
     ]
+
+
+def test_the_stages_fit_a_screen(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / ".dvc").mkdir()
+    estimate.note({}, [{"stage": "fine_tune", "outcome": "ran", "seconds": 94.0}])
+    assert main.main(["stages"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["STAGE", *STAGES]
+    assert max(map(len, lines)) <= 80
+    assert lines[5].split() == ["fine_tune", "train_head", "will", "run", "1", "min", "34", "s"]
+    assert "fine_tune, baseline" in lines[7], "and not the five others that it reads from, which these follow"
 
 
 def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, said: list[str]) -> None:
