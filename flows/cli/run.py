@@ -27,6 +27,8 @@ What --fast, --best and --set give is for this run alone: it is in params.yaml u
 """
 
 
+_CANCELLED = "cancelled; the stages that had ended are kept, and the next `headstart run` goes on after them"
+
 _STAGES = """\
 List the stages in order: after which others each comes, whether `headstart run` will run it, and how long it took the last time. What
 changed in parameters and images counts here; `dvc status` sees changed code too, and `dvc dag` draws all that each stage reads.
@@ -77,7 +79,10 @@ def _run(options: argparse.Namespace) -> int:
 
             ready()
             with common.lines():  # after that import: it sets up logging anew
-                outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force, keep=options.keep), ended)
+                try:
+                    outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force, keep=options.keep), ended)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(_CANCELLED) from None
     common.print_outcomes(outcomes)
     print(show_module.summary())
     return common.done(orphaned)

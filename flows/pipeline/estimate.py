@@ -5,6 +5,7 @@ What is expected of each stage (costs.py) is corrected by what the stages of the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
@@ -30,26 +31,31 @@ class Noted(TypedDict):
 def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     """Say how many stages there are and how long those that will run will take; `force` runs all.
 
-    Returns the seconds expected of each without what earlier runs have taught, for `note`; {} if they cannot be known.
+    Returns the seconds expected of each without what earlier runs have taught, for `note`; {} if they cannot be known. Raises nothing.
     """
-    graph = _graph()
-    waiting = list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
-    count = f"{len(graph)} stages" + (f", {len(graph) - len(waiting)} of them up to date" if len(waiting) < len(graph) else "")
     try:
         block = params.load()
         plain = costs.expected(costs.task(block), block, costs.speed())
-    except (OSError, LookupError, ValueError):
+    except Exception:  # a candidate of which nothing is known, images that cannot be read
         plain = {}
-    last = cast(Mapping[str, Noted], outputs.read_object(NOTE))
+    try:
+        say(_told(plain, force))
+    except Exception as error:  # a dvc.yaml or dvc.lock of another shape
+        say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
+    return plain
+
+
+def _told(plain: Mapping[str, float], force: bool) -> str:
+    graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
+    waiting = list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
+    count = f"{len(graph)} stages" + (f", {len(graph) - len(waiting)} of them up to date" if len(waiting) < len(graph) else "")
     seconds = [_seconds(plain.get(name), last.get(name)) for name in waiting]
     known = [value for value in seconds if value is not None]
     if not waiting:
-        say(count)
-    elif len(known) == len(seconds):
-        say(f"{count}, {about(sum(known))}")
-    else:
-        say(f"{count}; how long they take is not known before they ran once")
-    return plain
+        return count
+    if len(known) < len(seconds):
+        return f"{count}; how long they take is not known before they ran once"
+    return f"{count}, {about(sum(known))}"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
@@ -58,7 +64,8 @@ def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
     for outcome in outcomes:
         if outcome["outcome"] == "ran":
             known[outcome["stage"]] = {"expected": round(plain.get(outcome["stage"], 0.0), 2), "took": outcome["seconds"]}
-    stage.note(NOTE, known)
+    with contextlib.suppress(OSError):
+        stage.note(NOTE, known)
 
 
 def stages() -> list[tuple[str, str, str, str]]:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.experiments import recovery
+from flows.experiments import recovery, save
 from flows.projects import images
 from flows.repository import dvc
 from headstart.machinery import lock
@@ -401,7 +401,8 @@ def test_an_interrupted_run_ends_its_children(project: Path, number: signal.Sign
         (os.killpg if whole_group else os.kill)(process.pid, number)
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "interrupted"
+    assert err.splitlines()[-1].startswith("cancelled; the stages that had ended are kept")
+    assert "cancelled" in {entry["state"] for entry in save.failures()}
     assert out == ""
     assert gone(stage, patience=10.0), "not by itself, which takes twenty minutes"
     with lock.hold("the next"):

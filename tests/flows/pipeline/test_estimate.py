@@ -158,6 +158,13 @@ def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, sai
     assert said == ["9 stages; how long they take is not known before they ran once", "9 stages, about 3 minutes"]
 
 
+def test_files_of_another_shape_stop_no_run(project: Path, said: list[str]) -> None:
+    for content in ("stages: {report: 3}", "stages: [", "7"):
+        Path("dvc.lock").write_text(content)
+        assert estimate.tell(said.append)
+        assert said[-1].startswith("warning: how long this run takes could not be estimated")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(1, "5 seconds"), (42, "40 seconds"), (89, "90 seconds"), (110, "2 minutes"), (250, "4 minutes"), (9000, "2 hours")],
