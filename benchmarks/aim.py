@@ -13,8 +13,8 @@ Ends with a line of JSON: means over the draws, and for each draw
 - `before`, `now`: balanced accuracy; `gain` their difference, with its standard error over the draws in `gain_error`;
 - `recall`: the recall on the test cells at the point chosen out of fold, with its exact 95% interval; `recall_reached`: draws whose interval
   holds 0.9 or lies above; `precision` and `false_alarms` there;
-- `four_times`: what the learning curve foretells for four times as many cells (90% interval), and what a head fitted on these reaches on the
-  cells that are left: `foretold` counts the draws whose interval holds it.
+- `expected`: what the learning curve foretells for four times as many cells (90% interval), and `found`, what a head fitted on these reaches
+  on the cells that are left: `foretold` counts the draws whose interval holds it.
 """
 
 from __future__ import annotations
@@ -72,11 +72,14 @@ def main() -> None:
     parser.add_argument("--source", default="wheel:efficientnet_lite2", help="the pretrained source that is frozen")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--training", type=int, default=400, help="cells that a head learns from")
+    parser.add_argument(
+        "--times", type=int, choices=(0, 2, 4), default=TIMES, help="so many times the cells are foretold; 0: none, which is quicker"
+    )
     parser.add_argument("--images", type=int, help="most cells of each class; left out: all")
     parser.add_argument("--package", type=Path, help="the folder that holds elpv_dataset/; left out: where pip installed it")
     given = parser.parse_args()
     cells = load(given.package, given.source, given.images)
-    draws = [draw(cells, given.training, seed) for seed in range(given.draws)]
+    draws = [draw(cells, given.training, given.times, seed) for seed in range(given.draws)]
     gains = np.array([one["now"] - one["before"] for one in draws])
     means = {key: float(np.mean([one[key] for one in draws])) for key in ("before", "now", "recall", "precision", "false_alarms")}
     report(
@@ -88,7 +91,7 @@ def main() -> None:
             "gain": float(gains.mean()),
             "gain_error": float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None,
             "recall_reached": sum(one["recall_interval"][1] >= RECALL for one in draws),
-            "foretold": sum(one["foretold"] for one in draws),
+            "foretold": sum(one["foretold"] for one in draws) if given.times else None,
             "draws": draws,
         }
     )
@@ -115,7 +118,7 @@ def load(package: Path | None, source: str, most: int | None) -> Cells:
     return Cells(rows[:].astype(np.float32), encoding.encode(table["label"], CLASSES), table["group"].to_numpy())
 
 
-def draw(cells: Cells, training: int, seed: int) -> dict[str, Any]:
+def draw(cells: Cells, training: int, times: int, seed: int) -> dict[str, Any]:
     """One draw of training cells, and everything that is measured on the others."""
     random = np.random.default_rng(seed)
     shuffled = [random.permutation(np.flatnonzero(cells.labels == k)) for k in (0, 1)]
@@ -128,17 +131,9 @@ def draw(cells: Cells, training: int, seed: int) -> dict[str, Any]:
     even = goals.resolve("auto", None, RECALL, [CLASSES[k] for k in labels[rows]])
     before, _, folds = cells.fit(rows, ACCURACY, False, seed)
     head, found, _ = cells.fit(rows, even, None, seed)  # the same for every goal in which classes count alike
-    curve = learning_curve.measure(cells.features[rows], labels[rows], folds, classes=2, validated=found, goal=even, seed=seed)
     named = cells.named(head, found, rows, test, Goal("recall", CLASSES[DEFECTIVE], RECALL))
     hits, present = int(((named == DEFECTIVE) & (labels[test] == DEFECTIVE)).sum()), int((labels[test] == DEFECTIVE).sum())
     called, absent = int((named == DEFECTIVE).sum()), int((labels[test] != DEFECTIVE).sum())
-    more = first(TIMES * training)
-    left = np.setdiff1d(np.arange(len(labels)), more)
-    truth = None
-    if len(left) > training // 2:
-        larger, larger_found, _ = cells.fit(more, even, found.balanced, seed)
-        truth = cells.balanced_accuracy(cells.named(larger, larger_found, more, left, even), left)
-    expected = next((one for one in curve["expected"] if one["images"] == TIMES * len(rows)), None)
     return {
         "aim": even.measure,
         "before": cells.balanced_accuracy(before.logits(cells.features[test]).argmax(1), test),
@@ -147,9 +142,22 @@ def draw(cells: Cells, training: int, seed: int) -> dict[str, Any]:
         "recall_interval": operating.interval(hits, present),
         "precision": hits / max(called, 1),
         "false_alarms": (called - hits) / absent,
-        "four_times": {"expected": expected, "found": truth},
-        "foretold": bool(expected and truth and expected["interval"][0] <= truth <= expected["interval"][1]),
+        **(foretell(cells, first(times * training), rows, found, folds, even, times, seed) if times else {"foretold": None}),
     }
+
+
+def foretell(
+    cells: Cells, more: np.ndarray, rows: np.ndarray, found: logistic.CrossValidated, folds: np.ndarray, goal: Goal, times: int, seed: int
+) -> dict[str, Any]:
+    """What the learning curve of `rows` foretells of a head fitted on `more`, and what that reaches on the cells that are left."""
+    features, labels = cells.features[rows], cells.labels[rows]
+    curve = learning_curve.measure(features, labels, folds, classes=2, validated=found, goal=goal, seed=seed)
+    expected = next((one for one in curve["expected"] if one["images"] == times * len(rows)), None)
+    left = np.setdiff1d(np.arange(len(cells.labels)), more)
+    head, larger, _ = cells.fit(more, goal, found.balanced, seed)
+    truth = cells.balanced_accuracy(cells.named(head, larger, more, left, goal), left)
+    held = expected is not None and expected["interval"][0] <= truth <= expected["interval"][1]
+    return {"expected": expected, "found": truth, "foretold": held}
 
 
 if __name__ == "__main__":

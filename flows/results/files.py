@@ -48,6 +48,31 @@ class Agreement(TypedDict):
     says: str
 
 
+class Goal(TypedDict):
+    """What the model was to be good at: the fields of headstart/statistics/goals.py's Goal."""
+
+    measure: str
+    label: str | None
+    reach: float | None
+    asked: bool
+    ratio: float | None
+
+
+class Reached(TypedDict):
+    """A recall or precision that was asked for, on `n` test images."""
+
+    value: float
+    interval: tuple[float, float]  # 95%
+    n: int
+
+
+class Aim(TypedDict):
+    """The aim, and what became of it."""
+
+    goal: Goal
+    reached: Reached | None
+
+
 class Metrics(TypedDict, total=False):
     """reports/metrics.json. It also has the scores of each arm under the arm's name (`scores_of`)."""
 
@@ -58,6 +83,7 @@ class Metrics(TypedDict, total=False):
     n_test: int
     test: Scores  # of what ships
     transfer: Agreement | None
+    aim: Aim
 
 
 class Candidate(TypedDict, total=False):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from flows.results import files
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
-from headstart.words import naming
+from headstart.words import aims, naming
 from headstart.words.formats import count, percent
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
@@ -50,6 +50,7 @@ def headline(metrics: Metrics) -> str:
 def _plainly(metrics: Metrics) -> Iterator[str]:
     test, verdict = metrics["test"], files.verdict()
     yield from _line("accuracy", headline(metrics) + _interval(test, "accuracy", percent), _beside(metrics))
+    yield from _aim(metrics)
     yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")))
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
@@ -57,6 +58,21 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
         yield from _line("report", str(REPORT))
+
+
+def _aim(metrics: Metrics) -> Iterator[str]:
+    """What the model was to be good at, and whether it is, unless that is accuracy by default."""
+    made = metrics.get("aim")
+    if not made or (made["goal"]["measure"] == "accuracy" and not made["goal"]["asked"]):
+        return
+    goal, reached = made["goal"], made["reached"]
+    words = aims.goal(goal["measure"], goal["label"], goal["reach"])
+    if reached:
+        low, high = reached["interval"]
+        found = f"{percent(reached['value'])} of {reached['n']:,} test images (95% interval {percent(low)} to {percent(high)})"
+    else:
+        found = percent(metrics["test"]["balanced_accuracy" if goal["measure"] == "balanced_accuracy" else "accuracy"])
+    yield from _line("aim", f"{words}: {found}", aims.why(goal["measure"], goal["asked"], goal["ratio"]).strip(" ()"))
 
 
 def _detail(metrics: Metrics) -> Iterator[str]:

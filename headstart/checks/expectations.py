@@ -205,7 +205,7 @@ CHECKS: list[Check] = [
         ),
         why="rare classes are learned less well, and accuracy hides it",
         found=sentences.imbalance,
-        remedy="Add images of the rare classes, or set class_weights to balanced; read balanced accuracy and macro-F1.",
+        remedy="Add images of the rare classes; by default every class then counts alike (`aim`): read balanced accuracy and macro-F1.",
     ),
     Check(
         name="sides",

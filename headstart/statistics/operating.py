@@ -23,7 +23,7 @@ from scipy.stats import beta
 from headstart.statistics import goals, paired
 from headstart.statistics.goals import Goal
 
-CERTAINTY = 0.8  # one-sided, that a recall or precision is what was asked for
+CERTAINTY = 0.9  # one-sided, that a recall or precision is what was asked for
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.25, 1.5, 2.0)  # of the division by the classes' shares, beside 1
 SURE = 0.99  # one-sided, that another strength is better: with one standard error, one of seven would be by chance more often than not
 FLOOR = 1e-12  # least probability that is told from 0

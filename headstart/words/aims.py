@@ -44,7 +44,7 @@ def reached(held_out: float | None, bound: float | None, certain: bool | None, r
     """What the images that the point was chosen on show of a recall or precision, in a sentence."""
     if bound is None or held_out is None or reach is None:
         return ""
-    shown = f"{percent(held_out)} on {n:,} images that it was not trained on, at least {percent(bound)} with 80% certainty"
+    shown = f"{percent(held_out)} on {n:,} images that it was not trained on, at least {percent(bound)} with 90% certainty"
     if certain:
         return f"Reached: {shown}."
     return f"Not shown to be reached: {shown}, where {short(reach)} was asked for. Too few images of the class, or it cannot be told apart so well."

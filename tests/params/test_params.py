@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -197,3 +198,18 @@ def test_every_stage_has_a_block_whose_values_are_plain() -> None:
     for stage in params.STAGES:
         assert params.kwargs(params.Params(), stage)
     assert isinstance(params.kwargs(params.Params(), "fine_tune")["augmentation"], dict)
+
+
+@pytest.mark.parametrize(
+    ("aim", "said"),
+    [
+        ({"measure": "recall"}, "aim: recall of which class? Name it in aim.label"),
+        ({"label": "bees"}, "aim: aim.label is 'bees', but auto is of all classes"),
+        ({"measure": "precision", "label": "bees", "reach": 1.0}, "aim.reach: 1.0 is wrong"),
+        ({"measure": "speed"}, "aim.measure: 'speed' is wrong"),
+    ],
+)
+def test_an_aim_that_does_not_go_together_is_refused(aim: dict[str, object], said: str) -> None:
+    with pytest.raises(ParamsError, match=re.escape(said)):
+        params.check({"aim": aim})
+    assert params.check({"aim": {"measure": "recall", "label": "bees", "reach": 0.95}}).aim.reach == 0.95

@@ -50,7 +50,7 @@ def test_accuracy_names_the_likeliest() -> None:
     assert point.held_out == (probabilities.argmax(1) == labels).mean()
 
 
-@pytest.mark.parametrize(("measure", "n"), [("recall", 400), ("precision", 1_500)])
+@pytest.mark.parametrize(("measure", "n"), [("recall", 400), ("precision", 2_500)])
 def test_what_is_asked_for_is_reached_on_new_images_as_often_as_is_said(measure: str, n: int) -> None:
     goal = Goal("recall", "cracked", 0.9) if measure == "recall" else Goal("precision", "cracked", 0.8)
     shares = []
@@ -63,7 +63,7 @@ def test_what_is_asked_for_is_reached_on_new_images_as_often_as_is_said(measure:
         assert point.bound is not None
         assert goal.reach is not None
         assert point.bound >= goal.reach
-    assert 0.7 < (np.array(shares) >= goal.reach).mean() < 0.97
+    assert 0.8 < (np.array(shares) >= goal.reach).mean() < 0.995
     assert abs(np.mean(shares) - goal.reach) < 0.06  # no more is given away than that takes
 
 

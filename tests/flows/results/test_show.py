@@ -119,6 +119,32 @@ def test_a_full_result() -> None:
     ]
 
 
+EVEN = {"measure": "balanced_accuracy", "label": None, "reach": None, "asked": False, "ratio": 2.125}
+RECALL = {"measure": "recall", "label": "bees", "reach": 0.9, "asked": True, "ratio": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("goal", "reached", "line"),
+    [
+        (
+            EVEN,
+            None,
+            "aim         balanced accuracy: 94.0%\n            by default, as the largest class has 2.12 times the images of the smallest;",
+        ),
+        (
+            RECALL,
+            {"value": 0.95, "interval": [0.88, 0.98], "n": 60},
+            "aim         recall of bees of 90% or more: 95.0% of 60 test images (95% interval",
+        ),
+        ({**EVEN, "measure": "accuracy", "ratio": 1.1}, None, ""),
+    ],
+)
+def test_what_it_aims_at_is_said(goal: dict[str, Any], reached: dict[str, Any] | None, line: str) -> None:
+    write(files.METRICS, metrics(aim={"goal": goal, "point": {}, "reached": reached}))
+    assert line in show.summary()
+    assert ("\naim " in show.summary()) == bool(line)
+
+
 def test_a_head_that_ships_is_shown_beside_the_fine_tuned_model() -> None:
     write(files.METRICS, metrics("head"))
     text = show.summary()
