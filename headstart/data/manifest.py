@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.base import outputs
+from headstart.base.grey import Grey, Range
 from headstart.machinery.errors import DataError
 
 SCHEMA = pa.schema(
@@ -34,13 +35,21 @@ SCHEMA = pa.schema(
             "group": pa.int64(),
             "readable": pa.bool_(),
             "reason": pa.string(),
+            "black": pa.float64(),  # of deep grey: the values that are shown as black and as white, the same for the whole data set
+            "white": pa.float64(),  # 0 and 0 for all other images
+            "origin": pa.string(),  # where the file lay in what was imported; its path if it lies there still
         }.items()
     ]
 )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
+    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes.
+
+    A table without a scale of grey or without origins has ordinary images that lie where they came from.
+    """
+    plain: dict[str, object] = {"black": 0.0, "white": 0.0, "origin": table["path"]}
+    table = table.assign(**{name: value for name, value in plain.items() if name not in table})
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
@@ -58,6 +67,21 @@ def read(path: Path) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path} lacks the column(s) {', '.join(missing)}; make it again with `dvc repro --force index_images`")
     return table.select(SCHEMA.names).cast(SCHEMA).to_pandas()
+
+
+def grey(table: pd.DataFrame) -> Grey | None:
+    """The scale on which the deep grey of a table becomes 8-bit; None if it has none."""
+    if "white" not in table:
+        return None
+    deep = table.loc[table["white"] > table["black"], ["mode", "black", "white"]]
+    if deep.empty:
+        return None
+
+    def scale(rows: pd.DataFrame) -> Range | None:
+        return None if rows.empty else (float(rows["black"].iloc[0]), float(rows["white"].iloc[0]))
+
+    real = deep["mode"] == "F"
+    return Grey(scale(deep[~real]), scale(deep[real]))
 
 
 def data_hash(table: pd.DataFrame) -> str:

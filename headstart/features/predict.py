@@ -25,7 +25,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
-    view = transforms.View.of(card.transform)
+    view = transforms.View.of_card(card)
     frozen = classify.of_model(arrays, card)
     files = list(walk(paths))
 

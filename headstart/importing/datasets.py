@@ -131,7 +131,7 @@ def _take(path: Path, shelf: _Shelf, labels: Path | None) -> list[str]:
         root = _unwrap(given)
         items, skipped = _scan(root, given, str(path))
     layout.check(layout.Contents(items, [], []), str(path))
-    if not any(images.looks_readable(root / item.path) for item in items):
+    if all(images.why_not(root / item.path) for item in items):
         raise DataError(f"none of the {len(items)} files in {path} is an image that can be read; give a folder {layout.SHAPE}")
     splits = {item.split for item in items} - {"", "train"}
     put = _move if unpacked else _Cloner().clone

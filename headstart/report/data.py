@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headstart.checks.columns import SPLITS
 from headstart.report import charts
 from headstart.report.findings import Findings
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from headstart.checks.validation import Expectation, Failure, Images, Quarantined
@@ -29,6 +30,7 @@ class Data:
     critical: list[Failure]
     quarantined: list[Quarantined]
     expectations: list[Expectation]
+    scale: str  # how deep grey is shown; "" if there is none
 
 
 def data(f: Findings) -> Data:
@@ -49,4 +51,5 @@ def data(f: Findings) -> Data:
         critical=f.validation["critical"],
         quarantined=f.validation["quarantined"],
         expectations=f.validation["expectations"],
+        scale=formats.scale(f.card.get("grey")),
     )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from headstart import params
 from headstart.machinery.errors import HeadstartError
@@ -61,6 +61,7 @@ class Card(TypedDict):
     data_sha256: str
     parameters: dict[str, object]
     versions: dict[str, str]
+    grey: NotRequired[dict[str, list[float]]]  # how deep grey is shown, if the images had any
 
 
 class Work(TypedDict):

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.base.grey import Grey
 from headstart.data import images
 from headstart.machinery.progress import Progress
 from headstart.report.findings import Findings
@@ -49,22 +50,22 @@ class Mistakes:
 def mistakes(f: Findings, most: int) -> Mistakes:
     """The mistakes, at most `most` of them, those that the model was surest of first."""
     wrong = f.predictions[~f.predictions["correct"]].sort_values(["probability", "path"], ascending=[False, True], kind="stable")
-    shown = []
+    shown, scale = [], Grey.from_json(f.card.get("grey"))
     with Progress(min(most, len(wrong)), "picturing mistakes") as progress:
         for row in wrong.head(most).itertuples():
-            right, picture = row.head_predicted == row.label, _picture(f.images / str(row.path))
+            right, picture = row.head_predicted == row.label, _picture(f.images / str(row.path), scale)
             shown.append(Mistake(str(row.path), str(row.label), str(row.predicted), float(row.probability), bool(right), picture))
             progress.step()
     return Mistakes(shown, len(wrong))
 
 
-def _picture(path: Path) -> Picture:
+def _picture(path: Path, grey: Grey | None = None) -> Picture:
     """A thumbnail.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """
     try:
-        image = images.open_image(path, ANY_SIZE, near=THUMBNAIL)
+        image = images.open_image(path, ANY_SIZE, near=THUMBNAIL, scale=grey)
     except images.Unreadable as error:
         return Picture("", why=str(error))
     tiny = max(image.size) < TINY

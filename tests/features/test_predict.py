@@ -56,6 +56,21 @@ def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
     assert {error for *_, error in answers} == {""}
 
 
+def test_deep_grey_is_seen_on_the_scale_of_the_card(made: Path, here: Path) -> None:
+    """Pictures that differ in their level alone differ to the model; each on a scale of its own would be the same to it."""
+    toy.deep(here / "photos", {"dim": 219, "bright": 900}, per_class=1, size=64)
+    shutil.copytree(made, here / "scaled")
+    card = json.loads((made / "card.json").read_text())
+    (here / "scaled/card.json").write_text(json.dumps({**card, "grey": {"integer": [0.0, 1023.0]}}))
+    for level in (219, 900):
+        name = "dim" if level == 219 else "bright"
+        values = np.asarray(Image.open(here / f"photos/{name}/0000.png"), np.float64)
+        Image.fromarray(np.rint(values * 255 / 1023).astype(np.uint8)).save(here / f"{name}.png")
+    given = [Path(f"photos/{name}/0000.png") for name in ("dim", "bright")]
+    scaled = [answer[1:] for answer in predict.predict(given, Path("scaled"))]
+    assert scaled == [answer[1:] for answer in predict.predict([Path("dim.png"), Path("bright.png")], made)]
+
+
 def test_models_final_is_the_default(made: Path, here: Path) -> None:
     shutil.copytree(made.parent, here / "models")
     toy.photo().save(here / "a.png")

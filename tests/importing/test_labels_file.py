@@ -76,12 +76,12 @@ def test_all_missing_files_at_once(folder: Path) -> None:
 def test_every_kind_of_problem_in_one_message(folder: Path) -> None:
     (folder.parent / "secret.jpg").write_text("x")
     text = (
-        "path,label,split\n1.jpg,a/b,train\n2.jpg,,train\nsub/1.jpg,cat,dev\n1.jpg,cat,train\n../secret.jpg,cat,train\ngone.jpg,cat,train\n"
+        "path,label,split\n1.jpg,a/b,train\n2.jpg,,train\nsub/1.jpg,cat,fold\n1.jpg,cat,train\n../secret.jpg,cat,train\ngone.jpg,cat,train\n"
     )
     message = refusal(folder, text)
     for part in (
         "2 label(s) cannot be the name of a folder: 'a/b' holds a slash (line 2), '' is empty (line 3)",
-        "'dev' (line 4)",
+        "'fold' (line 4)",
         "1 file(s) are named twice: 1.jpg (lines 2 and 5)",
         "1 file(s) lie outside PHOTOS: ../secret.jpg (line 6)",
         "1 file(s) are missing: gone.jpg (line 7)",

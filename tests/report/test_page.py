@@ -226,6 +226,14 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     assert len(text) < 1_500_000
 
 
+def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    assert "Grey of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
+    says = "Grey of more than 8 bits is shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     hostile = ["<script>alert(1)</script>", "a\"b' onload=x", "{{ 7*7 }}", "& 日本 </svg><img src=http://x.example>"]
     paths = leave(tmp_path, hostile)
