@@ -31,19 +31,32 @@ SCHEMA = pa.schema(
             "sha256": pa.string(),
             "pixels_sha256": pa.string(),
             "phash": pa.string(),
-            "group": pa.int64(),
+            "group": pa.int64(),  # of images that stay on one side of every split and fold
             "readable": pa.bool_(),
             "reason": pa.string(),
+            "together": pa.string(),  # what the import said it belongs to, "" for nothing
+            "lookalike": pa.int64(),  # set of images whose perceptual hashes are alike
+            "twin": pa.int64(),  # set of those whose pixels are alike too, where they were compared (indexing/twins.py)
         }.items()
     ]
 )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
+    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes.
+
+    What it lacks is as `completed` has it.
+    """
+    table = completed(table)
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that it may lack: nothing belongs together, and images of one group are near-duplicates."""
+    plain: dict[str, object] = {"together": "", "lookalike": table["group"], "twin": table["group"]}
+    return table.assign(**{name: value for name, value in plain.items() if name not in table})
 
 
 def read(path: Path) -> pd.DataFrame:

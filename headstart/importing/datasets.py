@@ -11,15 +11,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.data import images
-from headstart.importing import archives, labels_file
+from headstart.data import belonging, images
+from headstart.importing import archives, labels_file, mending
+from headstart.importing import groups as grouping
+from headstart.importing.copying import Cloner
+from headstart.importing.labels_file import LeftOut
+from headstart.importing.options import Options
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
@@ -28,7 +31,6 @@ from headstart.words import lists
 DEMO = "demo"
 TORCHVISION = "torchvision:"
 KINDS = "a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, or demo"
-_FICLONE = 0x40049409
 
 
 @dataclass
@@ -43,6 +45,9 @@ class Summary:
     splits: dict[str, int]
     skipped: list[str] = field(default_factory=list)  # paths of files that no class folder or label covers
     renamed: int = 0  # files given a suffix because their name was taken
+    left_out: list[LeftOut] = field(default_factory=list)  # what cannot be used, with the reason
+    groups: int = 0  # of images that stay in one split
+    notes: list[str] = field(default_factory=list)  # how the labels were read
 
     def __str__(self) -> str:
         text = f"{self.files} files in {len(self.classes)} classes"
@@ -50,23 +55,41 @@ class Summary:
             text += " (" + ", ".join(f"{number} {name}" for name, number in self.splits.items()) + ")"
         if self.renamed:
             text += f"; {self.renamed} renamed because their name was taken"
+        if self.groups:
+            text += f"; {self.groups:,} groups"
         if self.skipped:
             text += f"; left out, as they have no label: {lists.named(self.skipped, 5)}"
+        if self.left_out:
+            text += f"; left out, as they cannot be used: {lists.named([one.path for one in self.left_out], 5)}"
         return text
 
 
-def import_dataset(source: str, target: Path, *, labels: Path | None = None, current: Path = Path("data/images")) -> Summary:
+@dataclass
+class _Taken:
+    """What a source holds: its files below `root`, their groups, and what is told beside them."""
+
+    root: Path
+    items: list[layout.Item]
+    groups: dict[str, str] = field(default_factory=dict)  # by path below the root, of those that have one
+    skipped: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def import_dataset(
+    source: str, target: Path, *, labels: Path | None = None, how: Options | None = None, current: Path = Path("data/images")
+) -> Summary:
     """Fill the fresh folder `target` from `source`, and return what it holds.
 
-    `labels` is a CSV file path,label[,split]. `current` is the data set in use, which a source must not overlap. Raises DataError for
-    a source that is refused, ParamsError for one that is unknown, HeadstartError for a failed download or a full disk; `target` is then
-    removed.
+    `labels` is a table with a column of file names and one of labels. `current` is the data set in use, which a source must not overlap.
+    Raises DataError for a source that is refused, ParamsError for one that is unknown, HeadstartError for a failed download or a full
+    disk; `target` is then removed.
     """
     if target.exists() and any(target.iterdir()):
         raise HeadstartError(f"{target} is not empty; an import needs a fresh folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return _fill(source, target, labels, current)
+        return _fill(source, target, labels, how or Options(), current)
     except BaseException as error:
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError):
@@ -74,15 +97,18 @@ def import_dataset(source: str, target: Path, *, labels: Path | None = None, cur
         raise
 
 
-def _fill(source: str, target: Path, labels: Path | None, current: Path) -> Summary:
+def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
     shelf = _Shelf(target)
-    skipped: list[str] = []
+    taken = _Taken(target, [])
     if source == DEMO or source.startswith(TORCHVISION):
-        if labels is not None:
-            raise ParamsError(f"--labels goes with a folder or an archive; {source} has labels of its own")
+        given = ["--labels"] * (labels is not None) + sorted(how.to_json())
+        if given:
+            raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         _save(_demo() if source == DEMO else _public(source, target / ".downloads"), shelf)
     else:
-        skipped = _take(_existing(source, target, current), shelf, labels)
+        if labels is None and how.columns:
+            raise ParamsError("--columns goes with --labels: it names the columns of that file")
+        taken = _take(_existing(source, target, current), shelf, labels, how)
     for scratch in (".downloads", ".unpacked"):
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
@@ -93,8 +119,11 @@ def _fill(source: str, target: Path, labels: Path | None, current: Path) -> Summ
         len(contents.items),
         sorted({item.label for item in contents.items}),
         {split: splits[split] for split in order},
-        skipped,
+        taken.skipped,
         shelf.renamed,
+        taken.left_out,
+        len(set(taken.groups.values())),
+        taken.notes,
     )
 
 
@@ -116,30 +145,66 @@ def _existing(source: str, target: Path, current: Path) -> Path:
     return path
 
 
-def _take(path: Path, shelf: _Shelf, labels: Path | None) -> list[str]:
-    """Put the files of a folder or an archive on the shelf; returns the paths of files left out."""
+def _take(path: Path, shelf: _Shelf, labels: Path | None, how: Options) -> _Taken:
+    """Put the files of a folder or an archive on the shelf; returns what they are."""
     unpacked = path.is_file()
     given = path
     if unpacked:
         given = shelf.target / ".unpacked"
         given.mkdir()
         archives.unpack(path, given)
-    if labels is not None:
-        items, skipped = labels_file.read(labels, given, shown=str(path))
-        root = given
-    else:
-        root = _unwrap(given)
-        items, skipped = _scan(root, given, str(path))
-    layout.check(layout.Contents(items, [], []), str(path))
-    if not any(images.looks_readable(root / item.path) for item in items):
-        raise DataError(f"none of the {len(items)} files in {path} is an image that can be read; give a folder {layout.SHAPE}")
-    splits = {item.split for item in items} - {"", "train"}
-    put = _move if unpacked else _Cloner().clone
-    with Progress(len(items), "copying images") as progress:
-        for item in items:
-            put(root / item.path, shelf.place(item.label, item.split if splits else "", Path(item.path).name))
+    taken = _labelled(given, labels, how, str(path))
+    layout.check(layout.Contents(taken.items, [], []), str(path))
+    if not any(images.looks_readable(taken.root / item.path) for item in taken.items):
+        raise DataError(f"none of the {len(taken.items)} files in {path} is an image that can be read; give a folder {layout.SHAPE}")
+    _mend(taken, how)
+    if how.skip_bad or how.drop_duplicates:
+        layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}")
+    splits = {item.split for item in taken.items} - {"", "train"}
+    put = Path.replace if unpacked else Cloner().clone
+    groups: dict[str, str] = {}
+    with Progress(len(taken.items), "copying images") as progress:
+        for item in taken.items:
+            place = shelf.place(item.label, item.split if splits else "", Path(item.path).name)
+            put(taken.root / item.path, place)
+            if item.path in taken.groups:
+                groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
             progress.step()
-    return skipped
+    belonging.write(shelf.target, groups)
+    return taken
+
+
+def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
+    """The files of a folder with their labels, from a table or from the folders that they lie in."""
+    if labels is None:
+        root = _unwrap(given)
+        items, skipped = _scan(root, given, shown)
+        return _Taken(root, items, skipped=skipped)
+    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad)
+    return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
+
+
+def _mend(taken: _Taken, how: Options) -> None:
+    """Leave out what the options say, and find the groups of the rest."""
+    if how.skip_bad:
+        taken.items, left = mending.readable(taken.root, taken.items)
+        taken.left_out += left
+    if how.drop_duplicates:
+        taken.items, left = mending.distinct(taken.root, taken.items)
+        taken.left_out += left
+    if how.skip_bad:
+        taken.items, left = mending.large_enough(taken.items, how.least)
+        taken.left_out += left
+    elif small := mending.small(taken.items, how.least):
+        taken.notes.append(
+            f"{len(small)} class(es) have fewer than the {how.least} images of validate_data.min_images_per_class, so `headstart run` will "
+            f"refuse them: {lists.named(small)}; --skip-bad leaves them out"
+        )
+    groups, notes = grouping.of(taken.items, how)
+    taken.groups |= groups
+    taken.notes += notes
+    kept = {item.path for item in taken.items}
+    taken.groups = {path: group for path, group in taken.groups.items() if path in kept}
 
 
 def _unwrap(root: Path) -> Path:
@@ -170,7 +235,7 @@ def _scan(root: Path, given: Path, shown: str) -> tuple[list[layout.Item], list[
 
 def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: _Shelf) -> None:
     """Put samples (split, label, file name, file or PIL image) on the shelf."""
-    cloner = _Cloner()
+    cloner = Cloner()
     for split, label, name, image in samples:
         path = shelf.place(label, split, name)
         if isinstance(image, Path):
@@ -221,32 +286,6 @@ class _Shelf:
         self.renamed += free != name
         taken.add(layout.folded(free))
         return folder / free
-
-
-def _move(source: Path, target: Path) -> None:
-    source.replace(target)
-
-
-class _Cloner:
-    """Copies files, sharing their blocks if the file system can (Btrfs, XFS and others on Linux)."""
-
-    def __init__(self) -> None:
-        self.shares = sys.platform == "linux"
-
-    def clone(self, source: Path, target: Path) -> None:
-        if not (self.shares and self._share(source, target)):
-            shutil.copyfile(source, target)
-
-    def _share(self, source: Path, target: Path) -> bool:
-        import fcntl
-
-        with source.open("rb") as reader, target.open("wb") as writer:
-            try:
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-            except OSError as error:
-                self.shares = error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS)
-                return False
-        return True
 
 
 def _explained(error: OSError) -> HeadstartError:

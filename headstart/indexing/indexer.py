@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from headstart.base.cores import in_order
-from headstart.data import manifest
-from headstart.indexing import duplicates, inspection, layout, splits
+from headstart.data import belonging, manifest
+from headstart.indexing import duplicates, inspection, layout, splits, twins
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
 
 _BATCH = 16  # images a thread takes at a time
+_UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1}  # of unreadable files
 _ROWS = 8192  # rows kept as Python objects before they are packed
 
 
@@ -74,19 +75,26 @@ def index_items(
     table = _inspect_all(folder, items, max_pixels).to_pandas()
     readable = table["readable"].to_numpy()
     usable = table[readable]
-    table.loc[readable, "group"] = duplicates.group(usable["phash"], usable["pixels_sha256"], duplicate_distance, duplicate_group_limit)
+    keys = usable["phash"], usable["pixels_sha256"]
+    alike = duplicates.group(*keys, duplicate_distance, duplicate_group_limit)
+    table.loc[readable, "lookalike"] = alike
+    given = usable["together"]
+    grouped = bool((given != "").any())
+    table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
     table.loc[~readable, "split"] = ""
     table.loc[readable, "split"] = splits.assign(table[readable], test_share=test_share, validation_share=validation_share, seed=seed)
+    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
 
 
 def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> pa.Table:
     """The manifest before groups and splits, in the order of `items`, packed as it grows."""
+    groups = belonging.read(folder)
     parts: list[pa.RecordBatch] = []
     rows: list[dict[str, Any]] = []
     with Progress(len(items), "indexing images") as progress:
         for item, row in zip(items, _rows(folder, items, max_pixels), strict=True):
-            rows.append({**item._asdict(), **row, "group": -1})
+            rows.append({**item._asdict(), **row, "together": groups.get(item.path, ""), **_UNKNOWN})
             if len(rows) == _ROWS:
                 parts.append(pa.RecordBatch.from_pylist(rows, manifest.SCHEMA))
                 rows.clear()

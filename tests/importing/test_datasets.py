@@ -15,14 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.importing import datasets, public_sets
+from headstart.data import belonging
+from headstart.importing import copying, datasets, public_sets
+from headstart.importing.options import Options
 from headstart.indexing import indexer
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from tests import toy
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The images and what lies with them, without the table of what belongs together."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != belonging.FILE)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def load(source: Path | str, target: Path, **options: Any) -> datasets.Summary:
@@ -135,7 +139,7 @@ def test_bad_labels_files_are_refused(tmp_path: Path) -> None:
     toy.images(tmp_path / "in", ("x",), per_class=4)
     csv = tmp_path / "labels.csv"
     for text, message in [
-        ("path,label\nx/0000.png,a/b\nx/0001.png,\n", "2 label(s) cannot be the name of a folder"),
+        ("path,label\nx/0000.png,a/b\nx/0001.png,\n", "1 label(s) cannot be the name of a folder"),
         ("path,label\nx/0000.png,Cat\nx/0001.png,cat\n", "the labels 'Cat' and 'cat' differ only in case"),
         ("path,label\nx/0000.png,cat\nx/0001.png,cat\n", "has one class, 'cat'"),
         ("path,label\nx/0000.png,train\nx/0001.png,test\n", "hold(s) files but no class folders"),
@@ -303,7 +307,7 @@ def test_no_permission_and_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monke
         Path(target).write_bytes(b"x")
 
     monkeypatch.setattr(shutil, "copyfile", copyfile)
-    monkeypatch.setattr(datasets._Cloner, "_share", lambda *_: False)
+    monkeypatch.setattr(copying.Cloner, "_share", lambda *_: False)
     number = errno.EACCES
     assert f"no permission: {secret}" in refusal(tmp_path / "in", tmp_path)
     number = errno.ENOSPC
@@ -318,7 +322,7 @@ def test_an_interrupted_import_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets._Cloner, "clone", interrupt)
+    monkeypatch.setattr(copying.Cloner, "clone", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path / "in", tmp_path)
     assert not (tmp_path / "target").exists()
@@ -352,3 +356,91 @@ def test_blocks_are_shared_where_they_can_be(tmp_path: Path, monkeypatch: pytest
     load(tmp_path / "in", tmp_path)
     assert calls[6:] == [0]  # asked once, not for every file
     assert files(tmp_path / "target") == files(tmp_path / "in")
+
+
+def labelled(tmp_path: Path, text: str, **how: Any) -> datasets.Summary:
+    """Import the toy photos of a folder `in` with this table."""
+    (tmp_path / "labels.csv").write_text(text)
+    shutil.rmtree(tmp_path / "target", ignore_errors=True)
+    return load(tmp_path / "in", tmp_path, labels=tmp_path / "labels.csv", how=Options(**how))
+
+
+def test_what_is_bad_is_left_out_and_listed(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("x",), per_class=9)
+    cut = tmp_path / "in/x/0003.png"
+    cut.write_bytes(cut.read_bytes()[:-300])
+    rows = [f"x/{number:04d}.png,{'ab'[number % 2]}" for number in range(7)]
+    text = "path,label\n" + "\n".join([*rows, "x/0007.png,c", "gone.png,a", "x/0008.png,"])
+    summary = labelled(tmp_path, text, skip_bad=True, least=2)
+    assert (summary.files, summary.classes) == (6, ["a", "b"])
+    assert [(one.path, one.reason) for one in summary.left_out] == [
+        ("gone.png", "missing"),
+        ("x/0008.png", "no label"),
+        ("x/0003.png", "truncated: the file ends early"),
+        ("x/0007.png", "its class has 1 image(s), fewer than the 2 of validate_data.min_images_per_class"),
+    ]
+    with pytest.raises(DataError, match=r"1 row.s. have no label") as refused:
+        labelled(tmp_path, text)
+    assert "Mend them, or go on without: --skip-bad" in str(refused.value)
+
+
+def test_small_classes_are_told_at_import(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    notes = load(tmp_path / "in", tmp_path, how=Options(least=3)).notes
+    assert notes[0].startswith("3 class(es) have fewer than the 3 images of validate_data.min_images_per_class")
+    assert "ant, bee, cat; --skip-bad leaves them out" in notes[0]
+
+
+def test_of_copies_one_is_kept(tmp_path: Path) -> None:
+    toy.split_images(tmp_path / "in", {"train": 2, "test": 1})
+    image = Image.open(tmp_path / "in/train/ant/0000.png")
+    image.save(tmp_path / "in/test/ant/same.png", compress_level=0)  # other bytes, the same pixels
+    image.save(tmp_path / "in/train/ant/again.bmp")
+    summary = load(tmp_path / "in", tmp_path, how=Options(drop_duplicates=True))
+    assert [(one.path, one.reason) for one in summary.left_out] == [
+        ("train/ant/again.bmp", "copy of train/ant/0000.png"),
+        ("test/ant/same.png", "copy of train/ant/0000.png"),
+    ]
+    assert summary.files == 9
+    image.save(tmp_path / "in/train/bee/wrong.png")
+    shutil.rmtree(tmp_path / "target")
+    assert "1 image(s) lie under two labels, so no copy can be dropped" in refusal(
+        tmp_path / "in", tmp_path, how=Options(drop_duplicates=True)
+    )
+
+
+def test_groups(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("p1", "p2"), per_class=4)
+    rows = [f"{patient}/{number:04d}.png,{'ab'[number % 2]},{patient}" for patient in ("p1", "p2") for number in range(4)]
+    text = "path,label,patient\n" + "\n".join(rows)
+    for how in ({"columns": {"group": "patient"}}, {"group_by_folder": True}, {"group_pattern": r"(p\d)/"}):
+        assert labelled(tmp_path, text, **how).groups == 2
+        groups = belonging.read(tmp_path / "target")
+        assert len(groups) == 8
+        for path, group in groups.items():
+            content = (tmp_path / "target" / path).read_bytes()
+            assert content in [file.read_bytes() for file in (tmp_path / "in" / group).iterdir()]
+    assert labelled(tmp_path, text, group_pattern="p2").notes[-1].startswith("4 file(s) belong to no group, such as p1/0000.png")
+    with pytest.raises(DataError, match=r"--group-pattern finds no groups: no path matches, such as p1/0000\.png"):
+        labelled(tmp_path, text, group_pattern="camera")
+    with pytest.raises(DataError, match="--group-by-folder finds no groups: it wants a folder for each group"):
+        load(tmp_path / "in", tmp_path, how=Options(group_by_folder=True))
+    with pytest.raises(ParamsError, match="both say what belongs together"):
+        Options(group_by_folder=True, columns={"group": "patient"})
+    with pytest.raises(ParamsError, match="is no regular expression"):
+        Options(group_pattern="(")
+
+
+def test_options_are_kept_for_an_update(tmp_path: Path) -> None:
+    how = Options(columns={"path": "a", "label": "b"}, skip_bad=True, group_pattern="x", least=4)
+    assert Options.from_json(how.to_json(), tmp_path, 4) == how
+    assert Options().to_json() == {}
+    for wrong in (["skip_bad"], {"skip_bad": "yes"}, {"colour": "red"}, {"columns": {"path": 1}}):
+        with pytest.raises(DataError, match="does not say how its images were imported"):
+            Options.from_json(wrong, tmp_path, 1)
+
+
+def test_options_that_do_not_fit_the_source(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    assert "--columns goes with --labels" in refusal(tmp_path / "in", tmp_path, ParamsError, how=Options(columns={"path": "a"}))
+    assert "drop-duplicates goes with a folder" in refusal("demo", tmp_path, ParamsError, how=Options(drop_duplicates=True))

@@ -23,6 +23,7 @@ from flows.cli import main
 from flows.experiments import recovery
 from flows.projects import images
 from flows.repository import dvc
+from headstart.importing.labels_file import LeftOut
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.params import STAGES
@@ -141,11 +142,14 @@ def importable(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPa
     """Lets a test say what importing does with its target folder."""
 
     def use(fill: Callable[[Path], None]) -> None:
-        def import_dataset(source: str, target: Path, *, labels: Path | None = None) -> types.SimpleNamespace:
+        def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> types.SimpleNamespace:
             target.mkdir()
             fill(target)
-            classes = [str(i) for i in range(12)]
-            return types.SimpleNamespace(files=1797, classes=classes, splits={"train": 1500, "test": 297}, skipped=["x.txt"], renamed=2)
+            classes, splits = [str(i) for i in range(12)], {"train": 1500, "test": 297}
+            left = [LeftOut("=gone.png", "cat", 7, "missing"), LeftOut("a.png", "cat", 0, "two labels: 'cat' and 'dog'")]
+            return types.SimpleNamespace(
+                files=1797, classes=classes, splits=splits, skipped=["x.txt"], renamed=2, left_out=left, groups=3, notes=["note"]
+            )
 
         replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
 
@@ -171,10 +175,14 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
     assert main.main(["import", "demo"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train 1,500, test 297",
+        "3 groups, each of which stays in one split",
         "left out 1 files that no class folder or label covers: x.txt",
+        "left out 2 that cannot be used: 1 missing and 1 two labels; each is named in reports/import/left_out.csv",
         "renamed 2 files whose name was taken",
+        "note",
         "next: headstart run",
     ]
+    assert images.LEFT_OUT.read_text() == "path,label,line,reason\n'=gone.png,cat,7,missing\na.png,cat,0,two labels: 'cat' and 'dog'\n"
     assert files(images.IMAGES) == {"data/images/b/9.txt": b"nine"}
     assert not images.IMPORTING.exists()
     assert "up to date" in "".join(dvc.call("status", "data/images.dvc"))
