@@ -32,12 +32,15 @@ SCHEMA = pa.schema(
             "sha256": pa.string(),
             "pixels_sha256": pa.string(),
             "phash": pa.string(),
-            "group": pa.int64(),
+            "group": pa.int64(),  # of images that stay on one side of every split and fold
             "readable": pa.bool_(),
             "reason": pa.string(),
             "black": pa.float64(),  # of deep grey: the values that are shown as black and as white, the same for the whole data set
             "white": pa.float64(),  # 0 and 0 for all other images
             "origin": pa.string(),  # where the file lay in what was imported; its path if it lies there still
+            "together": pa.string(),  # what the import said it belongs to, "" for nothing
+            "lookalike": pa.int64(),  # set of images whose perceptual hashes are alike
+            "twin": pa.int64(),  # set of those whose pixels are alike too, where they were compared (indexing/twins.py)
         }.items()
     ]
 )
@@ -46,13 +49,22 @@ SCHEMA = pa.schema(
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a manifest as parquet, whole or not at all; the same table gives the same bytes.
 
-    A table without a scale of grey or without origins has ordinary images that lie where they came from.
+    What it lacks is as `completed` has it.
     """
-    plain: dict[str, object] = {"black": 0.0, "white": 0.0, "origin": table["path"]}
-    table = table.assign(**{name: value for name, value in plain.items() if name not in table})
+    table = completed(table)
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that it may lack.
+
+    Then nothing belongs together, images of one group are near-duplicates, none is deep grey, and all lie where they came from.
+    """
+    plain: dict[str, object] = {"together": "", "lookalike": table["group"], "twin": table["group"]}
+    plain |= {"black": 0.0, "white": 0.0, "origin": table["path"]}
+    return table.assign(**{name: value for name, value in plain.items() if name not in table})
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -16,13 +16,14 @@ import pyarrow as pa
 from headstart.base import grey
 from headstart.base.cores import in_order
 from headstart.base.grey import Span
-from headstart.data import clutter, manifest, provenance
-from headstart.indexing import duplicates, inspection, layout, splits
+from headstart.data import belonging, clutter, manifest, provenance
+from headstart.indexing import duplicates, inspection, layout, splits, twins
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
 from headstart.words import lists
 
 _BATCH = 16  # images a thread takes at a time
+_UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1, "black": 0.0, "white": 0.0}  # of unreadable files, and till all are seen
 _ROWS = 8192  # rows kept as Python objects before they are packed
 
 
@@ -82,9 +83,15 @@ def index_items(
     _note_scale(table, spans)
     readable = table["readable"].to_numpy()
     usable = table[readable]
-    table.loc[readable, "group"] = duplicates.group(usable["phash"], usable["pixels_sha256"], duplicate_distance, duplicate_group_limit)
+    keys = usable["phash"], usable["pixels_sha256"]
+    alike = duplicates.group(*keys, duplicate_distance, duplicate_group_limit)
+    table.loc[readable, "lookalike"] = alike
+    given = usable["together"]
+    grouped = bool((given != "").any())
+    table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
     table.loc[~readable, "split"] = ""
     table.loc[readable, "split"] = splits.assign(table[readable], test_share=test_share, validation_share=validation_share, seed=seed)
+    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
 
 
@@ -102,6 +109,7 @@ def _note_scale(table: pd.DataFrame, spans: dict[int, Span]) -> None:
 
 def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tuple[pa.Table, dict[int, Span]]:
     """The manifest before groups and splits, in the order of `items`, packed as it grows; and the span of each deep grey row."""
+    groups = belonging.read(folder)
     parts: list[pa.RecordBatch] = []
     rows: list[dict[str, Any]] = []
     spans: dict[int, Span] = {}
@@ -110,8 +118,8 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
         for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
             if span:
                 spans[number] = span
-            plain = {"group": -1, "black": 0.0, "white": 0.0, "origin": origins.get(item.path, item.path)}
-            rows.append({**item._asdict(), **row, **plain})
+            known = {"together": groups.get(item.path, ""), "origin": origins.get(item.path, item.path)}
+            rows.append({**item._asdict(), **row, **known, **_UNKNOWN})
             if len(rows) == _ROWS:
                 parts.append(pa.RecordBatch.from_pylist(rows, manifest.SCHEMA))
                 rows.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -120,8 +121,20 @@ def test_a_walk_goes_below_folders_in_order_and_passes_hidden_files_by(here: Pat
         Path("photos/b/2.png"),
     ]
     assert list(predict.walk([Path(".given")])) == [Path(".given/a.png")]
+    for name in ("photos/@eaDir/a.png", "photos/#recycle/a.png", "photos/b/2.json", "photos/b/2.XMP", "photos/Thumbs.db"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert len(list(predict.walk([Path("photos")]))) == 3
     (here / "empty").mkdir()
     assert list(predict.walk([Path("empty")])) == []
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(made: Path, here: Path) -> None:
+    (here / "photos").mkdir()
+    os.mkfifo(here / "photos/pipe.jpg")
+    toy.photo(size=64).save(here / "photos/a.png")
+    answers = list(predict.predict([Path("photos"), Path("photos/pipe.jpg")], made))
+    assert [error for *_, error in answers] == ["", *["no ordinary file (a pipe, a socket or a device)"] * 2]
 
 
 def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from headstart.base import cores
-from headstart.data import manifest
+from headstart.data import belonging, manifest
 from headstart.indexing import indexer, inspection
 from headstart.machinery.errors import DataError
 from tests import toy
@@ -252,3 +252,18 @@ def test_data_hash_is_of_paths_and_contents(tmp_path: Path) -> None:
 def test_no_torch() -> None:
     code = "import sys, headstart.indexing.indexer, headstart.importing.datasets, tasks.index_images; assert not {'torch', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_images_that_belong_together_share_a_group(tmp_path: Path) -> None:
+    toy.images(tmp_path, ("a", "b"), per_class=12)
+    groups = {f"{label}/{number:04d}.png": f"patient {number // 3}" for label in "ab" for number in range(12)}
+    belonging.write(tmp_path, groups)
+    table = indexer.index(tmp_path, **toy.INDEX)
+    assert len(table) == 24
+    assert table["together"].tolist() == [groups[path] for path in table["path"]]
+    assert (table.groupby("together")[["group", "split"]].nunique() == 1).all(axis=None)
+    assert table["group"].nunique() == 4
+    assert table["lookalike"].nunique() > 4
+    (tmp_path / belonging.FILE).write_text("path,camera\n")
+    with pytest.raises(DataError, match="has other columns than path, group"):
+        indexer.index(tmp_path, **toy.INDEX)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from headstart.machinery.errors import HeadstartError
 from headstart.params import Report
-from headstart.report import charts, findings, mistakes, summary
+from headstart.report import charts, findings, pictures, summary
 from headstart.report import page as pages
 from headstart.words import formats
 from tasks.report import report as write_report
@@ -120,7 +120,7 @@ def test_mistakes_are_pictures_the_surest_first(usual: tuple[str, dict[str, Path
     ]
     for image in images:
         data = Image.open(io.BytesIO(base64.b64decode((image["src"] or "").split(",")[1])))
-        assert max(data.size) <= mistakes.THUMBNAIL
+        assert max(data.size) <= pictures.THUMBNAIL
 
 
 def test_tiny_images_keep_their_pixels(tmp_path: Path) -> None:
@@ -258,6 +258,23 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
     for name in hostile:
         assert name in parsed.text or " ".join(name.split()) in parsed.text
+
+
+def test_look_alikes_stand_side_by_side(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    validation = json.loads(paths["validation"].read_text())
+    pair = [{"path": f"{label}/pair.png", "label": label, "split": "train"} for label in ("ants", "bees")]
+    (paths["images"] / "ants").mkdir(exist_ok=True)
+    Image.new("RGB", (80, 60), "red").save(paths["images"] / "ants/pair.png")
+    warning = {"name": "lookalikes_under_two_labels", "message": "Look.", "files": ["ants/pair.png"], "n_files": 99, "pairs": [pair]}
+    validation["warnings"] = [warning]
+    dump(paths["validation"], validation)
+    parsed = Page(pages.render(findings.gather(**paths), mistakes=0))
+    (image,) = parsed.all("img")
+    assert (image["width"], image["height"]) == ("160", "120")
+    assert "no picture: no such file" in parsed.text
+    assert "1 pair side by side" in parsed.text
+    assert "the first 1; all are in reports/validation/lookalikes_under_two_labels.csv" in " ".join(parsed.text.split())
 
 
 def test_the_caveats_are_those_that_hold(usual: tuple[str, dict[str, Path]]) -> None:
