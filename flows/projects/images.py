@@ -248,13 +248,19 @@ def _refuse_own_folder(source: str) -> None:
 
 
 def _refuse_names(folder: Path) -> None:
-    """DVC fails on names that are not UTF-8, and does not say which."""
-    for place, folders, files in os.walk(folder):
-        for name in folders + files:
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                shown = os.fsencode(Path(place, name)).decode(errors="backslashreplace")
-                raise DataError(
-                    f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
-                ) from None
+    """DVC fails on names that are not UTF-8 and does not say which, and waits without end for a pipe."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                try:
+                    entry.name.encode()
+                except UnicodeEncodeError:
+                    shown = os.fsencode(entry.path).decode(errors="backslashreplace")
+                    raise DataError(
+                        f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
+                    ) from None
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not (entry.is_file() or entry.is_symlink()):
+                    raise DataError(f"{entry.path} is neither a file nor a folder; remove it")

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from headstart.data import provenance
 from headstart.machinery.errors import HeadstartError
 from headstart.params import Report
 from headstart.report import charts, findings, pictures, summary
@@ -224,6 +225,14 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     assert "The 15 weakest of 120 classes." in parsed.text
     assert len(parsed.all("img")) == 24
     assert len(text) < 1_500_000
+
+
+def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    found = findings.gather(**paths)
+    wrong = str(found.predictions.loc[~found.predictions["correct"], "path"].iloc[0])
+    provenance.write(paths["images"], {wrong: "camera 7/IMG_0001.jpg"})
+    assert f"{wrong} (from camera 7/IMG_0001.jpg)" in Page(pages.render(found, mistakes=100)).text
 
 
 def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -147,3 +148,10 @@ def test_an_update_imports_in_the_same_way(source: Callable[..., None], monkeypa
     }
     assert told[0][1].least == images.least()
     assert main.main(["import", "--update", "--skip-bad"]) == 2
+
+
+def test_a_pipe_among_the_images_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    with pytest.raises(DataError, match=r"a/pipe\.jpg is neither a file nor a folder; remove it"):
+        images._refuse_names(tmp_path)
