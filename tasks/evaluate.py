@@ -12,6 +12,7 @@ from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
 from headstart.statistics import goals, operating
+from headstart.words import spreadsheet
 from tasks import stage
 
 
@@ -67,7 +68,9 @@ def evaluate(
         outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
-    for path, table in ((confusion, done.confusion), (reliability, done.reliability), (thresholds, done.thresholds)):
+    named = done.confusion.map(spreadsheet.cell)
+    curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
+    for path, table in ((confusion, named), (reliability, done.reliability), (thresholds, curves)):
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
     outputs.write_json(metrics, done.metrics)

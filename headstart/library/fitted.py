@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headstart.base.devices import CPU, Device
+from headstart.base.grey import Grey
 from headstart.library.models import Model
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.networks.heads import Head
@@ -31,6 +32,7 @@ class FittedHead:
     final: Head
     train_only: Head
     block: TrainHead
+    grey: Grey | None = None  # the scale of the images' deep grey
     goal: Goal = ACCURACY  # what it is to be good at
     point: Point | None = None  # from which probability the final head names a class; None: the likeliest is named
 
@@ -38,7 +40,7 @@ class FittedHead:
         """The source with the final head, as a model that predicts."""
         from headstart.networks import model, sources
 
-        return _model(model.of(sources.known(self.source), self.final), "head", self.source, self.classes, device, self.point)
+        return _model(model.of(sources.known(self.source), self.final), "head", self, device)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class FineTuned:
     result: fine_tuning.Result
     record: records.Record
     block: FineTune
+    grey: Grey | None = None  # the scale of the images' deep grey
     point: Point | None = None  # as in FittedHead, chosen on the validation images
 
     @property
@@ -66,21 +69,23 @@ class FineTuned:
 
     def model(self, device: Device = CPU) -> Model:
         """The network at its best epoch, as a model that predicts."""
-        return _model(self.result.network, "fine_tuned", self.source, self.classes, device, self.point)
+        return _model(self.result.network, "fine_tuned", self, device)
 
 
-def _model(network: Network, shipped: str, source: SourceCard, classes: list[str], device: Device, point: Point | None) -> Model:
+def _model(network: Network, shipped: str, made: FittedHead | FineTuned, device: Device) -> Model:
     """A network as a model that predicts."""
+    source = made.source
     card = ModelCard(
         library=source.library,
         architecture=source.architecture,
         weights_sha256=source.weights_sha256,
         transform=source.transform,
-        classes=tuple(classes),
+        classes=tuple(made.classes),
+        grey=made.grey,
         format=1,
         shipped=shipped,
         source=source.name,
         kind=source.kind,
-        point=point,
+        point=made.point,
     )
     return Model(card, {name: value.numpy() for name, value in network.weights().items()}, device)

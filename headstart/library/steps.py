@@ -18,7 +18,7 @@ from headstart import params
 from headstart.base.devices import CPU, Device
 from headstart.checks import validation
 from headstart.checks.expectations import Limits
-from headstart.data import encoding
+from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
 from headstart.indexing import indexer, layout
 from headstart.library.fitted import FineTuned, FittedHead
@@ -139,7 +139,8 @@ def fit_head(
         goal=goal,
         device=device,
     )
-    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block, goal, summary["point"])
+    grey = manifest.grey(images.usable)
+    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block, grey, goal, summary["point"])
 
 
 def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device = CPU, **options: Any) -> FineTuned:
@@ -154,7 +155,7 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
     done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
     labels = encoding.encode(images.split("validation")["label"], head.classes)
     point = operating.choose(head.goal, likelihood.softmax(done.logits), labels, head.classes)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, point)
+    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, manifest.grey(images.usable), point)
 
 
 def prove(

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from headstart.base import outputs, weights
+from headstart.base.grey import Grey
 from headstart.machinery.errors import HeadstartError
 from headstart.statistics.goals import Goal
 from headstart.statistics.operating import Point
@@ -139,6 +140,7 @@ class ModelCard:
     metrics: Mapping[str, object] = field(default_factory=dict)
     aim: Goal | None = None  # what the model is to be good at
     point: Point | None = None  # from which probability a class is named; None: the likeliest is
+    grey: Grey | None = None  # the scale on which deep grey became 8-bit, if the images had any
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
         """The class (n,) that the model names, as an integer, from probabilities (n, classes)."""
@@ -152,6 +154,7 @@ class ModelCard:
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
         values |= {key: asdict(one) for key, one in (("aim", self.aim), ("point", self.point)) if one is not None}
+        values["grey"] = self.grey.to_json() if self.grey else None
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
 
     @classmethod
@@ -164,11 +167,11 @@ class ModelCard:
 
 
 _SHIPPED = (
-    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "classes"),
+    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
     *("aim", "point", "licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (
-    *("format", "kind", "library", "architecture", "transform", "classes", "started_from", "licence"),
+    *("format", "kind", "library", "architecture", "transform", "grey", "classes", "started_from", "licence"),
     *("data_sha256", "parameters", "versions", "weights_sha256", "metrics"),
 )
 Card = SourceCard | ModelCard
