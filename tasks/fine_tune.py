@@ -14,7 +14,7 @@ from headstart.data import manifest
 from headstart.features import classify
 from headstart.networks import cards, heads, model
 from headstart.params import FineTune, Shared
-from headstart.statistics import records
+from headstart.statistics import paired, records
 from headstart.training import fine_tuning
 from tasks import stage
 
@@ -49,7 +49,7 @@ def fine_tune(
     reached = done.summary["validation"]
     print(
         f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "
-        f"(difference {reached['difference']:+.1%}, standard error {reached['standard_error']:.1%})"
+        f"({paired.points(reached['difference'], *reached['interval'])})"
     )
 
 

@@ -387,6 +387,7 @@ def _fine_tuned(shipped: str) -> dict[str, Any]:
             "fine_tuned_accuracy": 0.9625,
             "difference": 0.05 if ships else -0.0125,
             "standard_error": 0.024,
+            "interval": [0.008, 0.092] if ships else [-0.061, 0.033],
         },
     }
 

@@ -145,10 +145,11 @@ def _rows(scored: list[Candidate], totals: ranking.Totals) -> list[Row]:
     rows = []
     for i, one in enumerate(scored):
         probe = one.rows["probe_accuracy"]
+        share = (probe.sum() + 2) / (len(probe) + 4)  # so that no error is zero (Agresti & Coull, Am. Stat. 52, 1998)
         first = {"name": one.card.name, "status": "ranked", "reason": "", **one.figures}
         means = {key: float(one.rows[key].mean()) if key in one.rows else None for key in keys}
         last = {
-            "probe_standard_error": float(probe.std(ddof=1) / np.sqrt(len(probe))),
+            "probe_standard_error": float(np.sqrt(share * (1 - share) / (len(probe) + 4))),
             "aggregate": float(totals.aggregate[i]),
             "chance_best": float(totals.best[i]),
             "level_with_leader": bool(totals.beats_leader[i] >= ranking.LEVEL),

@@ -105,7 +105,7 @@ def evaluate(
     for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"
         probabilities[model.name] = likelihood.softmax(classify.logits(model.weights, model.card, test, root, device, what))
-    figures = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
+    figures = {name: metrics.describe(p, labels, classes, draws=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
     shipped = probabilities[chosen.name]
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}
     transfer = _transfer(right, test["sha256"].to_numpy(str), answer)

@@ -252,7 +252,7 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
         raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
     probabilities = model.predict_proba([images.root / path for path in rows["path"]])
     labels = encoding.encode(rows["label"], model.classes)
-    return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
+    return metrics.describe(probabilities, labels, model.classes, draws=block.bootstrap, bins=block.calibration_bins, seed=seed)
 
 
 def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:

@@ -238,7 +238,7 @@ class Verdict(Repeats):
 class Evaluate(Block):
     """Read the test split once and measure what ships beside the other arms."""
 
-    bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
+    bootstrap: int = Field(2000, ge=100, le=100_000, description="Simulated draws behind the calibration error and its interval.")
     calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
 
 

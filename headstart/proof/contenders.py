@@ -154,8 +154,5 @@ def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty:
 def compared(first: Contender, second: Contender, labels: np.ndarray) -> str:
     """Two contenders in words and numbers."""
     ours, theirs = first.right(labels), second.right(labels)
-    difference, error = paired.difference(ours, theirs)
-    return (
-        f"{first.subject} {ours.mean():.1%} of {len(labels)} images right, {second.subject} {theirs.mean():.1%} "
-        f"(difference {difference:+.1%}, standard error {error:.1%})"
-    )
+    said = paired.points(paired.difference(ours, theirs)[0], *paired.interval(ours, theirs))
+    return f"{first.subject} {ours.mean():.1%} of {len(labels)} images right, {second.subject} {theirs.mean():.1%} ({said})"

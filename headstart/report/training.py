@@ -117,7 +117,7 @@ def against_head(figures: Compared | None) -> str:
     start = "Fine-tuning beats the frozen head" if beats else "Fine-tuning does not beat the frozen head by a standard error"
     return (
         f"{start}: {figures['fine_tuned_accuracy']:.1%} of {figures['n']} validation images right against {figures['head_accuracy']:.1%} "
-        f"(difference {figures['difference']:+.1%}, standard error {figures['standard_error']:.1%})."
+        f"({paired.points(figures['difference'], *figures['interval'])})."
     )
 
 

@@ -60,6 +60,7 @@ class Compared(TypedDict):
     fine_tuned_accuracy: float
     difference: float
     standard_error: float  # of the paired difference
+    interval: list[float]  # of it
 
 
 class Summary(TypedDict):
@@ -249,6 +250,7 @@ def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
         "fine_tuned_accuracy": float(after.mean()),
         "difference": difference,
         "standard_error": error,
+        "interval": list(paired.interval(after, before)),
     }
 
 

@@ -45,7 +45,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
     text = Page(usual[0]).text
     for words in (
         "3 pretrained sources were ranked. No clear winner: wheel:efficientnet_lite2 leads",
-        "It paid and ships. Fine-tuning beats the frozen head: 96.2% of 80 validation images right against 91.2% (difference +5.0%, standard error 2.4%).",
+        "It paid and ships. Fine-tuning beats the frozen head: 96.2% of 80 validation images right against 91.2% (+5.0 points, 90% interval +0.8 to +9.2).",
         "Transfer helped: +51.2 points of validation accuracy beside the same network from random weights (90% interval",
         "Yes, transfer helped. indicative Pretrained 96.2% of 80 held-out images right, from random weights 45.0%: +51.2 points",
         "The test images confirm the answer. Fine-tuned better by 40 points.",
@@ -70,7 +70,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
         "train/ants/broken.jpg truncated",
         "train/bees/empty.png zero bytes",
         "torchvision:resnet50 : its weights are not here",
-        "+5.0 ± 2.4 points",
+        "+5.0 points (+0.8 to +9.2)",
         "Confusion matrix",
         "Fine-tuned (ships)",
         "Frozen head",

@@ -21,6 +21,7 @@ from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
+from headstart.statistics import intervals
 from headstart.training import fine_tuning
 from headstart.training.examples import Recipe
 from headstart.training.fine_tuning import Plan
@@ -196,6 +197,7 @@ def test_the_figures_beside_the_head_are_paired(before: np.ndarray, after: np.nd
         "fine_tuned_accuracy": pytest.approx(after.mean()),
         "difference": pytest.approx(difference.mean()),
         "standard_error": pytest.approx(difference.std(ddof=1) / 10),
+        "interval": pytest.approx([float(end) for end in intervals.images(difference, 0.05)]),
     }
 
 
