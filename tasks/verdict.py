@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from headstart.base import devices, outputs, weights
@@ -12,6 +13,7 @@ from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
 from headstart.proof import contenders, proving, shipping
 from headstart.proof.remedies import Context
 from headstart.statistics import records
+from headstart.words import naming
 from tasks import stage
 
 
@@ -38,7 +40,8 @@ def verdict(
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
-    proved = proving.prove(
+    prove = partial(
+        proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],
         random,
         data=data,
@@ -54,16 +57,18 @@ def verdict(
         resamples=block.resamples,
         seed=shared.seed,
     )
-    tuned = contenders.measure(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
-    fitted = heads.load(head / "head.safetensors", "train_only")
-    frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.averages(frozen, tuned, data) if block.average else []
+    arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
+    frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
+    tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if summaries[fine_tuned]["phases"] else None
+    averages = contenders.averages(frozen, tuned, data) if tuned and block.average else []
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
-    shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
+    shipped, said = shipping.decide(
+        lambda ships: prove(ships=ships), shipping.Field(frozen, tuned, averages, scratch), data.labels, context
+    )
     _write(out, shipped, block)
     outputs.write_json(result, said)
-    print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
+    print(f"transfer: {naming.answer(said['answer'], shipping.looked_at(said))}. {said['evidence']} {said['settle']}".rstrip())
     print(f"ships: {shipped.contender.name}. {shipped.reason}")
 
 

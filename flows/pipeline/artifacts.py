@@ -191,8 +191,8 @@ def _result() -> str:
 
 
 def _headline() -> str:
-    answer = files.verdict().get("answer")
-    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else f"**{naming.UNTESTED}**"
+    verdict = files.verdict()
+    return f"**{naming.answered(files.answer(verdict), files.looked_at(verdict))}**"
 
 
 def _validation() -> None:

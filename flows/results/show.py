@@ -50,6 +50,8 @@ def _summary(metrics: Metrics) -> Iterator[str]:
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
     yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
     yield from _classes(test.get("per_class") or {})
+    for index, caveat in enumerate(metrics.get("caveats") or []):
+        yield from _line("" if index else "caveats", caveat)
     yield from _health(files.validation())
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
@@ -69,9 +71,12 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     """Whether transfer helped, how surely, why, and whether the test images agree."""
     if not verdict:
         return
-    tested = "pretrained_against_random" in verdict
-    answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
-    yield from _line("transfer", answer, verdict["evidence"])
+    answer = naming.answer(files.answer(verdict), files.looked_at(verdict))
+    tested = files.answer(verdict) not in (naming.NOT_TESTED, "too_few")
+    settle = verdict.get("settle")
+    yield from _line(
+        "transfer", f"{answer} ({verdict['standing']})" if tested else answer, verdict["evidence"] + (f"\n{settle}" if settle else "")
+    )
     if test:
         yield from _line("", f"the test images {naming.TEST[test['says']].format(answer='it')}")
 

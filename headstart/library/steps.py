@@ -28,7 +28,7 @@ from headstart.networks.cards import ModelCard, SourceCard
 from headstart.networks.heads import Head
 from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
-from headstart.proof.contenders import DataSet
+from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
 from headstart.statistics import paired, records
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ def prove(
     return proving.prove(
         tuned.record,
         runs,
+        ships=Contender(FINE_TUNED, {}, head.source, tuned.result.logits),
         data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
         head=head.block,

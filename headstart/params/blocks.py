@@ -151,7 +151,8 @@ class FineTune(Block):
     """Unfreeze and fine-tune at low rates, watching the validation split."""
 
     strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
-        "last_stages", description="Which layers are trained when: see headstart/training/strategies.py."
+        "last_stages",
+        description="Which layers are trained when: see headstart/training/strategies.py. head_only unfreezes nothing, and takes no time.",
     )
     depth: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         "auto",

@@ -130,12 +130,14 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
     """What ships of the contenders, by their right answers on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. scratch: the network from random weights,
+    tuned: the fine-tuned model first, then averages, none if nothing was unfrozen; the likeliest of them competes for them all. scratch: the network from random weights,
     None if none was trained.
     """
-    best = max(tuned, key=lambda one: one.likelihood(labels))
-    shipped = better_of(Shipped(head, ""), best, labels)
-    if shipped.contender is head:
+    shipped = Shipped(head, "nothing was unfrozen, so the frozen head is all there is on the source's weights")
+    if tuned:
+        best = max(tuned, key=lambda one: one.likelihood(labels))
+        shipped = better_of(shipped, best, labels)
+    if tuned and shipped.contender is head:
         shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
     return better_of(shipped, scratch, labels) if scratch else shipped
 

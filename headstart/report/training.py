@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headstart.linear.frozen_head import Chosen, Held
-    from headstart.training.fine_tuning import Compared
+    from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
 
 
