@@ -100,7 +100,7 @@ def watched(stage: str, say: dvc.Say) -> dvc.Say:
 def _progress(stage: str, event: Event, made: dict[str, UUID]) -> None:
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-    share, text = 100 * event.done / max(event.total, 1), str(event)
+    share, text = round(100 * event.done / max(event.total, 1), 1), str(event)
     if event.what in made:
         update_progress_artifact(made[event.what], progress=share, description=text)
     else:
@@ -191,8 +191,11 @@ def _result() -> str:
 
 
 def _headline() -> str:
-    verdict = files.verdict()
-    return f"**{naming.answered(files.answer(verdict), files.looked_at(verdict))}**"
+    """How good the model is and whether transfer helped, in two sentences; raises nothing if a file is of another version."""
+    result, verdict = files.metrics(), files.verdict()
+    transfer = naming.answered(files.answer(verdict), files.looked_at(verdict))
+    known = {"n_test"} <= result.keys() and "accuracy" in result.get("test", {})
+    return f"**{show.headline(result)}.** {transfer}" if known else transfer
 
 
 def _validation() -> None:
@@ -261,7 +264,13 @@ def metrics_rows(result: files.Metrics) -> list[ArmRow]:
     ]
 
 
+def rounded(value: object) -> object:
+    """A number as people read it in a table: four digits of a fraction, an integer as it is."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def _table(name: str, rows: Sequence[Mapping[str, object]], description: str) -> None:
     from prefect.artifacts import create_table_artifact
 
-    create_table_artifact(table=[dict(row) for row in rows], key=name, description=description)
+    table = [{column: rounded(value) for column, value in row.items()} for row in rows]
+    create_table_artifact(table=table, key=name, description=description)

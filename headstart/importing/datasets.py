@@ -2,7 +2,7 @@
 
 The canonical layout is class/file, or train|val|test/class/file.
 
-A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or `demo` (scikit-learn's digits).
+A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or an example (examples.py) by name.
 Nothing is written outside the target, and nothing is left there if the source is refused.
 """
 
@@ -15,19 +15,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headstart.data import images
 from headstart.importing import archives, labels_file
+from headstart.importing.examples import EXAMPLES as EXAMPLES
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
 from headstart.words import lists
 
-DEMO = "demo"
 TORCHVISION = "torchvision:"
-KINDS = "a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, or demo"
+KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, {' or '.join(EXAMPLES)}"
 _FICLONE = 0x40049409
 
 
@@ -43,6 +44,7 @@ class Summary:
     splits: dict[str, int]
     skipped: list[str] = field(default_factory=list)  # paths of files that no class folder or label covers
     renamed: int = 0  # files given a suffix because their name was taken
+    terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
         text = f"{self.files} files in {len(self.classes)} classes"
@@ -77,10 +79,11 @@ def import_dataset(source: str, target: Path, *, labels: Path | None = None, cur
 def _fill(source: str, target: Path, labels: Path | None, current: Path) -> Summary:
     shelf = _Shelf(target)
     skipped: list[str] = []
-    if source == DEMO or source.startswith(TORCHVISION):
+    if source in EXAMPLES or source.startswith(TORCHVISION):
         if labels is not None:
             raise ParamsError(f"--labels goes with a folder or an archive; {source} has labels of its own")
-        _save(_demo() if source == DEMO else _public(source, target / ".downloads"), shelf)
+        samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
+        _save(samples(target / ".downloads"), shelf)
     else:
         skipped = _take(_existing(source, target, current), shelf, labels)
     for scratch in (".downloads", ".unpacked"):
@@ -95,6 +98,7 @@ def _fill(source: str, target: Path, labels: Path | None, current: Path) -> Summ
         {split: splits[split] for split in order},
         skipped,
         shelf.renamed,
+        EXAMPLES[source].terms if source in EXAMPLES else "",
     )
 
 
@@ -177,18 +181,6 @@ def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: _Shelf) -> None:
             cloner.clone(image, path)
         else:
             image.save(path)
-
-
-def _demo() -> Iterator[tuple[str, str, str, Any]]:
-    """The 1,797 handwritten digits that come with scikit-learn: 8x8 grey images of 17 levels."""
-    import numpy as np
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    levels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    for number, (pixels, target) in enumerate(zip(levels, digits.target, strict=True)):
-        yield "", str(target), f"{number:04d}.png", Image.fromarray(pixels)
 
 
 def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:

@@ -69,7 +69,7 @@ class Proof(Against):
     Without a baseline, there is only what compares the fine-tuned model with its head.
     """
 
-    answer: str  # positive, none_shown, negative, too_few or not_tested
+    answer: str  # positive, none_shown, negative, too_few or not tested
     standing: str  # established or indicative
     evidence: str
     settle: str  # what would tell, if there are too few images; else empty

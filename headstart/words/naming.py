@@ -66,7 +66,7 @@ CONTENDERS = {
 PAID = ("fine_tuned", "average")  # contenders by which fine-tuning paid, if they ship
 
 # Whether transfer helped: after "Transfer" or alone, and as a sentence.
-NOT_TESTED = "not_tested"  # there was no network from random weights to compare with
+NOT_TESTED = "not tested"  # there was no network from random weights to compare with
 ANSWERS = {
     "positive": "helped",
     "none_shown": "is not shown to help",

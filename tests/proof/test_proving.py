@@ -78,7 +78,7 @@ def test_what_would_tell_is_said_where_images_are_too_few() -> None:
 def test_without_a_baseline_transfer_is_not_tested() -> None:
     some = data(80)
     proof = prove(some, record(some, 0.8, 0.9), {}, contender("head", some))
-    assert proof["answer"] == "not_tested"
+    assert proof["answer"] == "not tested"
     assert "baseline.epochs is 0" in proof["evidence"]
     assert "pretrained_against_random" not in proof
 

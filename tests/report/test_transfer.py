@@ -70,7 +70,7 @@ def test_a_run_without_a_baseline_says_how_to_get_one(tmp_path: Path) -> None:
     proved = prove()
     lacking = ("pretrained_against_random", "label_curve", "curves", "input_size")
     proved = {key: value for key, value in proved.items() if key not in lacking} | {
-        "answer": "not_tested",
+        "answer": "not tested",
         "evidence": "no baseline was trained",
     }
     paths = leave(tmp_path, proved={**proved, "arms": proved["arms"][:3]})

@@ -46,7 +46,7 @@ def test_no_two_contenders_have_the_same_words() -> None:
 
 
 def test_every_answer_has_its_words() -> None:
-    assert list(naming.ANSWERS) == list(naming.SAID) == ["positive", "none_shown", "negative", "too_few", "not_tested"]
+    assert list(naming.ANSWERS) == list(naming.SAID) == ["positive", "none_shown", "negative", "too_few", "not tested"]
     assert naming.answer("too_few", 9) == "too few images to tell (9)"
     assert naming.answered("too_few", 1200) == "Too few images to tell whether transfer helped (1,200)."
     assert [naming.answer(name, 9) for name in naming.ANSWERS if name != "too_few"] == [
