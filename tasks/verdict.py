@@ -68,7 +68,9 @@ def verdict(
     )
     _write(out, shipped, block)
     outputs.write_json(result, said)
-    print(f"transfer: {naming.answer(said['answer'], shipping.looked_at(said))}. {said['evidence']} {said['settle']}".rstrip())
+    print(
+        f"transfer: {naming.answer(said['answer'], shipping.looked_at(said))}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip()
+    )
     print(f"ships: {shipped.contender.name}. {shipped.reason}")
 
 

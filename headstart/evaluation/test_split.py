@@ -176,7 +176,7 @@ def _transfer(right: dict[str, np.ndarray], images: np.ndarray, verdict: Verdict
 
 def _says(found: str, answer: str) -> str:
     """What an answer from the test images means for the one that was given."""
-    if found == answer:
+    if found == answer and found != "too_few":
         return "confirms"
     if {found, answer} == {"positive", "negative"}:
         return "contradicts"
