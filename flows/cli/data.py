@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ SOURCE is one of
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
-  demo       1,797 handwritten digits that come with scikit-learn
+  demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
+  digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 """
 
 _IMPORT_EXAMPLES = """\
@@ -51,7 +53,7 @@ def register(commands: Commands) -> None:
     """Add the commands of this file."""
     add = commands.add("import", _import, help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES)
     which = add.add_mutually_exclusive_group(required=True)
-    which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
     add.add_argument("--labels", metavar="FILE.csv", type=Path, help=_LABELS)
     add.add_argument(
@@ -98,10 +100,13 @@ def _options(options: argparse.Namespace) -> Options:
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
     from flows.projects import images
+    from headstart.importing.examples import EXAMPLES
     from headstart.machinery import lock
 
     common.in_project()
     how = _options(options)
+    if options.source in EXAMPLES:
+        print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or how.to_json()):
         raise ParamsError("--update imports as the last time, labels and all; leave out the other options")
     with lock.hold("headstart import"):
@@ -121,6 +126,8 @@ def _import(options: argparse.Namespace) -> int:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if summary.left_out:
         print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
+    if summary.terms:
+        print(f"terms of use: {summary.terms}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:

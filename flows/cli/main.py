@@ -47,8 +47,8 @@ def _main(argv: Sequence[str] | None) -> int:
             code: int = options.command(options)
             sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
         return ending.INTERRUPTED
     except BrokenPipeError:  # `headstart predict ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

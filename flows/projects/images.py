@@ -140,7 +140,9 @@ def tidy(say: dvc.Say | None = None) -> None:
 def check() -> None:
     """Raise DataError if there is no data set, neither here nor on record."""
     if not IMAGES.is_dir() and not RECORD.is_file() and not (IMPORTING / "previous").is_dir():
-        raise DataError(f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`)")
+        raise DataError(
+            f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`, or `digits`)"
+        )
 
 
 def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:

@@ -2,7 +2,7 @@
 
 The canonical layout is class/file, or train|val|test/class/file.
 
-A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or `demo` (scikit-learn's digits).
+A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or an example (examples.py) by name.
 Nothing is written outside the target, and nothing is left there if the source is refused.
 """
 
@@ -13,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headstart.data import belonging, clutter, provenance
 from headstart.importing import archives, folders, labels_file, mending
 from headstart.importing import groups as grouping
 from headstart.importing.copying import Cloner
+from headstart.importing.examples import EXAMPLES as EXAMPLES
 from headstart.importing.labels_file import LeftOut
 from headstart.importing.options import Options
 from headstart.importing.shelf import Shelf
@@ -28,9 +30,8 @@ from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
 from headstart.words import formats, lists
 
-DEMO = "demo"
 TORCHVISION = "torchvision:"
-KINDS = "a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, or demo"
+KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, {' or '.join(EXAMPLES)}"
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)  # how the labels were read
     sidecars: list[str] = field(default_factory=list)  # files about photos, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that do not even start like an image, and why
+    terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
         text = f"{self.files} files in {len(self.classes)} classes"
@@ -108,11 +110,12 @@ def import_dataset(
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
     shelf = Shelf(target)
     taken = _Taken(target, [])
-    if source == DEMO or source.startswith(TORCHVISION):
+    if source in EXAMPLES or source.startswith(TORCHVISION):
         given = ["--labels"] * (labels is not None) + sorted(how.to_json())
         if given:
             raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
-        _save(_demo() if source == DEMO else _public(source, target / ".downloads"), shelf)
+        samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
+        _save(samples(target / ".downloads"), shelf)
     else:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
@@ -136,6 +139,7 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         [*_renaming(shelf), *taken.notes],
         taken.sidecars,
         unreadable,
+        EXAMPLES[source].terms if source in EXAMPLES else "",
     )
 
 
@@ -242,18 +246,6 @@ def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf) -> None:
             cloner.clone(image, path)
         else:
             image.save(path)
-
-
-def _demo() -> Iterator[tuple[str, str, str, Any]]:
-    """The 1,797 handwritten digits that come with scikit-learn: 8x8 grey images of 17 levels."""
-    import numpy as np
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    levels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    for number, (pixels, target) in enumerate(zip(levels, digits.target, strict=True)):
-        yield "", str(target), f"{number:04d}.png", Image.fromarray(pixels)
 
 
 def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:

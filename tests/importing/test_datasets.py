@@ -148,7 +148,7 @@ def test_bad_labels_files_are_refused(tmp_path: Path) -> None:
     ]:
         csv.write_text(text)
         assert message in refusal(tmp_path / "in", tmp_path, labels=csv)
-    assert "--labels goes with a folder or an archive" in refusal("demo", tmp_path, ParamsError, labels=csv)
+    assert "--labels goes with a folder or an archive" in refusal("digits", tmp_path, ParamsError, labels=csv)
 
 
 def test_names_that_differ_only_in_case_get_a_suffix(tmp_path: Path) -> None:
@@ -157,21 +157,6 @@ def test_names_that_differ_only_in_case_get_a_suffix(tmp_path: Path) -> None:
         toy.photo(len(name), ord(name[0])).save(tmp_path / "in/ant" / name)
     assert load(tmp_path / "in", tmp_path).renamed == 2
     assert sorted(path.name for path in (tmp_path / "target/ant").iterdir()) == ["0000.png", "0001.png", "A.PNG", "a_2.png", "a_2_2.png"]
-
-
-def test_demo(tmp_path: Path) -> None:
-    from sklearn.datasets import load_digits
-
-    summary = load("demo", tmp_path)
-    assert (summary.files, summary.classes, summary.splits) == (1797, list("0123456789"), {})
-    digits = load_digits()
-    for number in (0, 1, 1796):
-        with Image.open(tmp_path / f"target/{digits.target[number]}/{number:04d}.png") as image:
-            assert (image.mode, image.size) == ("L", (8, 8))
-            assert np.array_equal(np.rint(np.asarray(image) / 255 * 16), digits.images[number])
-    again = tmp_path / "again"
-    datasets.import_dataset("demo", again)
-    assert files(again) == files(tmp_path / "target")
 
 
 def test_torchvision_sets_are_copied_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +194,7 @@ def test_torchvision_failures_leave_nothing(tmp_path: Path, monkeypatch: pytest.
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
     assert "there is no " in refusal(tmp_path / "gone", tmp_path)
-    assert "torchvision:NAME, or demo" in refusal("dmeo", tmp_path)
+    assert "torchvision:NAME, demo or digits" in refusal("dmeo", tmp_path)
     (tmp_path / "photo.jpg").touch()
     (tmp_path / "photos.rar").touch()
     assert "is a file, and no archive Headstart knows" in refusal(tmp_path / "photo.jpg", tmp_path)

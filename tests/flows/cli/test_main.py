@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.experiments import recovery
+from flows.experiments import recovery, save
 from flows.projects import images
 from flows.repository import dvc
 from headstart.importing.labels_file import LeftOut
@@ -158,6 +158,7 @@ def importable(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPa
                 notes=["note"],
                 sidecars=["a/x.xml", "a/y.xml", "z.txt"],
                 unreadable=[("a/1.heic", "HEIC"), ("b/2.heic", "HEIC"), ("b/x", "not an image")],
+                terms="by name",
             )
 
         replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
@@ -189,6 +190,7 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
         "left out 3 files that are no photos: 2 .xml, 1 .txt",
         "not counted: 3 files that cannot be read: 2 HEIC (a/1.heic); 1 not an image (b/x)",
         "left out 2 that cannot be used: 1 missing and 1 two labels; each is named in reports/import/left_out.csv",
+        "terms of use: by name",
         "renamed 2 files whose name was taken",
         "note",
         "next: headstart run",
@@ -348,8 +350,8 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     stages, summary = out.split("\n\n", 1)
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
-    assert summary.startswith("source      wheel:lite0\n")
-    expected = ["fine_tune.epochs: 10 -> 5"]
+    assert summary.startswith("accuracy    100% of 1 test image right\n")
+    expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "9 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     expected += ["this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)"]
@@ -378,6 +380,8 @@ def servers(toy_home: Path) -> list[str]:
         (["--set", "fine_tune.epochs=0"], 2, "fine_tune.epochs: 0 is wrong"),
         (["--set", "fine_tune.epoch=5"], 2, "did you mean epochs"),
         (["--set", "fine_tune.epochs"], 2, "block.name=value"),
+        (["--fast", "--set", "fine_tune.epoch=5"], 2, "did you mean epochs"),
+        (["--keep"], 2, "--keep goes with --set, --fast or --best"),
     ],
 )
 def test_bad_parameters_stop_a_run_before_it_starts(
@@ -435,7 +439,8 @@ def test_an_interrupted_run_ends_its_children(project: Path, number: signal.Sign
         (os.killpg if whole_group else os.kill)(process.pid, number)
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "interrupted"
+    assert err.splitlines()[-1].startswith("cancelled; the stages that had ended are kept")
+    assert "cancelled" in {entry["state"] for entry in save.failures()}
     assert out == ""
     assert gone(stage, patience=10.0), "not by itself, which takes twenty minutes"
     with lock.hold("the next"):
