@@ -38,7 +38,9 @@ _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or parameters, 3 data refus
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = parser().parse_args(argv)
+    options, unknown = parser().parse_known_args(argv)
+    if unknown:  # said by the command's own parser, whose usage helps
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with _sigterm_interrupts():
             code: int = options.command(options)

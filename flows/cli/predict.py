@@ -11,7 +11,8 @@ from flows.cli.common import Commands
 
 _PREDICT = """\
 Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
-`error` says why a file could not be read. Exit code 1 if no file could.
+`error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent). Exit code 1 if no
+file could be read.
 """
 
 _PREDICT_EXAMPLES = """\

@@ -10,6 +10,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
+from headstart.base import reading
 from headstart.base.devices import CPU, Device
 from headstart.choice import depth, scores
 from headstart.data import encoding, folding
@@ -22,6 +23,9 @@ from headstart.networks.cards import SourceCard
 log = logging.getLogger(__name__)
 UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
 SMALLEST = 32  # pixels: the stride of the usual networks
+
+
+_ENDLESS = "what it makes of the images is not finite (NaN or infinite), so nothing can be learned from it"
 
 
 class Figures(TypedDict):
@@ -133,12 +137,14 @@ def _scored(
 ) -> Candidate:
     card = source.card().at(size)
     given_by, widths = _stages(source, card, train, root, device)
+    if not all(np.isfinite(given_by[-1][part]).all() for part in reading.blocks(len(train))):
+        raise common.Unavailable(_ENDLESS)
     upper = given_by[depth.lowest(len(given_by)) : -1]
     published = catalogue.published(source.name)
     inputs = scores.Inputs(given_by[-1], labels, parts, classes, neighbours, source.head, published, tuple(upper))
     given = {key: one.rows(inputs) for key, one in scores.SCORES.items()}
     if not all(np.isfinite(values).all() for rows in given.values() for values in rows.values()):
-        raise common.Unavailable("what it makes of the images is not finite (NaN or infinite), so nothing can be learned from it")
+        raise common.Unavailable(_ENDLESS)
     return Candidate(card, widths, _figures(source, card), given, published)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import pickle
 import re
 import sys
@@ -29,8 +30,10 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".th
 # The file that counts if a folder holds several; after them any one file with such an ending.
 USUAL = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt", "best.pth", "best.pt", "model_best.pth.tar", "last.ckpt")
 # Where trainings keep the weights in what they save, the better ones first: the running mean, then the weights themselves.
-NESTED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "state_dict", "model_state_dict", "model_state", "model")
-NESTED += ("net", "network", "weights", "params", "module", "teacher", "student", "backbone", "encoder")
+NESTED = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "state_dict", "model_state_dict", "model_state", "model"),
+    *("net", "network", "weights", "params", "module", "teacher", "student", "backbone", "encoder"),
+)
 HARMLESS = re.compile(
     r"(.*\.)?(num_batches_tracked|total_ops|total_params|relative_position_index|attn_mask|n_averaged|mask_token|position_ids|head_dist\.(weight|bias))$"
 )
@@ -176,7 +179,8 @@ def _dictionaries(content: Any, depth: int) -> Iterator[Tensors]:
 def _plain() -> list[Any]:
     """Plain values that trainings save beside weights; to read them runs nothing."""
     kinds: list[Any] = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict, np.dtype, np.ndarray]
-    kinds += [np._core.multiarray.scalar, np._core.multiarray._reconstruct]
+    inner: Any = importlib.import_module("numpy._core.multiarray")
+    kinds += [inner.scalar, inner._reconstruct]
     return kinds + [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
 
 
