@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.cli import common
 from flows.cli.common import Commands
+from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
 from headstart.words import formats, lists
 
@@ -22,9 +24,11 @@ Replace the data set with SOURCE and record it with DVC. A refused or failed imp
 
 SOURCE is one of
   a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
+             (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
-  demo       1,797 handwritten digits that come with scikit-learn
+  demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
+  digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 """
 
 _IMPORT_EXAMPLES = """\
@@ -49,7 +53,7 @@ def register(commands: Commands) -> None:
     """Add the commands of this file."""
     add = commands.add("import", _import, help="replace the data set", description=_IMPORT, epilog=_IMPORT_EXAMPLES)
     which = add.add_mutually_exclusive_group(required=True)
-    which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
     add.add_argument("--labels", metavar="FILE.csv", type=Path, help=_LABELS)
     add.add_argument(
@@ -62,13 +66,22 @@ def register(commands: Commands) -> None:
     together.add_argument(
         "--group-pattern", metavar="REGEX", default="", help=f"keep images in whose path it finds the same text {_GROUPS}"
     )
+    add.add_argument("--recursive", action="store_true", help="files of sub-folders belong to the class folder above them")
+    add.add_argument("--encoding", default="", help="of the names in an archive that does not say it, for example cp437, cp932 or gbk")
+    add.add_argument(
+        "--limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help="allow an archive more: files, depth, name (bytes) or ratio; repeatable",
+    )
     add.add_argument("--skip-bad", action="store_true", help="leave out what cannot be used, list it, and go on")
     add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
 
 
 def _options(options: argparse.Namespace) -> Options:
     from flows.projects import images
-    from headstart.importing import label_columns
+    from headstart.importing import archives, label_columns
     from headstart.importing.options import Options
 
     return Options(
@@ -77,6 +90,9 @@ def _options(options: argparse.Namespace) -> Options:
         drop_duplicates=options.drop_duplicates,
         group_by_folder=options.group_by_folder,
         group_pattern=options.group_pattern,
+        recursive=options.recursive,
+        encoding=options.encoding,
+        limits=archives.parse_limits(options.limit),
         least=images.least(),
     )
 
@@ -84,9 +100,12 @@ def _options(options: argparse.Namespace) -> Options:
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
     from flows.projects import images
+    from headstart.importing.examples import EXAMPLES
     from headstart.machinery import lock
 
     common.in_project()
+    if options.source in EXAMPLES:
+        print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     how = _options(options)
     if options.update and (options.labels or how.to_json()):
         raise ParamsError("--update imports as the last time, labels and all; leave out the other options")
@@ -101,6 +120,12 @@ def _import(options: argparse.Namespace) -> int:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
+    if summary.terms:
+        print(f"terms of use: {summary.terms}")
+    if summary.sidecars:
+        print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
+    if summary.unreadable:
+        print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if summary.left_out:
         print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
     if summary.renamed:
@@ -115,3 +140,10 @@ def _reasons(left_out: Sequence[LeftOut]) -> str:
     """How many were left out for each reason, the most frequent first."""
     reasons = Counter(one.reason.partition(":")[0] for one in left_out)
     return lists.listing([f"{number:,} {reason}" for reason, number in reasons.most_common()])
+
+
+def _whys(unreadable: Sequence[tuple[str, str]]) -> str:
+    """How many files cannot be read for each reason, the most frequent first, and one of each."""
+    first = {reason: path for path, reason in reversed(unreadable)}
+    counts = Counter(reason for _, reason in unreadable).most_common(5)
+    return "; ".join(f"{number:,} {reason} ({first[reason]})" for reason, number in counts)

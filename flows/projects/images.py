@@ -140,7 +140,9 @@ def tidy(say: dvc.Say | None = None) -> None:
 def check() -> None:
     """Raise DataError if there is no data set, neither here nor on record."""
     if not IMAGES.is_dir() and not RECORD.is_file() and not (IMPORTING / "previous").is_dir():
-        raise DataError(f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`)")
+        raise DataError(
+            f"there are no images: {IMAGES} is missing; give some with `headstart import PATH` (or `headstart import demo`, or `digits`)"
+        )
 
 
 def record(say: dvc.Say | None = None, pauses: Sequence[float] = ()) -> None:
@@ -248,13 +250,19 @@ def _refuse_own_folder(source: str) -> None:
 
 
 def _refuse_names(folder: Path) -> None:
-    """DVC fails on names that are not UTF-8, and does not say which."""
-    for place, folders, files in os.walk(folder):
-        for name in folders + files:
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                shown = os.fsencode(Path(place, name)).decode(errors="backslashreplace")
-                raise DataError(
-                    f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
-                ) from None
+    """DVC fails on names that are not UTF-8 and does not say which, and waits without end for a pipe."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                try:
+                    entry.name.encode()
+                except UnicodeEncodeError:
+                    shown = os.fsencode(entry.path).decode(errors="backslashreplace")
+                    raise DataError(
+                        f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
+                    ) from None
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not (entry.is_file() or entry.is_symlink()):
+                    raise DataError(f"{entry.path} is neither a file nor a folder; remove it")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from headstart.base import outputs
 from headstart.checks.expectations import CHECKS, Check, Limits
-from headstart.data import manifest
+from headstart.data import manifest, provenance
+from headstart.machinery import terminal
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.words import spreadsheet
 from headstart.words.formats import count
@@ -124,7 +125,7 @@ def validate_whole(frame: pd.DataFrame, limits: Limits) -> tuple[Validation, dic
         "images": {"total": len(frame), "usable": int(frame["readable"].sum()), "per_split": _per_split(frame)},
         "critical": failed["critical"],
         "warnings": failed["warning"],
-        "quarantined": [{"path": path, "reason": reason} for path, reason in zip(broken["path"], broken["reason"], strict=True)],
+        "quarantined": [{"path": path, "reason": reason} for path, reason in zip(_named(broken), broken["reason"], strict=True)],
         "expectations": expectations,
     }
     return result, lists
@@ -149,7 +150,7 @@ def refuse(result: Validation, where: str) -> None:
         lines.append(f"  {number}. {failure['message']}")
         if failure["files"]:
             more = failure["n_files"] - len(failure["files"][:SHOWN])
-            lines.append("     files: " + ", ".join(failure["files"][:SHOWN]) + (f" and {more:,} more" if more else ""))
+            lines.append("     files: " + ", ".join(map(terminal.name, failure["files"][:SHOWN])) + (f" and {more:,} more" if more else ""))
     lines.append(f"Mend the data, import it again and run again. All files are listed in {where}/, a CSV for each problem.")
     raise DataError("\n".join(lines))
 
@@ -230,11 +231,17 @@ def _in_order(check: Check, failing: pd.DataFrame) -> pd.DataFrame:
 
 
 def _failure(check: Check, frame: pd.DataFrame, failing: pd.DataFrame, limits: Limits) -> Failure:
-    message = f"{_sentence(check.found(failing, frame))}. Expected: {check.expected(limits)}. {check.remedy}"
-    failure: Failure = {"name": check.name, "message": message, "files": failing["path"].head(LISTED).tolist(), "n_files": len(failing)}
+    shown = failing.assign(path=_named(failing))  # what people read; the pictures of pairs need the path alone
+    message = f"{_sentence(check.found(shown, frame))}. Expected: {check.expected(limits)}. {check.remedy}"
+    failure: Failure = {"name": check.name, "message": message, "files": shown["path"].head(LISTED).tolist(), "n_files": len(failing)}
     if check.pairs:
         failure["pairs"] = _pairs(failing, str(check.together), check.pairs)
     return failure
+
+
+def _named(rows: pd.DataFrame) -> list[str]:
+    """The files of these rows as people find them: with where they came from, if their path does not say it."""
+    return [provenance.named(path, origin) for path, origin in zip(rows["path"], rows["origin"], strict=True)]
 
 
 def _pairs(failing: pd.DataFrame, together: str, across: str) -> list[list[Shown]]:
@@ -253,8 +260,7 @@ def _whole(check: Check, failing: pd.DataFrame, limits: Limits) -> pd.DataFrame:
     numbers = failing[check.together].factorize()[0] + 1 if check.together else ""
     expected = f"expected: {check.expected(limits)}"
     reasons = failing["reason"].where(failing["reason"] != "", expected)
-    origin = failing["origin"] if "origin" in failing else failing["path"]
-    return failing.assign(origin=origin, set=numbers, reason=reasons)[list(COLUMNS)]
+    return failing.assign(set=numbers, reason=reasons)[list(COLUMNS)]
 
 
 def _per_split(frame: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -19,6 +19,9 @@ class Options:
     drop_duplicates: bool = False  # leave out all but one of images with the same pixels
     group_by_folder: bool = False  # the images of one folder stay in one split
     group_pattern: str = ""  # so do those in whose path this regular expression finds the same text
+    recursive: bool = False  # files of sub-folders belong to the class folder above them
+    encoding: str = ""  # of the names in an archive that does not say it
+    limits: Mapping[str, int] = field(default_factory=dict)  # of an archive, by name, that differ from archives.LIMITS
     least: int = 1  # images of a class below which `skip_bad` leaves it out
 
     def __post_init__(self) -> None:
@@ -35,15 +38,17 @@ class Options:
         """Plain values, those that differ from the defaults; `least` is the project's."""
         plain = Options()
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "least"}
-        return {name: dict(value) if name == "columns" else value for name, value in values.items() if value != getattr(plain, name)}
+        return {
+            name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items() if value != getattr(plain, name)
+        }
 
     @classmethod
     def from_json(cls, content: object, where: Path, least: int) -> Options:
         """Read what `to_json` gave, from the file `where`. Raises DataError for anything else."""
         kinds = {one.name: type(getattr(cls(), one.name)) for one in fields(cls) if one.name != "least"}
         values = content if isinstance(content, dict) else {}
-        columns = values.get("columns", {})
+        columns, limits = values.get("columns", {}), values.get("limits", {})
         fit = isinstance(content, dict) and all(name in kinds and isinstance(value, kinds[name]) for name, value in values.items())
-        if not fit or not all(isinstance(text, str) for pair in columns.items() for text in pair):
+        if not fit or not all(isinstance(text, str) for pair in [*columns.items(), limits] for text in pair):
             raise DataError(f"{where} does not say how its images were imported; import them again with `headstart import PATH`")
         return cls(**values, least=least)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headstart.checks.columns import SPLITS
 from headstart.report import charts, pictures
 from headstart.report.findings import Findings
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from headstart.checks.validation import Expectation, Failure, Images, Quarantined
@@ -51,6 +52,7 @@ class Data:
     critical: list[Failed]
     quarantined: list[Quarantined]
     expectations: list[Expectation]
+    scale: str  # how deep grey is shown; "" if there is none
 
 
 def data(f: Findings) -> Data:
@@ -71,12 +73,13 @@ def data(f: Findings) -> Data:
         critical=[_failed(f, failure) for failure in f.validation["critical"]],
         quarantined=f.validation["quarantined"],
         expectations=f.validation["expectations"],
+        scale=formats.scale(f.card.get("grey")),
     )
 
 
 def _failed(f: Findings, failure: Failure) -> Failed:
     pairs = [
-        [Seen(one["path"], one["label"], one["split"], pictures.picture(f.images / one["path"])) for one in pair]
+        [Seen(one["path"], one["label"], one["split"], pictures.picture(f.images / one["path"], f.grey)) for one in pair]
         for pair in failure.get("pairs", [])[:PAIRS]
     ]
     return Failed(failure["name"], failure["message"], failure["files"], failure["n_files"], pairs)

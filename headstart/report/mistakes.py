@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headstart.data import provenance
 from headstart.machinery.progress import Progress
 from headstart.report import pictures
 from headstart.report.findings import Findings
@@ -32,10 +33,11 @@ class Mistakes:
 def mistakes(f: Findings, most: int) -> Mistakes:
     """The mistakes, at most `most` of them, those that the model was surest of first."""
     wrong = f.predictions[~f.predictions["correct"]].sort_values(["probability", "path"], ascending=[False, True], kind="stable")
-    shown = []
+    shown, origins = [], provenance.read(f.images)
     with Progress(min(most, len(wrong)), "picturing mistakes") as progress:
         for row in wrong.head(most).itertuples():
-            right, picture = row.head_predicted == row.label, pictures.picture(f.images / str(row.path))
-            shown.append(Mistake(str(row.path), str(row.label), str(row.predicted), float(row.probability), bool(right), picture))
+            right, picture = row.head_predicted == row.label, pictures.picture(f.images / str(row.path), f.grey)
+            path = provenance.named(str(row.path), origins.get(str(row.path), ""))
+            shown.append(Mistake(path, str(row.label), str(row.predicted), float(row.probability), bool(right), picture))
             progress.step()
     return Mistakes(shown, len(wrong))

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.base.grey import Grey
 from headstart.data import images
 
 THUMBNAIL = 160  # pixels, longer side
@@ -24,13 +25,13 @@ class Picture:
     why: str = ""
 
 
-def picture(path: Path) -> Picture:
-    """A thumbnail.
+def picture(path: Path, grey: Grey | None = None) -> Picture:
+    """A thumbnail; `grey` is the scale of the data set's deep grey.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """
     try:
-        image = images.open_image(path, ANY_SIZE, near=THUMBNAIL)
+        image = images.open_image(path, ANY_SIZE, near=THUMBNAIL, scale=grey)
     except images.Unreadable as error:
         return Picture("", why=str(error))
     tiny = max(image.size) < TINY

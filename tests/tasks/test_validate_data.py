@@ -143,3 +143,15 @@ def test_neither_torch_nor_an_orchestrator_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_list_names_where_a_file_came_from(tmp_path: Path) -> None:
+    frame = manifest.completed(table())
+    frame.loc[3, "origin"] = "camera 7/IMG_0003.png"
+    frame.loc[1, ["origin", "pixels_sha256"]] = ["camera 8/IMG_0001.png", "bee1"]
+    with pytest.raises(DataError, match=r"files: ant/01 é\"'\.png \(from camera 8/IMG_0001\.png\), bee/01"):
+        run(frame, tmp_path)
+    result = json.loads((tmp_path / "reports/validation.json").read_text())
+    assert result["quarantined"] == [{"path": "ant/03 é\"'.png (from camera 7/IMG_0003.png)", "reason": "truncated"}]
+    assert "(from camera 8/IMG_0001.png)" in result["critical"][0]["message"]
+    assert "camera 7/IMG_0003.png" in (tmp_path / "reports/validation/unreadable_files.csv").read_text()

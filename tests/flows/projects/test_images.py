@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,16 @@ def source(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> SimpleNamespace:
         shutil.copytree(source, target)
         return SimpleNamespace(
-            files=len(list(target.rglob("*.txt"))), classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[]
+            files=len(list(target.rglob("*.txt"))),
+            classes=["a"],
+            splits={},
+            skipped=[],
+            renamed=0,
+            left_out=[],
+            groups=0,
+            notes=[],
+            sidecars=[],
+            unreadable=[],
         )
 
     def fill(folder: Path | str, *names: str) -> None:
@@ -120,7 +130,9 @@ def test_an_update_imports_in_the_same_way(source: Callable[..., None], monkeypa
     def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> SimpleNamespace:
         told.append((labels, how))
         shutil.copytree(source, target)
-        return SimpleNamespace(files=1, classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[])
+        return SimpleNamespace(
+            files=1, classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[], sidecars=[], unreadable=[]
+        )
 
     source("photos", "one")
     replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
@@ -136,3 +148,10 @@ def test_an_update_imports_in_the_same_way(source: Callable[..., None], monkeypa
     }
     assert told[0][1].least == images.least()
     assert main.main(["import", "--update", "--skip-bad"]) == 2
+
+
+def test_a_pipe_among_the_images_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    with pytest.raises(DataError, match=r"a/pipe\.jpg is neither a file nor a folder; remove it"):
+        images._refuse_names(tmp_path)
