@@ -22,7 +22,7 @@ from headstart.base.devices import CPU, Device
 from headstart.choice import scores
 from headstart.data import encoding
 from headstart.linear import frozen_head
-from headstart.networks import heads, model
+from headstart.networks import common, heads, model
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.statistics import paired
@@ -126,8 +126,12 @@ def run(
     They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each
     later round half the
     entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
+    Raises Unavailable, with the name of the candidate, for an entrant that cannot be trained.
     """
-    starts = {card.name: _head(table, root, card, folds, seed, device) for card in cards}
+    starts = {}
+    for card in cards:
+        with common.using(card.name, "raced"):
+            starts[card.name] = _head(table, root, card, folds, seed, device)
     field = list(cards)
     rounds: list[dict[str, _Lap]] = []  # best first
     out: list[str] = []  # the last to leave first
@@ -135,12 +139,11 @@ def run(
         total = epochs * 2 ** len(rounds)
         log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
         before = rounds[-1] if rounds else {}
-        laps = {
-            card.name: _lap(
-                table, root, card, starts[card.name], before.get(card.name), epochs=total, views=views, seed=seed, device=device
-            )
-            for card in field
-        }
+        laps = {}
+        for card in field:
+            head, lap = starts[card.name], before.get(card.name)
+            with common.using(card.name, "raced"):
+                laps[card.name] = _lap(table, root, card, head, lap, epochs=total, views=views, seed=seed, device=device)
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)
