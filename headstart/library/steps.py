@@ -183,12 +183,11 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
 
     options: those of fine_tune in params.yaml.
     """
-    from headstart.training import fine_tuning
+    from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block)
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    return FineTuned(head.source, head.classes, tuned.result, records.of_run(images.usable, tuned.result), tuned.block)
 
 
 def prove(
