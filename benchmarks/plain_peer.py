@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,10 +40,15 @@ class Photos(Dataset[tuple[torch.Tensor, int]]):
             return self.draw(image.convert("RGB")), self.labels[number]
 
 
+def config(made: nn.Module) -> Any:
+    """What timm says of a network."""
+    return made.pretrained_cfg
+
+
 def network(options: argparse.Namespace, classes: int) -> nn.Module:
     made = timm.create_model(options.arch, pretrained=False, num_classes=classes)
     missing, unexpected = made.load_state_dict(load_file(options.weights), strict=False)
-    if unexpected or any(not name.startswith(made.pretrained_cfg["classifier"]) for name in missing):
+    if unexpected or any(not name.startswith(config(made)["classifier"]) for name in missing):
         raise SystemExit(f"these are not the weights of {options.arch}: {missing} {unexpected}")
     return made
 
@@ -80,15 +86,15 @@ def main() -> None:
     options = parser.parse_args()
     table = pd.read_csv(options.table, dtype=str, keep_default_na=False)
     classes = sorted(set(table["label"]))
-    config = timm.create_model(options.arch, pretrained=False).pretrained_cfg
-    tensor = [transforms.ToTensor(), transforms.Normalize(config["mean"], config["std"])]
+    said = config(timm.create_model(options.arch, pretrained=False))
+    tensor = [transforms.ToTensor(), transforms.Normalize(said["mean"], said["std"])]
     flips = {
         "none": [],
         "h": [transforms.RandomHorizontalFlip()],
         "hv": [transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip()],
     }
     drawn = transforms.Compose([transforms.RandomResizedCrop(options.size, scale=(0.35, 1)), *flips[options.mirrors], *tensor])
-    near = round(options.size / config.get("crop_pct", 0.875))
+    near = round(options.size / said.get("crop_pct", 0.875))
     plain = transforms.Compose([transforms.Resize(near), transforms.CenterCrop(options.size), *tensor])
     parts = {
         split: Photos(options.images, table[table["split"] == split], classes, drawn if split == "train" else plain)

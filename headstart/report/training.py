@@ -131,13 +131,14 @@ def _changes(changes: list[Change]) -> list[str]:
     if not changes:
         return []
     said = [
-        f"{change['change'].replace('_', ' ')} {change['cost']:+.3f} ± {change['standard_error']:.3f} nats, {'made' if change['made'] else 'not made'}"
+        f"{change['change'].replace('_', ' ')} {100 * change['difference']:+.1f} points, at worst {100 * change['lowest']:+.1f} "
+        f"({'made' if change['made'] else 'not made'})"
         for change in changes
     ]
     return [
-        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: what a frozen head loses on "
-        f"plain pictures, out of fold, if it learns the changed ones too: {'; '.join(said)}. A change is made if it is shown, with 95% "
-        "confidence, to cost next to nothing."
+        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: the frozen head, out of "
+        f"fold, has {changes[0]['accuracy']:.1%} of the plain ones right, and of the changed ones: {'; '.join(said)}. A change is made in "
+        "training if it is shown, with 95% confidence, to cost next to nothing."
     ]
 
 

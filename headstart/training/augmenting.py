@@ -1,9 +1,9 @@
 """Which changes of a picture keep its label: measured on the images themselves, not assumed.
 
-A head is fitted on the frozen features of the plain pictures and of the changed ones together, and asked for the plain pictures that it
-did not see, beside a head of the plain pictures alone. Where a change keeps the labels, the changed pictures are more of the same; where
-it does not, they teach what is wrong. A change is made in training if it is shown, with 95% confidence, to cost at most the share MARGIN of
-what the features tell of the labels. Few images show nothing, nor do features that tell nothing, and nothing is then changed.
+A head on the frozen features of plain pictures is asked for changed ones that it did not see. What a change does to all pictures alike
+says nothing of labels (quarter turns of a bus bar move every feature), so each feature of the changed pictures is first given the mean and spread that it
+has on plain ones. A change is made in training if it is shown, with 95% confidence, to cost at most MARGIN of the images. Few images
+show nothing, and nothing is then changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, folding, sampling
@@ -23,24 +22,22 @@ from headstart.features.transforms import View
 from headstart.linear import logistic
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, MeasuredAugmentation
-from headstart.statistics import likelihood, paired
+from headstart.statistics import intervals
 
 MOST = 400  # training images that are looked at
 FOLDS = 5
-MARGIN = 0.05  # share of the nats by which the head is better than the shares of the classes
+MARGIN = 0.04  # share of the images that a change may cost
 CERTAINTY = 0.95  # one-sided
 
 
 class Change(TypedDict):
-    """A change of the pictures, and what it costs, as in models/fine_tuned/summary.json.
-
-    `cost`: how much less likely (nats per image) the labels of plain pictures are if changed ones are learned too.
-    """
+    """A change of the pictures, and what it costs, as in models/fine_tuned/summary.json."""
 
     change: str  # horizontal_flip, vertical_flip or quarter_turns
     n: int
-    cost: float
-    standard_error: float
+    accuracy: float  # of plain pictures, out of fold (0-1)
+    difference: float  # of changed pictures from that
+    lowest: float  # that the difference may be, with CERTAINTY
     made: bool
 
 
@@ -71,23 +68,32 @@ def _measure(
     labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), FOLDS, seed)
     plain, *changed = _features(asked, some, root, card, device)
-    alone = logistic.cross_validate(plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="plain pictures, fits")
-    before = likelihood.of_labels(alone.held_out, labels)
-    allowed = MARGIN * (before.mean() - np.log(np.bincount(labels) / len(labels))[labels].mean())
-    certain = float(t.ppf(CERTAINTY, len(labels) - 1))
-    found: list[Change] = []
-    for name, features in zip(asked, changed, strict=True):
-        both = logistic.cross_validate(
-            np.concatenate([plain, features]),
-            np.tile(labels, 2),
-            np.tile(folds, 2),
-            classes=len(classes),
-            penalties=[alone.penalty],
-            what=f"{name.replace('_', ' ')} too, fits",
-        )
-        cost, error = paired.difference(before, likelihood.of_labels(both.held_out[: len(some)], labels))
-        found.append({"change": name, "n": len(some), "cost": cost, "standard_error": error, "made": 0 < allowed >= cost + certain * error})
-    return found
+    others = [plain, *(_standardised(features, plain) for features in changed)]
+    path = logistic.cross_validate(plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="plain pictures, fits")
+    penalties = [row["penalty"] for row in path.path if row["penalty"] >= path.penalty]
+    logits = logistic.out_of_fold(plain, others, labels, folds, classes=len(classes), penalties=penalties)
+    before, *after = (each.argmax(1) == labels for each in logits)
+    return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
+
+
+def _standardised(features: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Features (n, d) with the mean and the spread that each has on plain pictures."""
+    spread = np.maximum(features.std(0), np.finfo(np.float32).tiny)
+    return (features - features.mean(0)) / spread * plain.std(0) + plain.mean(0)
+
+
+def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:
+    """What a change costs, from the right answers (n,) on plain and on changed pictures."""
+    n, gained, lost = len(before), int((after & ~before).sum()), int((before & ~after).sum())
+    lowest, _ = intervals.proportions(gained, lost, n, CERTAINTY)
+    return {
+        "change": name,
+        "n": n,
+        "accuracy": float(before.mean()),
+        "difference": (gained - lost) / n,
+        "lowest": lowest,
+        "made": lowest >= -MARGIN,
+    }
 
 
 def _features(asked: list[str], some: pd.DataFrame, root: Path, card: SourceCard, device: Device) -> list[np.ndarray]:

@@ -176,7 +176,7 @@ def test_fine_tuning_that_brought_nothing_is_no_result(tmp_path: Path) -> None:
 def test_it_says_which_changes_keep_the_labels(tmp_path: Path) -> None:
     text = page(tmp_path).text
     assert "was measured on 320 training images" in text
-    assert "vertical flip +0.210 ± 0.030 nats, not made" in text
+    assert "vertical flip -21.0 points, at worst -25.0 (not made)" in text
     assert "trained again from the head" not in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,18 +64,31 @@ def test_what_keeps_the_labels_is_done_and_nothing_else(card: SourceCard, monkey
         ("vertical_flip", 400, False),
         ("quarter_turns", 400, False),
     ]
-    harmless, *harmful = (change["cost"] for change in chosen.changes)
-    assert harmless < 0.01 < 0.1 < min(harmful)
+    harmless, *harmful = (change["difference"] for change in chosen.changes)
+    assert abs(harmless) < 0.03
+    assert max(harmful) < -0.5
+    assert all(0.95 < change["accuracy"] < 1 for change in chosen.changes)
 
 
-def test_few_images_and_features_that_tell_nothing_show_nothing(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, tell=0.5)
-    chosen = augmenting.choose(MeasuredAugmentation(), table(20), Path(), card, CLASSES, seed=0)
-    assert not any(change["made"] for change in chosen.changes)
-    assert chosen.augmentation == Augmentation()
-    plant(monkeypatch, tell=0.0)
+def test_few_images_show_nothing(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, tell=5.0)
+    few = augmenting.choose(MeasuredAugmentation(), table(40), Path(), card, CLASSES, seed=0)
+    assert few.changes[0]["difference"] == 0
+    assert few.augmentation == Augmentation()
+    assert augmenting.choose(MeasuredAugmentation(), table(80), Path(), card, CLASSES, seed=0).augmentation.horizontal_flip
+
+
+def test_what_happens_to_all_pictures_alike_says_nothing_of_labels(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    features = augmenting._features
+
+    def moved(*arguments: Any) -> list[np.ndarray]:
+        plain, *changed = features(*arguments)
+        return [plain, *(3 * each + 10 for each in changed)]
+
+    monkeypatch.setattr(augmenting, "_features", moved)
     chosen = augmenting.choose(MeasuredAugmentation(), table(400), Path(), card, CLASSES, seed=0)
-    assert not any(change["made"] for change in chosen.changes)
+    assert [change["made"] for change in chosen.changes] == [True, False, False]
 
 
 def test_what_is_said_is_not_measured(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
