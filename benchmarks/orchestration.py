@@ -2,7 +2,7 @@
 
     python benchmarks/orchestration.py [--images 300] [--repeat 3]
 
-Some of the demo's digits at 32 pixels and the smallest parameters, so that the stages are short. In turn: each stage alone
+Some of scikit-learn's digits at 32 pixels and the smallest parameters, so that the stages are short. In turn: each stage alone
 (`python -m tasks.STAGE`), the whole flow (`headstart run --force`), and the flow with nothing to do, which shows what its start, DVC's
 checks and Prefect's records cost without any work. Then `dvc status` and `dvc repro` with nothing to do. The server listens on loopback
 and ends with the benchmark. Ends with a line of JSON: `flow_overhead_s` is what the flow takes beyond the stages alone, in seconds a
@@ -102,7 +102,7 @@ def main() -> None:
         space.set(*SMALL)
         graph = space.folder / "dvc.yaml"
         graph.write_text(re.sub(r"cmd: (.+)", rf"cmd: {STAMP} && \1 && {STAMP}", graph.read_text()))
-        space.run("headstart", "import", "demo")
+        space.run("headstart", "import", "digits")
         digits = sorted(
             (space.folder / "data/images").rglob("*.png"), key=lambda path: path.name
         )  # as scikit-learn has them: classes mixed

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
+from headstart.evaluation import compared as to_compare
 from headstart.evaluation import test_split
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
+from headstart.words import spreadsheet
 from tasks import stage
 
 
@@ -25,13 +27,14 @@ def evaluate(
     final: Path = Path("models/final"),
     predictions: Path = Path("reports/predictions.parquet"),
     metrics: Path = Path("reports/metrics.json"),
+    compared: Path = Path("reports/compared.json"),
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
     *,
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write the final model, the metrics, the prediction for each test image, and the plots' data."""
+    """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, and the plots' data."""
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
@@ -60,10 +63,12 @@ def evaluate(
         outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
-    for path, table in ((confusion, done.confusion), (reliability, done.reliability)):
+    named = done.confusion.map(spreadsheet.cell)
+    for path, table in ((confusion, named), (reliability, done.reliability)):
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
     outputs.write_json(metrics, done.metrics)
+    outputs.write_json(compared, to_compare.compared(done.metrics))
     _say(done.metrics)
 
 

@@ -20,7 +20,7 @@ FIXTURES = {"toy_project", "short_project", "_toy_template", "prefect_server", "
 SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_pipeline.py": ALL,
     "flows/server/test_operate.py": ALL,
-    "flows/cli/test_main.py": ("test_starting_imports_nothing_heavy",),
+    "flows/cli/test_main.py": ("test_starting_imports_nothing_heavy", "test_sigterm"),
     "flows/pipeline/test_develop.py": (
         "test_a_source_is",
         "test_both_pipelines",
@@ -53,6 +53,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_deployments.py": ("test_a_run_waits",),
     "flows/results/test_show.py": ("test_it_pays_for_nothing_heavy",),
     "flows/server/test_patient.py": ("test_a_module_runs",),
+    "importing/test_examples.py": ("test_a_fetched_demo", "test_without_pip"),
     "indexing/test_indexer.py": ("test_no_torch",),
     "params/test_project_code.py": ("test_a_stage_that_dvc_runs",),
     "report/test_page.py": ("test_torch_is_not_imported",),

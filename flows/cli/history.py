@@ -29,14 +29,16 @@ often wears out.
 """
 
 _RUNS = """\
-Past runs, the newest first: when, name, version of the images, source, test accuracy, whether transfer helped, and what became of
-it. They are DVC experiments (`dvc exp list`), one for each run that changed something, and the runs of this checkout that failed.
+Past runs, the newest first: number, when, name, version of the images, source, test accuracy, whether transfer helped, and what became
+of it. They are DVC experiments (`dvc exp list`), one for each run that changed something, and the runs of this checkout that failed or
+were cancelled.
 """
 
 _RUNS_EXAMPLES = """\
 examples:
   headstart runs
-  headstart runs --compare 1a2b3c4d-efficientnet_lite0-amber-fox 1a2b3c4d-efficientnet_lite1-calm-otter
+  headstart runs --compare 3 last                     # by number; `last` is the newest that was completed
+  headstart runs --compare amber-fox 1a2b             # by how its name begins or ends
   headstart runs --json | jq -r '.[] | select(.accuracy > 0.9) | .name'
 """
 
@@ -48,7 +50,7 @@ Nothing is committed, and code stays as it is: if a stage's code has changed sin
 
 _RESTORE_EXAMPLES = """\
 examples:
-  headstart restore 1a2b3c4d-efficientnet_lite0-amber-fox
+  headstart restore amber-fox              # of 1a2b3c4d-efficientnet_lite0-amber-fox; its whole name or number does too
   headstart predict photo.jpg              # with the model of that run
 """
 
@@ -68,7 +70,9 @@ def register(commands: Commands) -> None:
     runs.add_argument("--json", action="store_true", help="print JSON")
 
     restore = commands.add("restore", _restore, help="go back to a past run", description=_RESTORE, epilog=_RESTORE_EXAMPLES)
-    restore.add_argument("run", metavar="RUN", help="its name, as `headstart runs` prints it")
+    restore.add_argument(
+        "run", metavar="RUN", help="its number or name, or how that begins or ends, as `headstart runs` prints it; or last"
+    )
     restore.add_argument("--force", action="store_true", help="also if files here are on no record and would be lost")
 
 

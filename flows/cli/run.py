@@ -7,6 +7,7 @@ import sys
 
 from flows.cli import common
 from flows.cli.common import Commands
+from headstart.machinery.errors import ParamsError
 
 _RUN = """\
 Run the Prefect flow in this process: every stage whose inputs, parameters or code version changed, in order; the others are
@@ -17,10 +18,20 @@ Prefect. A Prefect server is used if one is configured (PREFECT_API_URL); else o
 _RUN_EXAMPLES = """\
 examples:
   headstart run
+  headstart run --fast                                # a head on the best source by the ranking; no race, no baseline
   headstart run --set fine_tune.epochs=5 --set fine_tune.strategy=gradual
   headstart run --set 'select_source.candidates=[wheel:efficientnet_lite0, torchvision:resnet50]'
 
---set writes params.yaml, so the value stays. `headstart params` lists every name with its bounds.
+What --fast, --best and --set give is for this run alone: it is in params.yaml until the next run, which takes it back. With
+--keep it stays. `headstart params` lists every name with its bounds.
+"""
+
+
+_CANCELLED = "cancelled; the stages that had ended are kept, and the next `headstart run` goes on after them"
+
+_STAGES = """\
+List the stages in order: after which others each comes, whether `headstart run` will run it, and how long it took the last time. What
+changed in parameters and images counts here; `dvc status` sees changed code too, and `dvc dag` draws all that each stage reads.
 """
 
 
@@ -28,13 +39,18 @@ def register(commands: Commands) -> None:
     """Add the commands of this file."""
     run = commands.add("run", _run, help="run the pipeline", description=_RUN, epilog=_RUN_EXAMPLES)
     run.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="change a parameter first; repeatable"
+        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help="a parameter for this run; repeatable"
     )
+    preset = run.add_mutually_exclusive_group()
+    preset.add_argument("--fast", action="store_const", const="fast", dest="preset", help="a frozen head: no race, fine-tuning or baseline")
+    preset.add_argument("--best", action="store_const", const="best", dest="preset", help="longer race and fine-tuning, and five seeds")
+    run.add_argument("--keep", action="store_true", help="write what is given into params.yaml to stay")
     run.add_argument("--force", action="store_true", help="run every stage, changed or not")
 
     show = commands.add("show", _show, help="show the result", description="Show the result of the last run.")
     show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
 
+    commands.add("stages", _stages, help="list the stages", description=_STAGES)
     commands.add("params", _params, help="list the parameters", description="List every parameter: value, bounds, meaning.")
 
 
@@ -43,14 +59,16 @@ def _run(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
+    if options.keep and not (options.preset or options.assignments):
+        raise ParamsError("--keep goes with --set, --fast or --best: it keeps what they give in params.yaml")
     with lock.hold("headstart run"):
         from flows.projects import images
         from flows.results import show as show_module
         from flows.server import servers
-        from headstart.params import project_code
+        from headstart.params import presets, project_code
 
         project_code.check()
-        values = params.parse(options.assignments)
+        values = {**(presets.PRESETS[options.preset] if options.preset else {}), **params.parse(options.assignments)}
         params.write(values, dry=True)
         images.check()
         servers.configure()
@@ -61,7 +79,10 @@ def _run(options: argparse.Namespace) -> int:
 
             ready()
             with common.lines():  # after that import: it sets up logging anew
-                outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force), ended)
+                try:
+                    outcomes, orphaned = common.outlived(lambda: transfer(parameters=values, force=options.force, keep=options.keep), ended)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(_CANCELLED) from None
     common.print_outcomes(outcomes)
     print(show_module.summary())
     return common.done(orphaned)
@@ -74,6 +95,15 @@ def _show(options: argparse.Namespace) -> int:
     if not files.METRICS.exists():
         common.in_project()
     sys.stdout.write(show_module.metrics_text() if options.json else show_module.summary() + "\n")
+    return 0
+
+
+def _stages(options: argparse.Namespace) -> int:
+    from flows.pipeline import estimate
+    from flows.results.table import aligned
+
+    common.in_project()
+    print(aligned([("STAGE", "AFTER", "STATE", "TOOK"), *estimate.stages()], right=[3]))
     return 0
 
 

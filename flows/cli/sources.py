@@ -50,7 +50,7 @@ examples:
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
     develop = commands.add("develop", _develop, help="train a source model of your own", description=_DEVELOP, epilog=_DEVELOP_EXAMPLES)
-    develop.add_argument("source", metavar="SOURCE_DATA", help="a folder, a .zip or .tar, torchvision:NAME, or demo")
+    develop.add_argument("source", metavar="SOURCE_DATA", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     develop.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE_DATA, as for import")
     develop.add_argument("--name", help="name of the source model (default: that of SOURCE_DATA)")
     develop.add_argument("--from", metavar="START", dest="start", help="random weights, or a candidate as in params.yaml (default: random)")

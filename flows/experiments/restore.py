@@ -36,13 +36,14 @@ class Underway(TypedDict):
 
 
 def restore(name: str, *, force: bool = False, say: dvc.Say) -> str:
-    """Make the workspace what it was after the run `name`, and return what to tell the user.
+    """Make the workspace what it was after the run that `name` means (runs.find), and return what to tell the user.
 
     Call it under the run lock. By the time that anything changes, what is here is kept as an experiment and all that the run needs is
     in DVC's cache. Raises ParamsError for an unknown run or for parameters that this version does not take, DataError for data that
     cannot be had, and HeadstartError if something here is on no record and would be lost, unless `force`: then all is as it was.
     """
     run = runs.find(name)
+    name = run.name  # a number may mean another run later
     files = _files(run)
     try:
         images.tidy(say)

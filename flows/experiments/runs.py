@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict, cast
 
@@ -23,7 +23,8 @@ from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.words import naming
 
-_HEADINGS = ("WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE")
+LAST = "last"  # the newest run that was completed
+_HEADINGS = ("NO", "WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE")
 _STATES = {"run": "completed", "before": "saved"}  # by kind of experiment: a run; what lay here before a restore
 _ASIDE = {"per_class", "interval"}  # of the metrics; too many for a table
 
@@ -47,7 +48,7 @@ class Run:
 
     name: str
     when: str  # ISO 8601
-    state: str  # completed, failed or interrupted; saved: before a restore; kept: with the dvc command
+    state: str  # completed, failed or cancelled; saved: before a restore; kept: with the dvc command
     data: str | None = None  # version of the images
     source: str | None = None
     accuracy: float | None = None  # on the test images
@@ -55,6 +56,7 @@ class Run:
     standing: str | None = None  # of the verdict
     error: str | None = None
     commit: str | None = None  # the experiment's
+    number: int = 0  # of all that are known here, the oldest is 1
 
 
 def every() -> list[Run]:
@@ -62,17 +64,24 @@ def every() -> list[Run]:
     failed = [
         Run(entry["name"], entry["when"], entry["state"], data=entry.get("data"), error=entry.get("error")) for entry in save.failures()
     ]
-    return sorted([*_kept(), *failed], key=lambda run: datetime.fromisoformat(run.when).timestamp(), reverse=True)
+    oldest_first = sorted([*_kept(), *failed], key=lambda run: datetime.fromisoformat(run.when).timestamp())
+    return [replace(run, number=number) for number, run in enumerate(oldest_first, 1)][::-1]
 
 
 def find(name: str) -> Run:
-    """The run of this name that was kept. Raises ParamsError that lists the known ones."""
+    """The run that was kept and is meant by `name`.
+
+    That is its name, how its name begins or ends, its number in the table, or `last`. Raises ParamsError that lists the known ones.
+    """
     known = every()
-    for run in known:
-        if run.name == name and run.commit:
-            return run
-    if any(run.name == name for run in known):
-        raise ParamsError(f"{name} did not finish, so nothing of it was kept; `headstart runs` lists what was")
+    meant = _meant(name, known)
+    kept = [run for run in meant if run.commit]
+    if len(kept) == 1:
+        return kept[0]
+    if kept:
+        raise ParamsError(f"{name} may mean {', '.join(run.name for run in kept[:20])}; give more of the name, or its number")
+    if meant:
+        raise ParamsError(f"{meant[0].name} did not finish, so nothing of it was kept; `headstart runs` lists what was")
     names = [run.name for run in known if run.commit]
     close = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {close[0]}? " if close else ""
@@ -80,16 +89,30 @@ def find(name: str) -> Run:
     raise ParamsError(f"there is no run {name}; {hint}known: {shown or 'none, `headstart run` makes one'}")
 
 
+def _meant(name: str, known: Sequence[Run]) -> list[Run]:
+    """The runs that `name` may mean, by the first of the ways to name one that finds any."""
+    ways: list[Callable[[Run], bool]] = [
+        lambda run: run.name == name and run.commit is not None,
+        lambda run: run.name == name,
+        lambda run: name.isdecimal() and run.number == int(name),
+        lambda run: run.commit is not None and (run.name.startswith(name) or run.name.endswith(name)),
+        lambda run: run.name.startswith(name) or run.name.endswith(name),
+    ]
+    if name == LAST:
+        return [run for run in known if run.state == "completed"][:1]
+    return next((found for way in ways if name and (found := [run for run in known if way(run)])), [])
+
+
 def table(runs: Sequence[Run]) -> str:
     """The runs, a line each, under headings."""
-    return aligned([_HEADINGS, *(_row(run) for run in runs)])
+    return aligned([_HEADINGS, *(_row(run) for run in runs)], right=[0])
 
 
 def remark(runs: Sequence[Run]) -> str:
     """How many there are, or why there are none."""
     if runs:
         many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
-        return f"{many}; `headstart runs --compare A B` shows how two differ, `headstart restore NAME` goes back to one"
+        return f"{many}; `headstart runs --compare A B` shows how two differ, `headstart restore A` goes back to one (by number, name or `last`)"
     if not save.base():
         return "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)"
     return "no run was kept yet; `headstart run` makes one"
@@ -181,6 +204,7 @@ def _differing(first: Values, second: Values) -> Differences:
 def _row(run: Run) -> tuple[str, ...]:
     answer = naming.ANSWERS.get(run.verdict or "", run.verdict or "-").removeprefix("is ")
     return (
+        str(run.number),
         datetime.fromisoformat(run.when).astimezone().strftime("%Y-%m-%d %H:%M"),
         run.name,
         (run.data or "-")[:8],

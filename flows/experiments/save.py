@@ -37,7 +37,7 @@ class Unfinished(TypedDict):
 
     name: str
     when: str  # ISO 8601
-    state: str  # failed or interrupted
+    state: str  # failed or cancelled
     error: NotRequired[str]
     data: NotRequired[str | None]  # version of the images
 
@@ -212,9 +212,12 @@ def _record(path: Path) -> Path:
 
 
 def _note_failure(name: str, error: BaseException) -> None:
-    state = "failed" if isinstance(error, Exception) else "interrupted"
+    # Ctrl-C, Cancel in the Prefect UI, or the end of the worker: no Exception, but an order to stop
+    state = "failed" if isinstance(error, Exception) else "cancelled"
     when = datetime.fromtimestamp(int(time.time())).astimezone().isoformat()
-    entry: Unfinished = {"name": name, "when": when, "state": state, "error": _short(error), "data": images.version()}
+    entry: Unfinished = {"name": name, "when": when, "state": state, "data": images.version()}
+    if state == "failed":
+        entry["error"] = _short(error)
     FAILED.parent.mkdir(exist_ok=True)
     with FAILED.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")

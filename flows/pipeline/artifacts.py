@@ -100,7 +100,7 @@ def watched(stage: str, say: dvc.Say) -> dvc.Say:
 def _progress(stage: str, event: Event, made: dict[str, UUID]) -> None:
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-    share, text = 100 * event.done / max(event.total, 1), str(event)
+    share, text = round(100 * event.done / max(event.total, 1), 1), str(event)
     if event.what in made:
         update_progress_artifact(made[event.what], progress=share, description=text)
     else:
@@ -191,8 +191,12 @@ def _result() -> str:
 
 
 def _headline() -> str:
-    answer = files.verdict().get("answer")
-    return f"**Transfer {naming.ANSWERS[answer]}.**" if answer in naming.ANSWERS else f"**{naming.UNTESTED}**"
+    """How good the model is and whether transfer helped, in two sentences; raises nothing if a file is of another version."""
+    result, verdict = files.metrics(), files.verdict()
+    answer = verdict.get("answer") if "pretrained_against_random" in verdict else None
+    transfer = f"Transfer {naming.ANSWERS[answer]}." if answer in naming.ANSWERS else naming.UNTESTED
+    known = {"n_test"} <= result.keys() and "accuracy" in result.get("test", {})
+    return f"**{show.headline(result)}.** {transfer}" if known else transfer
 
 
 def _validation() -> None:
@@ -261,7 +265,13 @@ def metrics_rows(result: files.Metrics) -> list[ArmRow]:
     ]
 
 
+def rounded(value: object) -> object:
+    """A number as people read it in a table: four digits of a fraction, an integer as it is."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def _table(name: str, rows: Sequence[Mapping[str, object]], description: str) -> None:
     from prefect.artifacts import create_table_artifact
 
-    create_table_artifact(table=[dict(row) for row in rows], key=name, description=description)
+    table = [{column: rounded(value) for column, value in row.items()} for row in rows]
+    create_table_artifact(table=table, key=name, description=description)

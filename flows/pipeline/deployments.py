@@ -27,6 +27,7 @@ from flows.server import internals
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError
+from headstart.params.presets import PRESETS
 from tasks import stage
 
 PAUSE = 5.0  # seconds between two tries to get the run lock
@@ -37,6 +38,7 @@ AS_IT_IS, AS_THEY_ARE = TransferForm(), DevelopForm()  # forms with nothing give
 @flow(name="transfer")
 def transfer(
     parameters: TransferForm = AS_IT_IS,  # type: ignore[valid-type]
+    preset: Literal["none", "fast", "best"] = "none",
     start_from: Literal["workspace", "committed"] = "workspace",
     force: bool = False,
 ) -> list[dvc.Outcome]:
@@ -46,6 +48,8 @@ def transfer(
 
     Args:
         parameters: Values for this run alone. An empty field means: as in params.yaml.
+        preset: Several values in a word, for this run alone; those given above win. fast: a head on the frozen base, no race and no
+            baseline. best: longer race and fine-tuning, and an established answer from five seeds.
         start_from: Which params.yaml the values are put into: the one in the workspace, or the one committed in git.
         force: Run every stage, changed or not.
     """
@@ -54,7 +58,8 @@ def transfer(
     who = f"flow run {runtime.flow_run.name}"
     with waiting(who, say):
         recovery.recover(say)
-        with given.values(values(parameters), say, committed=start_from == "committed", who=who):
+        chosen = {**(PRESETS[preset] if preset != "none" else {}), **values(parameters)}
+        with given.values(chosen, say, committed=start_from == "committed", who=who):
             return transfer_flow.run(say, force=force)
 
 
@@ -100,7 +105,7 @@ def develop(
     It is registered in registry/sources/.
 
     Args:
-        source_data: What `headstart import` takes: a folder, a .zip or .tar, torchvision:NAME, or demo.
+        source_data: What `headstart import` takes: a folder, a .zip or .tar, torchvision:NAME, demo or digits.
         name: Name of the source model. Empty: that of the source data.
         labels: A CSV file with the columns path,label[,split], for the files below the source data. Empty: none.
         parameters: Values that are written first, and stay. An empty field means: as in develop/NAME/.

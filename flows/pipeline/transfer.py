@@ -16,7 +16,7 @@ from prefect.states import Completed
 
 from flows.experiments import recovery, restore, save
 from flows.forms import given
-from flows.pipeline import artifacts
+from flows.pipeline import artifacts, estimate
 from flows.projects import images
 from flows.repository import dvc
 from headstart import params
@@ -74,19 +74,20 @@ TASKS = {name: task_of(name, params.Params.model_fields[name].annotation.__doc__
 
 
 @flow(name="transfer")
-def transfer(parameters: dict[str, Any] | None = None, force: bool = False) -> list[dvc.Outcome]:
+def transfer(parameters: dict[str, Any] | None = None, force: bool = False, keep: bool = False) -> list[dvc.Outcome]:
     """Run the stages top to bottom; those whose inputs did not change are skipped.
 
-    `parameters` maps dotted names ("fine_tune.epochs") to values that are written to params.yaml first. `force` runs every stage.
+    `parameters` maps dotted names ("fine_tune.epochs") to values for this run, which the next one takes back; with `keep` they stay in
+    params.yaml. `force` runs every stage.
     Returns what became of each stage. Raises HeadstartError of the kind that the failed stage raised.
     """
     say = say_to_log()
     with lock.hold("headstart run"):
         recovery.recover(say)
-        given.take_back(say)
-        for change in params.write(parameters or {}):
-            say(change)
-        return run(say, force=force)
+        with given.values({} if keep else parameters or {}, say, who="headstart run"):
+            for change in params.write(parameters or {}) if keep else []:
+                say(change)
+            return run(say, force=force)
 
 
 def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
@@ -101,6 +102,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
         images.record(say, pauses)
         restore.fetch_outputs(say, pauses)
         artifacts.rename(say)
+        expected = estimate.tell(say, force=force)
         before, made = stage.fingerprint(images.IMAGES), None
         for name, reproduce in TASKS.items():
             say(f"[{len(outcomes) + 1}/{len(TASKS)}] {name}")
@@ -110,6 +112,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
             raise DataError(f"{images.IMAGES} changed during the run; the result describes the images as they were before: run again")
         artifacts.rename(say)
         artifacts.summary(outcomes, say)
+        estimate.note(expected, outcomes)
     ended.append(outcomes)
     return outcomes
 

@@ -41,7 +41,7 @@ def source_of(source_data: str) -> str:
     """
     from headstart.importing import datasets
 
-    if source_data == datasets.DEMO or source_data.startswith(datasets.TORCHVISION):
+    if source_data in datasets.EXAMPLES or source_data.startswith(datasets.TORCHVISION):
         return source_data
     path = Path(source_data).expanduser()
     if not path.exists():

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from headstart.data import clutter
+from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
+from headstart.words import spreadsheet
 
 COLUMNS = ("path", "label", "probability", "error")
 
@@ -27,8 +30,14 @@ def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, s
     out.writerow(COLUMNS)
     read_any = False
     for path, label, probability, error in predict.predict(paths, model):
-        out.writerow([path, label, "" if probability is None else f"{probability:.6f}", error])
+        cells = [spreadsheet.cell(terminal.name(text)) for text in (path, label)]
+        out.writerow([*cells, "" if probability is None else f"{probability:.6f}", terminal.name(error)])
         read_any = read_any or not error
         yield path, label, probability, error
     if not read_any:
         raise HeadstartError("no file could be read as an image")
+
+
+def sidecars(paths: list[Path]) -> list[str]:
+    """The files below folders that say something about photos and are none: they are not labelled."""
+    return [str(found) for path in paths if path.is_dir() for found in clutter.walk(path) if clutter.is_sidecar(found.name)]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flows.results import files
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import naming
+from headstart.words.formats import count, percent
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
 _LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
@@ -27,33 +28,48 @@ def metrics_text() -> str:
 
 
 def summary() -> str:
-    """What was chosen, whether transfer helped, what ships and how good it is, and why.
+    """What a run came to: in plain words first, then in detail.
 
-    Raises HeadstartError if there is no result.
+    How many of the test images are right, what ships, whether transfer helped, and warnings; below that how the source was chosen, why
+    what ships does, and the other figures. Raises HeadstartError if there is no result.
     """
     try:
         metrics: Metrics = json.loads(metrics_text())
-        return "\n".join(_summary(metrics))
+        return "\n".join([*_plainly(metrics), "", *_detail(metrics)])
     except (ValueError, KeyError, TypeError) as error:
         raise HeadstartError(
             f"{METRICS} is not what this version writes ({type(error).__name__}: {error}); run `headstart run` again"
         ) from None
 
 
-def _summary(metrics: Metrics) -> Iterator[str]:
-    test, ranking, verdict = metrics["test"], files.ranking(), files.verdict()
-    yield from _line("source", metrics["source"] + _clear(ranking), ranking.get("reason", "").removeprefix("no clear winner: "))
+def headline(metrics: Metrics) -> str:
+    """How many of the test images are right: 95.0% of 359 test images right."""
+    return f"{percent(metrics['test']['accuracy'])} of {count(metrics['n_test'], 'test image')} right"
+
+
+def _plainly(metrics: Metrics) -> Iterator[str]:
+    test, verdict = metrics["test"], files.verdict()
+    yield from _line("accuracy", headline(metrics) + _interval(test, "accuracy", percent), _beside(metrics))
+    yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")))
+    yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
-    yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")), verdict.get("reason"))
-    yield from _line("accuracy", _score(test, "accuracy"), _beside(metrics))
-    for name, label in _OTHERS:
-        yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
-    yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
-    yield from _classes(test.get("per_class") or {})
     yield from _health(files.validation())
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
         yield from _line("report", str(REPORT))
+
+
+def _detail(metrics: Metrics) -> Iterator[str]:
+    test, verdict = metrics["test"], files.verdict()
+    yield "in detail"
+    for name, label in _OTHERS:
+        yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
+    yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
+    yield from _classes(test.get("per_class") or {})
+    chosen = files.ranking().get("reason", "").removeprefix("no clear winner: ")
+    for label, why in (("source", chosen), ("transfer", verdict.get("evidence")), ("ships", verdict.get("reason"))):
+        if why:
+            yield from _line(label, why)
 
 
 def _clear(ranking: Ranking) -> str:
@@ -66,25 +82,27 @@ def _clear(ranking: Ranking) -> str:
 
 
 def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
-    """Whether transfer helped, how surely, why, and whether the test images agree."""
+    """Whether transfer helped, how surely, and whether the test images agree."""
     if not verdict:
         return
     tested = "pretrained_against_random" in verdict
     answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
-    yield from _line("transfer", answer, verdict["evidence"])
-    if test:
-        yield from _line("", f"the test images {naming.TEST[test['says']].format(answer='it')}")
+    yield from _line("transfer", answer, f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else "")
 
 
 def _beside(metrics: Metrics) -> str:
     """What the other models reach on the same images."""
     others = {name: files.scores_of(metrics, name) for name in naming.CONTENDERS if name != metrics["shipped"]}
-    return "\n".join(f"{naming.short(name)}: {_score(scores, 'accuracy')}" for name, scores in others.items() if scores)
+    return "\n".join(f"{naming.short(name)}: {percent(scores['accuracy'])}" for name, scores in others.items() if scores)
 
 
 def _score(scores: Scores, name: Score) -> str:
+    return f"{scores[name]:.3f}{_interval(scores, name, '{:.3f}'.format)}"
+
+
+def _interval(scores: Scores, name: Score, shown: Callable[[float], str]) -> str:
     interval = (scores.get("interval") or {}).get(name)
-    return f"{scores[name]:.3f}" + (f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return f" (95% interval {shown(interval[0])} to {shown(interval[1])})" if interval else ""
 
 
 def _classes(per_class: dict[str, ClassScores], most: int = 5) -> Iterator[str]:

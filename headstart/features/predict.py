@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.base.cores import in_order
-from headstart.data import images
+from headstart.data import clutter, images
 from headstart.features import classify, transforms
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
@@ -25,7 +25,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
-    view = transforms.View.of(card.transform)
+    view = transforms.View.of_card(card)
     frozen = classify.of_model(arrays, card)
     files = list(walk(paths))
 
@@ -42,16 +42,17 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:
-    """Files, and the files below folders in sorted order, hidden ones left out.
+    """Files, and the files below folders in sorted order; bookkeeping and sidecars are left out there (headstart/data/clutter.py).
 
-    Raises HeadstartError for a path that is not there.
+    Raises HeadstartError for a path that is not there, and for a folder that may not be read.
     """
     for path in paths:
         if path.is_dir():
-            yield from sorted(
-                p for p in path.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
-            )
-        elif path.exists():
+            try:
+                yield from (found for found in clutter.walk(path) if not clutter.is_sidecar(found.name))
+            except OSError as error:
+                raise HeadstartError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it with chmod u+rx") from None
+        elif path.exists() or path.is_symlink():
             yield path
         else:
             raise HeadstartError(f"{path} does not exist; give image files or folders of them")

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from headstart.base.grey import Grey
 from headstart.data import images
-from headstart.networks.cards import Transform
+from headstart.networks.cards import Card, ModelCard, Transform
 from headstart.params import Augmentation
 
 TURNS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
@@ -39,16 +40,23 @@ class View:
     seed: int = 0
     augmentation: Augmentation | None = None
     change: str | None = None  # of the plain view: one of CHANGES
+    grey: Grey | None = None  # how deep grey is made 8-bit; None: on the scale of the data set, or else of each picture
 
     @classmethod
     def of(cls, transform: Transform) -> View:
-        """The plain view that a card asks for."""
+        """The plain view that a transform asks for."""
         return cls(transform.input_size, transform.interpolation, transform.crop)
+
+    @classmethod
+    def of_card(cls, card: Card) -> View:
+        """The plain view that a card asks for; a whole model keeps the scale of grey that it was trained on."""
+        return replace(cls.of(card.transform), grey=card.grey if isinstance(card, ModelCard) else None)
 
     def key(self) -> dict[str, object]:
         """What tells this view from another one, as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "augmentation": self.augmentation.model_dump() if self.augmentation else None}
+        plain = {"augmentation": self.augmentation.model_dump() if self.augmentation else None}
+        return {**values, **plain, "grey": self.grey.to_json() if self.grey else None}
 
 
 def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
@@ -58,9 +66,10 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
     `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
     Raises images.Unreadable.
     """
-    near = {round(view.size / view.crop) for view in views}
-    assert len(near) == 1, "views of several sizes would be decoded at the scale of the largest"
-    with images.open_image(source, near=near.pop()) as image:
+    wanted = {(round(view.size / view.crop), view.grey) for view in views}
+    assert len(wanted) == 1, "views of several sizes would be decoded at the scale of the largest"
+    near, scale = wanted.pop()
+    with images.open_image(source, near=near, scale=scale) as image:
         return [
             np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
             for view in views

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from headstart.base import outputs, weights
+from headstart.base.grey import Grey
 from headstart.machinery.errors import HeadstartError
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
@@ -135,6 +136,7 @@ class ModelCard:
     parameters: Mapping[str, object] = field(default_factory=dict)  # by stage, as in params.yaml
     versions: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
+    grey: Grey | None = None  # the scale on which deep grey became 8-bit, if the images had any
 
     def to_json(self) -> dict[str, object]:
         """Plain values, as in models/final/card.json or in the card of a developed source.
@@ -143,6 +145,7 @@ class ModelCard:
         """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
+        values["grey"] = self.grey.to_json() if self.grey else None
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
 
     @classmethod
@@ -155,11 +158,11 @@ class ModelCard:
 
 
 _SHIPPED = (
-    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "classes"),
+    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
     *("licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (
-    *("format", "kind", "library", "architecture", "transform", "classes", "started_from", "licence"),
+    *("format", "kind", "library", "architecture", "transform", "grey", "classes", "started_from", "licence"),
     *("data_sha256", "parameters", "versions", "weights_sha256", "metrics"),
 )
 Card = SourceCard | ModelCard

@@ -64,7 +64,7 @@ class IndexImages(Block):
 class ValidateData(Block):
     """Check the data with Great Expectations; critical failures stop the pipeline."""
 
-    min_images_per_class: int = Field(5, ge=3, le=1_000_000, description="Fewest usable images a class may have; fewer stops the pipeline.")
+    min_images_per_class: int = Field(5, ge=2, le=1_000_000, description="Fewest usable images a class may have; fewer stops the pipeline.")
     max_unreadable_share: float = Field(
         0.05, ge=0, le=1, description="Share of unreadable files (0-1) above which the copy counts as broken and the pipeline stops."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headstart.report.findings import Findings
-from headstart.words import lists, naming
+from headstart.words import naming
 from headstart.words.formats import count, percent
 from headstart.words.lists import listing
 
@@ -40,7 +40,7 @@ def headline(f: Findings) -> Headline:
 
 
 def summary(f: Findings) -> list[str]:
-    """What happened, in a few plain sentences."""
+    """What happened, in a few plain sentences; the figures behind the choices are further below on the page."""
     ranked = [c for c in f.ranking["candidates"] if c["status"] == "ranked"]
     wrong = int((~f.predictions["correct"]).sum())
     said = [
@@ -48,8 +48,8 @@ def summary(f: Findings) -> list[str]:
         "which were kept out of the training and of every choice."
     ]
     if len(ranked) > 1:
-        said.append(f"{len(ranked)} pretrained sources were ranked.")
-    said += [lists.sentence(f.ranking["reason"]), transfer(f), lists.sentence(f.verdict["reason"])]
+        said.append(f"Of {len(ranked)} pretrained sources that were ranked, {f.ranking['chosen']} was chosen.")
+    said.append(transfer(f))
     if f.metrics["shipped"] != "head":
         before = int((f.predictions["head_predicted"] != f.predictions["label"]).sum())
         said.append(

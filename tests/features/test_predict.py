@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
     assert {error for *_, error in answers} == {""}
 
 
+def test_deep_grey_is_seen_on_the_scale_of_the_card(made: Path, here: Path) -> None:
+    """Pictures that differ in their level alone differ to the model; each on a scale of its own would be the same to it."""
+    toy.deep(here / "photos", {"dim": 219, "bright": 900}, per_class=1, size=64)
+    shutil.copytree(made, here / "scaled")
+    card = json.loads((made / "card.json").read_text())
+    (here / "scaled/card.json").write_text(json.dumps({**card, "grey": {"integer": [0.0, 1023.0]}}))
+    for level in (219, 900):
+        name = "dim" if level == 219 else "bright"
+        values = np.asarray(Image.open(here / f"photos/{name}/0000.png"), np.float64)
+        Image.fromarray(np.rint(values * 255 / 1023).astype(np.uint8)).save(here / f"{name}.png")
+    given = [Path(f"photos/{name}/0000.png") for name in ("dim", "bright")]
+    scaled = [answer[1:] for answer in predict.predict(given, Path("scaled"))]
+    assert scaled == [answer[1:] for answer in predict.predict([Path("dim.png"), Path("bright.png")], made)]
+
+
 def test_models_final_is_the_default(made: Path, here: Path) -> None:
     shutil.copytree(made.parent, here / "models")
     toy.photo().save(here / "a.png")
@@ -105,8 +121,20 @@ def test_a_walk_goes_below_folders_in_order_and_passes_hidden_files_by(here: Pat
         Path("photos/b/2.png"),
     ]
     assert list(predict.walk([Path(".given")])) == [Path(".given/a.png")]
+    for name in ("photos/@eaDir/a.png", "photos/#recycle/a.png", "photos/b/2.json", "photos/b/2.XMP", "photos/Thumbs.db"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert len(list(predict.walk([Path("photos")]))) == 3
     (here / "empty").mkdir()
     assert list(predict.walk([Path("empty")])) == []
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(made: Path, here: Path) -> None:
+    (here / "photos").mkdir()
+    os.mkfifo(here / "photos/pipe.jpg")
+    toy.photo(size=64).save(here / "photos/a.png")
+    answers = list(predict.predict([Path("photos"), Path("photos/pipe.jpg")], made))
+    assert [error for *_, error in answers] == ["", *["no ordinary file (a pipe, a socket or a device)"] * 2]
 
 
 def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) -> None:

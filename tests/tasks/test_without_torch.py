@@ -30,7 +30,7 @@ train_head.train_head(out=out / "head", block=given.train_head, shared=given)
 baseline.baseline(out=out / "baseline", curve=out / "baseline.csv", block=off, verdict=given.verdict, shared=given)
 verdict.verdict(out=out / "chosen", result=out / "verdict.json", block=given.verdict, shared=given)
 plots = {name: out / f"{name}.csv" for name in ("confusion", "reliability")}
-written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", **plots}
+written = {"final": out / "final", "predictions": out / "predictions.parquet", "metrics": out / "metrics.json", "compared": out / "compared.json", **plots}
 evaluate.evaluate(head=out / "head", **written, block=given.evaluate, shared=given)
 print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 """

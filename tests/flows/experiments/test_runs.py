@@ -82,8 +82,9 @@ def test_the_table_and_the_json(history: Path, capsys: pytest.CaptureFixture[str
     assert main.main(["runs"]) == 0
     told = capsys.readouterr()
     heading, *lines = told.out.splitlines()
-    assert heading.split() == ["WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE"]
-    assert lines[-1].split()[2:] == ["early-fox", "01234567", "wheel:lite0", "0.500", "helped", "(indicative)", "completed"]
+    assert heading.split() == ["NO", "WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE"]
+    assert lines[-1].split()[0] == "1"
+    assert lines[-1].split()[3:] == ["early-fox", "01234567", "wheel:lite0", "0.500", "helped", "(indicative)", "completed"]
     assert lines[2].endswith("failed: ValueError: no memory left")
     assert told.err.startswith("5 runs; ")
     assert main.main(["runs", "--json"]) == 0
@@ -116,6 +117,42 @@ def test_parameters_left_out_count_with_their_defaults(history: Path) -> None:
     Path("params.yaml").write_text("fine_tune: {epochs: 3}\nof_another_version: {size: 7}\n")
     save.experiment("foreign")
     assert runs.compare("untested", "foreign")["parameters"]["of_another_version.size"] == [None, 7]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("early-fox", "early-fox"),
+        ("ear", "early-fox"),
+        ("tested", "untested"),
+        ("1", "early-fox"),
+        ("2", "untested"),
+        ("4", "before-early-fox"),
+        ("last", "untested"),
+        ("y-hand", "by-hand"),
+    ],
+)
+def test_a_run_is_found_by_what_is_shown_of_it(history: Path, said: str, name: str) -> None:
+    assert runs.find(said).name == name
+
+
+def test_a_word_that_may_mean_several_runs_names_them(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["restore", "fox"]) == 2
+    assert "fox may mean before-early-fox, early-fox; give more of the name, or its number" in capsys.readouterr().err
+    for said in ("3", "sad", "otter"):
+        assert main.main(["restore", said]) == 2
+        assert "sad otter did not finish" in capsys.readouterr().err
+    for said in ("99", "", "b-y"):
+        assert main.main(["restore", said]) == 2
+        assert f"there is no run {said}; " in capsys.readouterr().err
+
+
+def test_a_run_that_was_cancelled_says_so(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), save.kept(lambda: "tired-hen", lambda _: None):
+        raise KeyboardInterrupt
+    assert main.main(["runs"]) == 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if "tired-hen" in line)
+    assert told.endswith(" cancelled")
 
 
 def test_names_that_cannot_be_compared(history: Path, capsys: pytest.CaptureFixture[str]) -> None:

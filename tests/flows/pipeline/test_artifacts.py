@@ -12,6 +12,7 @@ from flows.pipeline import artifacts
 from flows.results.files import Finding
 from headstart.machinery import progress
 from headstart.params import STAGES
+from headstart.words.formats import percent
 from tests import left
 
 
@@ -54,10 +55,29 @@ def test_a_refusal_names_the_files() -> None:
 
 def test_the_summary_has_verdict_result_and_report(workspace: Path) -> None:
     text = artifacts.markdown([{"stage": "report", "outcome": "cached", "seconds": 0.5}])
-    assert text.startswith("**Transfer helped.**")
+    accuracy = percent(json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"])
+    assert text.startswith(f"**{accuracy} of 96 test images right.** Transfer helped.\n")
     assert "accuracy" in text
     assert (workspace / "reports/report.html").as_uri() in text
     assert "| report | cached | 0.5 |" in text
+
+
+def test_the_summary_does_not_say_that_transfer_was_tested_if_it_was_not(workspace: Path) -> None:
+    verdict = json.loads(Path("reports/verdict.json").read_text())
+    del verdict["pretrained_against_random"]
+    Path("reports/verdict.json").write_text(json.dumps(verdict))
+    assert " right.** Whether transfer helped was not tested.\n" in artifacts.markdown([])
+
+
+def test_numbers_in_tables_are_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    import prefect.artifacts
+
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(prefect.artifacts, "create_table_artifact", lambda table, key, description: made.extend(table))
+    artifacts._table(
+        "ranking", [{"name": "a", "share": 0.80208333333, "gflops": 12.34567, "images": 123456, "yes": True, "none": None}], ""
+    )
+    assert made == [{"name": "a", "share": 0.8021, "gflops": 12.35, "images": 123456, "yes": True, "none": None}]
 
 
 def test_the_summary_of_a_run_without_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ def results(project: Path) -> dict[str, str]:
         project / "reports" / name
         for name in (
             "metrics.json",
+            "compared.json",
             "ranking.json",
             "validation.json",
             "verdict.json",

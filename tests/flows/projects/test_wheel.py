@@ -118,7 +118,7 @@ def test_a_project_that_the_wheel_serves(machine: Machine, tmp_path: Path) -> No
     assert (project / "dvc.yaml").read_text() == generate.graph()
     assert project_code.changed(project_code.read(project / "code.yaml")) == []
     machine.run(project, "headstart", "import", "../photos")
-    said = machine.run(project, "headstart", "run", *(word for value in SMALL for word in ("--set", value)))
+    said = machine.run(project, "headstart", "run", "--keep", *(word for value in SMALL for word in ("--set", value)))
     assert "report ran" in said
     assert machine.run(project, "python", "-m", "dvc", "status", "--json").strip() == "{}"
     assert "Running stage" not in machine.run(project, "python", "-m", "dvc", "repro")

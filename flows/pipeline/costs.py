@@ -1,0 +1,157 @@
+"""What the stages of a run cost: from images, candidates and parameters to seconds of this machine.
+
+`expected` gives the seconds of a machine whose speed is known, times the `pace` of this one, which `speed` measures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.projects import images
+from headstart.base import cores, outputs
+from headstart.indexing import layout
+from headstart.params import Params
+
+SAMPLE = 16  # images that are looked at for their size
+UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
+UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
+# GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once
+KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (0.599, 240), "wheel:efficientnet_lite2": (0.858, 260)}
+# Seconds of a stage whatever the images: start of its process, imports, networks that are exported, and what dvc takes.
+STARTS = {
+    **{"index_images": 2.5, "validate_data": 6, "select_source": 9, "train_head": 4, "fine_tune": 13, "baseline": 13},
+    **{"verdict": 18, "evaluate": 4, "report": 3.5},
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run has before it, as far as its length depends on it."""
+
+    n: int  # images
+    train: int
+    validation: int
+    test: int
+    classes: int
+    side: int  # median shorter side, pixels
+    gflops: Sequence[float]  # of an image at its input size, of each candidate
+    chosen: float  # the same of the source that the later stages use, as far as it is known
+    size: int  # its input size, pixels
+
+
+def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
+    """Seconds expected of each stage on a machine of this `pace` (`speed`).
+
+    The figures are fitted to whole runs, of 600 photographs of 300 pixels, 1,797 digits of 8 pixels, and 60 photographs.
+    """
+    two = 2 / min(cores.workers(), 16)  # what all cores share
+    t, v = work.train, work.validation
+
+    def frozen(passes: float, gflops: float) -> float:
+        return two * passes * (0.002 + 0.010 * gflops)
+
+    def tuned(passes: float, gflops: float) -> float:
+        return two * passes * (0.005 + 0.026 * gflops)
+
+    race, tune, base = block.select_source.race, block.fine_tune, block.baseline
+    scored = min(t, block.select_source.max_images)
+    select = sum(6 + frozen(scored, g) + two * 0.0013 * scored * work.classes for g in work.gflops)
+    racing = sorted(work.gflops)[-race.sources :] if race.sources > 1 and len(work.gflops) > 1 else []
+    raced = min(max(50, race.share * t), race.max_images, t)
+    select += sum(4 + frozen(raced * race.views + v, g) + 1.7 * tuned(raced * race.views * race.epochs, g) for g in racing)
+    views = tune.views if isinstance(tune.views, int) else 3 if t <= 6_000 else 2
+    epochs = min(tune.epochs, tune.patience + 3)
+    trained = 0.0 if tune.strategy == "head_only" else frozen(views * t + v, work.chosen) + tuned(epochs * t, work.chosen)
+    small = work.chosen * (min(work.size, base.max_size) / work.size) ** 2
+    anew = two * min(t, base.max_images) * (base.views * 0.0015 + base.epochs * (0.0035 + 0.16 * small)) if base.epochs else 0.0
+    seeds = block.verdict.seeds - 1
+    again = seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
+    seconds = {
+        "index_images": two * 0.003 * work.n,
+        "select_source": select,
+        "train_head": frozen(v, work.chosen) + two * 0.0016 * t * work.classes,
+        "fine_tune": trained,
+        "baseline": anew * (1 + seeds),
+        "verdict": again + 2 * frozen(v, work.chosen),
+        "evaluate": 3 * frozen(work.test, work.chosen),
+    }
+    idle = {"baseline"} if not base.epochs else set()
+    return {name: pace * (seconds.get(name, 0.0) + (1.0 if name in idle else start)) for name, start in STARTS.items()}
+
+
+def speed() -> float:
+    """How slow a core here is beside one of that machine, 1 for as fast: the best of some small matrix products, in time of the processor.
+
+    What else runs here is not counted.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    rows, weights, product = (np.ones(shape, np.float32) for shape in ((64, 320), (320, 640), (64, 640)))
+    taken = []
+    with threadpool_limits(1):
+        for _ in range(40):
+            begun = time.thread_time()
+            for _ in range(4):
+                np.matmul(rows, weights, out=product)
+                product *= 0.5
+                product += 1.0
+                np.maximum(product, 0, out=product)
+            taken.append(time.thread_time() - begun)
+    return min(taken) / UNIT
+
+
+def task(block: Params) -> Task:
+    """What lies before a run here. Raises LookupError if a candidate is not known well enough, or if a GPU would do the work."""
+    if block.device != "cpu" and shutil.which("nvidia-smi"):
+        raise LookupError("how fast a GPU is is not known")
+    counts = _counts(block)
+    side = _side()
+    ranked = {row["name"]: row for row in outputs.read_object(Path("reports/ranking.json")).get("candidates") or [] if row.get("gflops")}
+    sizes: dict[str, tuple[float, int]] = {}
+    for name in block.select_source.candidates:
+        flops, size = (ranked[name]["gflops"], ranked[name]["input_size"]) if name in ranked else KNOWN[name]
+        wanted = block.select_source.input_size
+        used = wanted if isinstance(wanted, int) else min(size, max(SMALLEST, UPSCALE * side))
+        sizes[name] = flops * (used / size) ** 2, used
+    chosen = outputs.read_object(Path("reports/ranking.json")).get("chosen")
+    last = sizes.get(str(chosen)) or sorted(sizes.values())[len(sizes) // 2]
+    return Task(**counts, side=side, gflops=[flops for flops, _ in sizes.values()], chosen=last[0], size=last[1])
+
+
+def _counts(block: Params) -> dict[str, int]:
+    """How many images and classes there are, and how many images each split will have."""
+    files: dict[str, int] = {}
+    classes: set[str] = set()
+    for place, _, names in os.walk(images.IMAGES):
+        parts = Path(place).relative_to(images.IMAGES).parts
+        if parts and names:
+            split = next((split for split, folder in layout.FOLDERS.items() if folder == parts[0]), "") if len(parts) > 1 else ""
+            files[split] = files.get(split, 0) + len(names)
+            classes.add(parts[-1])
+    n = sum(files.values())
+    test = files.get("test") or round(block.index_images.test_share * n)
+    validation = files.get("validation") or round(block.index_images.validation_share * (n - test))
+    return {"n": n, "train": n - test - validation, "validation": validation, "test": test, "classes": len(classes)}
+
+
+def _side() -> int:
+    """The median shorter side (pixels) of some images. Raises LookupError if none can be read."""
+    from PIL import Image
+
+    sides: list[int] = []
+    for place, _, names in os.walk(images.IMAGES):
+        for name in sorted(names)[: SAMPLE // 4]:
+            try:
+                with Image.open(Path(place, name)) as image:
+                    sides.append(min(image.size))
+            except (OSError, ValueError):
+                continue
+        if len(sides) >= SAMPLE:
+            break
+    return sorted(sides)[len(sides) // 2]

@@ -1,0 +1,167 @@
+"""How long a run will take, said before its first stage: "9 stages, 5 of them up to date, about 3 minutes".
+
+What is expected of each stage (costs.py) is corrected by what the stages of the last runs took here (NOTE). Nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict, cast
+
+from flows.pipeline import costs
+from flows.projects import images
+from flows.repository import dvc
+from headstart import params
+from headstart.base import outputs
+from headstart.machinery import progress
+from tasks import stage
+
+NOTE = stage.STATE / "estimates.json"  # by stage: what was expected and what it took
+
+
+class Noted(TypedDict):
+    """What a stage was expected to take, without what earlier runs have taught (0: not known), and what it took (seconds)."""
+
+    expected: float
+    took: float
+
+
+def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
+    """Say how many stages there are and how long those that will run will take; `force` runs all.
+
+    Returns the seconds expected of each without what earlier runs have taught, for `note`; {} if they cannot be known. Raises nothing.
+    """
+    try:
+        block = params.load()
+        plain = costs.expected(costs.task(block), block, costs.speed())
+    except Exception:  # a candidate of which nothing is known, images that cannot be read
+        plain = {}
+    try:
+        say(_told(plain, force))
+    except Exception as error:  # a dvc.yaml or dvc.lock of another shape
+        say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
+    return plain
+
+
+def _told(plain: Mapping[str, float], force: bool) -> str:
+    graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
+    waiting = list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
+    count = f"{len(graph)} stages" + (f", {len(graph) - len(waiting)} of them up to date" if len(waiting) < len(graph) else "")
+    seconds = [_seconds(plain.get(name), last.get(name)) for name in waiting]
+    known = [value for value in seconds if value is not None]
+    if not waiting:
+        return count
+    if len(known) < len(seconds):
+        return f"{count}; how long they take is not known before they ran once"
+    return f"{count}, {about(sum(known))}"
+
+
+def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
+    """Keep what the stages that ran took, for the next estimate; `plain` is what `tell` returned."""
+    known = dict(outputs.read_object(NOTE))
+    for outcome in outcomes:
+        if outcome["outcome"] == "ran":
+            known[outcome["stage"]] = {"expected": round(plain.get(outcome["stage"], 0.0), 2), "took": outcome["seconds"]}
+    with contextlib.suppress(OSError):
+        stage.note(NOTE, known)
+
+
+def stages() -> list[tuple[str, str, str, str]]:
+    """Each stage, after which others it comes, whether it will run, and how long it took the last time.
+
+    Of the stages that it reads from, those are named that no other of them follows; all of them are in dvc.yaml.
+    """
+    graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
+    waiting, before = stale(graph, _graph(Path("dvc.lock"))), _before(graph)
+    rows = []
+    for name in graph:
+        nearest = [one for one in graph if one in before[name] and not any(one in before[other] for other in before[name])]
+        took = progress.duration(last[name]["took"]) if name in last else "-"
+        rows.append((name, ", ".join(nearest) or "-", "will run" if name in waiting else "up to date", took))
+    return rows
+
+
+def about(seconds: float) -> str:
+    """Seconds as an estimate says them: about 40 seconds, about 4 minutes, about 2 hours."""
+    if seconds < 90:
+        return f"about {max(5, 5 * round(seconds / 5))} seconds"
+    minutes = round(seconds / 60)
+    return f"about {minutes} minutes" if minutes < 90 else f"about {round(minutes / 60)} hours"
+
+
+def stale(graph: Mapping[str, Mapping[str, object]], lock: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The stages that will run, going by parameters, images and each other.
+
+    `graph` and `lock` are the stages of dvc.yaml and dvc.lock. A change of the code of a checkout is not seen, and what DVC finds in its
+    cache of runs is.
+    """
+    from ruamel.yaml import YAML
+
+    given: dict[str, object] = {}
+    makers: dict[str, str] = {}
+    found: list[str] = []
+    for name, entry in graph.items():
+        recorded = lock.get(name, {})
+        makers |= dict.fromkeys(_made(entry), name)
+        same = bool(recorded)
+        for file, values in cast(Mapping[str, Mapping[str, object]], recorded.get("params") or {}).items():
+            if file not in given:
+                given[file] = YAML(typ="safe").load(Path(file).read_text(encoding="utf-8")) if Path(file).exists() else {}
+            same = same and all(_value(given[file], key) == value for key, value in values.items())
+        for dep in cast("list[Mapping[str, str]]", recorded.get("deps") or []):
+            same = same and (dep["path"] != str(images.IMAGES) or dep.get("md5", "").removesuffix(".dir") == images.version())
+        if not same or any(makers.get(dep) in found for dep in _paths(_list(entry, "deps"))):
+            found.append(name)
+    return found
+
+
+def _seconds(plain: float | None, last: Noted | None) -> float | None:
+    """What a stage will take: what is expected of it, corrected by the last time, or else what it took then."""
+    if last is None:
+        return plain
+    return plain * last["took"] / last["expected"] if plain and last["expected"] else last["took"]
+
+
+def _before(graph: Mapping[str, Mapping[str, object]]) -> dict[str, set[str]]:
+    """For each stage all that come before it; `graph` is in order."""
+    makers: dict[str, str] = {}
+    before: dict[str, set[str]] = {}
+    for name, entry in graph.items():
+        direct = {makers[dep] for dep in _paths(_list(entry, "deps")) if dep in makers}
+        before[name] = direct.union(*(before[other] for other in direct))
+        makers |= dict.fromkeys(_made(entry), name)
+    return before
+
+
+def _made(entry: Mapping[str, object]) -> list[str]:
+    """The outputs of a stage."""
+    return _paths([*_list(entry, "outs"), *_list(entry, "metrics"), *_list(entry, "plots")])
+
+
+def _graph(path: Path = Path("dvc.yaml")) -> dict[str, Mapping[str, object]]:
+    """The stages of a dvc.yaml or dvc.lock, by name."""
+    from ruamel.yaml import YAML
+
+    try:
+        return dict((YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}).get("stages") or {})
+    except FileNotFoundError:
+        return {}
+
+
+def _list(entry: Mapping[str, object], key: str) -> list[object]:
+    return list(cast("list[object]", entry.get(key) or []))
+
+
+def _paths(entries: list[object]) -> list[str]:
+    return [str(next(iter(entry))) if isinstance(entry, dict) else str(entry) for entry in entries]
+
+
+def _value(values: object, dotted: str) -> object:
+    """A value by its dotted name, None if there is none."""
+    if isinstance(values, dict) and dotted in values:
+        return values[dotted]
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, dict) else None
+    return values

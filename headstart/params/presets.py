@@ -1,0 +1,29 @@
+"""Presets: several parameters in a word, for `headstart run --fast` and for the form.
+
+A new one is an entry in PRESETS, an option in flows/cli/run.py and a choice in flows/pipeline/deployments.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
+    # the best source by the ranking alone, and a head on its frozen features; whether transfer helped stays open
+    "fast": {
+        "select_source.race.sources": 1,
+        "select_source.depths": False,
+        "fine_tune.strategy": "head_only",
+        "fine_tune.views": 1,
+        "baseline.epochs": 0,
+        "verdict.average": False,
+        "verdict.remedies": False,
+    },
+    # the race on all training images and longer, more epochs, and an established answer whether transfer helped
+    "best": {
+        "select_source.race.share": 1.0,
+        "select_source.race.epochs": 2,
+        "fine_tune.epochs": 20,
+        "fine_tune.patience": 6,
+        "verdict.seeds": 5,
+    },
+}

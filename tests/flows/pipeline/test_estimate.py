@@ -1,0 +1,173 @@
+"""How long a run will take: what is up to date, what the rest costs, and what earlier runs have taught."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from flows.cli import main
+from flows.pipeline import costs, estimate
+from flows.projects import images
+from headstart import params
+from headstart.params import STAGES
+from headstart.params.presets import PRESETS
+from tests import ROOT
+
+CELLS = costs.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The graph and parameters of the checkout, with some photographs and no result."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    for number in range(50):
+        path = images.IMAGES / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (120 + number, 100)).save(path)
+    monkeypatch.setattr(costs, "speed", lambda: 1.0)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    return tmp_path
+
+
+def locked() -> dict[str, dict[str, Any]]:
+    """A dvc.lock in which everything is up to date."""
+    values = json.loads(params.load().model_dump_json())
+    graph = estimate._graph()
+    for entry in graph.values():
+        named = entry["params"]
+        assert isinstance(named, list)
+        entry["params"] = {"params.yaml": {name: estimate._value(values, name) for name in named}}  # type: ignore[index]
+        entry["deps"] = [{"path": path, "md5": "0" * 32 + ".dir"} for path in entry["deps"]]  # type: ignore[index,attr-defined]
+    return graph  # type: ignore[return-value]
+
+
+def record(version: str) -> None:
+    images.RECORD.write_text(f"outs:\n- md5: {version}.dir\n  path: images\n")
+
+
+def test_what_changed_and_what_follows_from_it_will_run(project: Path) -> None:
+    graph = estimate._graph()
+    assert estimate.stale(graph, {}) == list(STAGES)
+    record("0" * 32)
+    lock = locked()
+    assert estimate.stale(estimate._graph(), lock) == []
+    params.write({"fine_tune.epochs": 3})
+    assert estimate.stale(estimate._graph(), lock) == ["fine_tune", "verdict", "evaluate", "report"]
+    params.write({"fine_tune.epochs": 10, "verdict.seeds": 2})
+    assert estimate.stale(estimate._graph(), lock) == ["baseline", "verdict", "evaluate", "report"]
+    params.write({"verdict.seeds": 1})
+    del lock["report"]
+    assert estimate.stale(estimate._graph(), lock) == ["report"]
+    record("1" * 32)
+    assert estimate.stale(estimate._graph(), lock) == list(STAGES)
+
+
+def test_what_lies_before_a_run(project: Path) -> None:
+    found = costs.task(params.load())
+    assert (found.n, found.train, found.validation, found.test, found.classes, found.side) == (50, 32, 8, 10, 2, 100)
+    assert (found.gflops, found.size) == ([0.384, 0.599, 0.858], 240)
+    params.write({"select_source.candidates": ["timm:resnet18"]})
+    with pytest.raises(LookupError):
+        costs.task(params.load())
+    Path("reports").mkdir()
+    row = {"name": "timm:resnet18", "gflops": 1.8, "input_size": 224}
+    Path("reports/ranking.json").write_text(json.dumps({"chosen": "timm:resnet18", "candidates": [row, {"name": "x", "gflops": None}]}))
+    assert costs.task(params.load()).chosen == 1.8
+    for split, label in (("train", "b"), ("test", "a")):
+        Path("data/images", split).mkdir()
+        Path("data/images", label).rename(Path("data/images", split, label))
+    found = costs.task(params.load())
+    assert (found.test, found.train, found.validation) == (25, 20, 5)
+
+
+def test_less_work_costs_less() -> None:
+    def total(**values: Any) -> float:
+        changed = params.Params().model_dump()
+        for name, value in values.items():
+            *blocks, last = name.split(".")
+            block = changed
+            for key in blocks:
+                block = block[key]
+            block[last] = value
+        return sum(costs.expected(CELLS, params.check(changed), 1.0).values())
+
+    usual = total()
+    assert sum(costs.expected(CELLS, params.Params(), 2.0).values()) == pytest.approx(2 * usual)
+    assert total(**PRESETS["fast"]) < usual / 2 < usual < total(**PRESETS["best"])
+    for values in ({"baseline.epochs": 0}, {"select_source.race.sources": 1}, {"fine_tune.strategy": "head_only"}, {"fine_tune.epochs": 2}):
+        assert total(**values) < usual
+
+
+def test_the_machine_has_a_speed() -> None:
+    assert 0.05 < costs.speed() < 50
+
+
+def test_it_is_said_and_corrected_by_what_the_last_run_took(project: Path, said: list[str]) -> None:
+    plain = estimate.tell(said.append)
+    assert set(plain) == set(STAGES)
+    assert said == [f"9 stages, {estimate.about(sum(plain.values()))}"]
+    twice = [{"stage": name, "outcome": "ran", "seconds": 2 * plain[name]} for name in STAGES]
+    estimate.note(plain, twice)  # type: ignore[arg-type]
+    estimate.note(plain, [{"stage": "report", "outcome": "cached", "seconds": 0.1}])
+    estimate.tell(said.append)
+    assert said[-1] == f"9 stages, {estimate.about(2 * sum(plain.values()))}"
+
+
+def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    record("0" * 32)
+    lock, real = locked(), estimate._graph
+    monkeypatch.setattr(estimate, "_graph", lambda path=Path("dvc.yaml"): lock if path.name == "dvc.lock" else real(path))
+    plain = estimate.tell(said.append)
+    estimate.tell(said.append, force=True)
+    del lock["evaluate"]
+    estimate.tell(said.append)
+    assert said == [
+        "9 stages, 9 of them up to date",
+        f"9 stages, {estimate.about(sum(plain.values()))}",
+        f"9 stages, 7 of them up to date, {estimate.about(plain['evaluate'] + plain['report'])}",
+    ]
+
+
+def test_the_stages_fit_a_screen(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / ".dvc").mkdir()
+    estimate.note({}, [{"stage": "fine_tune", "outcome": "ran", "seconds": 94.0}])
+    assert main.main(["stages"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["STAGE", *STAGES]
+    assert max(map(len, lines)) <= 80
+    assert lines[5].split() == ["fine_tune", "train_head", "will", "run", "1", "min", "34", "s"]
+    assert "fine_tune, baseline" in lines[7], "and not the five others that it reads from, which these follow"
+
+
+def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, said: list[str]) -> None:
+    params.write({"select_source.candidates": ["timm:convnext_*"]})
+    assert estimate.tell(said.append) == {}
+    estimate.note({}, [{"stage": name, "outcome": "ran", "seconds": 20.0} for name in STAGES])
+    estimate.tell(said.append)
+    assert said == ["9 stages; how long they take is not known before they ran once", "9 stages, about 3 minutes"]
+
+
+def test_files_of_another_shape_stop_no_run(project: Path, said: list[str]) -> None:
+    for content in ("stages: {report: 3}", "stages: [", "7"):
+        Path("dvc.lock").write_text(content)
+        assert estimate.tell(said.append)
+        assert said[-1].startswith("warning: how long this run takes could not be estimated")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "5 seconds"), (42, "40 seconds"), (89, "90 seconds"), (110, "2 minutes"), (250, "4 minutes"), (9000, "2 hours")],
+)
+def test_words(seconds: float, words: str) -> None:
+    assert estimate.about(seconds) == f"about {words}"
