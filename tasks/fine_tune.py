@@ -14,7 +14,7 @@ from headstart.data import manifest
 from headstart.features import classify
 from headstart.networks import cards, heads, model
 from headstart.params import FineTune, Shared
-from headstart.statistics import records
+from headstart.statistics import paired, records
 from headstart.training import tuning
 from tasks import stage
 
@@ -44,12 +44,15 @@ def fine_tune(
         outputs.write_json(folder / "summary.json", {**tuned.summary, "parameters": {"fine_tune": parameters}, "settled": settled})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
+    reached = done.summary["validation"]
+    if reached is None:
+        print(f"nothing is unfrozen (fine_tune.strategy is {block.strategy}): what is left is the frozen head")
+        return
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
         classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place)
-    reached = done.summary["validation"]
     print(
         f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "
-        f"(difference {reached['difference']:+.1%}, standard error {reached['standard_error']:.1%})"
+        f"({paired.points(reached['difference'], *reached['interval'])})"
     )
 
 

@@ -29,7 +29,7 @@ from headstart.networks.cards import ModelCard, SourceCard
 from headstart.networks.heads import Head
 from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
-from headstart.proof.contenders import DataSet
+from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
 from headstart.statistics import paired, records
 
 if TYPE_CHECKING:
@@ -222,6 +222,7 @@ def prove(
     return proving.prove(
         tuned.record,
         runs,
+        ships=Contender(FINE_TUNED, {}, head.source, tuned.result.logits),
         data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
         head=head.block,
@@ -255,7 +256,7 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
         raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
     probabilities = model.predict_proba([images.root / path for path in rows["path"]])
     labels = encoding.encode(rows["label"], model.classes)
-    return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
+    return metrics.describe(probabilities, labels, model.classes, draws=block.bootstrap, bins=block.calibration_bins, seed=seed)
 
 
 def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:

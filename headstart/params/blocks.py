@@ -178,7 +178,8 @@ class FineTune(Block):
     """Unfreeze and fine-tune at low rates, watching the validation split."""
 
     strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
-        "last_stages", description="Which layers are trained when: see headstart/training/strategies.py."
+        "last_stages",
+        description="Which layers are trained when: see headstart/training/strategies.py. head_only unfreezes nothing, and takes no time.",
     )
     depth: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         "auto",
@@ -265,7 +266,7 @@ class Verdict(Repeats):
 class Evaluate(Block):
     """Read the test split once and measure what ships beside the other arms."""
 
-    bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
+    bootstrap: int = Field(2000, ge=100, le=100_000, description="Simulated draws behind the calibration error and its interval.")
     calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
 
 

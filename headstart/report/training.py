@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.linear.frozen_head import Chosen, Held
     from headstart.training.augmenting import Change
-    from headstart.training.fine_tuning import Compared
+    from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
     from headstart.training.tuning import Try
 
@@ -93,6 +93,7 @@ def _penalties(points: list[tuple[float, float]], chosen: float, title: str, tex
 def tuning(f: Findings) -> Tuning:
     """How fine-tuning went, and what became of the fine-tuned model."""
     curves, shipped = f.curve, f.metrics["shipped"]
+    nothing = bool(f.fine_tuned["phases"]) and not f.fine_tuned["changed"]
     trained = len(curves) > 0 and bool((curves["epoch"] > 0).any())
     return Tuning(
         panels=_curves(curves) if trained else [],
@@ -108,8 +109,8 @@ def tuning(f: Findings) -> Tuning:
         cache_bytes=f.fine_tuned["cache_bytes"],
         outcome=naming.contender(shipped).outcome,
         paid=shipped in naming.PAID,
-        reason=NOTHING if f.fine_tuned["brought_nothing"] else against_head(f.fine_tuned["validation"]),
-        nothing=f.fine_tuned["brought_nothing"],
+        reason=NOTHING if nothing else against_head(f.fine_tuned["validation"]),
+        nothing=nothing,
         settled=[*_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
     )
 
@@ -153,7 +154,7 @@ def against_head(figures: Compared | None) -> str:
     start = "Fine-tuning beats the frozen head" if beats else "Fine-tuning does not beat the frozen head by a standard error"
     return (
         f"{start}: {figures['fine_tuned_accuracy']:.1%} of {figures['n']} validation images right against {figures['head_accuracy']:.1%} "
-        f"(difference {figures['difference']:+.1%}, standard error {figures['standard_error']:.1%})."
+        f"({paired.points(figures['difference'], *figures['interval'])})."
     )
 
 

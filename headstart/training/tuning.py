@@ -18,8 +18,8 @@ from headstart.base.devices import CPU, Device
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune, MeasuredAugmentation
-from headstart.training import augmenting, fine_tuning
-from headstart.training.augmenting import Change
+from headstart.training import augmenting, fine_tuning, outcome
+from headstart.training.augmenting import Change, Chosen
 
 log = logging.getLogger(__name__)
 GENTLER = 0.1  # factor on the rate if a training brought nothing
@@ -34,20 +34,20 @@ class Try(TypedDict):
     validation_loss: float
 
 
-class Summary(fine_tuning.Summary):
+class Summary(outcome.Summary):
     """What the last training did, what was settled before it, and what was tried."""
 
     augmentation: dict[str, float | bool]  # as the views were drawn
     changes: list[Change]
     tries: list[Try]
-    brought_nothing: bool
+    changed: bool  # whether there is a fine-tuned network; if not, it is the frozen head that it began with
 
 
 @dataclass(frozen=True)
 class Tuned:
     """The last training, the block of params.yaml with what was settled in it, and the whole summary."""
 
-    result: fine_tuning.Result
+    result: outcome.Result
     block: FineTune
     summary: Summary
 
@@ -65,7 +65,10 @@ def tune(
 ) -> Tuned:
     """Fine-tune the source that `card` names from a head of the train split alone. Raises what fine_tuning.run raises."""
     train = table[table["split"] == "train"].reset_index(drop=True)
-    chosen = augmenting.choose(block.augmentation, train, root, card, classes, seed=seed, device=device)
+    if block.strategy == "head_only":  # which looks at no changed picture
+        chosen = Chosen(block.augmentation.settled(), [])
+    else:
+        chosen = augmenting.choose(block.augmentation, train, root, card, classes, seed=seed, device=device)
     settled = block.model_copy(update={"augmentation": MeasuredAugmentation(**chosen.augmentation.model_dump())})
     tries: list[Try] = []
     for rate in (block.rate, GENTLER * block.rate):
@@ -73,7 +76,7 @@ def tune(
         done = fine_tuning.run(table, root, card, head, classes, fine_tuning.plan_of(settled, table, classes, seed), device=device)
         best = done.curve[done.best]
         tries.append({"rate": rate, "epochs": len(done.curve) - 1, "best_epoch": done.best, "validation_loss": best["validation_loss"]})
-        if done.best or done.summary["trained"] == ["head"]:  # what is frozen cannot have been lost
+        if done.best or not done.summary["phases"]:
             break
         log.info("fine-tuning at a rate of %g brought nothing: no epoch was better on validation than the head that it began with", rate)
     summary: Summary = {
@@ -81,6 +84,6 @@ def tune(
         "augmentation": chosen.augmentation.model_dump(),
         "changes": chosen.changes,
         "tries": tries,
-        "brought_nothing": done.best == 0,
+        "changed": done.best > 0,
     }
     return Tuned(done, settled, summary)

@@ -25,8 +25,8 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         asked.append(plan)
         best = 2 if plan.rate <= GOOD["rate"] else 0
         curve = [{"validation_loss": loss} for loss in (0.5, 0.6, 0.4 if best else 0.7)]
-        trained = ["head"] if plan.strategy == "head_only" else ["conv_head", "head"]
-        return SimpleNamespace(curve=curve, best=best, summary={"trained": trained})
+        phases = [] if plan.strategy == "head_only" else [{"name": "last 1"}]
+        return SimpleNamespace(curve=curve, best=best, summary={"phases": phases})
 
     monkeypatch.setattr(fine_tuning, "run", run)
     chosen = augmenting.Chosen(Augmentation(horizontal_flip=True), [])
@@ -46,7 +46,7 @@ def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> 
     done = tune(1.0, rate=0.001)
     assert [(plan.rate, plan.augmentation.horizontal_flip) for plan in plans] == [(0.001, True)]
     assert done.summary["tries"] == [{"rate": 0.001, "epochs": 2, "best_epoch": 2, "validation_loss": 0.4}]
-    assert done.summary["brought_nothing"] is False
+    assert done.summary["changed"] is True
     assert done.block == replace_in(FineTune(rate=0.001), horizontal_flip=True)
 
 
@@ -55,20 +55,21 @@ def test_one_that_brings_nothing_is_done_again_at_a_tenth_of_the_rate(plans: lis
     assert [plan.rate for plan in plans] == [0.001, pytest.approx(0.0001)]
     assert plans[1].augmentation == plans[0].augmentation
     assert [one["best_epoch"] for one in done.summary["tries"]] == [0, 2]
-    assert done.summary["brought_nothing"] is False
+    assert done.summary["changed"] is True
     assert done.block.rate == pytest.approx(0.0001), "which is what others repeat"
 
 
 def test_if_that_brings_nothing_either_it_is_said(plans: list[Plan]) -> None:
     done = tune(0.0, rate=0.001)
     assert len(plans) == 2
-    assert (done.summary["brought_nothing"], done.result.best) == (True, 0)
+    assert (done.summary["changed"], done.result.best) == (False, 0)
     assert [one["validation_loss"] for one in done.summary["tries"]] == [0.5, 0.5]
 
 
 def test_a_head_alone_cannot_lose_what_is_frozen(plans: list[Plan]) -> None:
-    assert tune(0.0, strategy="head_only").summary["brought_nothing"] is True
-    assert len(plans) == 1
+    done = tune(0.0, strategy="head_only")
+    assert (done.summary["changed"], done.summary["changes"], len(plans)) == (False, [], 1)
+    assert plans[0].augmentation == Augmentation(), "nothing was measured"
 
 
 def replace_in(block: FineTune, **made: bool) -> FineTune:
