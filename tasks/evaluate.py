@@ -11,6 +11,7 @@ from headstart.evaluation import test_split
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
+from headstart.words import spreadsheet
 from tasks import stage
 
 
@@ -37,7 +38,7 @@ def evaluate(
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["phases"] else []
+    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     done = test_split.evaluate(
@@ -60,7 +61,8 @@ def evaluate(
         outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
-    for path, table in ((confusion, done.confusion), (reliability, done.reliability)):
+    named = done.confusion.map(spreadsheet.cell)
+    for path, table in ((confusion, named), (reliability, done.reliability)):
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
     outputs.write_json(metrics, done.metrics)

@@ -7,6 +7,7 @@ from pathlib import Path
 from headstart.data import manifest
 from headstart.indexing import indexer
 from headstart.params import IndexImages, Seeded
+from headstart.words import formats
 from tasks import stage
 
 
@@ -30,6 +31,9 @@ def index_images(
     manifest.write(table, out)
     unreadable = int((~table["readable"]).sum())
     counts = ", ".join(f"{n} {name}" for name, n in table.loc[table["readable"], "split"].value_counts(sort=False).items())
+    grey = manifest.grey(table)
+    if grey:
+        print(formats.scale(grey.to_json()))
     print(f"{len(table)} files, {unreadable} of them unreadable; {table['label'].nunique()} classes; {counts}")
 
 

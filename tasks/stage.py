@@ -23,7 +23,7 @@ from pathlib import Path
 
 from headstart import params
 from headstart.base import outputs
-from headstart.machinery import failure, lock, progress
+from headstart.machinery import failure, lock, progress, terminal
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.params import Block, project_code
 from headstart.training import checkpoints
@@ -43,6 +43,11 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
 
     `read` gives the function's keyword-only arguments; left out, they come from params.yaml.
     """
+    with terminal.plain_streams():
+        _start(function, read)
+
+
+def _start(function: Callable[..., None], read: Arguments | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     die_with_parent()
     die_with_dvc()

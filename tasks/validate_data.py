@@ -17,19 +17,23 @@ def validate_data(
     manifest: Path = Path("data/manifest.parquet"),
     clean: Path = Path("data/clean.parquet"),
     out: Path = Path("reports/validation.json"),
+    lists: Path = Path("reports/validation"),
     *,
     block: ValidateData,
 ) -> None:
-    """Write the result of every check, then, if nothing critical failed, the usable rows.
+    """Write the result of every check and lists of all files at fault, then, if nothing critical failed, the usable rows.
 
     Raises DataError that names the critical failures, after the result is written and with no `clean` left behind.
     """
     frame = manifests.read(manifest)
-    result = validation.validate(frame, Limits(block.min_images_per_class, block.max_unreadable_share, block.max_imbalance, block.min_side))
+    result, found = validation.validate_whole(
+        frame, Limits(block.min_images_per_class, block.max_unreadable_share, block.max_imbalance, block.min_side)
+    )
     outputs.write_json(out, result)
+    validation.write_lists(found, lists)
     if not result["success"]:
         clean.unlink(missing_ok=True)  # rows of an earlier run would pass for checked ones
-    validation.refuse(result, str(out))
+    validation.refuse(result, str(lists))
     manifests.write(frame[frame["readable"]].reset_index(drop=True), clean)
     for warning in result["warnings"]:
         print(f"warning: {warning['message']}", file=sys.stderr)

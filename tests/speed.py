@@ -20,7 +20,7 @@ FIXTURES = {"toy_project", "short_project", "_toy_template", "prefect_server", "
 SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_pipeline.py": ALL,
     "flows/server/test_operate.py": ALL,
-    "flows/cli/test_main.py": ("test_starting_imports_nothing_heavy",),
+    "flows/cli/test_main.py": ("test_starting_imports_nothing_heavy", "test_sigterm"),
     "flows/pipeline/test_develop.py": (
         "test_a_source_is",
         "test_both_pipelines",

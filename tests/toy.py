@@ -66,6 +66,18 @@ def split_images(
 
 
 # What manifest.index wants beside the folder; the defaults of params.yaml.
+def deep(folder: Path, levels: dict[str, int], per_class: int = 6, size: int = 32, suffix: str = ".png") -> list[Path]:
+    """16-bit grey images below folder/CLASS that differ in their level alone: its value, with noise of a few steps."""
+    paths = []
+    for label, level in levels.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(per_class):
+            noise = np.random.default_rng([level, number]).normal(0, 5, (size, size))
+            paths.append(folder / label / f"{number:04d}{suffix}")
+            Image.fromarray((level + noise).clip(0, 65535).astype(np.uint16)).save(paths[-1])
+    return paths
+
+
 INDEX: dict[str, Any] = {
     "test_share": 0.2,
     "validation_share": 0.2,

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.cli import common
 from flows.cli.common import Commands
+from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
+from headstart.words import formats, lists
+
+if TYPE_CHECKING:
+    from headstart.importing.labels_file import LeftOut
+    from headstart.importing.options import Options
 
 _IMPORT = """\
 Replace the data set with SOURCE and record it with DVC. A refused or failed import changes nothing.
 
 SOURCE is one of
   a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
+             (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
   demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
@@ -26,10 +36,17 @@ examples:
   headstart import demo
   headstart import ~/photos
   headstart import pets.zip
-  headstart import scans/ --labels scans.csv     # columns path,label and, if you like, split
+  headstart import scans/ --labels scans.csv     # columns of file names and of labels; if you like, split
+  headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
+  headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
+  headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import torchvision:flowers102
   headstart import --update                      # again from the same place, which data/images.dvc names
 """
+
+
+_LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
+_GROUPS = "(a patient, camera, video) in one split"
 
 
 def register(commands: Commands) -> None:
@@ -38,7 +55,46 @@ def register(commands: Commands) -> None:
     which = add.add_mutually_exclusive_group(required=True)
     which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
-    add.add_argument("--labels", metavar="FILE.csv", type=Path, help="labels of the files below SOURCE: columns path,label[,split]")
+    add.add_argument("--labels", metavar="FILE.csv", type=Path, help=_LABELS)
+    add.add_argument(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
+    )
+    together = add.add_mutually_exclusive_group()
+    together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
+    together.add_argument(
+        "--group-pattern", metavar="REGEX", default="", help=f"keep images in whose path it finds the same text {_GROUPS}"
+    )
+    add.add_argument("--recursive", action="store_true", help="files of sub-folders belong to the class folder above them")
+    add.add_argument("--encoding", default="", help="of the names in an archive that does not say it, for example cp437, cp932 or gbk")
+    add.add_argument(
+        "--limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help="allow an archive more: files, depth, name (bytes) or ratio; repeatable",
+    )
+    add.add_argument("--skip-bad", action="store_true", help="leave out what cannot be used, list it, and go on")
+    add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
+
+
+def _options(options: argparse.Namespace) -> Options:
+    from flows.projects import images
+    from headstart.importing import archives, label_columns
+    from headstart.importing.options import Options
+
+    return Options(
+        columns=label_columns.parse(options.columns) if options.columns else {},
+        skip_bad=options.skip_bad,
+        drop_duplicates=options.drop_duplicates,
+        group_by_folder=options.group_by_folder,
+        group_pattern=options.group_pattern,
+        recursive=options.recursive,
+        encoding=options.encoding,
+        limits=archives.parse_limits(options.limit),
+        least=images.least(),
+    )
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -48,22 +104,46 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
+    how = _options(options)
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
-    if options.update and options.labels:
-        raise ParamsError("--update takes the labels from where they came from, too; leave out --labels")
+    if options.update and (options.labels or how.to_json()):
+        raise ParamsError("--update imports as the last time, labels and all; leave out the other options")
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        summary = images.update() if options.update else images.replace(options.source, options.labels)
+        summary = images.update() if options.update else images.replace(options.source, options.labels, how)
         same = images.version() == before
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     print(f"{summary.files:,} images in {len(summary.classes)} classes ({common.few(summary.classes)}); splits: {splits}")
+    if summary.groups:
+        print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
+    if summary.sidecars:
+        print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
+    if summary.unreadable:
+        print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
+    if summary.left_out:
+        print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
+    for note in summary.notes:
+        print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
+
+
+def _reasons(left_out: Sequence[LeftOut]) -> str:
+    """How many were left out for each reason, the most frequent first."""
+    reasons = Counter(one.reason.partition(":")[0] for one in left_out)
+    return lists.listing([f"{number:,} {reason}" for reason, number in reasons.most_common()])
+
+
+def _whys(unreadable: Sequence[tuple[str, str]]) -> str:
+    """How many files cannot be read for each reason, the most frequent first, and one of each."""
+    first = {reason: path for path, reason in reversed(unreadable)}
+    counts = Counter(reason for _, reason in unreadable).most_common(5)
+    return "; ".join(f"{number:,} {reason} ({first[reason]})" for reason, number in counts)

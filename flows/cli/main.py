@@ -8,18 +8,16 @@ a file per group of GROUPS.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from flows.cli import data, history, predict, projects, run, serve, sources
+from flows.cli import data, ending, history, predict, projects, run, serve, sources
 from flows.cli.common import Commands
+from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
 
-INTERRUPTED = 130
 GROUPS = (projects, data, run, predict, sources, history, serve)
 
 _OVERVIEW = """\
@@ -38,15 +36,22 @@ _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or parameters, 3 data refus
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = parser().parse_args(argv)
+    with terminal.plain_streams():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    options, unknown = parser().parse_known_args(argv)
+    if unknown:  # said by the command's own parser, whose usage helps
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        with _sigterm_interrupts():
+        with ending.sigterm_interrupts(certainly=argv is None):
             code: int = options.command(options)
             sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return ending.INTERRUPTED
     except BrokenPipeError:  # `headstart predict ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -73,20 +78,6 @@ def _message(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"no permission: {error.filename or error}"
     return f"{type(error).__name__}: {error} (HEADSTART_DEBUG=1 shows where)"
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that children are ended and locks released."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 if __name__ == "__main__":

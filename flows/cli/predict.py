@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
 from flows.cli.common import Commands
+from headstart.data import clutter
+from headstart.words import formats
 
 _PREDICT = """\
 Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
-`error` says why a file could not be read. Exit code 1 if no file could.
+`error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent). Exit code 1 if no
+file could be read. Control characters in names are written out (\\x1b), and
+a cell that a spreadsheet would compute begins with an apostrophe.
 """
 
 _PREDICT_EXAMPLES = """\
@@ -32,8 +35,10 @@ def register(commands: Commands) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from flows.results import predict as predicting
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+    if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
+        reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
     for _ in predicting.write(options.paths, options.model, sys.stdout):
         pass
+    if left := predicting.sidecars(options.paths):
+        print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
     return 0

@@ -11,21 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.repository import dvc, git, torn
+from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import DataError
+from headstart.words import spreadsheet
 from tasks import stage
 
 if TYPE_CHECKING:
     from headstart.importing.datasets import Summary
+    from headstart.importing.labels_file import LeftOut
+    from headstart.importing.options import Options
 
 
 IMAGES = Path("data/images")
 RECORD = Path("data/images.dvc")
 IMPORTING = Path("data/.importing")  # beside the images: renames need one file system. Fixed name: the run lock admits one import
+LEFT_OUT = Path("reports/import/left_out.csv")  # what the last import could not use
 PRESENT = stage.STATE / "images.json"  # the version that was last seen to lie here; tells a changed record from changed images
 
 
-def replace(source: str, labels: Path | None = None) -> Summary:
+def least() -> int:
+    """The fewest images of a class that a run takes (validate_data.min_images_per_class)."""
+    return params.load().validate_data.min_images_per_class
+
+
+def replace(source: str, labels: Path | None = None, how: Options | None = None) -> Summary:
     """Import `source` as the data set and record it with DVC. Call under the run lock.
 
     The new images replace the old ones only when they are complete, and the old ones come back if DVC cannot record the new:
@@ -39,13 +49,13 @@ def replace(source: str, labels: Path | None = None) -> Summary:
     IMPORTING.mkdir(parents=True)
     records = {path: outputs.read_bytes(path) for path in (RECORD, IMAGES.parent / ".gitignore")}
     try:
-        summary = datasets.import_dataset(source, new, labels=labels)
+        summary = datasets.import_dataset(source, new, labels=labels, how=how)
         if IMAGES.exists():
             IMAGES.rename(previous)
         try:
             new.rename(IMAGES)
             dvc.add(IMAGES)
-            _note_origin(source, labels)
+            _note_origin(source, labels, how)
         except BaseException:
             if IMAGES.exists():
                 IMAGES.rename(new)
@@ -54,9 +64,18 @@ def replace(source: str, labels: Path | None = None) -> Summary:
         if previous.exists():
             previous.rename(IMPORTING / "done with")  # from here on the import counts
         remember()
+        _list_left_out(summary.left_out)
     finally:
         tidy()
     return summary
+
+
+def _list_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Write what the import left out, all of it; remove the list of an earlier import."""
+    LEFT_OUT.unlink(missing_ok=True)
+    if left_out:
+        with outputs.whole(LEFT_OUT) as temporary:
+            spreadsheet.write(temporary, ("path", "label", "line", "reason"), left_out)
 
 
 def update() -> Summary:
@@ -77,7 +96,10 @@ def update() -> Summary:
             f"{IMAGES} was changed here since it was imported from {known['source']}, and an update would undo that; "
             f"`headstart import {known['source']}` replaces it all the same"
         )
-    return replace(known["source"], Path(known["labels"]) if known.get("labels") else None)
+    from headstart.importing.options import Options
+
+    how = Options.from_json(known.get("options", {}), RECORD, least())
+    return replace(known["source"], Path(known["labels"]) if known.get("labels") else None, how)
 
 
 def version() -> str | None:
@@ -187,13 +209,15 @@ def _load_record() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _note_origin(source: str, labels: Path | None) -> None:
-    """Write into data/images.dvc, in the part that DVC leaves to us, where the images came from."""
+def _note_origin(source: str, labels: Path | None, how: Options | None) -> None:
+    """Write into data/images.dvc, in the part that DVC leaves to us, where the images came from, and how."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     content = yaml.load(RECORD.read_text(encoding="utf-8"))
-    origin = {"source": source, **({"labels": str(labels)} if labels else {}), "version": version()}
+    origin: dict[str, object] = {"source": source, **({"labels": str(labels)} if labels else {}), "version": version()}
+    if how and (options := how.to_json()):
+        origin["options"] = options
     content.setdefault("meta", {})["headstart"] = origin
     with outputs.whole(RECORD) as temporary, temporary.open("w", encoding="utf-8") as file:
         yaml.dump(content, file)
@@ -226,13 +250,19 @@ def _refuse_own_folder(source: str) -> None:
 
 
 def _refuse_names(folder: Path) -> None:
-    """DVC fails on names that are not UTF-8, and does not say which."""
-    for place, folders, files in os.walk(folder):
-        for name in folders + files:
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                shown = os.fsencode(Path(place, name)).decode(errors="backslashreplace")
-                raise DataError(
-                    f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
-                ) from None
+    """DVC fails on names that are not UTF-8 and does not say which, and waits without end for a pipe."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                try:
+                    entry.name.encode()
+                except UnicodeEncodeError:
+                    shown = os.fsencode(entry.path).decode(errors="backslashreplace")
+                    raise DataError(
+                        f"the name of {shown} is not valid UTF-8; rename it (or import the folder with `headstart import`)"
+                    ) from None
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not (entry.is_file() or entry.is_symlink()):
+                    raise DataError(f"{entry.path} is neither a file nor a folder; remove it")

@@ -6,6 +6,7 @@ Each is in a process group of its own, which is ended as a whole when we stop or
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,9 @@ sys.argv = sys.argv[2:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
+_running: set[subprocess.Popen[str]] = set()  # started and not stopped
+_until = math.inf  # on the monotonic clock: when all patience ends
+
 
 def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `python -m module arguments` with this interpreter; both its streams go to `output` as text.
@@ -36,7 +40,7 @@ def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[st
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh", **(extra or {})}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-c", _LAUNCH, str(os.getpid()), module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -47,6 +51,8 @@ def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[st
         encoding="utf-8",
         errors="replace",
     )
+    _running.add(process)
+    return process
 
 
 def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
@@ -54,16 +60,34 @@ def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
 
     It may have ended already.
     """
+    _running.discard(process)
     _signal(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
-    deadline = time.monotonic() + patience
+        process.wait(_left(patience))
+    deadline = time.monotonic() + _left(patience)
     while _signal(process.pid, 0) and time.monotonic() < deadline:
         time.sleep(0.05)
     _signal(process.pid, signal.SIGKILL)
     process.wait()
     if process.stdout:
         process.stdout.close()
+
+
+def hurry(seconds: float) -> None:
+    """From now on, take no longer to stop children than so many seconds in all."""
+    global _until
+    _until = min(_until, time.monotonic() + 0.8 * seconds)
+
+
+def kill_all() -> None:
+    """Kill every child that was not stopped, and its group, at once."""
+    for process in list(_running):
+        _signal(process.pid, signal.SIGKILL)
+
+
+def _left(patience: float) -> float:
+    """Of so many seconds of patience, those that are left."""
+    return max(0.1, min(patience, _until - time.monotonic()))
 
 
 def alive(pid: int) -> bool:

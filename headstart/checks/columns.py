@@ -31,8 +31,33 @@ def images_of_class(frame: pd.DataFrame) -> pd.Series:
 
 
 def splits_lacking(frame: pd.DataFrame) -> pd.Series:
-    """How many of the three splits hold no usable image of this row's class. Null for unusable rows."""
-    return len(SPLITS) - spread("label", "split")(frame)
+    """How many of the three splits hold no usable image of this row's class. Null for unusable rows.
+
+    A class with fewer images than splits has none for the test; that is for `untested` to tell.
+    """
+    return len(SPLITS) - spread("label", "split")(frame) - untested(frame)
+
+
+def untested(frame: pd.DataFrame) -> pd.Series:
+    """1 if this row's class has fewer usable images than there are splits and none of them in test, else 0. Null for unusable rows."""
+    tested = set(frame.loc[frame["readable"] & (frame["split"] == "test"), "label"])
+    few = (images_of_class(frame) < len(SPLITS)) & ~frame["label"].isin(tested)
+    return few.astype("float64").where(frame["readable"])
+
+
+def lookalike(frame: pd.DataFrame) -> pd.Series:
+    """The set of look-alikes of this row if its pixels do not confirm the hash: no two of its images are near-duplicates. Else null."""
+    return frame["lookalike"].where(frame["readable"] & (frame["lookalike"] >= 0) & (spread("lookalike", "twin")(frame) > 1))
+
+
+def labels_of_lookalikes(frame: pd.DataFrame) -> pd.Series:
+    """Over how many labels a set of look-alikes is spread that its pixels do not confirm. Null for all others."""
+    return spread("lookalike", "label")(frame).where(lookalike(frame).notna() & (spread("twin", "label")(frame) == 1))
+
+
+def splits_of_together(frame: pd.DataFrame) -> pd.Series:
+    """Over how many splits the images that belong together with this row's are spread. Null for rows without a group."""
+    return spread("together", "split")(frame).where(frame["together"] != "")
 
 
 def behind_largest(frame: pd.DataFrame) -> pd.Series:

@@ -23,6 +23,22 @@ def missing(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
     return lists.listing(cases)
 
 
+def untested(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
+    labels = sorted(set(failing["label"]))
+    return f"{formats.count(len(labels), 'class has', 'classes have')} too few images for a test: {lists.listing([repr(label) for label in labels])}"
+
+
+def cut_groups(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
+    groups = failing["together"].nunique()
+    whole = frame.loc[frame["readable"] & (frame["together"] != ""), "together"].nunique()
+    test = failing[failing["split"] == "test"]
+    tested = int((frame["readable"] & (frame["split"] == "test")).sum())
+    return (
+        f"{groups:,} of {formats.count(whole, 'group')} lie in more than one split ({lists.listing(sorted(map(repr, set(failing['together']))))}); "
+        f"{len(test):,} of {formats.count(tested, 'test image')} belong to them"
+    )
+
+
 def few(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
     def case(label: object, readable: pd.Series) -> str:
         usable, broken = int(readable.sum()), int((~readable).sum())

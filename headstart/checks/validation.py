@@ -9,17 +9,24 @@ import logging
 import re
 import warnings
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
+from headstart.base import outputs
 from headstart.checks.expectations import CHECKS, Check, Limits
+from headstart.data import manifest, provenance
+from headstart.machinery import terminal
 from headstart.machinery.errors import DataError, HeadstartError
+from headstart.words import spreadsheet
 from headstart.words.formats import count
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+COLUMNS = ("path", "origin", "split", "label", "set", "reason")  # of the lists of files
 LISTED = 50  # files of a failed check that the result lists
+PAIRED = 12  # pairs of a failed check that the result lists
 SHOWN = 5  # of these, how many an error message names
 
 
@@ -31,13 +38,25 @@ class Images(TypedDict):
     per_split: dict[str, dict[str, int]]
 
 
+class Shown(TypedDict):
+    """An image of a pair."""
+
+    path: str
+    label: str
+    split: str
+
+
 class Failure(TypedDict):
-    """A check that failed, in plain words; of the `n_files` files at fault the first LISTED are named."""
+    """A check that failed, in plain words; of the `n_files` files at fault the first LISTED are named.
+
+    `pairs` are images to look at side by side, for checks of what looks alike.
+    """
 
     name: str
     message: str
     files: list[str]
     n_files: int
+    pairs: NotRequired[list[list[Shown]]]
 
 
 class Quarantined(TypedDict):
@@ -76,13 +95,21 @@ def validate(frame: pd.DataFrame, limits: Limits) -> Validation:
 
     Raises HeadstartError if a check could not be evaluated.
     """
-    frame = frame.reset_index(drop=True)
+    return validate_whole(frame, limits)[0]
+
+
+def validate_whole(frame: pd.DataFrame, limits: Limits) -> tuple[Validation, dict[str, pd.DataFrame]]:
+    """The result as of `validate`, and for each failed check, by name, every file at fault: columns COLUMNS."""
+    frame = manifest.completed(frame.reset_index(drop=True))
     outcomes = _run(_columns(frame), limits)
     failed: dict[str, list[Failure]] = {"critical": [], "warning": []}
+    lists: dict[str, pd.DataFrame] = {}
     expectations: list[Expectation] = []
     for check, (success, rows) in zip(CHECKS, outcomes, strict=True):
         if not success:
-            failed[check.severity].append(_failure(check, frame, rows, limits))
+            failing = _in_order(check, frame.iloc[sorted(rows)])
+            failed[check.severity].append(_failure(check, frame, failing, limits))
+            lists[check.name] = _whole(check, failing, limits)
         expectations.append(
             {
                 "expectation": _snake(check.expectation),
@@ -93,20 +120,28 @@ def validate(frame: pd.DataFrame, limits: Limits) -> Validation:
             }
         )
     broken = frame[~frame["readable"]]
-    return {
+    result: Validation = {
         "success": not failed["critical"],
         "images": {"total": len(frame), "usable": int(frame["readable"].sum()), "per_split": _per_split(frame)},
         "critical": failed["critical"],
         "warnings": failed["warning"],
-        "quarantined": [{"path": path, "reason": reason} for path, reason in zip(broken["path"], broken["reason"], strict=True)],
+        "quarantined": [{"path": path, "reason": reason} for path, reason in zip(_named(broken), broken["reason"], strict=True)],
         "expectations": expectations,
     }
+    return result, lists
+
+
+def write_lists(lists: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write a CSV of every file of each failed check, FOLDER/CHECK.csv; the folder is made anew."""
+    with outputs.folder(folder) as temporary:
+        for name, table in lists.items():
+            spreadsheet.write(temporary / f"{name}.csv", COLUMNS, table[list(COLUMNS)].itertuples(index=False))
 
 
 def refuse(result: Validation, where: str) -> None:
     """Raise DataError if there is a critical failure.
 
-    The error names every one, some of its files, and what to do. `where` is the file that holds the whole result.
+    The error names every one, some of its files, and what to do. `where` is the folder that lists all files.
     """
     if result["success"]:
         return
@@ -115,8 +150,8 @@ def refuse(result: Validation, where: str) -> None:
         lines.append(f"  {number}. {failure['message']}")
         if failure["files"]:
             more = failure["n_files"] - len(failure["files"][:SHOWN])
-            lines.append("     files: " + ", ".join(failure["files"][:SHOWN]) + (f" and {more:,} more" if more else ""))
-    lines.append(f"Mend the data, import it again and run again. The whole result is in {where}.")
+            lines.append("     files: " + ", ".join(map(terminal.name, failure["files"][:SHOWN])) + (f" and {more:,} more" if more else ""))
+    lines.append(f"Mend the data, import it again and run again. All files are listed in {where}/, a CSV for each problem.")
     raise DataError("\n".join(lines))
 
 
@@ -187,13 +222,45 @@ def _raised(info: Mapping[str, object] | None) -> str:
     return next((str(item.get("exception_message") or "unknown error") for item in nested if item.get("raised_exception")), "")
 
 
-def _failure(check: Check, frame: pd.DataFrame, rows: list[int], limits: Limits) -> Failure:
-    failing = frame.iloc[sorted(rows)]
-    if check.together:
-        first = failing.groupby(check.together)["path"].transform("min")
-        failing = failing.assign(_first=first).sort_values(["_first", "path"]).drop(columns="_first")
-    message = f"{_sentence(check.found(failing, frame))}. Expected: {check.expected(limits)}. {check.remedy}"
-    return {"name": check.name, "message": message, "files": failing["path"].head(LISTED).tolist(), "n_files": len(failing)}
+def _in_order(check: Check, failing: pd.DataFrame) -> pd.DataFrame:
+    """The failing rows by path, those of one set together."""
+    if not check.together:
+        return failing
+    first = failing.groupby(check.together)["path"].transform("min")
+    return failing.assign(_first=first).sort_values(["_first", "path"]).drop(columns="_first")
+
+
+def _failure(check: Check, frame: pd.DataFrame, failing: pd.DataFrame, limits: Limits) -> Failure:
+    shown = failing.assign(path=_named(failing))  # what people read; the pictures of pairs need the path alone
+    message = f"{_sentence(check.found(shown, frame))}. Expected: {check.expected(limits)}. {check.remedy}"
+    failure: Failure = {"name": check.name, "message": message, "files": shown["path"].head(LISTED).tolist(), "n_files": len(failing)}
+    if check.pairs:
+        failure["pairs"] = _pairs(failing, str(check.together), check.pairs)
+    return failure
+
+
+def _named(rows: pd.DataFrame) -> list[str]:
+    """The files of these rows as people find them: with where they came from, if their path does not say it."""
+    return [provenance.named(path, origin) for path, origin in zip(rows["path"], rows["origin"], strict=True)]
+
+
+def _pairs(failing: pd.DataFrame, together: str, across: str) -> list[list[Shown]]:
+    """Two images of each of the first sets, which differ in `across`."""
+    pairs = []
+    for _, rows in failing.groupby(together, sort=False):
+        two = rows.drop_duplicates(across).head(2)
+        pairs.append(cast(list[Shown], two[["path", "label", "split"]].to_dict("records")))
+        if len(pairs) == PAIRED:
+            break
+    return pairs
+
+
+def _whole(check: Check, failing: pd.DataFrame, limits: Limits) -> pd.DataFrame:
+    """Every file at fault: which set it belongs to, if the check is about sets, and why it is listed."""
+    numbers = failing[check.together].factorize()[0] + 1 if check.together else ""
+    expected = f"expected: {check.expected(limits)}"
+    reasons = failing["reason"].where(failing["reason"] != "", expected)
+    return failing.assign(set=numbers, reason=reasons)[list(COLUMNS)]
 
 
 def _per_split(frame: pd.DataFrame) -> dict[str, dict[str, int]]:

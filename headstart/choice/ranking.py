@@ -136,14 +136,17 @@ def _drawn_prior(given: np.ndarray, which: np.ndarray, draws: int, random: np.ra
     return given[:, None] * worth + random.normal(0, SOURCE_ERROR, (len(given), draws))[which]
 
 
-def choose(rows: Sequence[Row], totals: Totals) -> tuple[int, str]:
-    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why."""
+def choose(rows: Sequence[Row], totals: Totals, *, skipped: int = 0) -> tuple[int, str]:
+    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why.
+
+    `skipped` is the number of candidates that could not be had.
+    """
     leader = totals.leader
     level = [i for i in range(len(rows)) if totals.beats_leader[i] >= LEVEL]
     chosen = min(level, key=lambda i: (rows[i]["gflops"], -totals.aggregate[i]))
     first, taken, share = rows[leader], rows[chosen], f"best in {totals.best[leader]:.1%} of bootstrap draws"
     if len(rows) == 1:
-        return chosen, f"{first['name']} is the only candidate that could be had"
+        return chosen, f"{first['name']} is the only candidate that could be had" if skipped else f"{first['name']} was the only candidate"
     alone = rows[int(totals.images.argmax())]
     if alone is not first:
         share += f" (by its published accuracy: on the images alone {alone['name']} leads)"

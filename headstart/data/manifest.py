@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.base import outputs
+from headstart.base.grey import Grey, Range
 from headstart.machinery.errors import DataError
 
 SCHEMA = pa.schema(
@@ -31,19 +32,39 @@ SCHEMA = pa.schema(
             "sha256": pa.string(),
             "pixels_sha256": pa.string(),
             "phash": pa.string(),
-            "group": pa.int64(),
+            "group": pa.int64(),  # of images that stay on one side of every split and fold
             "readable": pa.bool_(),
             "reason": pa.string(),
+            "black": pa.float64(),  # of deep grey: the values that are shown as black and as white, the same for the whole data set
+            "white": pa.float64(),  # 0 and 0 for all other images
+            "origin": pa.string(),  # where the file lay in what was imported; its path if it lies there still
+            "together": pa.string(),  # what the import said it belongs to, "" for nothing
+            "lookalike": pa.int64(),  # set of images whose perceptual hashes are alike
+            "twin": pa.int64(),  # set of those whose pixels are alike too, where they were compared (indexing/twins.py)
         }.items()
     ]
 )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes."""
+    """Write a manifest as parquet, whole or not at all; the same table gives the same bytes.
+
+    What it lacks is as `completed` has it.
+    """
+    table = completed(table)
     packed = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     with outputs.whole(path) as temporary:
         pq.write_table(packed, temporary, compression="zstd")
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that it may lack.
+
+    Then nothing belongs together, images of one group are near-duplicates, none is deep grey, and all lie where they came from.
+    """
+    plain: dict[str, object] = {"together": "", "lookalike": table["group"], "twin": table["group"]}
+    plain |= {"black": 0.0, "white": 0.0, "origin": table["path"]}
+    return table.assign(**{name: value for name, value in plain.items() if name not in table})
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -58,6 +79,21 @@ def read(path: Path) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path} lacks the column(s) {', '.join(missing)}; make it again with `dvc repro --force index_images`")
     return table.select(SCHEMA.names).cast(SCHEMA).to_pandas()
+
+
+def grey(table: pd.DataFrame) -> Grey | None:
+    """The scale on which the deep grey of a table becomes 8-bit; None if it has none."""
+    if "white" not in table:
+        return None
+    deep = table.loc[table["white"] > table["black"], ["mode", "black", "white"]]
+    if deep.empty:
+        return None
+
+    def scale(rows: pd.DataFrame) -> Range | None:
+        return None if rows.empty else (float(rows["black"].iloc[0]), float(rows["white"].iloc[0]))
+
+    real = deep["mode"] == "F"
+    return Grey(scale(deep[~real]), scale(deep[real]))
 
 
 def data_hash(table: pd.DataFrame) -> str:

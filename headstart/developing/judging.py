@@ -122,6 +122,7 @@ def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: Summary, *
         trained.with_name("summary.json"),
         "train the source again",
     )
+    card = replace(card, grey=manifest.grey(table))
     held = table[table["split"] == "test"].reset_index(drop=True)
     logits = classify.logits(arrays, card, held, root, device, "source model, test images")
     labels = held["label"].to_numpy()

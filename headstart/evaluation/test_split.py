@@ -196,6 +196,7 @@ def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Ma
         kind=network.kind,
         weights_sha256=network.weights_sha256,
         transform=network.transform,
+        grey=manifest.grey(table),
         classes=tuple(classes),
         data_sha256=manifest.split_hash(table),
         parameters=parameters,

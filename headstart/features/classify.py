@@ -57,5 +57,5 @@ def logits(
 
     Raises HeadstartError if weights and card do not fit together, DataError when a file has changed since it was indexed.
     """
-    rows = extraction.extract(of_model(values, card, device), table, root, View.of(card.transform), dtype="float32", what=what)
+    rows = extraction.extract(of_model(values, card, device), table, root, View.of_card(card), dtype="float32", what=what)
     return rows[:]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from headstart.base import files
 from headstart.base.code import fingerprint
 from headstart.base.cores import ahead, in_order
 from headstart.base.devices import CPU, Device
-from headstart.data import images
+from headstart.data import images, manifest
 from headstart.features import engines, transforms
 from headstart.features.store import Rows, Store
 from headstart.features.transforms import View
@@ -34,6 +35,7 @@ FOLDER = Path(".headstart/features")
 ENGINES = Path(".headstart/engines")
 HALF = "float16"  # of what is stored: half the disk, and no prediction moves (docs/decisions.md)
 BLOCK = 64  # rows written at a time
+_DECIDE = ("headstart.base.grey", "headstart.data.images", "headstart.data.portable", "headstart.features.transforms")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def extract_views(
     Computes what the stores lack; an image is decoded once for all its views. Raises DataError when a file has changed or gone since
     it was indexed.
     """
+    views = [_scaled(view, table) for view in views]
     stores = [store(frozen, view, dtype, folder or FOLDER) for view in views]
     wanted: dict[str, list[int]] = {}
     for number, kept in enumerate(stores):
@@ -119,7 +122,7 @@ class Streamed:
     """
 
     def __init__(self, frozen: Frozen, table: pd.DataFrame, root: Path, view: View) -> None:
-        self._frozen, self._view = frozen, view
+        self._frozen, self._view = frozen, _scaled(view, table)
         self._paths, self._keys = [root / path for path in table["path"]], list(table["sha256"])
         self.shape = (len(self._keys), *frozen.shape)
 
@@ -132,6 +135,11 @@ class Streamed:
         # With an engine of one image a call, it is the callers that run side by side.
         computed = map(_single(self._frozen), jobs) if self._frozen.engine.batch == 1 else _compute(self._frozen, jobs)
         return np.stack([rows[0] for rows in computed]) if jobs else np.empty((0, *self.shape[1:]), np.float32)
+
+
+def _scaled(view: View, table: pd.DataFrame) -> View:
+    """The view, with the data set's scale of deep grey if the view has none of its own."""
+    return view if view.grey else replace(view, grey=manifest.grey(table))
 
 
 def store(frozen: Frozen, view: View, dtype: str, folder: Path) -> Store:
@@ -172,7 +180,8 @@ def _apart(frozen: Frozen, gathered: list[list[np.ndarray]]) -> Iterable[list[np
 
 def _read(job: _Job) -> list[np.ndarray]:
     try:
-        content = job.path.read_bytes()
+        with files.open_regular(job.path) as file:
+            content = file.read()
         if hashlib.sha256(content).hexdigest() == job.sha256:
             return transforms.read(content, job.views, job.sha256)
     except (images.Unreadable, OSError) as error:
@@ -184,7 +193,7 @@ def _read(job: _Job) -> list[np.ndarray]:
 
 def _code() -> str:
     """A fingerprint of the code that decides what a row holds, so that a change of it makes new rows."""
-    return f"{engines.code()}:{fingerprint('headstart.data.images', 'headstart.features.transforms')}"
+    return f"{engines.code()}:{fingerprint(*_DECIDE)}"
 
 
 def fit_views(count: int, row_bytes: int, train: int, validation: int, cache_gib: float) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from headstart.base.cores import in_order
-from headstart.data import images
+from headstart.data import clutter, images
 from headstart.features import classify, transforms
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
@@ -21,11 +22,12 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     """Yield path, label, probability (of the label) and error for every file, in order.
 
     Folders are walked.
-    A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
+    A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
+    transparent, or of one colour) has a label, as every image has, and an error that says so. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
-    view = transforms.View.of(card.transform)
+    view = transforms.View.of_card(card)
     frozen = classify.of_model(arrays, card)
     files = list(walk(paths))
 
@@ -36,22 +38,35 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
             return str(path), "", None, str(error)
         probabilities = likelihood.softmax(frozen.engine.run(image[None]))[0]
         best = int(np.argmax(probabilities))
-        return str(path), card.classes[best], float(probabilities[best]), ""
+        return str(path), card.classes[best], float(probabilities[best]), _nothing_to_see(path, image)
 
     return in_order(one, files)
 
 
-def walk(paths: list[Path]) -> Iterator[Path]:
-    """Files, and the files below folders in sorted order, hidden ones left out.
+def _nothing_to_see(path: Path, view: np.ndarray) -> str:
+    """Why the label of an image means nothing, given how the network sees it (size, size, 3): "" if there is something to see."""
+    if (view.max((0, 1)) - view.min((0, 1))).any():
+        return ""
+    try:
+        with Image.open(path) as image:
+            clear = image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[1] == 0
+    except Exception:  # it was read a moment ago, by other means
+        clear = False
+    return f"{'fully transparent' if clear else 'one colour only'}: nothing to see, so the label means nothing"
 
-    Raises HeadstartError for a path that is not there.
+
+def walk(paths: list[Path]) -> Iterator[Path]:
+    """Files, and the files below folders in sorted order; bookkeeping and sidecars are left out there (headstart/data/clutter.py).
+
+    Raises HeadstartError for a path that is not there, and for a folder that may not be read.
     """
     for path in paths:
         if path.is_dir():
-            yield from sorted(
-                p for p in path.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
-            )
-        elif path.exists():
+            try:
+                yield from (found for found in clutter.walk(path) if not clutter.is_sidecar(found.name))
+            except OSError as error:
+                raise HeadstartError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it with chmod u+rx") from None
+        elif path.exists() or path.is_symlink():
             yield path
         else:
             raise HeadstartError(f"{path} does not exist; give image files or folders of them")

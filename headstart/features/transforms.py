@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from headstart.base.grey import Grey
 from headstart.data import images
-from headstart.networks.cards import Transform
+from headstart.networks.cards import Card, ModelCard, Transform
 from headstart.params import Augmentation
 
+TURNS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
+# The changes of a picture whose effect on a head is measured, each in its most telling form.
+CHANGES = {
+    "horizontal_flip": Image.Transpose.FLIP_LEFT_RIGHT,
+    "vertical_flip": Image.Transpose.FLIP_TOP_BOTTOM,
+    "quarter_turns": Image.Transpose.ROTATE_90,
+}
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -31,16 +39,24 @@ class View:
     number: int = 0
     seed: int = 0
     augmentation: Augmentation | None = None
+    change: str | None = None  # of the plain view: one of CHANGES
+    grey: Grey | None = None  # how deep grey is made 8-bit; None: on the scale of the data set, or else of each picture
 
     @classmethod
     def of(cls, transform: Transform) -> View:
-        """The plain view that a card asks for."""
+        """The plain view that a transform asks for."""
         return cls(transform.input_size, transform.interpolation, transform.crop)
+
+    @classmethod
+    def of_card(cls, card: Card) -> View:
+        """The plain view that a card asks for; a whole model keeps the scale of grey that it was trained on."""
+        return replace(cls.of(card.transform), grey=card.grey if isinstance(card, ModelCard) else None)
 
     def key(self) -> dict[str, object]:
         """What tells this view from another one, as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "augmentation": self.augmentation.model_dump() if self.augmentation else None}
+        plain = {"augmentation": self.augmentation.model_dump() if self.augmentation else None}
+        return {**values, **plain, "grey": self.grey.to_json() if self.grey else None}
 
 
 def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.ndarray]:
@@ -50,9 +66,10 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
     `identity` is the SHA-256 of the file; with the seed and the view's number it fixes what is drawn.
     Raises images.Unreadable.
     """
-    near = {round(view.size / view.crop) for view in views}
-    assert len(near) == 1, "views of several sizes would be decoded at the scale of the largest"
-    with images.open_image(source, near=near.pop()) as image:
+    wanted = {(round(view.size / view.crop), view.grey) for view in views}
+    assert len(wanted) == 1, "views of several sizes would be decoded at the scale of the largest"
+    near, scale = wanted.pop()
+    with images.open_image(source, near=near, scale=scale) as image:
         return [
             np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
             for view in views
@@ -60,10 +77,11 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
 
 
 def plain(image: Image.Image, view: View) -> Image.Image:
-    """The centred square of the image, resized."""
+    """The centred square of the image, resized, and changed if the view says so."""
     side = min(image.size) * view.crop
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    return _resize(image, view, (left, top, left + side, top + side))
+    drawn = _resize(image, view, (left, top, left + side, top + side))
+    return drawn.transpose(CHANGES[view.change]) if view.change else drawn
 
 
 def random_view(image: Image.Image, view: View, augmentation: Augmentation, identity: str) -> Image.Image:
@@ -84,7 +102,8 @@ def random_view(image: Image.Image, view: View, augmentation: Augmentation, iden
         drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if augmentation.vertical_flip and flip:
         drawn = drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    return drawn
+    turns = int(random.integers(4))
+    return drawn.transpose(TURNS[turns]) if augmentation.quarter_turns and turns else drawn
 
 
 def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:

@@ -1,37 +1,50 @@
 """Unpack a .zip or .tar archive that someone else made, safely.
 
-Nothing is written outside the folder, no links are made, and no more is unpacked than the disk holds.
+Nothing is written outside the folder, no links are made, and no more is unpacked than the limits and the disk allow. Every stream is read
+to its end, where its checksum is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import lzma
-import re
 import shutil
-import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from headstart.importing import member_names
+from headstart.importing.shelf import LONGEST, shortened
 from headstart.indexing import layout
-from headstart.machinery.errors import DataError
+from headstart.machinery.errors import DataError, ParamsError
 from headstart.machinery.progress import Progress
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 SUFFIXES = (".zip", *TAR_SUFFIXES)
 KEEP_FREE = 2**28  # bytes of disk left alone
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+LIMITS = {  # of what an archive may hold, so that one made to fill a disk or to break programs does neither
+    "files": 2_000_000,
+    "depth": 32,  # folders one inside the other
+    "name": 255,  # bytes of the name of a file or folder
+    "ratio": 100,  # bytes unpacked for each byte of the archive, from SMALL on
+}
+SMALL = 2**26  # bytes that may be unpacked from an archive however small
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, RuntimeError),
+    *(ValueError, OverflowError),
+)
 
 
 class _Member(NamedTuple):
     name: str
     size: int  # bytes unpacked
     packed: int  # bytes of the archive read for it
-    open: Callable[[], IO[bytes] | None]
+    open: Callable[[], IO[bytes] | None] | None  # None for a folder
 
 
 def is_archive(path: Path) -> bool:
@@ -39,22 +52,38 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack all files of an archive below `folder`, hidden ones left out.
+def parse_limits(assignments: list[str]) -> dict[str, int]:
+    """Limits from texts such as files=5000000. Raises ParamsError for another name and for what is no number."""
+    limits = {}
+    for text in assignments:
+        name, _, value = text.partition("=")
+        if name not in LIMITS or not value.isdecimal() or int(value) < 1:
+            raise ParamsError(f"--limit {text} is unknown; give NAME=NUMBER, where NAME is {', '.join(LIMITS)}")
+        limits[name] = int(value)
+    return limits
 
-    Raises DataError, and names the member, for absolute paths, "..", links, devices, encryption, names that are not UTF-8 and names that
-    occur twice; also for a damaged archive, and for one that unpacks to more than the disk has free.
+
+def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None) -> None:
+    """Unpack all files of an archive below `folder`, bookkeeping left out.
+
+    `encoding` is that of names that are not marked as UTF-8 and are none. `limits` holds those that differ from LIMITS.
+
+    Raises DataError, and names the member, for absolute paths, "..", links, devices, encryption, names in an unknown encoding and names
+    that occur twice; also for a damaged archive, and for one that unpacks to more than the limits or the disk allow. Raises ParamsError
+    for an encoding that is none.
     """
-    free = shutil.disk_usage(folder).free - KEEP_FREE
+    member_names.check_encoding(encoding)
+    budget = _Budget(archive, {**LIMITS, **(limits or {})}, shutil.disk_usage(folder).free - KEEP_FREE)
     megabytes = archive.stat().st_size >> 20
     members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
-    total = packed = 0
+    packed = 0
     try:
-        with Progress(megabytes, f"unpacking {archive.name} (MiB)") as progress:
-            for member in members(archive):
-                total += member.size
-                if total > free:
-                    raise DataError(f"{archive} unpacks to more than the {max(free, 0) >> 20} MiB that the disk can take; make room first")
+        with (
+            Progress(megabytes, f"unpacking {archive.name} (MiB)") as progress,
+            contextlib.closing(members(archive, encoding, budget)) as found,
+        ):
+            for member in found:
+                budget.take(member.name, member.size)
                 _write(archive, member, folder)
                 packed += member.packed
                 progress.step((packed >> 20) - progress.done)
@@ -66,11 +95,45 @@ def unpack(archive: Path, folder: Path) -> None:
         raise
 
 
+class _Budget:
+    """What an archive may still unpack to."""
+
+    def __init__(self, archive: Path, limits: Mapping[str, int], free: int) -> None:
+        self.archive, self.limits, self.free = archive, limits, max(free, 0)
+        self._most = max(SMALL, limits["ratio"] * archive.stat().st_size)
+        self._files = self._bytes = 0
+
+    def take(self, name: str, size: int) -> None:
+        """Count a member, before anything of it is unpacked. Raises DataError when a limit is passed."""
+        self._files += 1
+        parts = PurePosixPath(name).parts
+        self._bytes += size
+        if self._files > self.limits["files"]:
+            self._refuse("files", f"holds more than {self.limits['files']:,} files and folders")
+        if len(parts) > self.limits["depth"]:
+            self._refuse("depth", f"has a member {len(parts):,} folders deep, {name[:60]!r}..., and the limit is {self.limits['depth']:,}")
+        longest = max((len(part.encode(errors="surrogateescape")) for part in parts), default=0)
+        if longest > self.limits["name"]:
+            self._refuse(
+                "name", f"has a member whose name takes {longest:,} bytes, {name[:60]!r}..., and the limit is {self.limits['name']:,}"
+            )
+        if self._bytes > self._most:
+            self._refuse(
+                "ratio",
+                f"unpacks to more than {self._most >> 20:,} MiB, {self.limits['ratio']:,} times its size, as photos never do and bombs do",
+            )
+        if self._bytes > self.free:
+            raise DataError(f"{self.archive} unpacks to more than the {self.free >> 20} MiB that the disk can take; make room first")
+
+    def _refuse(self, limit: str, problem: str) -> None:
+        raise DataError(f"{self.archive} {problem}; if you trust it, allow more with --limit {limit}=NUMBER")
+
+
 def _write(archive: Path, member: _Member, folder: Path) -> None:
     parts = PurePosixPath(member.name).parts
-    if any(layout.is_hidden(part) for part in parts):
+    if member.open is None or any(layout.is_hidden(part) for part in parts):
         return
-    path = folder.joinpath(*parts)
+    path = folder.joinpath(*(part if len(part) * 4 <= LONGEST else shortened(part) for part in parts))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as out:
@@ -83,39 +146,45 @@ def _write(archive: Path, member: _Member, folder: Path) -> None:
         raise DataError(f"{archive}: the member {member.name!r} occurs twice; pack the archive again") from None
 
 
-def _zip_members(archive: Path) -> Iterator[_Member]:
+def _zip_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Member, None, None]:
     with zipfile.ZipFile(archive) as file:
         infos = file.infolist()
-        for info in infos:  # all of them before the first is written
-            _check(archive, info.filename.replace("\\", "/"))
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refusal(archive, info.filename, "is a link" if kind == stat.S_IFLNK else "is no ordinary file")
+        names = member_names.of_zip(archive, infos, encoding)
+        for info, name in zip(infos, names, strict=True):  # all of them before the first is written
+            member_names.check(archive, name)
+            if kind := member_names.unusual(info):
+                raise member_names.refusal(archive, name, kind)
             if info.flag_bits & 1:
-                raise DataError(f"{archive}: the member {info.filename!r} is encrypted; unpack it yourself and give the folder")
-        for info in infos:
-            if not info.is_dir():
-                yield _Member(info.filename.replace("\\", "/"), info.file_size, info.compress_size, partial(file.open, info))
+                raise DataError(f"{archive}: the member {name!r} is encrypted; unpack it yourself and give the folder")
+        for info, name in zip(infos, names, strict=True):
+            folder = info.is_dir() or name.endswith("/")
+            yield _Member(name, info.file_size, info.compress_size, None if folder else partial(file.open, info))
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as file:
+def _tar_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Member, None, None]:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header, encoding=encoding or "utf-8") as file:
         before = 0
         for info in file:
-            _check(archive, info.name)
+            member_names.check(archive, info.name, encoding)
             if not (info.isreg() or info.isdir()):
-                raise _refusal(archive, info.name, "is a link" if info.issym() or info.islnk() else "is a device")
-            if info.isreg():
-                yield _Member(info.name, info.size, raw.tell() - before, partial(file.extractfile, info))
-                before = raw.tell()
+                raise member_names.refusal(archive, info.name, "is a link" if info.issym() or info.islnk() else "is a device")
+            yield _Member(info.name, info.size, raw.tell() - before, partial(file.extractfile, info) if info.isreg() else None)
+            before = raw.tell()
             file.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
+        stream: Any = file.fileobj
+        while rest := stream.read(1 << 20):  # the checksum of a compressed stream is at its end
+            budget.take("", len(rest))
 
 
-def _check(archive: Path, name: str) -> None:
-    layout.check_name(name)
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
-        raise _refusal(archive, name, "points outside the archive")
+class _Header(tarfile.TarInfo):
+    """A header that is damaged or missing ends an archive with an error; tarfile would take it for the end of the archive."""
 
-
-def _refusal(archive: Path, name: str, problem: str) -> DataError:
-    return DataError(f"{archive} is refused: its member {name!r} {problem}; if you trust it, unpack it yourself and give the folder")
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> _Header:
+        """The next header. Raises tarfile.ReadError for one that is damaged, and where the archive ends without its end mark."""
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"a header is damaged or missing: {error}") from None

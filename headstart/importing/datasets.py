@@ -9,9 +9,7 @@ Nothing is written outside the target, and nothing is left there if the source i
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,17 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headstart.data import images
-from headstart.importing import archives, labels_file
+from headstart.data import belonging, clutter, provenance
+from headstart.importing import archives, folders, labels_file, mending
+from headstart.importing import groups as grouping
+from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
+from headstart.importing.labels_file import LeftOut
+from headstart.importing.options import Options
+from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
-from headstart.words import lists
+from headstart.words import formats, lists
 
 TORCHVISION = "torchvision:"
 KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, {' or '.join(EXAMPLES)}"
-_FICLONE = 0x40049409
 
 
 @dataclass
@@ -44,6 +46,11 @@ class Summary:
     splits: dict[str, int]
     skipped: list[str] = field(default_factory=list)  # paths of files that no class folder or label covers
     renamed: int = 0  # files given a suffix because their name was taken
+    left_out: list[LeftOut] = field(default_factory=list)  # what cannot be used, with the reason
+    groups: int = 0  # of images that stay in one split
+    notes: list[str] = field(default_factory=list)  # how the labels were read
+    sidecars: list[str] = field(default_factory=list)  # files about photos, left out
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that do not even start like an image, and why
     terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
@@ -52,23 +59,47 @@ class Summary:
             text += " (" + ", ".join(f"{number} {name}" for name, number in self.splits.items()) + ")"
         if self.renamed:
             text += f"; {self.renamed} renamed because their name was taken"
+        if self.groups:
+            text += f"; {self.groups:,} groups"
         if self.skipped:
             text += f"; left out, as they have no label: {lists.named(self.skipped, 5)}"
+        if self.sidecars:
+            text += f"; left out, as they are no photos: {clutter.kinds(self.sidecars)}"
+        if self.unreadable:
+            text += f"; not counted, as they cannot be read: {lists.named([path for path, _ in self.unreadable], 5)}"
+        if self.left_out:
+            text += f"; left out, as they cannot be used: {lists.named([one.path for one in self.left_out], 5)}"
         return text
 
 
-def import_dataset(source: str, target: Path, *, labels: Path | None = None, current: Path = Path("data/images")) -> Summary:
+@dataclass
+class _Taken:
+    """What a source holds: its files below `root`, their groups, and what is told beside them."""
+
+    root: Path
+    items: list[layout.Item]
+    groups: dict[str, str] = field(default_factory=dict)  # by path below the root, of those that have one
+    skipped: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sidecars: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # those of `items` that do not even start like an image, and why
+
+
+def import_dataset(
+    source: str, target: Path, *, labels: Path | None = None, how: Options | None = None, current: Path = Path("data/images")
+) -> Summary:
     """Fill the fresh folder `target` from `source`, and return what it holds.
 
-    `labels` is a CSV file path,label[,split]. `current` is the data set in use, which a source must not overlap. Raises DataError for
-    a source that is refused, ParamsError for one that is unknown, HeadstartError for a failed download or a full disk; `target` is then
-    removed.
+    `labels` is a table with a column of file names and one of labels. `current` is the data set in use, which a source must not overlap.
+    Raises DataError for a source that is refused, ParamsError for one that is unknown, HeadstartError for a failed download or a full
+    disk; `target` is then removed.
     """
     if target.exists() and any(target.iterdir()):
         raise HeadstartError(f"{target} is not empty; an import needs a fresh folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return _fill(source, target, labels, current)
+        return _fill(source, target, labels, how or Options(), current)
     except BaseException as error:
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError):
@@ -76,30 +107,53 @@ def import_dataset(source: str, target: Path, *, labels: Path | None = None, cur
         raise
 
 
-def _fill(source: str, target: Path, labels: Path | None, current: Path) -> Summary:
-    shelf = _Shelf(target)
-    skipped: list[str] = []
+def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+    shelf = Shelf(target)
+    taken = _Taken(target, [])
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        if labels is not None:
-            raise ParamsError(f"--labels goes with a folder or an archive; {source} has labels of its own")
+        given = ["--labels"] * (labels is not None) + sorted(how.to_json())
+        if given:
+            raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
         _save(samples(target / ".downloads"), shelf)
     else:
-        skipped = _take(_existing(source, target, current), shelf, labels)
+        if labels is None and how.columns:
+            raise ParamsError("--columns goes with --labels: it names the columns of that file")
+        taken = _take(_existing(source, target, current), shelf, labels, how)
     for scratch in (".downloads", ".unpacked"):
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source)
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
+    kept = {item.path for item in taken.items}
+    unreadable = [(path, reason) for path, reason in taken.unreadable if path in kept]
     return Summary(
-        len(contents.items),
+        len(contents.items) - len(unreadable),
         sorted({item.label for item in contents.items}),
         {split: splits[split] for split in order},
-        skipped,
+        taken.skipped,
         shelf.renamed,
+        taken.left_out,
+        len(set(taken.groups.values())),
+        [*_renaming(shelf), *taken.notes],
+        taken.sidecars,
+        unreadable,
         EXAMPLES[source].terms if source in EXAMPLES else "",
     )
+
+
+def _renaming(shelf: Shelf) -> list[str]:
+    """Which file got another name, for example."""
+    for place, origin in shelf.origins.items():
+        if Path(place).name != Path(origin).name:
+            return [f"files that got another name keep their origin in the manifest: {place} is {origin}"]
+    return []
+
+
+def _without_classes(folder: tuple[str, int]) -> str:
+    name, number = folder
+    return f"left out {name}/: {formats.count(number, 'file')} without class folders, hence without labels; `headstart predict` labels such files"
 
 
 def _existing(source: str, target: Path, current: Path) -> Path:
@@ -120,61 +174,72 @@ def _existing(source: str, target: Path, current: Path) -> Path:
     return path
 
 
-def _take(path: Path, shelf: _Shelf, labels: Path | None) -> list[str]:
-    """Put the files of a folder or an archive on the shelf; returns the paths of files left out."""
+def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options) -> _Taken:
+    """Put the files of a folder or an archive on the shelf; returns what they are."""
     unpacked = path.is_file()
     given = path
     if unpacked:
         given = shelf.target / ".unpacked"
         given.mkdir()
-        archives.unpack(path, given)
-    if labels is not None:
-        items, skipped = labels_file.read(labels, given, shown=str(path))
-        root = given
-    else:
-        root = _unwrap(given)
-        items, skipped = _scan(root, given, str(path))
-    layout.check(layout.Contents(items, [], []), str(path))
-    if not any(images.looks_readable(root / item.path) for item in items):
-        raise DataError(f"none of the {len(items)} files in {path} is an image that can be read; give a folder {layout.SHAPE}")
-    splits = {item.split for item in items} - {"", "train"}
-    put = _move if unpacked else _Cloner().clone
-    with Progress(len(items), "copying images") as progress:
-        for item in items:
-            put(root / item.path, shelf.place(item.label, item.split if splits else "", Path(item.path).name))
+        archives.unpack(path, given, encoding=how.encoding, limits=how.limits)
+    taken = _labelled(given, labels, how, str(path))
+    layout.check(layout.Contents(taken.items, [], []), str(path))
+    taken.unreadable = folders.check_readable(taken.root, taken.items, str(path))
+    _mend(taken, how)
+    if how.skip_bad or how.drop_duplicates:
+        layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}")
+    splits = {item.split for item in taken.items} - {"", "train"}
+    put = Path.replace if unpacked else Cloner().clone
+    groups: dict[str, str] = {}
+    with Progress(len(taken.items), "copying images") as progress:
+        for item in taken.items:
+            place = shelf.place(item.label, item.split if splits else "", Path(item.path).name, item.path)
+            put(taken.root / item.path, place)
+            if item.path in taken.groups:
+                groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
             progress.step()
-    return skipped
+    belonging.write(shelf.target, groups)
+    provenance.write(shelf.target, shelf.origins)
+    return taken
 
 
-def _unwrap(root: Path) -> Path:
-    """The folder that holds the classes or splits: a single folder around them is passed by."""
-    while True:
-        visible = [entry for entry in _listing(root) if not layout.is_hidden(entry.name)]
-        folders = [entry for entry in visible if entry.is_dir(follow_symlinks=False)]
-        loose = [entry for entry in visible if entry not in folders and Path(entry.name).suffix.lower() in images.SUFFIXES]
-        if len(folders) != 1 or loose or not any(entry.is_dir(follow_symlinks=False) for entry in _listing(Path(folders[0].path))):
-            return root
-        root = Path(folders[0].path)
+def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
+    """The files of a folder with their labels, from a table or from the folders that they lie in."""
+    if labels is None:
+        root, found = folders.find(given, shown, how.recursive)
+        sidecars = [*found.sidecars, *(path for path in found.beside if clutter.is_sidecar(path))]
+        others = [path for path in found.beside if not clutter.is_sidecar(path)]
+        return _Taken(root, found.items, skipped=others, sidecars=sidecars, notes=[*found.notes, *map(_without_classes, found.unlabelled)])
+    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad)
+    return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
 
 
-def _listing(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return list(entries)
+def _mend(taken: _Taken, how: Options) -> None:
+    """Leave out what the options say, and find the groups of the rest."""
+    if how.skip_bad:
+        taken.items, left = mending.readable(taken.root, taken.items)
+        taken.left_out += left
+    if how.drop_duplicates:
+        taken.items, left = mending.distinct(taken.root, taken.items)
+        taken.left_out += left
+    if how.skip_bad:
+        taken.items, left = mending.large_enough(taken.items, how.least)
+        taken.left_out += left
+    elif small := mending.small(taken.items, how.least):
+        taken.notes.append(
+            f"{len(small)} class(es) have fewer than the {how.least} images of validate_data.min_images_per_class, so `headstart run` will "
+            f"refuse them: {lists.named(small)}; --skip-bad leaves them out"
+        )
+    groups, notes = grouping.of(taken.items, how)
+    taken.groups |= groups
+    taken.notes += notes
+    kept = {item.path for item in taken.items}
+    taken.groups = {path: group for path, group in taken.groups.items() if path in kept}
 
 
-def _scan(root: Path, given: Path, shown: str) -> tuple[list[layout.Item], list[str]]:
-    contents = layout.scan(root, shown=shown, links_within=given)
-    loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
-    if loose:
-        raise DataError(f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them")
-    if contents.empty and not any(item.split for item in contents.items):
-        raise DataError(f"{shown}: no file in the class folder(s) {lists.named(contents.empty)}; fill or remove them")
-    return contents.items, contents.beside
-
-
-def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: _Shelf) -> None:
+def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf) -> None:
     """Put samples (split, label, file name, file or PIL image) on the shelf."""
-    cloner = _Cloner()
+    cloner = Cloner()
     for split, label, name, image in samples:
         path = shelf.place(label, split, name)
         if isinstance(image, Path):
@@ -191,60 +256,12 @@ def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:
         yield sample.split, sample.label, name, sample.image
 
 
-class _Shelf:
-    """Gives each file its place in the canonical layout, under a name that is free.
-
-    The name is free whether or not the file system tells upper from lower case.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self.target, self.renamed = target, 0
-        self._taken: dict[Path, set[str]] = {}
-
-    def place(self, label: str, split: str, name: str) -> Path:
-        folder = self.target / layout.FOLDERS[split] / label if split else self.target / label
-        if folder not in self._taken:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._taken[folder] = set()
-        taken, free, number = self._taken[folder], name, 1
-        while layout.folded(free) in taken:
-            number += 1
-            free = f"{Path(name).stem}_{number}{Path(name).suffix}"
-        self.renamed += free != name
-        taken.add(layout.folded(free))
-        return folder / free
-
-
-def _move(source: Path, target: Path) -> None:
-    source.replace(target)
-
-
-class _Cloner:
-    """Copies files, sharing their blocks if the file system can (Btrfs, XFS and others on Linux)."""
-
-    def __init__(self) -> None:
-        self.shares = sys.platform == "linux"
-
-    def clone(self, source: Path, target: Path) -> None:
-        if not (self.shares and self._share(source, target)):
-            shutil.copyfile(source, target)
-
-    def _share(self, source: Path, target: Path) -> bool:
-        import fcntl
-
-        with source.open("rb") as reader, target.open("wb") as writer:
-            try:
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-            except OSError as error:
-                self.shares = error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS)
-                return False
-        return True
-
-
 def _explained(error: OSError) -> HeadstartError:
     """What the user can do about a failed system call."""
     if isinstance(error, PermissionError):
         return DataError(f"no permission: {error.filename}; allow reading the source and writing here with chmod")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return DataError(f"a name or path is longer than the file system takes: {str(error.filename)[:120]}...; shorten it, or its folders")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HeadstartError("the disk is full; make room and import again")
     return HeadstartError(f"the import failed: {error}")

@@ -1,98 +1,243 @@
-"""A CSV of labels, path,label[,split], for images that no folder sorts."""
+"""A table of labels for images that no folder sorts: which file each row means, its label, its split and its group.
+
+What the table looks like is for label_table.py and label_columns.py, what a file may be called for label_places.py.
+"""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from headstart.data import images
+from headstart.importing import label_columns, label_table
+from headstart.importing.label_columns import NO, YES, Columns
+from headstart.importing.label_places import Places
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError
 from headstart.words import lists
 
+EMPTY = ("", "nan", "#n/a")  # labels that are none: the last two are how pandas and spreadsheets write one
+AMOUNTS = 30  # different numbers from which labels look like amounts
+# What is wrong with a row, and how that is told of many; `skip_bad` leaves these out.
+MISSING, NO_LABEL, TWICE, TWO_LABELS = "missing", "no label", "named twice", "two labels"
+DOUBTFUL, OUTSIDE = "may be several files", "outside the folder"
+_TOLD = {
+    MISSING: "file(s) are missing",
+    DOUBTFUL: "file(s) may be any of several",
+    OUTSIDE: "file(s) lie outside {shown}",
+    NO_LABEL: "row(s) have no label",
+    TWICE: "file(s) are named twice",
+    TWO_LABELS: "file(s) have two labels",
+}
+SKIP = "--skip-bad leaves these out, names each in a list, and goes on"
 
-def read(file: Path, folder: Path, *, shown: str) -> tuple[list[layout.Item], list[str]]:
-    """The items that a CSV gives to files in `folder`, and the images that it does not mention.
 
-    Items are sorted by path below `folder`; the images are those in `folder`. Paths are relative to the folder or to the CSV; the CSV may
-    lie in the folder. `shown` names the folder in messages. Raises DataError that lists the problems: columns, missing files, unfit labels,
-    unknown splits, files named twice or lying outside the folder.
+class LeftOut(NamedTuple):
+    """A file or row that is not used, as people look for it, and why."""
+
+    path: str
+    label: str
+    line: int  # of the label file; 0 if the reason is not found there
+    reason: str
+
+
+@dataclass
+class Labelled:
+    """What a label file gives: files with their labels, and what people should know of how it was read."""
+
+    items: list[layout.Item]  # sorted by path below the folder
+    groups: dict[str, str]  # the group of a path, for those that have one
+    skipped: list[str]  # images that no row names
+    left_out: list[LeftOut] = field(default_factory=list)  # with `skip_bad` only
+    notes: list[str] = field(default_factory=list)
+
+
+class _Row(NamedTuple):
+    line: int
+    name: str
+    label: str
+    split: str
+    group: str
+
+
+def read(file: Path, folder: Path, *, shown: str, columns: Mapping[str, str] | None = None, skip_bad: bool = False) -> Labelled:
+    """The labels that a table gives to files in `folder`.
+
+    `columns` names columns by role (path, label, split, group), for tables that do not use the usual names. Paths are relative to the
+    folder or to the table, which may lie in the folder. `shown` names the folder in messages. Raises DataError that lists all problems
+    with their counts: missing files, empty and unfit labels, unknown splits, files named twice, with two labels or lying outside the
+    folder. `skip_bad` leaves out what has such a problem of its own. Raises ParamsError for a column that is not there.
     """
-    rows, path = _rows(file, folder)
-    where = str(file)
-    root = folder.resolve()
-    found: dict[str, tuple[int, str, str]] = {}
+    table = label_table.read(file, folder)
+    places = Places(folder, table.path.parent)
+    chosen = label_columns.choose(table, columns or {}, file, lambda name: places.find(name)[0] is not None)
+    rows, problems = _rows(table, chosen, file)
+    _refuse_several(rows, file)
+    found, bad, alike = _found(rows, places)
+    bad += _labels(rows, problems)
+    _splits(rows, problems)
+    lost = {entry.line for entry in bad}
+    groups = _grouped(found, lost, bad)
+    if problems or (bad and not skip_bad):
+        raise DataError(_refusal(file, problems, bad, places, shown))
+    items = [layout.Item(key, row.label, _split(row.split)) for key, row in groups.items()]
+    notes = [*chosen.notes, *_spelt(alike), *_amounts([item.label for item in items])]
+    return Labelled(
+        sorted(items),
+        {key: row.group for key, row in groups.items() if row.group},
+        [_shown(path) for path in places.listed() if path not in found],
+        bad,
+        notes,
+    )
+
+
+def _rows(table: label_table.Table, columns: Columns, file: Path) -> tuple[list[_Row], dict[str, list[str]]]:
     problems: dict[str, list[str]] = defaultdict(list)
-    for line, name, label, split in rows:
-        place = _find(name, folder, path.parent)
-        if place is None:
-            problems["file(s) are missing"].append(f"{name} (line {line})")
-        elif not place.is_relative_to(root):
-            problems[f"file(s) lie outside {shown}"].append(f"{name} (line {line})")
-        elif (key := place.relative_to(root).as_posix()) in found:
-            problems["file(s) are named twice"].append(f"{name} (lines {found[key][0]} and {line})")
-        else:
-            layout.check_name(key)
-            found[key] = (line, label, split)
-        if problem := layout.check_label(label):
-            problems["label(s) cannot be the name of a folder"].append(f"{label!r} {problem} (line {line})")
-        if split.lower() not in layout.SPLITS and split:
-            problems[f"split(s) are unknown, known are {', '.join(layout.SPLITS)}"].append(f"{split!r} (line {line})")
-    given = {layout.SPLITS.get(split.lower(), split) for *_, split in rows}
-    if "" in given and len(given) > 1:
-        problems["line(s) have no split while others do"] += [f"line {line}" for line, *_, split in rows if not split]
-    elif given != {""} and "train" not in given and not problems:
-        problems["split is missing"].append("train")
-    if problems:
-        raise DataError(f"{where}:\n" + "\n".join(f"  - {len(these)} {what}: {lists.named(these)}" for what, these in problems.items()))
-    items = [layout.Item(key, label, layout.SPLITS.get(split.lower(), "")) for key, (_, label, split) in found.items()]
-    return sorted(items), _unlisted(root, found)
-
-
-def _rows(file: Path, folder: Path) -> tuple[list[tuple[int, str, str, str]], Path]:
-    """Line number, path, label and split of each row, and where the CSV lies."""
-    path = file if file.is_file() else folder / file
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise DataError(f"there is no labels file {file}; give a CSV with the columns path,label[,split]") from None
-    except PermissionError:
-        raise DataError(f"no permission to read {file}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    try:
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, strict=True, skipinitialspace=True)
-        columns = [(name or "").strip().lower() for name in reader.fieldnames or []]
-        if "path" not in columns or "label" not in columns:
-            raise DataError(f"{file} has the columns {', '.join(columns) or '(none)'}; it needs path,label[,split] in its first line")
-        reader.fieldnames = columns
-        rows = [(reader.line_num, row["path"] or "", *((row.get(name) or "").strip() for name in ("label", "split"))) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{file} is not valid CSV near line {reader.line_num}: {error}") from None
+    body = table.rows[1:] if columns.header else table.rows
+    width = len(table.rows[0][1])
+    places = (columns.path, columns.label, columns.split, columns.group)
+    rows = []
+    for line, fields in body:
+        if any(field.strip() for field in fields[width:]):
+            problems[f"line(s) have more than the {width} fields of the first; put quotes around what holds a separator"].append(
+                f"line {line}"
+            )
+        name, label, split, group = ("" if at is None or at >= len(fields) else fields[at] for at in places)
+        label, split = label.strip(), split.strip()
+        if columns.flag and split.lower() in (*YES, *NO):
+            split = columns.flag if split.lower() in YES else "train"
+        rows.append(_Row(line, name, "" if label.lower() in EMPTY else label, split, group.strip()))
     if not rows:
-        raise DataError(f"{file} names no files; give a line path,label[,split] for each image")
-    return rows, path  # type: ignore[return-value]
+        raise DataError(f"{file} names no files; give {label_table.SHAPE}")
+    return rows, problems
 
 
-def _find(name: str, folder: Path, beside: Path) -> Path | None:
-    """The file a path means: below the folder or beside the CSV, with slashes of either kind."""
-    for text in dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))):
-        for base in (folder, beside):
-            place = base / text
-            if text and "\0" not in text and place.is_file():
-                return place.resolve()
-    return None
+def _refuse_several(rows: list[_Row], file: Path) -> None:
+    """Raise DataError for rows that give several labels at once: a|b, or a list."""
+    labels = Counter(row.label for row in rows if row.label)
+    several = [label for label in labels if "|" in label or re.fullmatch(r"\[.*\]|\{.*\}", label)]
+    for separator in (";", ","):
+        parts = [{part.strip() for part in label.split(separator)} for label in labels if separator in label]
+        again = Counter(part for these in parts for part in these) + Counter(labels.keys())
+        several += [label for label in labels if separator in label and any(again[part.strip()] > 1 for part in label.split(separator))]
+    if several:
+        raise DataError(
+            f"{file} gives several labels to {sum(labels[label] for label in set(several)):,} file(s), such as {several[0]!r}. "
+            "Headstart learns one label for each image; keep the one that counts"
+        )
 
 
-def _unlisted(root: Path, found: dict[str, tuple[int, str, str]]) -> list[str]:
-    """Paths of images below the folder that the CSV leaves out."""
-    left = []
-    for path in root.rglob("*"):
-        key = path.relative_to(root).as_posix()
-        if key not in found and path.suffix.lower() in images.SUFFIXES and not any(layout.is_hidden(part) for part in key.split("/")):
-            left.append(os.fsencode(key).decode(errors="backslashreplace"))  # it will be shown, and need not be UTF-8
-    return sorted(left)
+def _found(rows: list[_Row], places: Places) -> tuple[dict[str, list[_Row]], list[LeftOut], list[tuple[str, str]]]:
+    """The rows of each file, by its path below the folder; what cannot be found; and names that were found under another."""
+    found: dict[str, list[_Row]] = defaultdict(list)
+    bad: list[LeftOut] = []
+    alike: list[tuple[str, str]] = []
+    for row in rows:
+        place, others = places.find(row.name)
+        if place is None:
+            reason = f"{DOUBTFUL}: {lists.named(others, 3)}" if others else MISSING
+            bad.append(LeftOut(row.name, row.label, row.line, reason))
+        elif not place.is_relative_to(places.root):
+            bad.append(LeftOut(row.name, row.label, row.line, OUTSIDE))
+        else:
+            key = place.relative_to(places.root).as_posix()
+            layout.check_name(key)
+            found[key].append(row)
+            if not key.endswith(row.name.strip().replace("\\", "/").removeprefix("./").rpartition("/")[2]):
+                alike.append((row.name, key))
+    return found, bad, alike
+
+
+def _labels(rows: list[_Row], problems: dict[str, list[str]]) -> list[LeftOut]:
+    """Rows without a label; labels that cannot be a folder go to the problems."""
+    unfit: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        if row.label and layout.check_label(row.label):
+            unfit[row.label].append(row)
+    for label, these in unfit.items():
+        more = f" and {len(these) - 1:,} more lines" if len(these) > 1 else ""
+        problems["label(s) cannot be the name of a folder"].append(f"{label!r} {layout.check_label(label)} (line {these[0].line}{more})")
+    return [LeftOut(row.name, "", row.line, NO_LABEL) for row in rows if not row.label]
+
+
+def _splits(rows: list[_Row], problems: dict[str, list[str]]) -> None:
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row.split, row.line)
+    unknown = [f"{split!r} (line {line})" for split, line in first.items() if split and not _split(split)]
+    if unknown:
+        problems[f"split(s) are unknown, known are {', '.join(layout.SPLITS)}"] += unknown
+    if "" in first and len(first) > 1:
+        problems["line(s) have no split while others do"] += [f"line {row.line}" for row in rows if not row.split]
+    elif "" not in first and not unknown and "train" not in map(_split, first):
+        problems["split is missing"].append("train")
+
+
+def _split(text: str) -> str:
+    return layout.SPLITS.get(text.lower(), "")
+
+
+def _grouped(found: Mapping[str, list[_Row]], lost: set[int], bad: list[LeftOut]) -> dict[str, _Row]:
+    """The one row of each file. A file named twice keeps its first row, one with two labels or splits none."""
+    kept: dict[str, _Row] = {}
+    for key, rows in found.items():
+        usable = [row for row in rows if row.line not in lost]
+        said = list(dict.fromkeys((row.label, row.split) for row in usable))
+        if len(said) > 1:
+            words = " and ".join(f"{label!r}{f' in {split}' if len({s for _, s in said}) > 1 else ''}" for label, split in said)
+            bad += [LeftOut(row.name, row.label, row.line, f"{TWO_LABELS}: {words}") for row in usable]
+        elif usable:
+            kept[key] = usable[0]
+            first = usable[0].line
+            bad += [LeftOut(row.name, row.label, row.line, f"{TWICE}: lines {first} and {row.line}") for row in usable[1:]]
+    return kept
+
+
+def _refusal(file: Path, problems: Mapping[str, list[str]], bad: list[LeftOut], places: Places, shown: str) -> str:
+    lines = []
+    for kind, words in _TOLD.items():
+        these = [entry for entry in bad if entry.reason.startswith(kind)]
+        if kind == TWO_LABELS:  # a file, its labels and its lines once
+            files: dict[str, list[LeftOut]] = defaultdict(list)
+            for entry in these:
+                files[f"{entry.path}{entry.reason.removeprefix(kind)}"].append(entry)
+            named = [f"{name} (lines {lists.listing([str(entry.line) for entry in rows])})" for name, rows in files.items()]
+        elif kind == TWICE:
+            named = [f"{entry.path} ({entry.reason.removeprefix(kind + ': ')})" for entry in these]
+        else:
+            named = [f"{entry.path} (line {entry.line}{entry.reason.removeprefix(kind)})" for entry in these]
+        if named:
+            lines.append(f"  - {len(named):,} {words.format(shown=shown)}: {lists.named(named)}")
+        if named and kind == MISSING:
+            lines.append(f"    looked for them below {shown}, where {places.what_lies_there()} lie(s), and beside {file}")
+    lines += [f"  - {len(these):,} {what}: {lists.named(these)}" for what, these in problems.items()]
+    if bad:
+        lines.append(f"Mend them, or go on without: {SKIP}" + ("; the other problems need mending" if problems else ""))
+    return f"{file}:\n" + "\n".join(lines)
+
+
+def _spelt(alike: list[tuple[str, str]]) -> list[str]:
+    if not alike:
+        return []
+    return [f"{len(alike):,} file(s) were found under another name, such as {alike[0][1]} for {alike[0][0].strip()}"]
+
+
+def _amounts(labels: list[str]) -> list[str]:
+    """A note if the labels are numbers that look measured rather than chosen."""
+    different = set(labels)
+    if len(different) < AMOUNTS or not all(re.fullmatch(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?", label) for label in different):
+        return []
+    whole = all(re.fullmatch(r"\d+", label) for label in different)
+    if whole and len(labels) > 5 * len(different):  # numbers of classes
+        return []
+    return [
+        f"the labels look like amounts: {len(different):,} different numbers. Headstart learns classes; sort the amounts into a few ranges first"
+    ]
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode(errors="backslashreplace")  # it need not be UTF-8

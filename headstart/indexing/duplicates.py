@@ -18,10 +18,11 @@ COMPARISONS = 1024  # most comparisons an image, over all pairs of blocks
 PLAIN_BITS = 8  # a hash with fewer bits set comes from a plain picture and says too little to call two of them alike
 
 
-def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int) -> np.ndarray:
+def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int, together: pd.Series | None = None) -> np.ndarray:
     """Group n images into int64 group numbers, shape (n,).
 
-    `phash` holds 16 hex digits per image, `pixels` the hash (hex) of its decoded pixels.
+    `phash` holds 16 hex digits per image, `pixels` the hash (hex) of its decoded pixels. Images of one text in `together` that is not
+    empty always share a group, whatever its size.
 
     Images of identical pixels always share a group. Beyond them, images whose hashes differ in at most `distance` bits are joined, also by
     way of others, as long as a group has at most `limit` images. Groups are numbered by first appearance and do not otherwise depend on
@@ -35,7 +36,11 @@ def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int) -> np.
     hashes = _numbers(phash.iloc[first].tolist())
     tie = _numbers([text[:16] for text in unique.tolist()])
     order = np.lexsort((tie, hashes))
-    forest = _Forest(np.bincount(codes)[order], limit)
+    forest = Forest(np.bincount(codes)[order], limit)
+    if together is not None:
+        place = np.empty(len(unique), np.int64)
+        place[order] = np.arange(len(unique))
+        join_given(forest, place[codes], together.to_numpy())
     hashes = hashes[order]
     representative = _join_equal(hashes, forest)
     telling = np.flatnonzero(representative & (np.bitwise_count(hashes) >= PLAIN_BITS))
@@ -46,7 +51,7 @@ def group(phash: pd.Series, pixels: pd.Series, distance: int, limit: int) -> np.
     return pd.factorize(roots[codes])[0].astype(np.int64)
 
 
-class _Forest:
+class Forest:
     """Union-find over weighted nodes, no tree heavier than `limit` unless a single node is."""
 
     def __init__(self, weights: np.ndarray, limit: int) -> None:
@@ -62,15 +67,15 @@ class _Forest:
                 return up
             self.parent = up
 
-    def join(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Join the nodes of each pair, in order, if the limit allows."""
-        parent, weight = self.parent, self.weight
+    def join(self, left: np.ndarray, right: np.ndarray, *, limit: int | None = None) -> None:
+        """Join the nodes of each pair, in order, if the limit allows: the forest's own, or this one."""
+        parent, weight, limit = self.parent, self.weight, self.limit if limit is None else limit
         for a, b in zip(left.tolist(), right.tolist(), strict=True):
             while parent[a] != a:
                 a = parent[a]
             while parent[b] != b:
                 b = parent[b]
-            if a != b and weight[a] + weight[b] <= self.limit:
+            if a != b and weight[a] + weight[b] <= limit:
                 low, high = (a, b) if a < b else (b, a)
                 parent[high] = low
                 weight[low] += weight[high]
@@ -81,7 +86,15 @@ def _numbers(texts: list[str]) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
-def _join_equal(hashes: np.ndarray, forest: _Forest) -> np.ndarray:
+def join_given(forest: Forest, nodes: np.ndarray, together: np.ndarray) -> None:
+    """Join the nodes of images that belong together, without a limit."""
+    rows = np.flatnonzero(together != "")
+    order = rows[np.argsort(together[rows], kind="stable")]
+    same = np.flatnonzero(together[order[:-1]] == together[order[1:]])
+    forest.join(nodes[order[same]], nodes[order[same + 1]], limit=int(forest.weight.sum()))
+
+
+def _join_equal(hashes: np.ndarray, forest: Forest) -> np.ndarray:
     """Join neighbours of equal hash in the sorted array, and mark one node per hash.
 
     The result is true for the node that stands for its hash from here on: the last one, because a hash with more images than the limit
@@ -93,7 +106,7 @@ def _join_equal(hashes: np.ndarray, forest: _Forest) -> np.ndarray:
     return np.append(~same, True)
 
 
-def _join_near(hashes: np.ndarray, nodes: np.ndarray, forest: _Forest, distance: int) -> None:
+def _join_near(hashes: np.ndarray, nodes: np.ndarray, forest: Forest, distance: int) -> None:
     values = hashes[nodes]
     edges = np.linspace(0, 64, distance + 3).round().astype(int)
     pairs = list(combinations(range(distance + 2), 2))
@@ -115,7 +128,7 @@ def _join_near(hashes: np.ndarray, nodes: np.ndarray, forest: _Forest, distance:
                 _join_open(forest, nodes[a[close]], nodes[b[close]])
 
 
-def _join_open(forest: _Forest, left: np.ndarray, right: np.ndarray) -> None:
+def _join_open(forest: Forest, left: np.ndarray, right: np.ndarray) -> None:
     """Join pairs, those that cannot be joined any more sorted out first by array arithmetic."""
     roots = forest.roots()
     a, b = roots[left], roots[right]

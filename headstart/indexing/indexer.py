@@ -9,16 +9,21 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from headstart.base import grey
 from headstart.base.cores import in_order
-from headstart.data import manifest
-from headstart.indexing import duplicates, inspection, layout, splits
+from headstart.base.grey import Span
+from headstart.data import belonging, clutter, manifest, provenance
+from headstart.indexing import duplicates, inspection, layout, splits, twins
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
+from headstart.words import lists
 
 _BATCH = 16  # images a thread takes at a time
+_UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1, "black": 0.0, "white": 0.0}  # of unreadable files, and till all are seen
 _ROWS = 8192  # rows kept as Python objects before they are packed
 
 
@@ -40,9 +45,11 @@ def index(
     folder changes meanwhile.
     """
     contents = layout.scan(folder)
-    if contents.beside:
-        shown = ", ".join(contents.beside[:10])
-        raise DataError(f"{len(contents.beside)} file(s) lie beside the class folders of {folder} and have no label: {shown}; move them")
+    beside = [path for path in contents.beside if not clutter.is_sidecar(path)]
+    if beside:
+        raise DataError(
+            f"{len(beside)} file(s) lie beside the class folders of {folder} and have no label: {lists.named(beside)}; move them"
+        )
     layout.check(contents, str(folder))
     return index_items(
         folder,
@@ -71,35 +78,61 @@ def index_items(
 
     The paths of items are below `folder` or absolute. Everything else is as in `index`.
     """
-    table = _inspect_all(folder, items, max_pixels).to_pandas()
+    packed, spans = _inspect_all(folder, items, max_pixels)
+    table = packed.to_pandas()
+    _note_scale(table, spans)
     readable = table["readable"].to_numpy()
     usable = table[readable]
-    table.loc[readable, "group"] = duplicates.group(usable["phash"], usable["pixels_sha256"], duplicate_distance, duplicate_group_limit)
+    keys = usable["phash"], usable["pixels_sha256"]
+    alike = duplicates.group(*keys, duplicate_distance, duplicate_group_limit)
+    table.loc[readable, "lookalike"] = alike
+    given = usable["together"]
+    grouped = bool((given != "").any())
+    table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
     table.loc[~readable, "split"] = ""
     table.loc[readable, "split"] = splits.assign(table[readable], test_share=test_share, validation_share=validation_share, seed=seed)
+    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
 
 
-def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> pa.Table:
-    """The manifest before groups and splits, in the order of `items`, packed as it grows."""
+def _note_scale(table: pd.DataFrame, spans: dict[int, Span]) -> None:
+    """Note in the rows of deep grey the scale that is right for all of them."""
+    found = grey.choose(spans.values())
+    if found is None:
+        return
+    rows = np.array(sorted(spans))
+    real = np.array([spans[row].real for row in rows])
+    for scale, these in ((found.integer, rows[~real]), (found.real, rows[real])):
+        if scale:
+            table.loc[these, ["black", "white"]] = scale
+
+
+def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tuple[pa.Table, dict[int, Span]]:
+    """The manifest before groups and splits, in the order of `items`, packed as it grows; and the span of each deep grey row."""
+    groups = belonging.read(folder)
     parts: list[pa.RecordBatch] = []
     rows: list[dict[str, Any]] = []
+    spans: dict[int, Span] = {}
+    origins = provenance.read(folder)
     with Progress(len(items), "indexing images") as progress:
-        for item, row in zip(items, _rows(folder, items, max_pixels), strict=True):
-            rows.append({**item._asdict(), **row, "group": -1})
+        for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
+            if span:
+                spans[number] = span
+            known = {"together": groups.get(item.path, ""), "origin": origins.get(item.path, item.path)}
+            rows.append({**item._asdict(), **row, **known, **_UNKNOWN})
             if len(rows) == _ROWS:
                 parts.append(pa.RecordBatch.from_pylist(rows, manifest.SCHEMA))
                 rows.clear()
             progress.step()
     parts.append(pa.RecordBatch.from_pylist(rows, manifest.SCHEMA))
-    return pa.Table.from_batches(parts, manifest.SCHEMA)
+    return pa.Table.from_batches(parts, manifest.SCHEMA), spans
 
 
-def _rows(folder: Path, items: list[layout.Item], max_pixels: int) -> Generator[dict[str, Any], None, None]:
+def _rows(folder: Path, items: list[layout.Item], max_pixels: int) -> Generator[tuple[dict[str, Any], Span | None], None, None]:
     """What inspect says of each item, in order; a few batches ahead at most."""
 
-    def look(batch: list[layout.Item]) -> list[dict[str, Any]]:
-        return [inspection.inspect(folder / item.path, max_pixels) for item in batch]
+    def look(batch: list[layout.Item]) -> list[tuple[dict[str, Any], Span | None]]:
+        return [inspection.look(folder / item.path, max_pixels) for item in batch]
 
     batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
     try:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from headstart.base import files
+from headstart.base.grey import Span
 from headstart.data import images
 from headstart.data.images import Unreadable
 
@@ -20,24 +22,36 @@ from headstart.data.images import Unreadable
 def inspect(path: Path, max_pixels: int = images.MAX_PIXELS) -> dict[str, Any]:
     """What the manifest holds about one file, from one read of it.
 
-    width, height (pixels, upright), mode and format (as stored), bytes, sha256 of the file, pixels_sha256 of the upright RGB pixels with
-    their size, phash (16 hex digits), readable, and the reason if not.
+    width, height (pixels, upright), mode and format (as stored), bytes, sha256 of the file, pixels_sha256 of the upright RGB pixels (of
+    deep grey: of its values) with their size, phash (16 hex digits), readable, and the reason if not.
 
     Raises FileNotFoundError if the file is gone.
     """
+    return look(path, max_pixels)[0]
+
+
+def look(path: Path, max_pixels: int = images.MAX_PIXELS) -> tuple[dict[str, Any], Span | None]:
+    """What `inspect` says of a file, and the span of its values if it is deep grey."""
     row: dict[str, Any] = {"width": 0, "height": 0, "mode": "", "format": "", "bytes": 0, "sha256": "", "pixels_sha256": "", "phash": ""}
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             row["bytes"] = os.fstat(file.fileno()).st_size
             row["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-            image, mode, kind = images.decode(file, max_pixels, None)
+            found = images.decode(file, max_pixels, None, name=path.name)
     except FileNotFoundError:
         raise
     except (Unreadable, OSError) as error:
         reason = str(error) if isinstance(error, Unreadable) else images.system_reason(error)
-        return row | {"readable": False, "reason": reason}
-    row |= {"width": image.width, "height": image.height, "mode": mode, "format": kind}
-    return row | {"pixels_sha256": hash_pixels(image), "phash": perceptual_hash(image), "readable": True, "reason": ""}
+        return row | {"readable": False, "reason": reason}, None
+    image = found.image
+    row |= {"width": image.width, "height": image.height, "mode": found.mode, "format": found.format}
+    pixels = hash_pixels(image) if found.values is None else hash_values(found.values)
+    return row | {"pixels_sha256": pixels, "phash": perceptual_hash(image), "readable": True, "reason": ""}, found.span
+
+
+def hash_values(values: np.ndarray) -> str:
+    """SHA-256 (hex) of the size and the values of deep grey, whatever the scale on which they are shown."""
+    return hashlib.sha256(f"{values.dtype.kind} {values.shape[1]}x{values.shape[0]}\n".encode() + values.tobytes()).hexdigest()
 
 
 def hash_pixels(image: Image.Image) -> str:

@@ -7,29 +7,21 @@ Whatever is doubtful is refused with a DataError that names it: a wrong label co
 
 from __future__ import annotations
 
-import os
-import stat
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from headstart.data import clutter
+from headstart.data.clutter import is_bookkeeping as is_hidden
+from headstart.indexing import listing, split_names
+from headstart.indexing.listing import SHAPE as SHAPE
+from headstart.indexing.listing import check_name as check_name
+from headstart.indexing.split_names import FOLDERS as FOLDERS
+from headstart.indexing.split_names import SPLITS as SPLITS
 from headstart.machinery.errors import DataError
 from headstart.words import lists
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-FOLDERS = {"train": "train", "validation": "val", "test": "test"}  # how the canonical layout names the splits
-SHAPE = "CLASS/FILE, or train/CLASS/FILE with val/ and test/ beside train/"
-_HIDDEN = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "@eadir"}
 
 
 class Item(NamedTuple):
@@ -43,22 +35,40 @@ class Item(NamedTuple):
 class Contents(NamedTuple):
     """What a labelled folder contains.
 
-    The files, sorted by path; the paths of files beside the class folders; and the class folders without a file.
+    The files, sorted by path; the paths of files beside the class folders; the class folders without a file; sidecars in class folders;
+    folders of a split without class folders, hence without labels, with their number of files; and what a reader should know besides.
     """
 
     items: list[Item]
     beside: list[str]
     empty: list[str]
+    sidecars: Sequence[str] = ()
+    unlabelled: Sequence[tuple[str, int]] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def hollow(self) -> list[str]:
+        """The class folders whose class has no file at all, in no split."""
+        labels = {item.label for item in self.items}
+        return [path for path in self.empty if name_of(path) not in labels]
 
 
-def scan(root: Path, *, shown: str = "", links_within: Path | None = None) -> Contents:
-    """Find every file below `root`, hidden ones left out (.DS_Store, Thumbs.db, __MACOSX and the like).
+def scan(root: Path, *, shown: str = "", links_within: Path | None = None, recursive: bool = False) -> Contents:
+    """Find every file below `root`; bookkeeping is passed over (.DS_Store, Thumbs.db, @eaDir, #recycle: headstart/data/clutter.py).
 
-    `shown` names the folder in messages. Links to files are followed (`links_within`: only to files below that folder); links to folders
-    never are. Raises DataError for a mixed or too deep layout, a split given twice or without train, names that are not UTF-8, and links
+    `shown` names the folder in messages. Links to files are followed. `links_within`: what is imported; links are followed only to files
+    and folders below that folder, and a split without class folders is left out, as it has no labels. Otherwise links to folders are
+    refused, and so is such a split. `recursive`: files of sub-folders belong to the class folder above them.
+
+    Raises DataError for a mixed or too deep layout, a split given twice or without train, names that are not UTF-8, and links
     that lead nowhere or astray. Too few classes are for `check` to refuse.
     """
-    return _Reader(root, shown or str(root), links_within and links_within.resolve()).read()
+    return _Reader(root, shown or str(root), links_within and links_within.resolve(), recursive).read()
+
+
+def name_of(path: str) -> str:
+    """The label that a class folder gives: its name, in the one form of Unicode that all spellings of it share."""
+    return unicodedata.normalize("NFC", path.rpartition("/")[2])
 
 
 def check(contents: Contents, where: str) -> None:
@@ -72,7 +82,7 @@ def check(contents: Contents, where: str) -> None:
 
 
 def check_labels(labels: Iterable[str]) -> None:
-    """Raise DataError for labels that differ only in case or in how their accents are encoded."""
+    """Raise DataError for labels that differ only in case."""
     seen: dict[str, str] = {}
     for label in sorted(set(labels)):
         other = seen.setdefault(folded(label), label)
@@ -102,128 +112,130 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is bookkeeping of some system rather than data."""
-    return name.startswith(".") or name.lower() in _HIDDEN
-
-
-def check_name(name: str) -> None:
-    """Raise DataError for a path that is not valid UTF-8 (DVC cannot track it)."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        escaped = os.fsencode(name).decode(errors="backslashreplace")
-        raise DataError(
-            f"the name {escaped} is not valid UTF-8; rename it, for example with convmv -f latin1 -t utf8 -r --notest FOLDER"
-        ) from None
-
-
-@dataclass
-class _Folder:
-    """What lies directly in a folder, sorted, hidden things left out."""
-
-    path: str  # below the root, "" for the root itself
-    folders: list[str]  # names
-    files: list[str]  # paths below the root
-
-
 @dataclass
 class _Reader:
     root: Path
     shown: str
     within: Path | None
+    recursive: bool
+    notes: list[str] = field(default_factory=list)
+    spelled: dict[str, set[str]] = field(default_factory=dict)  # the spellings of each label
 
     def read(self) -> Contents:
-        top = self._open("")
-        inner = {name: self._open(name) for name in top.folders}
-        given = [name for name, folder in inner.items() if name.lower() in SPLITS and folder.folders]
+        self._lister = listing.Lister(self.root, self.shown, self.within)
+        top = self._lister.open("")
+        inner = {name: self._once(self._lister.open(name)) for name in top.folders}
+        given = {name: split for name, split in split_names.meanings(inner).items() if inner[name].folders}
         if not given:
-            items, empty = self._classes(list(inner.values()), "")
-            self._refuse_splits_without_classes({item.label for item in items})
-            return Contents(sorted(items), top.files, empty)
-        others = [name for name, folder in inner.items() if name not in given and (folder.folders or folder.files)]
-        if others:
-            raise DataError(
-                f"{self.shown} mixes layouts: {lists.named(given)} hold(s) class folders, {lists.named(others)} not; make it {SHAPE}"
-            )
+            found = self._classes(list(inner.values()), "")
+            self._refuse_splits_without_classes({item.label for item in found.items})
+            return self._told(found._replace(beside=top.files))
+        unlabelled = self._without_labels(inner, given)
         self._check_splits(given)
         contents = Contents([], list(top.files), [])
-        for name in given:
-            classes = [self._open(f"{name}/{label}") for label in inner[name].folders]
-            items, empty = self._classes(classes, SPLITS[name.lower()])
-            contents.items.extend(items)
-            contents.beside.extend(inner[name].files)
-            contents.empty.extend(empty)
-        return Contents(sorted(contents.items), sorted(contents.beside), sorted(contents.empty))
+        for name, split in given.items():
+            folder = inner[name]
+            found = self._classes([self._lister.open(f"{folder.path}/{label}") for label in folder.folders], split)
+            contents.items.extend(found.items)
+            contents.beside.extend(folder.files)
+            contents.empty.extend(found.empty)
+            contents = contents._replace(sidecars=[*contents.sidecars, *found.sidecars])
+        return self._told(contents._replace(unlabelled=unlabelled))
 
-    def _classes(self, folders: list[_Folder], split: str) -> tuple[list[Item], list[str]]:
-        items: list[Item] = []
+    def _once(self, folder: listing.Folder) -> listing.Folder:
+        """The folder of a split inside a folder of the same split (seg_train/seg_train/CLASS) is that split."""
+        meaning = split_names.word(folder.path)
+        while meaning and len(folder.folders) == 1 and not folder.files and split_names.word(folder.folders[0]) == meaning:
+            folder = self._lister.open(f"{folder.path}/{folder.folders[0]}")
+        return folder
+
+    def _told(self, contents: Contents) -> Contents:
+        """The contents in order, and what was noted on the way."""
+        for label, names in sorted(self.spelled.items()):
+            if len(names) > 1:
+                self.notes.append(
+                    f"the class {label!r} is written in {len(names)} ways that look the same (composed, decomposed): one class"
+                )
+        beside, empty, sidecars = (sorted(part) for part in (contents.beside, contents.empty, contents.sidecars))
+        return Contents(sorted(contents.items), beside, empty, sidecars, contents.unlabelled, self.notes)
+
+    def _classes(self, folders: list[listing.Folder], split: str) -> Contents:
+        """What lies in class folders."""
+        deep = [folder for folder in folders if folder.folders]
+        if deep and not self.recursive:
+            raise DataError(self._why_deep(folders, deep))
+        found = Contents([], [], [])
+        sidecars: list[str] = []
         for folder in folders:
-            label = folder.path.rpartition("/")[2]
-            if folder.folders:
-                deep = f"{folder.path}/{folder.folders[0]}"
-                raise DataError(f"{self.shown}: the folder {deep} lies inside a class folder, so its label is in doubt; make it {SHAPE}")
+            label = name_of(folder.path)
             if problem := check_label(label):
                 raise DataError(f"{self.shown}: the name of the class folder {folder.path!r} {problem}; rename it")
-            items += [Item(path, label, split) for path in folder.files]
-        return items, [folder.path for folder in folders if not folder.files]
+            files = self._lister.below(folder) if folder.folders else folder.files
+            photos = [path for path in files if not clutter.is_sidecar(path)]
+            sidecars += [path for path in files if clutter.is_sidecar(path)]
+            found.items.extend(Item(path, label, split) for path in photos)
+            self.spelled.setdefault(label, set()).add(folder.path.rpartition("/")[2])
+            if not photos:
+                found.empty.append(folder.path)
+        return found._replace(sidecars=sidecars)
+
+    def _why_deep(self, folders: list[listing.Folder], deep: list[listing.Folder]) -> str:
+        """What to say of folders inside class folders: a folder that was doubled, a root one level too high, or neither."""
+        one = deep[0]
+        name = one.path.rpartition("/")[2]
+        inside = f"{one.path}/{one.folders[0]}"
+        if one.folders == [name] and not one.files:
+            return (
+                f"{self.shown}: the folder {one.path} holds nothing but a folder of the same name, {inside}: it was doubled, by unpacking it "
+                f"seems; move the files up one folder, or add --recursive"
+            )
+        if len(deep) == len(folders) and not any(folder.files for folder in folders):
+            names = lists.named([folder.path for folder in folders], 5)
+            return (
+                f"{self.shown} seems to be one level too high: its folders ({names}) hold folders, not files, so {inside} lies inside a class "
+                f"folder. If the classes are the folders inside, give one of these folders: {self.shown}/{one.path}. If {names} are the "
+                f"classes, add --recursive, and the files of their sub-folders belong to them"
+            )
+        return (
+            f"{self.shown}: the folder {inside} lies inside a class folder, so its label is in doubt; make it {SHAPE}, or add --recursive, "
+            f"and the files of sub-folders belong to the class above them"
+        )
+
+    def _without_labels(self, inner: dict[str, listing.Folder], given: dict[str, str]) -> list[tuple[str, int]]:
+        """The folders beside those of splits: refused, but for a flat test folder and the like, of which nothing is known."""
+        others = {name: folder for name, folder in inner.items() if name not in given and (folder.folders or folder.files)}
+        flat = [name for name in others if not others[name].folders and self._may_lack_labels(name)]
+        if self.within is not None:
+            for name in flat:
+                del others[name]
+        classes = [name for name in others if others[name].folders]
+        known = lists.named(list(split_names.SPLITS), 30)
+        if classes:
+            raise DataError(
+                f"{self.shown}: {lists.named(list(given))} mean(s) a split; {lists.named(classes)} hold(s) class folders too, but by name "
+                f"mean(s) none that Headstart knows; rename the folder(s), or take them out. Known are {known}"
+            )
+        if others:
+            raise DataError(
+                f"{self.shown} mixes layouts: {lists.named(list(given))} hold(s) class folders, {lists.named(list(others))} not; make it {SHAPE}"
+            )
+        return [(name, len(inner[name].files)) for name in flat]
+
+    @staticmethod
+    def _may_lack_labels(name: str) -> bool:
+        word = split_names.word(name)
+        return word in split_names.UNLABELLED or split_names.SPLITS.get(word) in ("validation", "test")
 
     def _refuse_splits_without_classes(self, labels: set[str]) -> None:
-        if labels and {label.lower() for label in labels} <= SPLITS.keys():
+        if labels and all(split_names.of(label) for label in labels):
             found = lists.named(sorted(labels))
             raise DataError(f"{self.shown}: {found} hold(s) files but no class folders, so nothing gives the labels; make it {SHAPE}")
 
-    def _check_splits(self, names: list[str]) -> None:
+    def _check_splits(self, given: dict[str, str]) -> None:
         meanings: dict[str, str] = {}
-        for name in names:
-            other = meanings.setdefault(SPLITS[name.lower()], name)
+        for name, split in given.items():
+            other = meanings.setdefault(split, name)
             if other != name:
-                raise DataError(f"{self.shown}: the folders {other!r} and {name!r} both mean {SPLITS[name.lower()]}; merge them")
+                raise DataError(f"{self.shown}: the folders {other!r} and {name!r} both mean {split}; merge them")
         if "train" not in meanings:
-            raise DataError(f"{self.shown} has {lists.named(names)} but no train folder; make it {SHAPE}")
-
-    def _open(self, path: str) -> _Folder:
-        shown = f"{self.shown}/{path}" if path else self.shown
-        try:
-            with os.scandir(self.root / path) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except FileNotFoundError:
-            raise DataError(f"there is no folder {shown}; import images with `headstart import PATH`") from None
-        except NotADirectoryError:
-            raise DataError(f"{shown} is not a folder; it should be {SHAPE}") from None
-        except PermissionError:
-            raise DataError(f"no permission to read the folder {shown}; allow it with chmod u+rx") from None
-        folder = _Folder(path, [], [])
-        for entry in found:
-            if not is_hidden(entry.name):
-                self._sort(entry, f"{path}/{entry.name}" if path else entry.name, folder)
-        return folder
-
-    def _sort(self, entry: os.DirEntry[str], path: str, folder: _Folder) -> None:
-        check_name(path)
-        if entry.is_symlink():
-            self._check_link(Path(entry.path), path)
-            folder.files.append(path)
-        elif entry.is_dir():
-            folder.folders.append(entry.name)
-        elif entry.is_file():
-            folder.files.append(path)
-        else:
-            raise DataError(f"{self.shown}/{path} is neither a file nor a folder; remove it")
-
-    def _check_link(self, link: Path, path: str) -> None:
-        """Refuse a link that does not lead to a file within the folder that links must stay in.
-
-        That is a link that leads nowhere, round in a circle, to a folder, or out of that folder.
-        """
-        advice = "replace it by what it points to (cp -rL copies a folder with its links resolved) or remove it"
-        try:
-            target = link.resolve(strict=True)
-            kind = target.stat().st_mode
-        except (OSError, RuntimeError):
-            raise DataError(f"{self.shown}/{path} is a link that leads nowhere, or nowhere that may be read; {advice}") from None
-        if not stat.S_ISREG(kind):
-            what = "a folder" if stat.S_ISDIR(kind) else "something that is no file"
-            raise DataError(f"{self.shown}/{path} is a link to {what}; {advice}")
-        if self.within and not target.is_relative_to(self.within):
-            raise DataError(f"{self.shown}/{path} is a link that points outside the folder; {advice}")
+            raise DataError(f"{self.shown} has {lists.named(list(given))} but no train folder; make it {SHAPE}")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from headstart.indexing import duplicates
+
 
 def assign(table: pd.DataFrame, *, test_share: float, validation_share: float, seed: int) -> np.ndarray:
     """The split of each of n readable images, shape (n,): "train", "validation" or "test".
@@ -58,7 +60,8 @@ def _cut(table: pd.DataFrame, splits: np.ndarray, name: str, share: float, seed:
     labels = pd.factorize(table["label"].iloc[rows], sort=True)[0]
     pixels = pd.factorize(table["pixels_sha256"].iloc[rows])
     keys = _keys(pixels[1], seed)[pixels[0]]
-    atoms = _atoms(table["group"].to_numpy()[rows], labels, pixels[0], keys, least=keep + 1)
+    given = table["together"].iloc[rows].to_numpy() if "together" in table else np.full(len(rows), "")
+    atoms = _atoms(table["group"].to_numpy()[rows], labels, _unbreakable(pixels[0], given), keys, least=keep + 1)
     n_atoms = int(atoms.max()) + 1
     key, low, high = np.full(n_atoms, 2**64 - 1, np.uint64), np.full(n_atoms, len(rows)), np.zeros(n_atoms, np.int64)
     np.minimum.at(key, atoms, keys)
@@ -70,9 +73,14 @@ def _cut(table: pd.DataFrame, splits: np.ndarray, name: str, share: float, seed:
         _Class(max(round(share * count), 1), max(number - keep, 0))
         for count, number in zip(images.tolist(), _atoms_of_class(atoms, labels, len(images)).tolist(), strict=True)
     ]
-    _choose_mixed(chosen, classes, atoms, labels, np.flatnonzero(low != high), key, share)
     sizes = np.bincount(atoms)
     single = np.flatnonzero(low == high)
+    said = np.zeros(n_atoms, bool)
+    said[atoms[given != ""]] = True
+    _choose_given(
+        chosen, classes, _counts(atoms, labels, np.flatnonzero((low != high) & said), key), np.bincount(low[single], minlength=len(images))
+    )
+    _choose_mixed(chosen, classes, _counts(atoms, labels, np.flatnonzero((low != high) & ~said), key), key, share)
     order = single[np.lexsort((key[single], low[single]))]
     borders = np.searchsorted(low[order], np.arange(len(images) + 1))
     for number, needs in enumerate(classes):
@@ -100,26 +108,49 @@ def _choose(chosen: np.ndarray, order: np.ndarray, sizes: np.ndarray, needs: _Cl
             chosen[atom] = True
 
 
-def _choose_mixed(
-    chosen: np.ndarray, classes: list[_Class], atoms: np.ndarray, labels: np.ndarray, mixed: np.ndarray, key: np.ndarray, share: float
-) -> None:
+def _choose_mixed(chosen: np.ndarray, classes: list[_Class], counts: dict[int, dict[int, int]], key: np.ndarray, share: float) -> None:
     """Mark groups of look-alikes that carry several labels.
 
     A group is marked if its key, which is as good as random, is below the share, and if every one of its classes still wants as many
-    images.
+    images. `counts` gives the images of each class by atom.
     """
-    if len(mixed) == 0:
-        return
-    rows = np.flatnonzero(np.isin(atoms, mixed))
-    counts: dict[int, dict[int, int]] = {atom: {} for atom in mixed[np.argsort(key[mixed])].tolist()}
-    for atom, label in zip(atoms[rows].tolist(), labels[rows].tolist(), strict=True):
-        counts[atom][label] = counts[atom].get(label, 0) + 1
     for atom, of_class in counts.items():
         fits = all(classes[label].wanted >= count and classes[label].room > 0 for label, count in of_class.items())
         if fits and int(key[atom]) < share * 2**64:
-            chosen[atom] = True
-            for label, count in of_class.items():
-                classes[label].give(count)
+            _mark(chosen, classes, atom, of_class)
+
+
+def _choose_given(chosen: np.ndarray, classes: list[_Class], counts: dict[int, dict[int, int]], alone: np.ndarray) -> None:
+    """Mark groups that the user gave and that carry several labels, until the classes have what they want.
+
+    In the order of their keys, a group goes over if at least half of its images are wanted. A class that would give nothing, as it has no
+    other groups (`alone`: those of one label, by class), gives its smallest.
+    """
+    for atom, of_class in counts.items():
+        wanted = sum(min(count, max(classes[label].wanted, 0)) for label, count in of_class.items())
+        if 2 * wanted >= sum(of_class.values()) and all(classes[label].room > 0 for label in of_class):
+            _mark(chosen, classes, atom, of_class)
+    for number, needs in enumerate(classes):
+        able = [atom for atom, of_class in counts.items() if number in of_class and not chosen[atom]]
+        able = [atom for atom in able if all(classes[label].room > 0 for label in counts[atom])]
+        if able and not needs.given and not alone[number]:
+            smallest = min(able, key=lambda atom: sum(counts[atom].values()))
+            _mark(chosen, classes, smallest, counts[smallest])
+
+
+def _mark(chosen: np.ndarray, classes: list[_Class], atom: int, of_class: dict[int, int]) -> None:
+    chosen[atom] = True
+    for label, count in of_class.items():
+        classes[label].give(count)
+
+
+def _counts(atoms: np.ndarray, labels: np.ndarray, which: np.ndarray, key: np.ndarray) -> dict[int, dict[int, int]]:
+    """The images of each class in the atoms `which`, in the order of their keys."""
+    counts: dict[int, dict[int, int]] = {atom: {} for atom in which[np.argsort(key[which])].tolist()}
+    rows = np.flatnonzero(np.isin(atoms, which))
+    for atom, label in zip(atoms[rows].tolist(), labels[rows].tolist(), strict=True):
+        counts[atom][label] = counts[atom].get(label, 0) + 1
+    return counts
 
 
 def _atoms(groups: np.ndarray, labels: np.ndarray, pixels: np.ndarray, keys: np.ndarray, least: int) -> np.ndarray:
@@ -140,6 +171,13 @@ def _atoms(groups: np.ndarray, labels: np.ndarray, pixels: np.ndarray, keys: np.
             broken = atoms == largest
             atoms[broken] = atoms.max() + 1 + pixels[broken]
     return np.unique(atoms, return_inverse=True)[1]
+
+
+def _unbreakable(pixels: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """Numbers (n,) of what even a group that is broken up keeps whole: identical images, and what the user said belongs together."""
+    forest = duplicates.Forest(np.ones(int(pixels.max()) + 1, np.int64), 0)
+    duplicates.join_given(forest, pixels, together)
+    return forest.roots()[pixels]
 
 
 def _atoms_of_class(atoms: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:

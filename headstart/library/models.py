@@ -99,7 +99,7 @@ class Model:
         """What a network gives for each image (n, ...), in order."""
         if isinstance(images, str | Path):
             raise TypeError("give a list of images, for example sorted(Path('photos').glob('*.jpg'))")
-        view, numbered, engine = View.of(self.card.transform), list(enumerate(images)), frozen.engine
+        view, numbered, engine = View.of_card(self.card), list(enumerate(images)), frozen.engine
         if not numbered:
             return np.empty((0, *frozen.shape), np.float32)
         if engine.batch == 1:
@@ -124,7 +124,7 @@ def _square(number: int, picture: Picture, view: View) -> np.ndarray:
         if isinstance(picture, str | Path):
             return transforms.read(Path(picture), [view], "")[0]
         opened = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-        return np.asarray(transforms.plain(decoding.as_rgb(opened), view))
+        return np.asarray(transforms.plain(decoding.as_rgb(opened, view.grey), view))
     except (decoding.Unreadable, OSError, TypeError, ValueError) as error:
         name = str(picture) if isinstance(picture, str | Path) else f"image {number} of the list"
         raise DataError(f"{name}: {error}") from None

@@ -16,9 +16,10 @@ import pandas as pd
 
 from headstart import params
 from headstart.base.devices import CPU, Device
+from headstart.base.grey import Grey
 from headstart.checks import validation
 from headstart.checks.expectations import Limits
-from headstart.data import encoding
+from headstart.data import encoding, manifest
 from headstart.evaluation import metrics
 from headstart.indexing import indexer, layout
 from headstart.library.models import Model
@@ -76,12 +77,13 @@ class FittedHead:
     final: Head
     train_only: Head
     block: TrainHead
+    grey: Grey | None = None  # the scale of the images' deep grey
 
     def model(self, device: Device = CPU) -> Model:
         """The source with the final head, as a model that predicts."""
         from headstart.networks import model, sources
 
-        return _model(model.of(sources.known(self.source), self.final), "head", self.source, self.classes, device)
+        return _model(model.of(sources.known(self.source), self.final), "head", self, device)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class FineTuned:
     result: fine_tuning.Result
     record: records.Record
     block: FineTune
+    grey: Grey | None = None  # the scale of the images' deep grey
 
     @property
     def better(self) -> bool:
@@ -108,7 +111,7 @@ class FineTuned:
 
     def model(self, device: Device = CPU) -> Model:
         """The network at its best epoch, as a model that predicts."""
-        return _model(self.result.network, "fine_tuned", self.source, self.classes, device)
+        return _model(self.result.network, "fine_tuned", self, device)
 
 
 def index(images: str | Path | Sequence[str | Path], labels: Sequence[str] | None = None, *, seed: int = 0, **options: Any) -> Images:
@@ -175,7 +178,7 @@ def fit_head(images: Images, source: str | SourceCard | Selection, *, seed: int 
         seed=seed,
         device=device,
     )
-    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block)
+    return FittedHead(card, images.classes, fitted[frozen_head.FINAL], fitted[frozen_head.TRAIN_ONLY], block, manifest.grey(images.usable))
 
 
 def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device = CPU, **options: Any) -> FineTuned:
@@ -183,12 +186,12 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
 
     options: those of fine_tune in params.yaml.
     """
-    from headstart.training import fine_tuning
+    from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block)
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    record = records.of_run(images.usable, tuned.result)
+    return FineTuned(head.source, head.classes, tuned.result, record, tuned.block, manifest.grey(images.usable))
 
 
 def prove(
@@ -275,14 +278,16 @@ def _card(source: str | SourceCard | Selection, images: Images) -> SourceCard:
     return source.chosen
 
 
-def _model(network: Network, shipped: str, source: SourceCard, classes: list[str], device: Device) -> Model:
+def _model(network: Network, shipped: str, made: FittedHead | FineTuned, device: Device) -> Model:
     """A network as a model that predicts."""
+    source = made.source
     card = ModelCard(
         library=source.library,
         architecture=source.architecture,
         weights_sha256=source.weights_sha256,
         transform=source.transform,
-        classes=tuple(classes),
+        classes=tuple(made.classes),
+        grey=made.grey,
         format=1,
         shipped=shipped,
         source=source.name,

@@ -127,13 +127,13 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
 
 
-def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
+def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "") -> Shipped:
     """What ships of the contenders, by their right answers on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages, none if nothing was unfrozen; the likeliest of them competes for them all. scratch: the network from random weights,
-    None if none was trained.
+    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. None if there is no fine-tuned model, of
+    which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
     """
-    shipped = Shipped(head, "nothing was unfrozen, so the frozen head is all there is on the source's weights")
+    shipped = Shipped(head, absent)
     if tuned:
         best = max(tuned, key=lambda one: one.likelihood(labels))
         shipped = better_of(shipped, best, labels)

@@ -28,9 +28,10 @@ class Field:
     """The contenders that there are before remedies."""
 
     head: Contender
-    tuned: Contender | None  # None if nothing was unfrozen
+    tuned: Contender | None  # None if fine-tuning changed nothing
     averages: list[Contender]
     scratch: Contender | None  # None if none was trained
+    absent: str = ""  # why there is no fine-tuned model
 
     @property
     def all(self) -> list[Contender]:
@@ -49,7 +50,7 @@ def decide(prove: Callable[[Contender], Proof], field: Field, labels: np.ndarray
     `prove` says whether transfer helped, of what ships. If the network from random weights does as well, remedies are tried from
     `context`; None: they are not to be. The answer stays that of what was compared before: a remedy was picked on these images.
     """
-    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels)
+    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels, field.absent)
     proof, tried = prove(shipped.contender), list[Tried]()
     if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
         shipped, tried = remedies.remedy(context, shipped)

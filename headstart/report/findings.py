@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from headstart import params
+from headstart.base.grey import Grey
 from headstart.machinery.errors import HeadstartError
+from headstart.words import spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from headstart.evaluation.test_split import Metrics
     from headstart.linear.frozen_head import Summary as HeadSummary
     from headstart.proof.shipping import Verdict
-    from headstart.training.outcome import Summary as Tuned
+    from headstart.training.tuning import Summary as Tuned
 
 
 class Limited(TypedDict):
@@ -61,6 +63,7 @@ class Card(TypedDict):
     data_sha256: str
     parameters: dict[str, object]
     versions: dict[str, str]
+    grey: NotRequired[dict[str, list[float]]]  # how deep grey is shown, if the images had any
 
 
 class Work(TypedDict):
@@ -100,6 +103,11 @@ class Findings:
     images: Path
     model_sha256: str = ""
     timings: list[Timing] = field(default_factory=list)
+
+    @property
+    def grey(self) -> Grey | None:
+        """The scale on which deep grey is shown; None if there is none."""
+        return Grey.from_json(self.card.get("grey"))
 
     def of_contender(self, name: str) -> Figures | None:
         """The test figures of a contender, None if it was not measured on the test images."""
@@ -143,7 +151,7 @@ def gather(
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),
-            confusion=pd.read_csv(confusion, dtype=str, keep_default_na=False),  # a class may be called NA
+            confusion=pd.read_csv(confusion, dtype=str, keep_default_na=False).map(spreadsheet.text),  # a class may be called NA
             reliability=_table(reliability),
             images=images,
             model_sha256=_sha256(final / "model.safetensors"),

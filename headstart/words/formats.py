@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 
 def percent(value: float) -> str:
@@ -30,3 +31,10 @@ def count(n: int, one: str, many: str = "") -> str:
 def percent_of_data(share: float) -> str:
     """A share (0-1) as a percentage with three digits at most."""
     return f"{100 * share:.3g}%"
+
+
+def scale(values: Mapping[str, Sequence[float]] | None) -> str:
+    """How deep grey is shown, as a sentence; "" if there is none. `values` are those of a card: integer and real, black and white each."""
+    kinds = {"integer": "whole numbers", "real": "floating point"}
+    parts = [f"{black:,.6g} as black and {white:,.6g} as white ({kinds[name]})" for name, (black, white) in (values or {}).items()]
+    return f"Grey of more than 8 bits is shown on one scale for the whole data set: {' and '.join(parts)}." if parts else ""

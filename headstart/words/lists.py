@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headstart.machinery import terminal
+
 NAMED = 5  # classes or files that a sentence names before it says "and N more"
 
 
 def listing(words: Iterable[str], named: int = NAMED, conjunction: str = "and") -> str:
     """Words as people list them: a, b and c; after `named` of them: and N more."""
-    words = list(words)
+    words = [terminal.name(word) for word in words]
     if len(words) > named:
         words = [*words[:named], f"{len(words) - named:,} more"]
     if len(words) < 2:
@@ -19,7 +21,7 @@ def listing(words: Iterable[str], named: int = NAMED, conjunction: str = "and") 
 
 def named(names: list[str], limit: int = 10) -> str:
     """Names in a row, as many as fit into a message."""
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return ", ".join(map(terminal.name, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def sentence(words: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from headstart.checks import validation
 from headstart.checks.expectations import CHECKS, Limits
+from headstart.data import manifest
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.words import formats, lists
 
@@ -109,6 +110,21 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], list[str], list[str
         ["ant/1.png", "bee/0.png"],
         ["ant/1.png (ant) and bee/0.png (bee)"],
     ),
+    "lookalikes_under_two_labels": (
+        lambda f: change(f.assign(lookalike=f["group"], twin=f["group"]), ["ant/1.png", "bee/0.png"], lookalike=7777),
+        ["ant/1.png", "bee/0.png"],
+        ["1 set of look-alikes", "ant/1.png (ant) and bee/0.png (bee)", "No label needs changing on this alone"],
+    ),
+    "groups_in_two_splits": (
+        lambda f: change(change(f.assign(together=""), bees(0, 9, 8), together="patient 7"), bees(1, 2), together="patient 8"),
+        bees(0, 8, 9),
+        ["1 of 2 groups lie in more than one split ('patient 7'); 2 of 4 test images belong to them"],
+    ),
+    "classes_without_test": (
+        lambda f: f[~f["path"].isin(bees(1, 2, 3, 4, 5, 7, 8, 9))],
+        bees(0, 6),
+        ["1 class has too few images for a test: 'bee'"],
+    ),
     "balance": (
         lambda f: pd.concat([f, *(change(f[f["label"] == "ant"], [], mode="L").assign(path=lambda g, n=n: f"ant/{n}-" + g["label"] + g["path"].str[4:],
             pixels_sha256=lambda g, n=n: f"{n}-" + g["sha256"], group=lambda g, n=n: 1000 * n + g["group"]) for n in range(1, 11))]),
@@ -128,6 +144,9 @@ GOOD: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "unreadable_share": lambda f: unreadable(f, bees(3)),
     "near_duplicates_in_two_splits": lambda f: change(f, bees(8, 9), group=7777),
     "near_duplicates_under_two_labels": lambda f: change(f, bees(8, 0), group=7777),
+    "groups_in_two_splits": lambda f: change(f.assign(together=""), bees(0, 1), together="patient 7"),
+    "lookalikes_under_two_labels": lambda f: change(f.assign(twin=f["group"]), ["ant/1.png", "bee/0.png"], lookalike=7, twin=7, group=7),
+    "classes_without_test": lambda f: f[~f["path"].isin(bees(1, 2, 3, 4, 5, 7, 8))],
     "sides": lambda f: change(f, bees(2), width=16, height=16),
     "aspect": lambda f: change(f, bees(2), width=128, height=32),
     "modes": lambda f: change(f, bees(2), mode="L"),
@@ -216,17 +235,50 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert (len(warning["files"]), warning["n_files"]) == (validation.LISTED, 70)
 
 
+def test_every_file_is_listed_somewhere(tmp_path: Path) -> None:
+    frame = table(tuple("abcdefg")).assign(mode="P", origin=lambda f: "camera/" + f["path"])
+    frame = unreadable(change(frame, ["a/0.png", "b/9.png"], pixels_sha256="same"), ["c/0.png"], "zero bytes")
+    result, lists = validation.validate_whole(frame, LIMITS)
+    validation.write_lists(lists, tmp_path / "lists")
+    names = [failure["name"] for failure in [*result["critical"], *result["warnings"]]]
+    assert sorted(path.stem for path in (tmp_path / "lists").iterdir()) == sorted(names)
+    found = pd.read_csv(tmp_path / "lists/modes.csv")
+    assert (list(found.columns), len(found)) == (["path", "origin", "split", "label", "set", "reason"], 69)
+    two = pd.read_csv(tmp_path / "lists/same_pixels_in_two_splits.csv")
+    assert two[["path", "origin", "split", "label", "set"]].to_numpy().tolist() == [
+        ["a/0.png", "camera/a/0.png", "train", "a", 1],
+        ["b/9.png", "camera/b/9.png", "test", "b", 1],
+    ]
+    assert two["reason"][0] == "expected: no image lies in two splits (same decoded pixels)"
+    assert pd.read_csv(tmp_path / "lists/unreadable_files.csv")["reason"].tolist() == ["zero bytes"]
+    validation.write_lists({}, tmp_path / "lists")
+    assert list((tmp_path / "lists").iterdir()) == []
+
+
+def test_pairs_stand_side_by_side() -> None:
+    found = failed(change(table(), ["ant/1.png", "bee/0.png", "bee/1.png"], group=7777))["near_duplicates_under_two_labels"]
+    ant, bee = ({"path": f"{name}.png", "label": name[:3], "split": "train"} for name in ("ant/1", "bee/0"))
+    assert found["pairs"] == [[ant, bee]]
+    assert "Is one of the labels wrong?" in str(found["message"])
+
+
+def test_two_images_are_enough_if_the_limit_says_so() -> None:
+    frame = BAD["classes_without_test"][0](table())
+    assert set(failed(frame, Limits(2, 0.05, 10.0, 16))) == {"classes_without_test"}
+    assert {"images_per_class"} < set(failed(frame))
+
+
 def test_refusal_names_files_and_what_to_do() -> None:
     result = validation.validate(change(table(), bees(*range(4), 9), pixels_sha256="same").assign(), LIMITS)
     result["critical"][0]["files"] += ["x", "y"]
     result["critical"][0]["n_files"] = 12
     with pytest.raises(DataError) as error:
-        validation.refuse(result, "reports/validation.json")
+        validation.refuse(result, "reports/validation")
     message = str(error.value)
     assert "1 critical problem" in message
     assert "files: bee/0.png, bee/1.png, bee/2.png, bee/3.png, bee/9.png and 7 more" in message
     assert "Keep each image in one split" in message
-    assert "reports/validation.json" in message
+    assert "All files are listed in reports/validation/, a CSV for each problem." in message
 
 
 def test_nothing_is_refused_on_success() -> None:
@@ -235,7 +287,7 @@ def test_nothing_is_refused_on_success() -> None:
 
 def test_a_check_that_cannot_be_evaluated_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [check for check in CHECKS if check.name != "sides"]
-    columns = validation._columns(table()).drop(columns="shorter_side")
+    columns = validation._columns(manifest.completed(table())).drop(columns="shorter_side")
     monkeypatch.setattr(validation, "_columns", lambda frame: columns)
     with pytest.raises(HeadstartError, match=r"'sides' could not be evaluated.*shorter_side"):
         validation.validate(table(), LIMITS)

@@ -199,8 +199,6 @@ def test_every_cut_and_any_noise_gives_a_reason_or_a_picture(tmp_path: Path) -> 
         ("text.jpg", b"hello, this is no picture at all", "not an image"),
         ("notes.txt", b"label,path\n", "not an image"),
         ("noise.png", bytes(range(256)) * 9, "not an image"),
-        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC is not supported: convert it to JPEG"),
-        ("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     ],
 )
 def test_what_is_no_image(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
@@ -258,10 +256,10 @@ def test_system_errors_are_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         images.open_image(tmp_path)
     toy.photo().save(tmp_path / "a.png")
 
-    def forbidden(*_: object, **__: object) -> None:
+    def forbidden(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     assert reason(tmp_path / "a.png") == "no permission to read it"
 
 
@@ -336,11 +334,11 @@ def test_perceptual_hash_of_a_plain_picture_has_few_bits() -> None:
         assert int(inspection.perceptual_hash(Image.fromarray(noisy)), 16).bit_count() < 8
 
 
-def test_looks_readable_reads_the_header(tmp_path: Path) -> None:
+def test_why_not_reads_the_header(tmp_path: Path) -> None:
     toy.photo(size=128).save(tmp_path / "a.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:900])
     (tmp_path / "b.jpg").write_text("no")
-    assert [images.looks_readable(tmp_path / name) for name in ("a.jpg", "half.jpg", "b.jpg", "gone")] == [True, True, False, False]
+    assert [images.why_not(tmp_path / name) for name in ("a.jpg", "half.jpg", "b.jpg", "gone")] == ["", "", "not an image", "no such file"]
 
 
 def test_threads_see_no_warnings(tmp_path: Path) -> None:

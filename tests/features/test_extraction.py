@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +15,16 @@ import pytest
 
 from headstart.base import cores
 from headstart.base.devices import CPU
+from headstart.base.grey import Grey
 from headstart.data import images
 from headstart.features import engines, extraction, transforms
 from headstart.features.extraction import Frozen, Streamed
 from headstart.features.store import Rows
 from headstart.features.transforms import View
+from headstart.indexing import indexer
 from headstart.machinery.errors import DataError
 from headstart.params import Augmentation
-from tests import tiny
+from tests import tiny, toy
 
 PLAIN = View(32, "bilinear")
 HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
@@ -167,14 +170,14 @@ def test_what_differs_shares_no_row(other: Callable[[Frozen, View], tuple[Frozen
 def test_an_image_is_read_from_the_disk_once(frozen: Frozen, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is hashed is what is decoded, even where somebody writes the file in between."""
     opened: list[str] = []
-    path_open = Path.open
+    really = os.open
 
-    def watch(self: Path, *rest: Any, **more: Any) -> Any:
-        if self.suffix == ".png":
-            opened.append(str(self))
-        return path_open(self, *rest, **more)
+    def watch(path: Any, *rest: Any, **more: Any) -> int:
+        if str(path).endswith(".png"):
+            opened.append(str(path))
+        return really(path, *rest, **more)
 
-    monkeypatch.setattr(Path, "open", watch)
+    monkeypatch.setattr(os, "open", watch)
     extract_views(frozen, photos, [PLAIN, *transforms.views(PLAIN, 0, HOW, 2)])
     assert len(opened) == len(set(opened)) == len(photos)
 
@@ -288,3 +291,21 @@ def test_a_changed_file_is_refused_and_leaves_no_row(change: Callable[[Path], No
         extract(frozen, photos)
     path.write_bytes(original)
     assert extract(frozen, photos).tobytes() == extract(frozen, photos, folder=Path("clean")).tobytes()
+
+
+def test_deep_grey_is_read_on_the_scale_of_its_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brightness survives, and rows on another scale are other rows."""
+    monkeypatch.chdir(tmp_path)
+    toy.deep(Path("images"), {"dim": 219, "bright": 900}, per_class=4)
+    table = indexer.index(Path("images"), **toy.INDEX)
+    pixels_of = Frozen("pixels", 32, engines.Engine("pixels", 1, lambda given: given), (32, 32, 3))
+    rows = extract(pixels_of, table, dtype="uint8")
+    means = dict(zip(table["path"], rows.mean(axis=(1, 2, 3)), strict=True))
+    assert all(abs(mean - (219 if "dim" in path else 900) * 255 / 1023) < 3 for path, mean in means.items())
+    assert np.array_equal(Streamed(pixels_of, table, Path("images"), PLAIN)[:], rows)
+    wider = table.assign(white=2046.0)
+    assert np.allclose(extract(pixels_of, wider, dtype="uint8"), rows / 2, atol=1)
+    own = replace(PLAIN, grey=Grey((0.0, 2046.0)))
+    assert np.array_equal(extract(pixels_of, table, own, dtype="uint8"), extract(pixels_of, wider, dtype="uint8")), (
+        "a model keeps its scale"
+    )

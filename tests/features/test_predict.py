@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart.base import cores
+from headstart.base import cores, weights
 from headstart.features import predict
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model, sources
@@ -54,6 +56,21 @@ def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
     assert [label for _, label, _, _ in answers] == [CLASSES[i] for i in expected.argmax(1)]
     np.testing.assert_allclose([p for _, _, p, _ in answers], expected.max(1), atol=1e-4)  # type: ignore[arg-type]
     assert {error for *_, error in answers} == {""}
+
+
+def test_deep_grey_is_seen_on_the_scale_of_the_card(made: Path, here: Path) -> None:
+    """Pictures that differ in their level alone differ to the model; each on a scale of its own would be the same to it."""
+    toy.deep(here / "photos", {"dim": 219, "bright": 900}, per_class=1, size=64)
+    shutil.copytree(made, here / "scaled")
+    card = json.loads((made / "card.json").read_text())
+    (here / "scaled/card.json").write_text(json.dumps({**card, "grey": {"integer": [0.0, 1023.0]}}))
+    for level in (219, 900):
+        name = "dim" if level == 219 else "bright"
+        values = np.asarray(Image.open(here / f"photos/{name}/0000.png"), np.float64)
+        Image.fromarray(np.rint(values * 255 / 1023).astype(np.uint8)).save(here / f"{name}.png")
+    given = [Path(f"photos/{name}/0000.png") for name in ("dim", "bright")]
+    scaled = [answer[1:] for answer in predict.predict(given, Path("scaled"))]
+    assert scaled == [answer[1:] for answer in predict.predict([Path("dim.png"), Path("bright.png")], made)]
 
 
 def test_models_final_is_the_default(made: Path, here: Path) -> None:
@@ -105,8 +122,20 @@ def test_a_walk_goes_below_folders_in_order_and_passes_hidden_files_by(here: Pat
         Path("photos/b/2.png"),
     ]
     assert list(predict.walk([Path(".given")])) == [Path(".given/a.png")]
+    for name in ("photos/@eaDir/a.png", "photos/#recycle/a.png", "photos/b/2.json", "photos/b/2.XMP", "photos/Thumbs.db"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert len(list(predict.walk([Path("photos")]))) == 3
     (here / "empty").mkdir()
     assert list(predict.walk([Path("empty")])) == []
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(made: Path, here: Path) -> None:
+    (here / "photos").mkdir()
+    os.mkfifo(here / "photos/pipe.jpg")
+    toy.photo(size=64).save(here / "photos/a.png")
+    answers = list(predict.predict([Path("photos"), Path("photos/pipe.jpg")], made))
+    assert [error for *_, error in answers] == ["", *["no ordinary file (a pipe, a socket or a device)"] * 2]
 
 
 def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) -> None:
@@ -141,3 +170,70 @@ def test_a_retrained_model_of_the_same_source_is_another_one(made: Path, here: P
     (here / "other" / "card.json").write_text(json.dumps(card.to_json()))
     [second] = predict.predict([Path("a.png")], Path("other"))
     assert first[2] != second[2]
+
+
+def test_an_image_in_which_there_is_nothing_to_see_is_said(made: Path, here: Path) -> None:
+    toy.photo(size=64).save("a.png")
+    Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save("b.png")
+    Image.new("L", (64, 64), 0).save("c.png")
+    answers = list(predict.predict([Path("a.png"), Path("b.png"), Path("c.png")], made))
+    assert all(label in CLASSES and probability for _, label, probability, _ in answers)
+    assert [error.partition(":")[0] for *_, error in answers] == ["", "fully transparent", "one colour only"]
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Lets nothing connect but to this machine itself; returns what was tried."""
+    tried: list[object] = []
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family != socket.AF_UNIX and not str(address).startswith(("('127.", "('::1'")):
+            tried.append(address)
+            raise OSError("no network here")
+        connect(self, address)  # type: ignore[arg-type]
+
+    def looked_up(host: object, *rest: object, **more: object) -> object:
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            tried.append(host)
+            raise socket.gaierror("no network here")
+        return look_up(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    return tried
+
+
+def test_no_connection_is_made_for_a_model_whatever_its_card_says(made: Path, here: Path, no_network: list[object]) -> None:
+    toy.photo(size=64).save("a.png")
+    shutil.copytree(made, here / "model")
+    assert list(predict.predict([Path("a.png")], Path("model")))
+    sources.load(tiny.checkpoint(here / "source"))
+    card = json.loads((made / "card.json").read_text())
+    for name in ("hf-hub:timm/resnet18.a1_in1k", "hf_hub:timm/resnet18", "https://example.org/resnet18", "resnet18@main"):
+        (here / "model/card.json").write_text(json.dumps({**card, "architecture": name}))
+        (here / "source/card.json").write_text(json.dumps({**card, "architecture": name}))
+        with pytest.raises(HeadstartError, match="has no architecture"):
+            list(predict.predict([Path("a.png")], Path("model")))
+        with pytest.raises(HeadstartError, match="has no architecture"):
+            sources.load("checkpoint:source")
+    assert no_network == []
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(made: Path, here: Path) -> None:
+    shutil.copytree(made, here / "model")
+    arrays = weights.read(here / "model/model.safetensors")
+    arrays["fc.bias"][0] = np.nan
+    weights.write(here / "model/model.safetensors", arrays)
+    toy.photo(size=64).save("a.png")
+    with pytest.raises(HeadstartError, match=r"model\.safetensors holds weights that are not finite numbers \(NaN or infinite\): fc\.bias"):
+        list(predict.predict([Path("a.png")], Path("model")))
+
+
+def test_as_many_classes_as_the_weights_have(made: Path, here: Path) -> None:
+    shutil.copytree(made, here / "model")
+    card = json.loads((made / "card.json").read_text())
+    (here / "model/card.json").write_text(json.dumps({**card, "classes": CLASSES[:2]}))
+    toy.photo(size=64).save("a.png")
+    with pytest.raises(HeadstartError, match="the card names 2 classes, and the weights are of 3"):
+        list(predict.predict([Path("a.png")], Path("model")))

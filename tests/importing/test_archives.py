@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from headstart.importing import archives
-from headstart.machinery.errors import DataError
+from headstart.machinery.errors import DataError, ParamsError
 
 FILES = {"cat/1.jpg": b"one", 'cat/it\'s "ü" 写真.jpg': b"two", "dog/1.jpg": b"three" * 100_000}
 
@@ -134,7 +134,102 @@ def test_links_and_secrets_in_a_zip(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin1") as tar:
         add(tar, "cat/café.jpg", b"one")
-    assert r"the name cat/caf\xe9.jpg is not valid UTF-8" in refusal(tmp_path / "a.tar", tmp_path / "out")
+    says = refusal(tmp_path / "a.tar", tmp_path / "out")
+    assert r"the name cat/caf\xe9.jpg is not valid UTF-8" in says
+    assert "give --encoding" in says
+    archives.unpack(tmp_path / "a.tar", tmp_path / "out", encoding="cp1252")
+    assert unpacked(tmp_path / "out") == {"cat/café.jpg": b"one"}
+
+
+def unmarked(path: Path, names: dict[bytes, bytes]) -> Path:
+    """A zip whose names are bytes in some encoding, without the flag of UTF-8."""
+    with zipfile.ZipFile(path, "w") as file:
+        for number, content in enumerate(names.values()):
+            file.writestr(f"{number:0{len(list(names)[number])}d}", content)
+    whole = path.read_bytes()
+    for number, name in enumerate(names):
+        whole = whole.replace(f"{number:0{len(name)}d}".encode(), name)
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("cp437", "Größe"), ("cp932", "猫の写真"), ("cp866", "кошка"), ("gbk", "狗狗图片")])
+def test_names_without_the_flag_of_utf8_are_asked_about(tmp_path: Path, encoding: str, text: str) -> None:
+    """Never a guess: a wrong one becomes the name of a class."""
+    archive = unmarked(tmp_path / "a.zip", {f"{text}/1.jpg".encode(encoding): b"one", b"plain/2.jpg": b"two"})
+    says = refusal(archive, tmp_path / "out")
+    assert "is not valid UTF-8 (1 such name(s))" in says
+    assert f"{encoding}: {text}/1.jpg" in says
+    archives.unpack(archive, tmp_path / "out", encoding=encoding)
+    assert unpacked(tmp_path / "out") == {f"{text}/1.jpg": b"one", "plain/2.jpg": b"two"}
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(ParamsError, match="--encoding klingon is unknown"):
+        archives.unpack(archive, tmp_path, encoding="klingon")
+
+
+def test_valid_utf8_without_its_flag_is_taken_as_such(tmp_path: Path) -> None:
+    archive = unmarked(tmp_path / "a.zip", {"Größe 写真/1.jpg".encode(): b"one"})
+    (tmp_path / "out").mkdir()
+    archives.unpack(archive, tmp_path / "out", encoding="cp437")
+    assert unpacked(tmp_path / "out") == {"Größe 写真/1.jpg": b"one"}
+
+
+def test_one_flipped_byte_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """Also behind the last file, where nobody needs to read."""
+    for name in ("a.tar.gz", "a.tar.bz2", "a.tar.xz", "a.zip"):
+        whole = packed(tmp_path / name, {"cat/1.jpg": os.urandom(3000)}).read_bytes()
+        ends = len(whole) - (8 if name.endswith("gz") else 12)
+        for place in (len(whole) // 2, ends) if name != "a.zip" else (len(whole) // 4,):
+            broken = bytearray(whole)
+            broken[place] ^= 1
+            (tmp_path / name).write_bytes(broken)
+            assert "is damaged" in refusal(tmp_path / name, tmp_path / "out"), (name, place)
+            shutil.rmtree(tmp_path / "out")
+        (tmp_path / name).unlink()
+
+
+def test_a_tar_that_is_cut_or_broken_between_files_is_refused(tmp_path: Path) -> None:
+    """tarfile takes a header that it cannot read for the end of the archive, and says nothing."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "cat/1.jpg", b"x" * 512)
+        add(tar, "cat/2.jpg", b"y" * 512)
+    whole = (tmp_path / "a.tar").read_bytes()
+    broken = bytearray(whole)
+    broken[1024 + 3] ^= 1
+    for content in (whole[:1024], bytes(broken)):
+        (tmp_path / "a.tar").write_bytes(content)
+        assert "is damaged" in refusal(tmp_path / "a.tar", tmp_path / "out")
+        shutil.rmtree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_limits_are_said_and_can_be_raised(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "SMALL", 1000)
+    archive = tmp_path / f"a.{kind}"
+    deep = "/".join("abcdefgh" * 5) + "/1.jpg"
+    cases = {
+        "files": ({f"cat/{n}.jpg": b"x" for n in range(9)}, {"files": 5}, {"files": 50}, "holds more than 5 files and folders"),
+        "depth": ({deep: b"x"}, {}, {"depth": 60}, "has a member 41 folders deep"),
+        "name": ({"cat/" + "n" * 300 + ".jpg": b"x"}, {}, {"name": 400}, "has a member whose name takes 304 bytes"),
+        "ratio": ({"cat/1.jpg": bytes(3_000_000)}, {}, {"ratio": 100_000}, "100 times its size, as photos never do"),
+    }
+    for name, (files, limits, raised, says) in cases.items():
+        packed(archive, files)
+        with pytest.raises(DataError) as caught:
+            archives.unpack(archive, tmp_path, limits=limits)
+        assert says in str(caught.value)
+        assert f"allow more with --limit {name}=NUMBER" in str(caught.value)
+        out = tmp_path / name
+        out.mkdir()
+        archives.unpack(archive, out, limits=raised)
+        assert sorted(unpacked(out).values()) == sorted(files.values())
+
+
+def test_limits_are_names_and_numbers() -> None:
+    assert archives.parse_limits(["files=5000000", "ratio=1000"]) == {"files": 5_000_000, "ratio": 1000}
+    for text in ("files", "files=many", "size=3", "depth=0", "files=-1"):
+        with pytest.raises(ParamsError, match="is unknown; give NAME=NUMBER, where NAME is files, depth, name, ratio"):
+            archives.parse_limits([text])
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])

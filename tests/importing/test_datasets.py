@@ -15,14 +15,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.importing import datasets, public_sets
-from headstart.indexing import indexer
+from headstart.data import belonging
+from headstart.importing import copying, datasets, public_sets
+from headstart.importing.options import Options
+from headstart.importing.shelf import Shelf
+from headstart.indexing import indexer, layout
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from tests import toy
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The files below a folder; not the tables that go with them."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def load(source: Path | str, target: Path, **options: Any) -> datasets.Summary:
@@ -135,7 +140,7 @@ def test_bad_labels_files_are_refused(tmp_path: Path) -> None:
     toy.images(tmp_path / "in", ("x",), per_class=4)
     csv = tmp_path / "labels.csv"
     for text, message in [
-        ("path,label\nx/0000.png,a/b\nx/0001.png,\n", "2 label(s) cannot be the name of a folder"),
+        ("path,label\nx/0000.png,a/b\nx/0001.png,\n", "1 label(s) cannot be the name of a folder"),
         ("path,label\nx/0000.png,Cat\nx/0001.png,cat\n", "the labels 'Cat' and 'cat' differ only in case"),
         ("path,label\nx/0000.png,cat\nx/0001.png,cat\n", "has one class, 'cat'"),
         ("path,label\nx/0000.png,train\nx/0001.png,test\n", "hold(s) files but no class folders"),
@@ -205,10 +210,10 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     assert "has one class, 'cat'" in refusal(tmp_path / "one", tmp_path)
     toy.images(tmp_path / "case", ("Cat", "cat"), per_class=3)
     assert "the labels 'Cat' and 'cat' differ only in case" in refusal(tmp_path / "case", tmp_path)
-    for name in ("src/a.py", "docs/b.md"):
+    for name in ("src/a", "docs/b.c"):
         (tmp_path / "code" / name).parent.mkdir(parents=True)
         (tmp_path / "code" / name).write_text("no photo")
-    assert "none of the 2 files in" in refusal(tmp_path / "code", tmp_path)
+    assert "is an image that can be read: not an image; give a folder CLASS/FILE" in refusal(tmp_path / "code", tmp_path)
     toy.images(tmp_path / "hollow", per_class=2)
     (tmp_path / "hollow/cow").mkdir()
     assert "no file in the class folder(s) cow; fill or remove them" in refusal(tmp_path / "hollow", tmp_path)
@@ -217,10 +222,19 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
 def test_what_lies_beside_the_classes(tmp_path: Path) -> None:
     toy.images(tmp_path / "in", per_class=2)
     (tmp_path / "in/LICENSE").write_text("free")
-    (tmp_path / "in/ant/notes.txt").write_text("inside a class: kept, and quarantined later")
+    (tmp_path / "in/README.md").write_text("about")
+    (tmp_path / "in/ant/notes.txt").write_text("a sidecar: left out and said")
+    (tmp_path / "in/ant/notes").write_text("neither: kept, not counted, and quarantined later")
     summary = load(tmp_path / "in", tmp_path)
     assert summary.skipped == ["LICENSE"]
-    assert str(summary) == "7 files in 3 classes; left out, as they have no label: LICENSE"
+    assert summary.sidecars == ["ant/notes.txt", "README.md"]
+    assert summary.unreadable == [("ant/notes", "not an image")]
+    assert str(summary) == (
+        "6 files in 3 classes; left out, as they have no label: LICENSE; left out, as they are no photos: 1 .md, 1 .txt; "
+        "not counted, as they cannot be read: ant/notes"
+    )
+    assert (tmp_path / "target/ant/notes").exists()
+    assert not (tmp_path / "target/ant/notes.txt").exists()
     shutil.rmtree(tmp_path / "target")
     toy.photo().save(tmp_path / "in/stray.JPG")
     assert "1 image(s) lie beside the class folders of" in refusal(tmp_path / "in", tmp_path)
@@ -230,6 +244,96 @@ def test_names_that_are_not_utf8_are_refused_before_anything_is_copied(tmp_path:
     toy.images(tmp_path / "in", per_class=2)
     (tmp_path / "in/bee" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
     assert r"the name bee/caf\xe9.png is not valid UTF-8; rename it" in refusal(tmp_path / "in", tmp_path)
+
+
+def test_a_folder_whose_files_have_one_reason_says_it(tmp_path: Path) -> None:
+    for name in ("cat/1.jpg", "dog/2.jpg", "dog/3.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    says = refusal(tmp_path / "in", tmp_path)
+    assert "none of the 3 files in" in says
+    assert says.endswith("is an image that can be read: a git-lfs pointer, not the picture itself: run git lfs pull, then import again")
+    (tmp_path / "in/cat/4.pdf").write_text("%PDF-1.7")
+    assert "3 of them: a git-lfs pointer" in refusal(tmp_path / "in", tmp_path)
+
+
+def test_a_root_that_is_too_low_and_a_table_that_lies_beside(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("cat",), per_class=3)
+    assert "the 3 image(s) of" in (says := refusal(tmp_path / "in/cat", tmp_path))
+    assert "lie in no class folder, so nothing gives their labels; if they are one class, give the folder above" in says
+    for place in ("in/cat", "in"):
+        (tmp_path / place / "labels.csv").write_text("path,label\n")
+        assert "holds labels.csv beside its images or folders, which is a table of labels, it seems: add --labels labels.csv" in refusal(
+            tmp_path / place, tmp_path
+        )
+        (tmp_path / place / "labels.csv").unlink()
+    (tmp_path / "in/cat/labels.csv").write_text("path,label\n")
+    assert "it seems: add --labels cat/labels.csv" in refusal(tmp_path / "in", tmp_path)
+    toy.images(tmp_path / "whole", per_class=2)
+    (tmp_path / "whole/sizes.csv").write_text("path,size\n")
+    assert load(tmp_path / "whole", tmp_path).sidecars == ["sizes.csv"]
+
+
+def test_sub_folders_and_unlabelled_folders(tmp_path: Path) -> None:
+    toy.split_images(tmp_path / "in", {"train": 2, "dev": 2})
+    toy.images(tmp_path / "in/train/ant", ("camera1", "camera2"), per_class=1)
+    toy.images(tmp_path / "flat", ("test",), per_class=2)
+    (tmp_path / "flat/test").rename(tmp_path / "in/test")
+    assert "add --recursive" in refusal(tmp_path / "in", tmp_path)
+    summary = load(tmp_path / "in", tmp_path, how=Options(recursive=True))
+    assert (summary.files, summary.splits) == (14, {"train": 8, "validation": 6})
+    assert "left out test/: 2 files without class folders, hence without labels; `headstart predict` labels such files" in summary.notes
+
+
+def test_a_class_that_is_empty_in_every_split_is_refused(tmp_path: Path) -> None:
+    toy.split_images(tmp_path / "in", {"train": 2, "val": 2})
+    (tmp_path / "in/train/cow").mkdir()
+    (tmp_path / "in/val/cow").mkdir()
+    (tmp_path / "in/val/cow/about.txt").write_text("no image")
+    assert "no file in the class folder(s) train/cow, val/cow; fill or remove them" in refusal(tmp_path / "in", tmp_path)
+    toy.photo(9).save(tmp_path / "in/train/cow/1.png")
+    assert load(tmp_path / "in", tmp_path).files == 13
+
+
+def test_the_manifest_keeps_where_files_came_from(tmp_path: Path) -> None:
+    for camera in ("north", "south"):
+        toy.images(tmp_path / f"in/{camera}", ("x",), per_class=4, seed=ord(camera[0]))
+    rows = [f"{camera}/x/{n:04d}.png,{'ab'[n % 2]}" for camera in ("north", "south") for n in range(4)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "\n".join(rows))
+    summary = load(tmp_path / "in", tmp_path, labels=tmp_path / "labels.csv")
+    assert summary.notes[0] == "files that got another name keep their origin in the manifest: a/0000_2.png is south/x/0000.png"
+    table = indexer.index(tmp_path / "target", **toy.INDEX).set_index("path")
+    assert table.loc["a/0000.png", "origin"] == "north/x/0000.png"
+    assert table.loc["a/0000_2.png", "origin"] == "south/x/0000.png"
+    shutil.rmtree(tmp_path / "target")
+    toy.split_images(tmp_path / "plain", {"Training": 2, "testing": 1})
+    load(tmp_path / "plain", tmp_path)
+    assert not (tmp_path / "target/.origins.csv").exists()
+    table = indexer.index(tmp_path / "target", **toy.INDEX)
+    assert (table["origin"] == table["path"]).all()
+
+
+def test_long_names_that_collide_get_short_ones(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    long = "ü" * 125 + ".jpeg"
+    names = [shelf.place("a", "", name).name for name in (long, long, "x.png", "X.PNG", "x.png")]
+    assert names[0] == long
+    assert names[2:] == ["x.png", "X_2.PNG", "x_3.png"]
+    assert names[1].startswith("ü" * 27 + "_")
+    assert names[1].endswith("_2.jpeg")
+    assert len(names[1].encode()) < 80
+    assert shelf.place("a", "", "y" * 300 + ".png").name.endswith(".png")
+    for name in names:
+        (tmp_path / "a" / name).touch()
+
+
+def test_many_files_of_one_name_take_no_time_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, folded = Shelf(tmp_path), layout.folded
+    calls = []
+    monkeypatch.setattr(layout, "folded", lambda name: calls.append(name) or folded(name))
+    for _ in range(500):
+        shelf.place("a", "", "image.jpg")
+    assert len(calls) < 500 * 4
 
 
 def test_links(tmp_path: Path) -> None:
@@ -288,7 +392,7 @@ def test_no_permission_and_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monke
         Path(target).write_bytes(b"x")
 
     monkeypatch.setattr(shutil, "copyfile", copyfile)
-    monkeypatch.setattr(datasets._Cloner, "_share", lambda *_: False)
+    monkeypatch.setattr(copying.Cloner, "_share", lambda *_: False)
     number = errno.EACCES
     assert f"no permission: {secret}" in refusal(tmp_path / "in", tmp_path)
     number = errno.ENOSPC
@@ -303,7 +407,7 @@ def test_an_interrupted_import_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets._Cloner, "clone", interrupt)
+    monkeypatch.setattr(copying.Cloner, "clone", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path / "in", tmp_path)
     assert not (tmp_path / "target").exists()
@@ -337,3 +441,91 @@ def test_blocks_are_shared_where_they_can_be(tmp_path: Path, monkeypatch: pytest
     load(tmp_path / "in", tmp_path)
     assert calls[6:] == [0]  # asked once, not for every file
     assert files(tmp_path / "target") == files(tmp_path / "in")
+
+
+def labelled(tmp_path: Path, text: str, **how: Any) -> datasets.Summary:
+    """Import the toy photos of a folder `in` with this table."""
+    (tmp_path / "labels.csv").write_text(text)
+    shutil.rmtree(tmp_path / "target", ignore_errors=True)
+    return load(tmp_path / "in", tmp_path, labels=tmp_path / "labels.csv", how=Options(**how))
+
+
+def test_what_is_bad_is_left_out_and_listed(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("x",), per_class=9)
+    cut = tmp_path / "in/x/0003.png"
+    cut.write_bytes(cut.read_bytes()[:-300])
+    rows = [f"x/{number:04d}.png,{'ab'[number % 2]}" for number in range(7)]
+    text = "path,label\n" + "\n".join([*rows, "x/0007.png,c", "gone.png,a", "x/0008.png,"])
+    summary = labelled(tmp_path, text, skip_bad=True, least=2)
+    assert (summary.files, summary.classes) == (6, ["a", "b"])
+    assert [(one.path, one.reason) for one in summary.left_out] == [
+        ("gone.png", "missing"),
+        ("x/0008.png", "no label"),
+        ("x/0003.png", "truncated: the file ends early"),
+        ("x/0007.png", "its class has 1 image(s), fewer than the 2 of validate_data.min_images_per_class"),
+    ]
+    with pytest.raises(DataError, match=r"1 row.s. have no label") as refused:
+        labelled(tmp_path, text)
+    assert "Mend them, or go on without: --skip-bad" in str(refused.value)
+
+
+def test_small_classes_are_told_at_import(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    notes = load(tmp_path / "in", tmp_path, how=Options(least=3)).notes
+    assert notes[0].startswith("3 class(es) have fewer than the 3 images of validate_data.min_images_per_class")
+    assert "ant, bee, cat; --skip-bad leaves them out" in notes[0]
+
+
+def test_of_copies_one_is_kept(tmp_path: Path) -> None:
+    toy.split_images(tmp_path / "in", {"train": 2, "test": 1})
+    image = Image.open(tmp_path / "in/train/ant/0000.png")
+    image.save(tmp_path / "in/test/ant/same.png", compress_level=0)  # other bytes, the same pixels
+    image.save(tmp_path / "in/train/ant/again.bmp")
+    summary = load(tmp_path / "in", tmp_path, how=Options(drop_duplicates=True))
+    assert [(one.path, one.reason) for one in summary.left_out] == [
+        ("train/ant/again.bmp", "copy of train/ant/0000.png"),
+        ("test/ant/same.png", "copy of train/ant/0000.png"),
+    ]
+    assert summary.files == 9
+    image.save(tmp_path / "in/train/bee/wrong.png")
+    shutil.rmtree(tmp_path / "target")
+    assert "1 image(s) lie under two labels, so no copy can be dropped" in refusal(
+        tmp_path / "in", tmp_path, how=Options(drop_duplicates=True)
+    )
+
+
+def test_groups(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("p1", "p2"), per_class=4)
+    rows = [f"{patient}/{number:04d}.png,{'ab'[number % 2]},{patient}" for patient in ("p1", "p2") for number in range(4)]
+    text = "path,label,patient\n" + "\n".join(rows)
+    for how in ({"columns": {"group": "patient"}}, {"group_by_folder": True}, {"group_pattern": r"(p\d)/"}):
+        assert labelled(tmp_path, text, **how).groups == 2
+        groups = belonging.read(tmp_path / "target")
+        assert len(groups) == 8
+        for path, group in groups.items():
+            content = (tmp_path / "target" / path).read_bytes()
+            assert content in [file.read_bytes() for file in (tmp_path / "in" / group).iterdir()]
+    assert labelled(tmp_path, text, group_pattern="p2").notes[-1].startswith("4 file(s) belong to no group, such as p1/0000.png")
+    with pytest.raises(DataError, match=r"--group-pattern finds no groups: no path matches, such as p1/0000\.png"):
+        labelled(tmp_path, text, group_pattern="camera")
+    with pytest.raises(DataError, match="--group-by-folder finds no groups: it wants a folder for each group"):
+        load(tmp_path / "in", tmp_path, how=Options(group_by_folder=True))
+    with pytest.raises(ParamsError, match="both say what belongs together"):
+        Options(group_by_folder=True, columns={"group": "patient"})
+    with pytest.raises(ParamsError, match="is no regular expression"):
+        Options(group_pattern="(")
+
+
+def test_options_are_kept_for_an_update(tmp_path: Path) -> None:
+    how = Options(columns={"path": "a", "label": "b"}, skip_bad=True, group_pattern="x", least=4)
+    assert Options.from_json(how.to_json(), tmp_path, 4) == how
+    assert Options().to_json() == {}
+    for wrong in (["skip_bad"], {"skip_bad": "yes"}, {"colour": "red"}, {"columns": {"path": 1}}):
+        with pytest.raises(DataError, match="does not say how its images were imported"):
+            Options.from_json(wrong, tmp_path, 1)
+
+
+def test_options_that_do_not_fit_the_source(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    assert "--columns goes with --labels" in refusal(tmp_path / "in", tmp_path, ParamsError, how=Options(columns={"path": "a"}))
+    assert "drop-duplicates goes with a folder" in refusal("demo", tmp_path, ParamsError, how=Options(drop_duplicates=True))

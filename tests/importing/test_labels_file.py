@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headstart.importing import labels_file
-from headstart.machinery.errors import DataError
+from headstart.importing import label_columns, labels_file
+from headstart.machinery.errors import DataError, ParamsError
 
 
 @pytest.fixture
@@ -23,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str, where: str = "labels.csv", encoding: str = "utf-8") -> tuple[list[tuple[str, str, str]], list[str]]:
     file = folder.parent / where
     file.write_text(text, encoding=encoding)
-    items, unlisted = labels_file.read(file, folder, shown="PHOTOS")
-    return [tuple(item) for item in items], unlisted  # type: ignore[misc]
+    done = labels_file.read(file, folder, shown="PHOTOS")
+    return [tuple(item) for item in done.items], done.skipped  # type: ignore[misc]
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -62,7 +65,7 @@ def test_splits(folder: Path) -> None:
 def test_the_csv_may_lie_in_the_folder(folder: Path) -> None:
     (folder / "meta").mkdir()
     (folder / "meta/labels.csv").write_text("path,label\n../1.jpg,cat\nsub/1.jpg,dog\n")
-    items, _ = labels_file.read(Path("meta/labels.csv"), folder, shown="PHOTOS")
+    items = labels_file.read(Path("meta/labels.csv"), folder, shown="PHOTOS").items
     assert [item.path for item in items] == ["1.jpg", "sub/1.jpg"]
 
 
@@ -76,13 +79,16 @@ def test_all_missing_files_at_once(folder: Path) -> None:
 def test_every_kind_of_problem_in_one_message(folder: Path) -> None:
     (folder.parent / "secret.jpg").write_text("x")
     text = (
-        "path,label,split\n1.jpg,a/b,train\n2.jpg,,train\nsub/1.jpg,cat,dev\n1.jpg,cat,train\n../secret.jpg,cat,train\ngone.jpg,cat,train\n"
+        "path,label,split\n1.jpg,a/b,train\n2.jpg,,train\nsub/1.jpg,cat,later\n1.jpg,cat,train\n../secret.jpg,cat,train\ngone.jpg,cat,train\n"
+        '"sub/a b, c.jpg",cat,train\n"sub/a b, c.jpg",cat,train\n'
     )
     message = refusal(folder, text)
     for part in (
-        "2 label(s) cannot be the name of a folder: 'a/b' holds a slash (line 2), '' is empty (line 3)",
-        "'dev' (line 4)",
-        "1 file(s) are named twice: 1.jpg (lines 2 and 5)",
+        "1 label(s) cannot be the name of a folder: 'a/b' holds a slash (line 2)",
+        "1 row(s) have no label: 2.jpg (line 3)",
+        "'later' (line 4)",
+        "1 file(s) have two labels: 1.jpg: 'a/b' and 'cat' (lines 2 and 5)",
+        "1 file(s) are named twice: sub/a b, c.jpg (lines 8 and 9)",
         "1 file(s) lie outside PHOTOS: ../secret.jpg (line 6)",
         "1 file(s) are missing: gone.jpg (line 7)",
     ):
@@ -92,8 +98,17 @@ def test_every_kind_of_problem_in_one_message(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has the columns (none); it needs path,label[,split]"),
-        ("file,class\n1.jpg,cat\n", "has the columns file, class; it needs path,label[,split]"),
+        ("", "names no files; give a CSV with a column of file names and one of labels"),
+        ("colour,taste\nred,sour\n", "has the columns colour, taste; it is not clear which names the files and which holds the labels"),
+        ("path,taste,colour\n1.jpg,sour,red\n", "say which it is: --columns path=NAME,label=NAME"),
+        ("1.jpg,cat\n2.jpg,dog\n", "its first line names the file 1.jpg; say which column is which: --columns path=1,label=2"),
+        ("cat 1.jpg\ndog 2.jpg\n", "--columns path=2,label=1"),
+        ("path,label,Label\n1.jpg,cat,dog\n", "two columns of one name: label, Label; rename or remove one of them"),
+        ("path,label\n1.jpg,cat,dog\n", "1 line(s) have more than the 2 fields of the first"),
+        ("path,cat,dog\n1.jpg,0,1\n2.jpg,1,0\n", "several labels: a column of 0 and 1 for each of 2 (cat, dog)"),
+        ("path,label\n1.jpg,cat|dog\n2.jpg,dog\n", "several labels to 1 file(s), such as 'cat|dog'"),
+        ('path,label\n1.jpg,"cat, dog"\n2.jpg,dog\n', "several labels to 1 file(s), such as 'cat, dog'"),
+        ('path,label\n1.jpg,"[""cat"", ""dog""]"\n', "several labels"),
         ("path,label\n", "names no files"),
         ("path,label,split\n1.jpg,cat,train\n2.jpg,dog,\n", "1 line(s) have no split while others do: line 3"),
         ("path,label,split\n1.jpg,cat,val\n2.jpg,dog,test\n", "split is missing: train"),
@@ -122,3 +137,116 @@ def test_links_out_of_the_folder_are_refused(folder: Path) -> None:
 def test_unlisted_names_that_are_not_utf8_can_be_shown(folder: Path) -> None:
     (folder / os.fsdecode(b"caf\xe9.jpg")).touch()
     assert r"caf\xe9.jpg" in read(folder, "path,label\n1.jpg,cat\n2.jpg,dog\n")[1]
+
+
+@pytest.mark.parametrize("path", ["filename", "file_name", "File Name", "file", "image", "image_id", "id", "filepath", "img_path"])
+@pytest.mark.parametrize("label", ["class", "target", "category", "choice", "Class-Name"])
+def test_usual_names_of_columns(folder: Path, path: str, label: str) -> None:
+    assert read(folder, f"{label},{path}\ncat,1.jpg\ndog,2.jpg\n")[0] == [("1.jpg", "cat", ""), ("2.jpg", "dog", "")]
+
+
+def test_of_two_columns_of_files_the_one_that_names_them_counts(folder: Path) -> None:
+    assert read(folder, "path,image,label\n17,1.jpg,cat\n18,2.jpg,dog\n")[0] == [("1.jpg", "cat", ""), ("2.jpg", "dog", "")]
+
+
+def test_the_only_other_column_holds_the_labels(folder: Path) -> None:
+    done = given(folder, "id,breed,patient_id\n1,beagle,7\n2,poodle,8\n", ("sub",))
+    assert [item.label for item in done.items] == ["beagle", "poodle"]
+    assert done.notes[0] == "labels are from the column breed"
+    assert done.notes[1] == "ignored columns: patient_id"
+    assert done.notes[2] == "group=patient_id in --columns keeps the images of one patient_id in one split"
+
+
+def given(folder: Path, text: str, without: tuple[str, ...] = (), **options: Any) -> labels_file.Labelled:
+    for name in without:
+        shutil.rmtree(folder / name)
+    (folder.parent / "labels.csv").write_text(text)
+    return labels_file.read(folder.parent / "labels.csv", folder, shown="PHOTOS", **options)
+
+
+def test_columns_may_be_said(folder: Path) -> None:
+    columns = label_columns.parse("path=Photo,label=what, group = shop")
+    done = given(folder, "Photo;what;taste;shop\n1.jpg;cat;sour;a\n2.jpg;dog;sweet;\n", columns=columns)
+    assert [tuple(item) for item in done.items] == [("1.jpg", "cat", ""), ("2.jpg", "dog", "")]
+    assert (done.groups, done.notes) == ({"1.jpg": "a"}, ["ignored columns: taste"])
+    for wrong in ("path", "path=a,path=b", "colour=1", "path=,label=2"):
+        with pytest.raises(ParamsError, match="give path=NAME,label=NAME"):
+            label_columns.parse(wrong)
+    with pytest.raises(ParamsError, match=r"label=size: .*no such column; its columns are path, label"):
+        given(folder, "path,label\n1.jpg,cat\n", columns={"label": "size"})
+    with pytest.raises(ParamsError, match=r"label=3: .*no such column"):
+        given(folder, "1.jpg,cat\n", columns={"path": "1", "label": "3"})
+
+
+@pytest.mark.parametrize("text", ["1.jpg cat\n2.jpg dog\n", "name kind\n1.jpg cat\n2.jpg  dog\n", "1.jpg\tcat\n2.jpg\tdog\n"])
+def test_numbers_of_columns_where_there_is_no_header(folder: Path, text: str) -> None:
+    done = given(folder, text, columns={"path": "1", "label": "2"})
+    assert [tuple(item) for item in done.items] == [("1.jpg", "cat", ""), ("2.jpg", "dog", "")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize(
+    "text",
+    ["sep=;\r\npath;label\r\n1.jpg;cat\r\n2.jpg;dög\r\n", "path\tlabel\n1.jpg\tcat\n2.jpg\tdög\n", "path label\n1.jpg cat\n2.jpg dög\n"],
+)
+def test_encodings_and_separators(folder: Path, encoding: str, text: str) -> None:
+    assert read(folder, text, encoding=encoding)[0] == [("1.jpg", "cat", ""), ("2.jpg", "dög", "")]
+
+
+@pytest.mark.parametrize(
+    "name", ["2", "2.JPG", "2.png", "data/train/2.jpg", "C:\\photos\\2.jpg", "/kaggle/input/2.jpeg", "https://shop.example/2.jpg?size=big"]
+)
+def test_files_of_another_prefix_or_ending(folder: Path, name: str) -> None:
+    done = given(folder, f"path,label\n{name},cat\n")
+    assert [item.path for item in done.items] == ["2.jpg"]
+    assert done.notes == [f"1 file(s) were found under another name, such as 2.jpg for {name}"] * (not name.endswith("2.jpg"))
+
+
+def test_the_nearest_of_several_files_of_one_name(folder: Path) -> None:
+    assert read(folder, "path,label\nphotos/data/sub/1,cat\n")[0] == [("sub/1.jpg", "cat", "")]
+    assert "1 file(s) may be any of several: 1 (line 2: 1.jpg, sub/1.jpg)" in refusal(folder, "path,label\n1,cat\n")
+    message = refusal(folder, "path,label\n3,cat\n")
+    assert "looked for them below PHOTOS, where 4 image(s), such as 1.jpg, 2.jpg, sub/1.jpg lie(s), and beside" in message
+
+
+def test_accents_in_either_encoding(folder: Path) -> None:
+    composed, apart = unicodedata.normalize("NFC", "café.jpg"), unicodedata.normalize("NFD", "café.jpg")
+    (folder / apart).touch()
+    assert read(folder, f"path,label\n{composed},cat\n")[0] == [(apart, "cat", "")]
+
+
+@pytest.mark.parametrize(("column", "rows"), [("is_valid", ("True", "False")), ("is_test", ("1", "0")), ("IsValid", ("yes", "no"))])
+def test_a_column_of_yes_and_no_is_a_split(folder: Path, column: str, rows: tuple[str, str]) -> None:
+    done = given(folder, f"path,label,{column}\n1.jpg,cat,{rows[0]}\n2.jpg,dog,{rows[1]}\n")
+    assert [item.split for item in done.items] == ["test" if "test" in column else "validation", "train"]
+
+
+def test_what_is_bad_can_be_left_out(folder: Path) -> None:
+    rows = ["1.jpg,cat", "2.jpg,cat", "2.jpg,dog", "gone.jpg,cat", "sub/1.jpg,", "sub/1.jpg,cat", "sub/1.jpg,cat"]
+    text = "path,label\n" + "".join(f"{row}\n" for row in rows)
+    done = given(folder, text, skip_bad=True)
+    assert [tuple(item) for item in done.items] == [("1.jpg", "cat", ""), ("sub/1.jpg", "cat", "")]
+    assert [(one.path, one.line, one.reason) for one in done.left_out] == [
+        ("gone.jpg", 5, "missing"),
+        ("sub/1.jpg", 6, "no label"),
+        ("2.jpg", 3, "two labels: 'cat' and 'dog'"),
+        ("2.jpg", 4, "two labels: 'cat' and 'dog'"),
+        ("sub/1.jpg", 8, "named twice: lines 7 and 8"),
+    ]
+    assert "Mend them, or go on without: --skip-bad leaves these out" in refusal(folder, text)
+    with pytest.raises(DataError, match="the other problems need mending"):
+        given(folder, text.replace("1.jpg,cat", "1.jpg,a/b"))
+
+
+def test_labels_that_look_like_amounts_are_told(folder: Path) -> None:
+    for number in range(60):
+        (folder / f"n{number}.jpg").touch()
+    lines = "".join(f"n{number}.jpg,{number / 7:.3f}\n" for number in range(60))
+    assert "the labels look like amounts: 60 different numbers" in given(folder, "path,label\n" + lines).notes[-1]
+    assert not given(folder, "path,label\n" + "".join(f"n{number}.jpg,{number % 10}\n" for number in range(60))).notes
+
+
+def test_a_workbook_is_named(folder: Path) -> None:
+    (folder.parent / "labels.xlsx").write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(DataError, match="is an Excel workbook or another archive, not text; save the table as CSV in UTF-8"):
+        labels_file.read(folder.parent / "labels.xlsx", folder, shown="PHOTOS")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from headstart.base import cores
-from headstart.data import manifest
+from headstart.data import belonging, manifest
 from headstart.indexing import indexer, inspection
 from headstart.machinery.errors import DataError
 from tests import toy
@@ -66,7 +66,9 @@ def test_bad_files_become_rows_with_a_reason(tmp_path: Path) -> None:
     whole = (tmp_path / "ant/0000.png").read_bytes()
     (tmp_path / "ant/empty.jpg").touch()
     (tmp_path / "ant/half.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "bee/notes.txt").write_text("not a photo")
+    (tmp_path / "bee/notes").write_text("not a photo")
+    (tmp_path / "bee/0000.xml").write_text("a sidecar is no row")
+    (tmp_path / "README.md").write_text("nor is a text beside the classes")
     Image.new("RGB", (1, 1)).save(tmp_path / "bee/dot.png")
     Image.new("RGB", (200, 100)).save(tmp_path / "cat/big.png")
     table = index(tmp_path, max_pixels=10_000)
@@ -75,14 +77,14 @@ def test_bad_files_become_rows_with_a_reason(tmp_path: Path) -> None:
         "ant/empty.jpg": "zero bytes",
         "ant/half.png": "truncated: the file ends early",
         "bee/dot.png": "too small to hold a picture: 1x1",
-        "bee/notes.txt": "not an image",
+        "bee/notes": "not an image",
         "cat/big.png": "too many pixels: 200x100, the limit is 10000",
     }
     assert set(bad["split"]) == {""}
     assert set(bad["group"]) == {-1}
     assert set(bad["pixels_sha256"]) == set(bad["phash"]) == {""}
     assert (bad["width"] == 0).all()
-    assert bad.loc["bee/notes.txt", "bytes"] == 11
+    assert bad.loc["bee/notes", "bytes"] == 11
     assert (table.loc[table["readable"], "split"] != "").all()
     assert len(table) == 23
 
@@ -150,14 +152,14 @@ def test_few_images_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.
     toy.images(tmp_path, per_class=200, size=8)
     monkeypatch.setattr(cores, "workers", lambda: 2)
     started = 0
-    real = inspection.inspect
+    real = inspection.look
 
     def count(*args: Any) -> dict[str, Any]:
         nonlocal started
         started += 1
         return real(*args)
 
-    monkeypatch.setattr(inspection, "inspect", count)
+    monkeypatch.setattr(inspection, "look", count)
     items = indexer.layout.scan(tmp_path).items
     rows = indexer._rows(tmp_path, items, 10**8)
     for _ in range(20):
@@ -196,13 +198,13 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
 
 def test_a_file_that_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.images(tmp_path, per_class=30)
-    real = inspection.inspect
+    real = inspection.look
 
     def inspect(path: Path, max_pixels: int) -> dict[str, Any]:
         (tmp_path / "cat/0020.png").unlink(missing_ok=True)
         return real(path, max_pixels)
 
-    monkeypatch.setattr(inspection, "inspect", inspect)
+    monkeypatch.setattr(inspection, "look", inspect)
     assert "cat/0020.png vanished while" in refusal(tmp_path)
 
 
@@ -250,3 +252,18 @@ def test_data_hash_is_of_paths_and_contents(tmp_path: Path) -> None:
 def test_no_torch() -> None:
     code = "import sys, headstart.indexing.indexer, headstart.importing.datasets, tasks.index_images; assert not {'torch', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_images_that_belong_together_share_a_group(tmp_path: Path) -> None:
+    toy.images(tmp_path, ("a", "b"), per_class=12)
+    groups = {f"{label}/{number:04d}.png": f"patient {number // 3}" for label in "ab" for number in range(12)}
+    belonging.write(tmp_path, groups)
+    table = indexer.index(tmp_path, **toy.INDEX)
+    assert len(table) == 24
+    assert table["together"].tolist() == [groups[path] for path in table["path"]]
+    assert (table.groupby("together")[["group", "split"]].nunique() == 1).all(axis=None)
+    assert table["group"].nunique() == 4
+    assert table["lookalike"].nunique() > 4
+    (tmp_path / belonging.FILE).write_text("path,camera\n")
+    with pytest.raises(DataError, match="has other columns than path, group"):
+        indexer.index(tmp_path, **toy.INDEX)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.indexing import layout
+from headstart.data import clutter
+from headstart.indexing import layout, split_names
 from headstart.machinery.errors import DataError
 
 
@@ -61,13 +62,121 @@ def test_hidden_things_are_left_out(tmp_path: Path) -> None:
     assert contents.beside == []
 
 
+def test_what_systems_leave_behind_is_no_class_and_no_photo(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    for folder in ("@eaDir", "#recycle", "#snapshot", "@Recycle", "$RECYCLE.BIN", "RECYCLER", "System Volume Information", "lost+found"):
+        touch(tmp_path, f"{folder}/1.jpg", f"cat/{folder}/1.jpg")
+    touch(tmp_path, *(f"cat/{name}" for name in ("._1.jpg", "Thumbs.db", "Icon\r", "M0100.CTG", "MVI_1.THM", "2.jpg.part", "~$3.jpg")))
+    assert [item.path for item in layout.scan(tmp_path).items] == ["cat/1.jpg", "dog/1.jpg"]
+    touch(tmp_path, "recycled/1.jpg", "trash/1.jpg")
+    assert {item.label for item in layout.scan(tmp_path).items} == {"cat", "dog", "recycled", "trash"}
+
+
+def test_sidecars_are_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "cat/1.xml", "cat/1.jpg.JSON", "dog/1.jpg", "dog/1.xmp", "dog/1.AAE", "dog/list.txt", "cow/1.txt")
+    contents = layout.scan(tmp_path)
+    assert [item.path for item in contents.items] == ["cat/1.jpg", "dog/1.jpg"]
+    assert contents.sidecars == ["cat/1.jpg.JSON", "cat/1.xml", "cow/1.txt", "dog/1.AAE", "dog/1.xmp", "dog/list.txt"]
+    assert contents.hollow == ["cow"]
+    assert clutter.kinds(contents.sidecars) == "2 .txt, 1 .aae, 1 .json, 1 .xml, 1 .xmp"
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "dev", "test"), ("train", "validation", "test")),
+        (("train", "eval"), ("train", "validation")),
+        (("train", "val", "eval"), ("train", "validation", "test")),
+        (("train", "dev", "holdout"), ("train", "validation", "test")),
+        (("train", "test", "holdout"), ("train", "test", "validation")),
+        (("train_set", "test_set"), ("train", "test")),
+        (("seg_train", "seg_test"), ("train", "test")),
+        (("TrainSet", "ValidationSet"), ("train", "validation")),
+        (("Training Data", "hold-out"), ("train", "test")),
+        (("train2017", "val2017"), ("train", "validation")),
+        (("images_train", "images.dev"), ("train", "validation")),
+    ],
+)
+def test_names_of_splits_in_other_tools(tmp_path: Path, names: tuple[str, ...], splits: tuple[str, ...]) -> None:
+    touch(tmp_path, *(f"{name}/{label}/{name}.jpg" for name in names for label in ("cat", "dog")))
+    found = {item.path.partition("/")[0]: item.split for item in layout.scan(tmp_path).items}
+    assert found == dict(zip(names, splits, strict=True))
+
+
+def test_classes_whose_names_hold_a_split_stay_classes(tmp_path: Path) -> None:
+    for name in ("freight train", "train station", "test tube", "devil", "crash test", "trainer", "dataset"):
+        assert split_names.of(name) == "", name
+    touch(tmp_path, "train/freight train/1.jpg", "train/test tube/1.jpg")
+    assert {item.label for item in layout.scan(tmp_path).items} == {"freight train", "test tube"}
+
+
+def test_a_split_inside_itself_is_that_split(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "seg_train/seg_train/sea/1.jpg", "seg_train/seg_train/ice/1.jpg", "seg_test/seg_test/sea/2.jpg", "seg_pred/seg_pred/3.jpg"
+    )
+    contents = layout.scan(tmp_path, links_within=tmp_path)
+    assert [item[1:] for item in contents.items] == [("sea", "test"), ("ice", "train"), ("sea", "train")]
+    assert contents.unlabelled == [("seg_pred", 1)]
+
+
+def test_a_test_folder_without_classes_is_left_out_of_an_import(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg", "test/2.jpg")
+    contents = layout.scan(tmp_path, links_within=tmp_path)
+    assert (len(contents.items), contents.unlabelled) == (2, [("test", 2)])
+    touch(tmp_path, "more/1.jpg")
+    assert "mixes layouts: train hold(s) class folders, more not" in refusal(tmp_path, links_within=tmp_path)
+
+
+def test_sub_folders_can_belong_to_the_class_above(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/old/deep/1.jpg", "cat/2.jpg", "cat/old/x.xml", "dog/1.jpg", "dog/@eaDir/1.jpg")
+    contents = layout.scan(tmp_path, recursive=True)
+    assert [(item.path, item.label) for item in contents.items] == [
+        ("cat/2.jpg", "cat"),
+        ("cat/old/deep/1.jpg", "cat"),
+        ("dog/1.jpg", "dog"),
+    ]
+    assert contents.sidecars == ["cat/old/x.xml"]
+
+
+def test_two_spellings_of_a_name_are_one_class(tmp_path: Path) -> None:
+    touch(tmp_path, "caf\u00e9/1.jpg", "cafe\u0301/2.jpg", "dog/1.jpg")
+    contents = layout.scan(tmp_path)
+    assert {item.label for item in contents.items} == {"caf\u00e9", "dog"}
+    assert contents.notes == ["the class 'caf\u00e9' is written in 2 ways that look the same (composed, decomposed): one class"]
+
+
+def test_a_class_that_is_empty_in_every_split_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg")
+    (tmp_path / "test/dog").mkdir()
+    assert layout.scan(tmp_path).hollow == []
+    for split in ("train", "test"):
+        (tmp_path / split / "cow").mkdir()
+    assert layout.scan(tmp_path).hollow == ["test/cow", "train/cow"]
+
+
+def test_links_to_folders_inside_are_followed_by_an_import(tmp_path: Path) -> None:
+    root = touch(tmp_path / "in", "cat/1.jpg", "dog/1.jpg")
+    (root / "cow").symlink_to("cat")
+    assert [item.path for item in layout.scan(root, links_within=root).items] == ["cat/1.jpg", "cow/1.jpg", "dog/1.jpg"]
+    (root / "dog/up").symlink_to("..")
+    assert "so it leads round in a circle" in refusal(root, links_within=root)
+    (root / "dog/up").unlink()
+    (root / "dog/a").symlink_to("../cat")
+    (root / "cat/b").symlink_to("../dog")
+    with pytest.raises(DataError, match="is met twice by way of links"):
+        layout.scan(root, links_within=root, recursive=True)
+    deep = touch(tmp_path / "deep", "/".join("cd" * 40) + "/1.jpg", "e/1.jpg")
+    with pytest.raises(DataError, match="more than 64 folders deep"):
+        layout.scan(deep, recursive=True)
+
+
 def test_files_beside_and_empty_classes_are_told(tmp_path: Path) -> None:
     touch(tmp_path / "flat", "cat/1.jpg", "dog/1.jpg", "README.md")
     (tmp_path / "flat" / "cow").mkdir()
-    assert layout.scan(tmp_path / "flat")[1:] == (["README.md"], ["cow"])
+    assert layout.scan(tmp_path / "flat")[1:3] == (["README.md"], ["cow"])
     touch(tmp_path / "split", "train/cat/1.jpg", "train/stray.jpg", "test/cat/1.jpg", "notes.txt")
     (tmp_path / "split/test/dog").mkdir()
-    assert layout.scan(tmp_path / "split")[1:] == (["notes.txt", "train/stray.jpg"], ["test/dog"])
+    assert layout.scan(tmp_path / "split")[1:3] == (["notes.txt", "train/stray.jpg"], ["test/dog"])
 
 
 def test_names_of_any_kind(tmp_path: Path) -> None:
@@ -81,7 +190,15 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
         ([], "FOLDER holds no images; import some with `headstart import PATH`"),
         (["cat/1.jpg"], "FOLDER has one class, 'cat'"),
         (["Cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], "the labels 'Cat' and 'cat' differ only in case"),
-        (["caf\u00e9/1.jpg", "cafe\u0301/2.jpg"], "differ only in case"),
+        (["caf\u00e9/1.jpg", "CAFE\u0301/2.jpg"], "differ only in case"),
+        (
+            ["train/cat/1.jpg", "mine/cat/1.jpg"],
+            "mine hold(s) class folders too, but by name mean(s) none that Headstart knows; rename the folder(s)",
+        ),
+        (["cat/cat/1.jpg", "dog/1.jpg"], "the folder cat holds nothing but a folder of the same name, cat/cat: it was doubled"),
+        (["a/cat/1.jpg", "b/cat/1.jpg"], "FOLDER seems to be one level too high: its folders (a, b) hold folders"),
+        (["a/cat/1.jpg", "b/cat/1.jpg"], "give one of these folders: FOLDER/a. If a, b are the classes, add --recursive"),
+        (["cat/old/1.jpg", "dog/1.jpg"], "or add --recursive, and the files of sub-folders belong to the class above them"),
         (["train/cat/1.jpg", "test/CAT/1.jpg"], "the labels 'CAT' and 'cat' differ only in case"),
         (["train/cat/1.jpg", "dog/1.jpg"], "FOLDER mixes layouts: train hold(s) class folders, dog not"),
         (["train/cat/1.jpg", "test/1.jpg"], "FOLDER mixes layouts: train hold(s) class folders, test not"),

@@ -178,3 +178,35 @@ def test_the_order_of_files_is_that_of_no_other_seed() -> None:
     orders = [sorted(files, key=lambda file: sampling.hash_order(file, seed)) for seed in range(3)]
     assert len({tuple(order) for order in [files, *orders]}) == 4
     assert len({sampling.hash_order(file, 0) for file in files}) == 100
+
+
+def grouped(groups: dict[str, dict[str, int]]) -> pd.DataFrame:
+    """A table of images of two classes in groups that the user gave: images of each class by group."""
+    rows = [("", label, name) for name, classes in groups.items() for label, count in classes.items() for _ in range(count)]
+    table = pd.DataFrame(rows, columns=["split", "label", "together"])
+    table["pixels_sha256"] = [f"{number:064x}" for number in range(len(table))]
+    table["group"] = pd.factorize(table["together"])[0]
+    return table
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("patients", [6, 12, 40])
+def test_groups_stay_whole_and_every_split_has_every_class(patients: int, mixed: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def images(number: int) -> dict[str, int]:
+        count = int(random.integers(1, 9))
+        return {"a": count, "b": 9 - count} if mixed else {"ab"[number % 2]: count}
+
+    table = grouped({f"patient {number}": images(number) for number in range(patients)})
+    result = assign(table, seed=seed)
+    assert (table.assign(result=result).groupby("together")["result"].nunique() == 1).all()
+    assert set(zip(table["label"], result, strict=True)) == {(label, split) for label in "ab" for split in ("train", "validation", "test")}
+    assert (result == "train").mean() > 0.3
+
+
+def test_groups_that_are_too_few_are_not_broken_up() -> None:
+    table = grouped({"p": {"a": 20}, "q": {"a": 20}, "r": {"b": 30}, "s": {"b": 9}, "t": {"b": 9}})
+    result = assign(table)
+    assert (table.assign(result=result).groupby("together")["result"].nunique() == 1).all()

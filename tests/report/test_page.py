@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from headstart.data import provenance
 from headstart.machinery.errors import HeadstartError
 from headstart.params import Report
-from headstart.report import charts, findings, mistakes, summary
+from headstart.report import charts, findings, pictures, summary
 from headstart.report import page as pages
 from headstart.words import formats
 from tasks.report import report as write_report
@@ -77,7 +78,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
         "Fine-tuned (ships)",
         "Frozen head",
         "fine_tune.epochs 9 10",
-        "fine_tune.augmentation.horizontal_flip true false",
+        "fine_tune.augmentation.horizontal_flip true auto",
         "d" * 64,
         "torch 2.15.0",
         "onnxruntime",
@@ -122,7 +123,7 @@ def test_mistakes_are_pictures_the_surest_first(usual: tuple[str, dict[str, Path
     ]
     for image in images:
         data = Image.open(io.BytesIO(base64.b64decode((image["src"] or "").split(",")[1])))
-        assert max(data.size) <= mistakes.THUMBNAIL
+        assert max(data.size) <= pictures.THUMBNAIL
 
 
 def test_tiny_images_keep_their_pixels(tmp_path: Path) -> None:
@@ -159,6 +160,27 @@ def test_a_frozen_head_that_ships(tmp_path: Path) -> None:
     assert "It does not ship; the frozen head does." in text
     assert "Frozen head (ships) Fine-tuned" in text
     assert "F1 of the frozen head" not in text
+
+
+def test_fine_tuning_that_brought_nothing_is_no_result(tmp_path: Path) -> None:
+    paths = leave(tmp_path, shipped="head")
+    tuned = json.loads((paths["fine_tuned"] / "summary.json").read_text())
+    tries = [{"rate": rate, "epochs": 4, "best_epoch": 0, "validation_loss": 0.34} for rate in (3e-4, 3e-5)]
+    dump(paths["fine_tuned"] / "summary.json", {**tuned, "changed": False, "tries": tries})
+    metrics = json.loads(paths["metrics"].read_text())
+    dump(paths["metrics"], {**metrics, "fine_tuned": None})
+    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head" in text
+    assert "At a highest rate of 0.0003 no epoch had a lower validation loss than the frozen head (0.340 nats)" in text
+    assert "trained again from the head at 3e-05: again none had." in text
+    assert "fine-tuned, validation" not in text
+
+
+def test_it_says_which_changes_keep_the_labels(tmp_path: Path) -> None:
+    text = page(tmp_path).text
+    assert "was measured on 320 training images" in text
+    assert "vertical flip -21.0 points, at worst -25.0 (not made)" in text
+    assert "trained again from the head" not in text
 
 
 def test_head_only_has_no_curves(tmp_path: Path) -> None:
@@ -228,6 +250,22 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     assert len(text) < 1_500_000
 
 
+def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    found = findings.gather(**paths)
+    wrong = str(found.predictions.loc[~found.predictions["correct"], "path"].iloc[0])
+    provenance.write(paths["images"], {wrong: "camera 7/IMG_0001.jpg"})
+    assert f"{wrong} (from camera 7/IMG_0001.jpg)" in Page(pages.render(found, mistakes=100)).text
+
+
+def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    assert "Grey of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
+    says = "Grey of more than 8 bits is shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     hostile = ["<script>alert(1)</script>", "a\"b' onload=x", "{{ 7*7 }}", "& 日本 </svg><img src=http://x.example>"]
     paths = leave(tmp_path, hostile)
@@ -252,6 +290,23 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
     for name in hostile:
         assert name in parsed.text or " ".join(name.split()) in parsed.text
+
+
+def test_look_alikes_stand_side_by_side(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    validation = json.loads(paths["validation"].read_text())
+    pair = [{"path": f"{label}/pair.png", "label": label, "split": "train"} for label in ("ants", "bees")]
+    (paths["images"] / "ants").mkdir(exist_ok=True)
+    Image.new("RGB", (80, 60), "red").save(paths["images"] / "ants/pair.png")
+    warning = {"name": "lookalikes_under_two_labels", "message": "Look.", "files": ["ants/pair.png"], "n_files": 99, "pairs": [pair]}
+    validation["warnings"] = [warning]
+    dump(paths["validation"], validation)
+    parsed = Page(pages.render(findings.gather(**paths), mistakes=0))
+    (image,) = parsed.all("img")
+    assert (image["width"], image["height"]) == ("160", "120")
+    assert "no picture: no such file" in parsed.text
+    assert "1 pair side by side" in parsed.text
+    assert "the first 1; all are in reports/validation/lookalikes_under_two_labels.csv" in " ".join(parsed.text.split())
 
 
 def test_the_caveats_are_those_of_the_metrics_and_the_warnings(usual: tuple[str, dict[str, Path]]) -> None:

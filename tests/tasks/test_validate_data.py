@@ -50,7 +50,8 @@ def table() -> pd.DataFrame:
 
 def run(frame: pd.DataFrame, folder: Path) -> dict[str, Any]:
     manifest.write(frame, folder / "manifest.parquet")
-    paths = folder / "manifest.parquet", folder / "clean.parquet", folder / "reports" / "validation.json"
+    reports = folder / "reports"
+    paths = folder / "manifest.parquet", folder / "clean.parquet", reports / "validation.json", reports / "validation"
     try:
         validate_data(*paths, block=LIMITS)
     finally:
@@ -86,7 +87,9 @@ def test_refusal_keeps_the_result_and_leaves_no_clean_table(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"bee/00 é\"'\.png, bee/19 é\"'\.png") as error:
         run(frame, tmp_path)
     assert error.value.exit_code == 3
-    assert str(tmp_path / "reports" / "validation.json") in str(error.value)
+    assert str(tmp_path / "reports" / "validation") + "/" in str(error.value)
+    listed = (tmp_path / "reports/validation/same_pixels_in_two_splits.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in listed[1:]] == ['"bee/00 é""\'.png"', '"bee/19 é""\'.png"']
     result = json.loads((tmp_path / "reports" / "validation.json").read_text())
     assert not result["success"]
     assert [failure["name"] for failure in result["critical"]] == ["same_pixels_in_two_splits"]
@@ -128,7 +131,7 @@ def test_the_bytes_are_the_same_every_time(tmp_path: Path) -> None:
 
 def test_a_missing_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dvc repro"):
-        validate_data(tmp_path / "none.parquet", tmp_path / "clean.parquet", tmp_path / "validation.json", block=LIMITS)
+        validate_data(tmp_path / "none.parquet", tmp_path / "clean.parquet", tmp_path / "validation.json", tmp_path / "lists", block=LIMITS)
 
 
 def test_neither_torch_nor_an_orchestrator_is_imported() -> None:
@@ -140,3 +143,15 @@ def test_neither_torch_nor_an_orchestrator_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_list_names_where_a_file_came_from(tmp_path: Path) -> None:
+    frame = manifest.completed(table())
+    frame.loc[3, "origin"] = "camera 7/IMG_0003.png"
+    frame.loc[1, ["origin", "pixels_sha256"]] = ["camera 8/IMG_0001.png", "bee1"]
+    with pytest.raises(DataError, match=r"files: ant/01 é\"'\.png \(from camera 8/IMG_0001\.png\), bee/01"):
+        run(frame, tmp_path)
+    result = json.loads((tmp_path / "reports/validation.json").read_text())
+    assert result["quarantined"] == [{"path": "ant/03 é\"'.png (from camera 7/IMG_0003.png)", "reason": "truncated"}]
+    assert "(from camera 8/IMG_0001.png)" in result["critical"][0]["message"]
+    assert "camera 7/IMG_0003.png" in (tmp_path / "reports/validation/unreadable_files.csv").read_text()

@@ -23,6 +23,7 @@ from flows.cli import main
 from flows.experiments import recovery, save
 from flows.projects import images
 from flows.repository import dvc
+from headstart.importing.labels_file import LeftOut
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.params import STAGES
@@ -74,6 +75,15 @@ def test_usage_errors_are_2(arguments: list[str], capsys: pytest.CaptureFixture[
         main.main(arguments)
     assert end.value.code == 2
     assert "usage: headstart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["predict", "a.png", "--modle", "x"], ["run", "--no"], ["import", "demo", "--label", "x", "--y"]])
+def test_a_usage_error_shows_the_usage_of_its_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: headstart {arguments[0]} ")
+    assert f"headstart {arguments[0]}: error: unrecognized arguments: " in said
 
 
 @pytest.mark.parametrize(
@@ -141,12 +151,23 @@ def importable(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPa
     """Lets a test say what importing does with its target folder."""
 
     def use(fill: Callable[[Path], None]) -> None:
-        def import_dataset(source: str, target: Path, *, labels: Path | None = None) -> types.SimpleNamespace:
+        def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> types.SimpleNamespace:
             target.mkdir()
             fill(target)
-            classes = [str(i) for i in range(12)]
+            classes, splits = [str(i) for i in range(12)], {"train": 1500, "test": 297}
+            left = [LeftOut("=gone.png", "cat", 7, "missing"), LeftOut("a.png", "cat", 0, "two labels: 'cat' and 'dog'")]
             return types.SimpleNamespace(
-                files=1797, classes=classes, splits={"train": 1500, "test": 297}, skipped=["x.txt"], renamed=2, terms="by name"
+                files=1797,
+                classes=classes,
+                splits=splits,
+                skipped=["x.txt"],
+                renamed=2,
+                left_out=left,
+                groups=3,
+                notes=["note"],
+                sidecars=["a/x.xml", "a/y.xml", "z.txt"],
+                unreadable=[("a/1.heic", "HEIC"), ("b/2.heic", "HEIC"), ("b/x", "not an image")],
+                terms="by name",
             )
 
         replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
@@ -173,11 +194,17 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
     assert main.main(["import", "demo"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train 1,500, test 297",
+        "3 groups, each of which stays in one split",
         "left out 1 files that no class folder or label covers: x.txt",
+        "left out 3 files that are no photos: 2 .xml, 1 .txt",
+        "not counted: 3 files that cannot be read: 2 HEIC (a/1.heic); 1 not an image (b/x)",
+        "left out 2 that cannot be used: 1 missing and 1 two labels; each is named in reports/import/left_out.csv",
         "terms of use: by name",
         "renamed 2 files whose name was taken",
+        "note",
         "next: headstart run",
     ]
+    assert images.LEFT_OUT.read_text() == "path,label,line,reason\n'=gone.png,cat,7,missing\na.png,cat,0,two labels: 'cat' and 'dog'\n"
     assert files(images.IMAGES) == {"data/images/b/9.txt": b"nine"}
     assert not images.IMPORTING.exists()
     assert "up to date" in "".join(dvc.call("status", "data/images.dvc"))
@@ -277,6 +304,26 @@ def test_predict_writes_csv(model: Path, capsys: pytest.CaptureFixture[str]) -> 
         ["bad.jpg", "", "", "truncated"],
     ]
     assert err == ""
+
+
+def test_names_are_text_in_what_predict_writes(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "x.json").touch()
+    given = ["=1+1.jpg", "a\x1b[2J\nb.jpg", os.fsdecode(b"caf\xe9.jpg"), str(folder)]
+    assert main.main(["predict", *given, "--model", str(model)]) == 0
+    out, err = capsys.readouterr()
+    assert [row[0] for row in csv.reader(io.StringIO(out))][1:4] == ["'=1+1.jpg", "a\\x1b[2J\\nb.jpg", "caf\\xe9.jpg"]
+    assert "\x1b" not in out
+    assert err == "left out 1 file that are no photos: 1 .json\n"
+
+
+def test_names_are_text_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["predict", "a", "--model", "x\x1b[2J"]) == 1
+    err = capsys.readouterr().err
+    assert "x\\x1b[2J" in err
+    assert "\x1b" not in err
 
 
 def test_predict_fails_where_nothing_was_readable(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -407,6 +454,29 @@ def test_an_interrupted_run_ends_its_children(project: Path, number: signal.Sign
     assert gone(stage, patience=10.0), "not by itself, which takes twenty minutes"
     with lock.hold("the next"):
         assert dvc.call("status", "--json")[-1] != "{}", "nothing half-done is recorded"
+
+
+def test_sigterm_ends_a_command_that_ends_for_nothing_else(tmp_path: Path) -> None:
+    """A thread that computes on, and a main thread that waits for it."""
+    code = (
+        "import sys, time, types, threading\n"
+        "from flows.cli import ending, main, predict\n"
+        "ending.GRACE = 0.5\n"
+        "def stuck(options):\n"
+        "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "    print('stuck', flush=True)\n"
+        "    try: time.sleep(600)\n"
+        "    finally: time.sleep(600)\n"
+        "predict._predict = stuck\n"
+        "sys.argv = ['headstart', 'predict', 'x']\n"
+        "sys.exit(main.main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "stuck\n"
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE)[1] == "interrupted\n"
+    assert process.returncode == 130
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")

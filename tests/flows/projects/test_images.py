@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +23,20 @@ pytestmark = pytest.mark.usefixtures("forked_dvc")
 def source(toy_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lets a test say which files the source of an import, or the images here, hold."""
 
-    def import_dataset(source: str, target: Path, *, labels: Path | None = None) -> SimpleNamespace:
+    def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> SimpleNamespace:
         shutil.copytree(source, target)
-        return SimpleNamespace(files=len(list(target.rglob("*.txt"))), classes=["a"], splits={}, skipped=[], renamed=0)
+        return SimpleNamespace(
+            files=len(list(target.rglob("*.txt"))),
+            classes=["a"],
+            splits={},
+            skipped=[],
+            renamed=0,
+            left_out=[],
+            groups=0,
+            notes=[],
+            sidecars=[],
+            unreadable=[],
+        )
 
     def fill(folder: Path | str, *names: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,3 +122,36 @@ def test_images_and_record_that_both_changed_are_refused(pulled: Callable[..., N
     dvc.call("add", "data/images")
     images.record()
     assert names() == ["mine", "old"]
+
+
+def test_an_update_imports_in_the_same_way(source: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def import_dataset(source: str, target: Path, *, labels: Path | None = None, how: object = None) -> SimpleNamespace:
+        told.append((labels, how))
+        shutil.copytree(source, target)
+        return SimpleNamespace(
+            files=1, classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[], sidecars=[], unreadable=[], terms=""
+        )
+
+    source("photos", "one")
+    replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
+    flags = ["--labels", "x.csv", "--columns", "path=a,label=b", "--skip-bad", "--drop-duplicates", "--group-pattern", "p"]
+    assert main.main(["import", "photos", *flags]) == 0
+    assert main.main(["import", "--update"]) == 0
+    assert told[0] == told[1]
+    assert told[0][1].to_json() == {
+        "columns": {"path": "a", "label": "b"},
+        "skip_bad": True,
+        "drop_duplicates": True,
+        "group_pattern": "p",
+    }
+    assert told[0][1].least == images.least()
+    assert main.main(["import", "--update", "--skip-bad"]) == 2
+
+
+def test_a_pipe_among_the_images_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    with pytest.raises(DataError, match=r"a/pipe\.jpg is neither a file nor a folder; remove it"):
+        images._refuse_names(tmp_path)

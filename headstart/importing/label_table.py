@@ -1,0 +1,112 @@
+"""Read a table of labels as text: its encoding, what separates its columns, its rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.machinery.errors import DataError
+
+SHAPE = "a CSV with a column of file names and one of labels"
+SEPARATORS = ",;\t|"
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_OTHER = {b"PK\x03\x04": "an Excel workbook or another archive", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"PAR1": "a Parquet file"}
+_SEEN = 200  # records that are looked at to tell what separates columns
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a label file as text.
+
+    `rows` holds the number of the line on which each ends, and its fields, the first row (a header or not) included.
+    """
+
+    path: Path
+    rows: list[tuple[int, list[str]]]
+
+
+def read(file: Path, folder: Path) -> Table:
+    """The rows of a label file, which may also lie in `folder`; empty ones are left out.
+
+    Raises DataError for a file that is missing, is no text, is no valid CSV or has no rows.
+    """
+    path = file if file.is_file() else folder / file
+    text = _decoded(_content(path, file), file)
+    first, _, rest = text.partition("\n")
+    separator = ""
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
+        separator, text = first.strip()[4], rest
+    shift = 1 if separator else 0
+    separator = separator or _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for fields in reader:
+            if separator == " ":
+                fields = [field for field in fields if field]
+            if any(field.strip() for field in fields):
+                rows.append((reader.line_num + shift, fields))
+    except csv.Error as error:
+        raise DataError(f"{file} is not valid CSV near line {reader.line_num + shift}: {error}") from None
+    if not rows:
+        raise DataError(f"{file} names no files; give {SHAPE}")
+    return Table(path, rows)
+
+
+def _content(path: Path, file: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else _missing(file, path)
+    except PermissionError:
+        raise DataError(f"no permission to read {file}") from None
+
+
+def _missing(file: Path, path: Path) -> bytes:
+    what = "is a folder" if path.is_dir() or file.is_dir() else "is no ordinary file" if path.exists() else ""
+    raise DataError(f"{file} {what}; give {SHAPE}" if what else f"there is no labels file {file}; give {SHAPE}")
+
+
+def _decoded(content: bytes, file: Path) -> str:
+    for mark, what in _OTHER.items():
+        if content.startswith(mark):
+            raise DataError(f"{file} is {what}, not text; save the table as CSV in UTF-8")
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    head = content[:400]
+    if encoding == "utf-8" and head.count(0) > len(head) // 4:  # UTF-16 without a mark: every other byte of plain letters is zero
+        encoding = "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
+    if "\0" in text:
+        raise DataError(f"{file} holds zero bytes, so it is no text; save the table as CSV in UTF-8")
+    return text.lstrip("\r\n")
+
+
+def _separator(text: str) -> str:
+    """What separates the columns: what gives the first records the same number of fields, the more the better; blanks come last."""
+    best, most = "", 1
+    for candidate in SEPARATORS:
+        widths = set()
+        try:
+            for number, fields in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=candidate, skipinitialspace=True)):
+                if fields:
+                    widths.add(len(fields))
+                if number == _SEEN:
+                    break
+        except csv.Error:
+            continue
+        if len(widths) == 1 and max(widths) > most:
+            best, most = candidate, max(widths)
+    head = text.splitlines()[0] if text.strip() else ""
+    if not best and max(head.count(candidate) for candidate in SEPARATORS):
+        best = max(SEPARATORS, key=head.count)  # some row is broken
+    return best or (" " if " " in head.strip() else ",")

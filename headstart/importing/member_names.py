@@ -1,0 +1,106 @@
+"""The names of an archive's members: as text, whatever encoding they are in, and none that leads out of the archive."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from headstart.indexing import layout
+from headstart.machinery.errors import DataError, ParamsError
+
+_UTF8 = 0x800  # the flag of a member whose name is UTF-8
+_UNICODE_PATH = 0x7075  # the extra field in which Info-ZIP writes the name as UTF-8
+_GUESSES = ("cp437", "cp850", "cp1252", "cp932", "gbk", "euc_kr", "cp1251", "cp866")  # of computers that make such archives
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise ParamsError for the name of an encoding that there is not."""
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except (LookupError, ValueError):
+        raise ParamsError(f"--encoding {encoding} is unknown; some that are known: {', '.join(_GUESSES)}") from None
+
+
+def of_zip(archive: Path, infos: list[zipfile.ZipInfo], encoding: str) -> list[str]:
+    """The names of all members, with slashes between their parts.
+
+    A name that is not marked as UTF-8 but is valid UTF-8 is taken as such. Any other is read in `encoding`; without one, DataError asks
+    for it: the names are not guessed, as they become classes.
+    """
+    names, unclear = [], []
+    for info in infos:
+        raw = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", errors="surrogateescape")
+        name = _unicode_path(info.extra, raw) or _decoded(raw, "" if info.flag_bits & _UTF8 else encoding)
+        if name is None:
+            unclear.append(raw)
+        names.append((name or "").replace("\\", "/").partition("\0")[0])
+    if unclear:
+        raise DataError(_question(archive, unclear, encoding))
+    return names
+
+
+def check(archive: Path, name: str, encoding: str = "") -> None:
+    """Raise DataError for a name that leads out of the archive, or is not in the encoding that it should be in."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raw = name.encode(encoding or "utf-8", errors="surrogateescape")
+        raise DataError(_question(archive, [raw], encoding)) from None
+    layout.check_name(name)
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
+        raise refusal(archive, name, "points outside the archive")
+
+
+def unusual(info: zipfile.ZipInfo) -> str:
+    """What a member of a zip is if it is neither a file nor a folder, "" otherwise."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind in (0, stat.S_IFREG, stat.S_IFDIR):
+        return ""
+    return "is a link" if kind == stat.S_IFLNK else "is no ordinary file"
+
+
+def refusal(archive: Path, name: str, problem: str) -> DataError:
+    """The error for a member that nobody should unpack unseen."""
+    return DataError(f"{archive} is refused: its member {name!r} {problem}; if you trust it, unpack it yourself and give the folder")
+
+
+def _decoded(raw: bytes, encoding: str) -> str | None:
+    for one in ("utf-8", encoding):
+        try:
+            if one:
+                return raw.decode(one)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> str:
+    """The name in an extra field of Info-ZIP's, if it belongs to the name that stands beside it; "" if there is none."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(field) > 5 and field[0] == 1 and struct.unpack("<I", field[1:5])[0] == zlib.crc32(raw):
+            return _decoded(field[5:], "") or ""
+    return ""
+
+
+def _question(archive: Path, raw: list[bytes], encoding: str) -> str:
+    """Ask for the encoding of names, and show what the first would be in some."""
+    shown = raw[0].decode(errors="backslashreplace")
+    if encoding:
+        return f"{archive}: the name {shown} is not valid {encoding}; give another --encoding"
+    readings: dict[str, str] = {}
+    for guess in _GUESSES:
+        text = _decoded(raw[0], guess)
+        if text and text.isprintable():
+            readings.setdefault(text, guess)
+    guesses = "; ".join(f"{guess}: {text}" for text, guess in readings.items())
+    return (
+        f"{archive}: the name {shown} is not valid UTF-8 ({len(raw):,} such name(s)), and the archive does not say what it is; give "
+        f"--encoding, as which it reads right: {guesses}"
+    )
