@@ -38,7 +38,9 @@ def evaluate(
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
+    models = []
+    if not summaries[fine_tuned]["brought_nothing"]:
+        models.append(test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card))
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     done = test_split.evaluate(

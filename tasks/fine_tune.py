@@ -15,7 +15,7 @@ from headstart.features import classify
 from headstart.networks import cards, heads, model
 from headstart.params import FineTune, Shared
 from headstart.statistics import records
-from headstart.training import fine_tuning
+from headstart.training import tuning
 from tasks import stage
 
 
@@ -35,13 +35,13 @@ def fine_tune(
     classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
     place = devices.choose(shared.device, shared.precision)
     begin = heads.load(head / "head.safetensors", "train_only")
-    plan = fine_tuning.plan_of(block, table, classes, shared.seed)
-    done = fine_tuning.run(table, images, card, begin, classes, plan, device=place)
+    tuned = tuning.tune(table, images, card, begin, classes, block, seed=shared.seed, device=place)
+    done, settled = tuned.result, tuned.block.model_dump(exclude={"processes"})
     parameters = block.model_dump(exclude={"processes"})  # which do not say what is made, but with what
     with outputs.folder(out) as folder:
         model.save(folder / cards.WEIGHTS, done.network)
         records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})
-        outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
+        outputs.write_json(folder / "summary.json", {**tuned.summary, "parameters": {"fine_tune": parameters}, "settled": settled})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch

@@ -34,7 +34,7 @@ def verdict(
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]
     head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
-    tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
+    tuning_block = FineTune.model_validate(summaries[fine_tuned]["settled"])
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
@@ -54,10 +54,12 @@ def verdict(
         resamples=block.resamples,
         seed=shared.seed,
     )
-    tuned = contenders.measure(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
+    changed = weights.read(fine_tuned / cards.WEIGHTS)
+    nothing = summaries[fine_tuned]["brought_nothing"]
+    tuned = None if nothing else contenders.measure(contenders.FINE_TUNED, changed, card, data)
     fitted = heads.load(head / "head.safetensors", "train_only")
-    frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.averages(frozen, tuned, data) if block.average else []
+    frozen = contenders.frozen(fitted, kept.with_head(card, changed, fitted), card, data)
+    averages = contenders.averages(frozen, tuned, data) if tuned and block.average else []
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)

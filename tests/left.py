@@ -381,6 +381,9 @@ def _fine_tuned(shipped: str) -> dict[str, Any]:
         "cache_bytes": 123_456_789,
         "engine": "onnxruntime",
         "image_passes": 1280,
+        "brought_nothing": False,
+        "tries": [{"rate": 1e-3, "epochs": 8, "best_epoch": 6, "validation_loss": 0.15}],
+        "changes": [{"change": "vertical_flip", "n": 320, "accuracy": 0.9, "difference": -0.21, "lowest": -0.25, "made": False}],
         "validation": {
             "n": 80,
             "head_accuracy": 0.9125,

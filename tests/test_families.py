@@ -19,6 +19,7 @@ import torch
 
 from headstart.checks.expectations import CHECKS, Check, Limits
 from headstart.choice.scores import SCORES, Inputs
+from headstart.data import manifest
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import heads
 from headstart.networks.common import Listing, Source
@@ -138,9 +139,7 @@ def test_a_check_is_an_expectation_with_words(check: Check) -> None:
     assert list(inspect.signature(check.found).parameters) == ["failing", "frame"]
     if check.values:
         assert list(inspect.signature(check.values).parameters) == ["frame"]
-        nothing = pd.DataFrame(
-            {"label": [], "split": [], "group": [], "readable": [], "width": [], "height": [], "mode": [], "pixels_sha256": []}
-        )
+        nothing = pd.DataFrame({field.name: [] for field in manifest.SCHEMA})
         assert len(check.values(nothing.astype({"readable": bool, "label": str}))) == 0
 
 

@@ -107,14 +107,17 @@ def add_up(
     return Totals(keys, aggregate, (first / first.sum(axis=0)).mean(axis=1), (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1))
 
 
-def choose(rows: Sequence[Row], totals: Totals) -> tuple[int, str]:
-    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why."""
+def choose(rows: Sequence[Row], totals: Totals, *, skipped: int = 0) -> tuple[int, str]:
+    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why.
+
+    `skipped` is the number of candidates that could not be had.
+    """
     leader = totals.leader
     level = [i for i in range(len(rows)) if totals.beats_leader[i] >= LEVEL]
     chosen = min(level, key=lambda i: (rows[i]["gflops"], -totals.aggregate[i]))
     first, taken, share = rows[leader], rows[chosen], f"best in {totals.best[leader]:.1%} of bootstrap draws"
     if len(rows) == 1:
-        return chosen, f"{first['name']} is the only candidate that could be had"
+        return chosen, f"{first['name']} is the only candidate that could be had" if skipped else f"{first['name']} was the only candidate"
     if totals.best[leader] >= CLEAR:
         return chosen, f"{first['name']} is the clear winner: {share} ({_score(first)})"
     start = f"no clear winner: {first['name']} leads ({_score(first)}), {share}"

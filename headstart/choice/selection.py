@@ -9,6 +9,7 @@ deep to retrain it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +23,11 @@ from headstart.choice import depth, race, ranking, scores, scoring
 from headstart.choice.ranking import Row
 from headstart.choice.scoring import Candidate
 from headstart.data.sampling import sample
-from headstart.networks import catalogue
+from headstart.networks import catalogue, common
 from headstart.networks.cards import SourceCard
 from headstart.params import Race, SelectSource
 
+log = logging.getLogger(__name__)
 LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
 
@@ -81,10 +83,36 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
     """
     bounds = {"max_parameters": block.max_parameters, "max_gflops": block.max_gflops}
     names = sorted(catalogue.expand(block.candidates, **bounds, licences=block.licences or None))
+    for name in names:
+        catalogue.published(name)  # a name that is not known is told before the first image is looked at
     train = sample(table[table["split"] == "train"], block.max_images, seed)
     scored, skipped = scoring.score(
         names, train, root, input_size=block.input_size, folds=block.folds, neighbours=block.neighbours, seed=seed, device=device
     )
+    while True:
+        try:
+            return _settle(table, train, root, scored, skipped, block, seed=seed, device=device)
+        except common.Unavailable as error:  # it could be scored, and then neither raced nor probed
+            if error.candidate not in [one.card.name for one in scored]:
+                raise
+            log.warning("skipped: %s: %s", error.candidate, error)
+            skipped[error.candidate] = str(error)
+            scored = [one for one in scored if one.card.name != error.candidate]
+            scoring.refuse_none(scored, skipped)
+
+
+def _settle(
+    table: pd.DataFrame,
+    train: pd.DataFrame,
+    root: Path,
+    scored: list[Candidate],
+    skipped: dict[str, str],
+    block: SelectSource,
+    *,
+    seed: int,
+    device: Device,
+) -> Selection:
+    """Rank, race and probe what was scored. Raises Unavailable for a candidate that turns out to be broken."""
     report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
     if block.race.sources > 1 and len(scored) > 1:
@@ -107,7 +135,8 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
     if not block.depths:
         return Selection(chosen.card, report)
     some = sample(train, DEPTH_IMAGES, seed)
-    probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
+    with common.using(chosen.card.name, "probed"):
+        probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
     report["depth"], report["depths"] = probed.stages, probed.curve
     return Selection(replace(chosen.card, depth=probed.stages), report)
 
@@ -118,7 +147,7 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     published = ranking.prior([one.published for one in scored])
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)
     rows = _rows(scored, totals)
-    taken, reason = ranking.choose(rows, totals)
+    taken, reason = ranking.choose(rows, totals, skipped=len(skipped))
     name = rows[taken]["name"]
     rows.sort(key=lambda row: -row["aggregate"])
     empty = dict.fromkeys(rows[0])

@@ -136,9 +136,10 @@ def _metrics(
 
 def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> Transfer | None:
     """What the test images say of the verdict; `right` (n,) bool of each contender."""
-    if "scratch" not in right or "fine_tuned" not in right:
+    if "scratch" not in right:
         return None
-    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch"))
+    pretrained = "fine_tuned" if "fine_tuned" in right else "head"  # the frozen head, if fine-tuning brought nothing
+    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in (pretrained, "scratch"))
     found = comparison.compare(ours, theirs, names=("from the source's weights", "from random weights"))
     return {
         "verdict": answer,

@@ -186,12 +186,12 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
 
     options: those of fine_tune in params.yaml.
     """
-    from headstart.training import fine_tuning
+    from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, manifest.grey(images.usable))
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    record = records.of_run(images.usable, tuned.result)
+    return FineTuned(head.source, head.classes, tuned.result, record, tuned.block, manifest.grey(images.usable))
 
 
 def prove(

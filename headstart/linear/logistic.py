@@ -96,6 +96,23 @@ def cross_validate(
     return CrossValidated(min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits)
 
 
+def out_of_fold(
+    features: Features, others: list[np.ndarray], labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float]
+) -> list[np.ndarray]:
+    """Logits (n, classes) of each of `others` (n, d), whose rows are those of `features`, from heads that did not see the row's fold.
+
+    The heads are those of the smallest of `penalties`; other arguments as for `fit`.
+    """
+    features, path = _at_hand(features), sorted(set(penalties), reverse=True)
+    found = [np.empty((len(labels), classes), np.float32) for _ in others]
+    with threadpool_limits(1):
+        walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, 1.0)) for fold in range(int(folds.max()) + 1)]
+        for fold, (*_, head) in enumerate(in_order(list, walks)):
+            for logits, other in zip(found, others, strict=True):
+                logits[folds == fold] = head.logits(other[folds == fold])
+    return found
+
+
 def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:
     """Weights (n,) of mean 1: equal, or such that every class weighs the same."""
     if not balanced:

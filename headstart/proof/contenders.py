@@ -130,13 +130,15 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
     """What ships of the contenders, by their right answers on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. scratch: the network from random weights,
-    None if none was trained.
+    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. None: fine-tuning brought nothing.
+    scratch: the network from random weights, None if none was trained.
     """
-    best = max(tuned, key=lambda one: one.likelihood(labels))
-    shipped = better_of(Shipped(head, ""), best, labels)
-    if shipped.contender is head:
-        shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
+    shipped = Shipped(head, "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation")
+    if tuned:
+        best = max(tuned, key=lambda one: one.likelihood(labels))
+        shipped = better_of(Shipped(head, ""), best, labels)
+        if shipped.contender is head:
+            shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
     return better_of(shipped, scratch, labels) if scratch else shipped
 
 

@@ -27,14 +27,19 @@ class Field:
     """The contenders that there are before remedies."""
 
     head: Contender
-    tuned: Contender
+    tuned: Contender | None  # None if fine-tuning brought nothing
     averages: list[Contender]
     scratch: Contender | None  # None if none was trained
 
     @property
     def all(self) -> list[Contender]:
         """Every one of them."""
-        return [self.head, self.tuned, *self.averages, *([self.scratch] if self.scratch else [])]
+        return [self.head, *self.from_source, *([self.scratch] if self.scratch else [])]
+
+    @property
+    def from_source(self) -> list[Contender]:
+        """The fine-tuned model and its averages with the source."""
+        return [*([self.tuned] if self.tuned else []), *self.averages]
 
 
 def decide(proof: Proof, field: Field, labels: np.ndarray, context: Context | None) -> tuple[Shipped, Verdict]:
@@ -42,7 +47,7 @@ def decide(proof: Proof, field: Field, labels: np.ndarray, context: Context | No
 
     If the network from random weights does as well as the fine-tuned one, remedies are tried from `context`; None: they are not to be.
     """
-    shipped = contenders.choose(field.head, [field.tuned, *field.averages], field.scratch, labels)
+    shipped = contenders.choose(field.head, field.from_source, field.scratch, labels)
     tried: list[Tried] = []
     if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
         shipped, tried = remedies.remedy(context, shipped)

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headstart.linear.frozen_head import Chosen, Held
+    from headstart.training.augmenting import Change
     from headstart.training.fine_tuning import Compared
     from headstart.training.run import Summary as Phase
+    from headstart.training.tuning import Try
+
+NOTHING = "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head that it began with."
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Tuning:
     outcome: str
     paid: bool
     reason: str
+    nothing: bool  # whether the network is as it began
+    settled: list[str]  # sentences: what was measured before training, and what was tried again
 
 
 def head(f: Findings) -> Head:
@@ -102,8 +108,38 @@ def tuning(f: Findings) -> Tuning:
         cache_bytes=f.fine_tuned["cache_bytes"],
         outcome=naming.contender(shipped).outcome,
         paid=shipped in naming.PAID,
-        reason=against_head(f.fine_tuned["validation"]),
+        reason=NOTHING if f.fine_tuned["brought_nothing"] else against_head(f.fine_tuned["validation"]),
+        nothing=f.fine_tuned["brought_nothing"],
+        settled=[*_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
     )
+
+
+def _tries(tries: list[Try]) -> list[str]:
+    """That a training was done again more gently, in a sentence."""
+    if len(tries) < 2:
+        return []
+    first, last = tries[0], tries[-1]
+    outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
+    return [
+        f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
+        f"so it was trained again from the head at {last['rate']:g}: {outcome}."
+    ]
+
+
+def _changes(changes: list[Change]) -> list[str]:
+    """Which changes of the pictures keep their labels, in a sentence."""
+    if not changes:
+        return []
+    said = [
+        f"{change['change'].replace('_', ' ')} {100 * change['difference']:+.1f} points, at worst {100 * change['lowest']:+.1f} "
+        f"({'made' if change['made'] else 'not made'})"
+        for change in changes
+    ]
+    return [
+        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: the frozen head, out of "
+        f"fold, has {changes[0]['accuracy']:.1%} of the plain ones right, and of the changed ones: {'; '.join(said)}. A change is made in "
+        "training if it is shown, with 95% confidence, to cost next to nothing."
+    ]
 
 
 def against_head(figures: Compared | None) -> str:

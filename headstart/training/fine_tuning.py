@@ -144,7 +144,7 @@ def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int)
         decay=block.decay,
         views=block.views,
         cache_gib=block.cache_gib,
-        augmentation=block.augmentation,
+        augmentation=block.augmentation.settled(),
         recipe=recipe,
         processes=block.processes,
     )

@@ -186,7 +186,8 @@ def test_where_cost_is_equal_the_aggregate_decides() -> None:
 
 
 def test_the_only_one_is_taken() -> None:
-    assert ranking.choose(rows(1.0), totals([0], [1], [1])) == (0, "a is the only candidate that could be had")
+    assert ranking.choose(rows(1.0), totals([0], [1], [1]), skipped=2) == (0, "a is the only candidate that could be had")
+    assert ranking.choose(rows(1.0), totals([0], [1], [1])) == (0, "a was the only candidate")
 
 
 def test_what_stand_finds_choose_understands() -> None:

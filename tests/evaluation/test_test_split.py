@@ -44,11 +44,13 @@ class Setting:
         self.weights = folder / "model.safetensors"
         model.save(self.weights, self.tuned)
 
-    def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False) -> Evaluation:
+    def evaluate(
+        self, ships: str = "fine_tuned", card: SourceCard | None = None, *, scratch: bool = False, tuning: bool = True
+    ) -> Evaluation:
         source = card or self.card
         parameters = {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
         tuned = weights.read(self.weights)
-        models = [test_split.Model("fine_tuned", tuned, source)]
+        models = [test_split.Model("fine_tuned", tuned, source)] if tuning else []
         random = replace(self.card.at(32), name="random weights", weights_sha256="random:0")
         if scratch or ships == "scratch":
             models.append(test_split.Model("scratch", scaled(tuned, 0.5), random))
@@ -198,6 +200,13 @@ def test_a_network_from_random_weights_ships_with_its_own_transform(setting: Set
     assert done.card.source == "random weights"
     assert set(done.metrics) >= {"head", "fine_tuned", "scratch"}
     assert "average" not in done.metrics
+
+
+def test_if_fine_tuning_brought_nothing_the_frozen_head_is_compared(setting: Setting) -> None:
+    done = setting.evaluate("head", scratch=True, tuning=False)
+    assert "fine_tuned" not in done.metrics
+    difference = done.metrics["head"]["accuracy"] - done.metrics["scratch"]["accuracy"]
+    assert done.metrics["transfer"]["asymptote"]["difference"] == pytest.approx(difference)
 
 
 def test_the_test_images_confirm_or_contradict_and_change_nothing(setting: Setting) -> None:

@@ -14,10 +14,9 @@ import torch
 
 from headstart.base import weights
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, sources
+from headstart.networks import cards, sources, state_dicts
 from headstart.networks import kept as kept_module
 from headstart.networks.cards import SourceCard
-from headstart.networks.kinds import checkpoint
 from tests import tiny
 
 
@@ -66,7 +65,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_torch_reads_what_is_written(tmp_path: Path) -> None:
     made = arrays()
     weights.write(tmp_path / "a.safetensors", made)
-    assert weights.digest(checkpoint.read_weights(tmp_path / "a.safetensors")) == weights.digest(made)
+    assert weights.digest(state_dicts.read(tmp_path / "a.safetensors")) == weights.digest(made)
 
 
 @pytest.fixture

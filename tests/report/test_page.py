@@ -78,7 +78,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
         "Fine-tuned (ships)",
         "Frozen head",
         "fine_tune.epochs 9 10",
-        "fine_tune.augmentation.horizontal_flip true false",
+        "fine_tune.augmentation.horizontal_flip true auto",
         "d" * 64,
         "torch 2.15.0",
         "onnxruntime",
@@ -160,6 +160,27 @@ def test_a_frozen_head_that_ships(tmp_path: Path) -> None:
     assert "It does not ship; the frozen head does." in text
     assert "Frozen head (ships) Fine-tuned" in text
     assert "F1 of the frozen head" not in text
+
+
+def test_fine_tuning_that_brought_nothing_is_no_result(tmp_path: Path) -> None:
+    paths = leave(tmp_path, shipped="head")
+    tuned = json.loads((paths["fine_tuned"] / "summary.json").read_text())
+    tries = [{"rate": rate, "epochs": 4, "best_epoch": 0, "validation_loss": 0.34} for rate in (3e-4, 3e-5)]
+    dump(paths["fine_tuned"] / "summary.json", {**tuned, "brought_nothing": True, "tries": tries})
+    metrics = json.loads(paths["metrics"].read_text())
+    dump(paths["metrics"], {**metrics, "fine_tuned": None})
+    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head" in text
+    assert "At a highest rate of 0.0003 no epoch had a lower validation loss than the frozen head (0.340 nats)" in text
+    assert "trained again from the head at 3e-05: again none had." in text
+    assert "fine-tuned, validation" not in text
+
+
+def test_it_says_which_changes_keep_the_labels(tmp_path: Path) -> None:
+    text = page(tmp_path).text
+    assert "was measured on 320 training images" in text
+    assert "vertical flip -21.0 points, at worst -25.0 (not made)" in text
+    assert "trained again from the head" not in text
 
 
 def test_head_only_has_no_curves(tmp_path: Path) -> None:

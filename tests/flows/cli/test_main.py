@@ -77,6 +77,15 @@ def test_usage_errors_are_2(arguments: list[str], capsys: pytest.CaptureFixture[
     assert "usage: headstart" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["predict", "a.png", "--modle", "x"], ["run", "--no"], ["import", "demo", "--label", "x", "--y"]])
+def test_a_usage_error_shows_the_usage_of_its_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: headstart {arguments[0]} ")
+    assert f"headstart {arguments[0]}: error: unrecognized arguments: " in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

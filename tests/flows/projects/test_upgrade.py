@@ -66,7 +66,7 @@ def content() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("names", "again", "after"),
     [
-        (["headstart.words"], ["index_images", "validate_data", "verdict", "report"], True),
+        (["headstart.words"], ["index_images", "validate_data", "verdict", "evaluate", "report"], True),
         (["headstart.report"], ["report"], False),
         (["headstart.training", "tasks.evaluate"], ["select_source", "fine_tune", "baseline", "verdict", "evaluate"], True),
         (["headstart.base"], list(STAGES), False),
