@@ -38,7 +38,7 @@ def evaluate(
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
+    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     done = test_split.evaluate(
@@ -50,7 +50,7 @@ def evaluate(
         models,
         _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
         parameters=parameters,
-        answer=outputs.read_json(verdict)["answer"],
+        verdict=outputs.read_json(verdict),
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,

@@ -24,7 +24,7 @@ from headstart.data import encoding
 from headstart.linear import frozen_head
 from headstart.networks import common, heads, model
 from headstart.networks.cards import SourceCard
-from headstart.params import Augmentation, FineTune
+from headstart.params import FineTune, MeasuredAugmentation
 from headstart.statistics import paired
 from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
@@ -46,7 +46,9 @@ BLOCK = FineTune(
     batch_size=32,
     cache_gib=20.0,
     processes="auto",
-    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+    augmentation=MeasuredAugmentation(
+        min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False, quarter_turns=False
+    ),
 )
 
 

@@ -52,6 +52,7 @@ class Ranking(TypedDict):
 
     chosen: str
     ranked_first: str  # what the ranking takes, before the race
+    published_first: str | None  # of the highest published accuracy: the ranking to beat; None if no source has one
     clear: bool  # whether its leader is a clear winner
     reason: str
     votes: list[str]  # keys of the scores that counted
@@ -146,7 +147,7 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     votes = [key for score in scores.SCORES.values() for key in score.votes]
     published = ranking.prior([one.published for one in scored])
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)
-    rows = _rows(scored, totals)
+    rows = _rows(scored, totals, published)
     taken, reason = ranking.choose(rows, totals, skipped=len(skipped))
     name = rows[taken]["name"]
     rows.sort(key=lambda row: -row["aggregate"])
@@ -155,6 +156,7 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     return {
         "chosen": name,
         "ranked_first": name,
+        "published_first": _published_first(scored),
         "clear": bool(totals.best[totals.leader] >= ranking.CLEAR),
         "reason": reason,
         "votes": totals.votes,
@@ -167,18 +169,27 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     }
 
 
-def _rows(scored: list[Candidate], totals: ranking.Totals) -> list[Row]:
+def _published_first(scored: list[Candidate]) -> str | None:
+    """The source of the highest published accuracy, the first of several."""
+    known = [(one.published, one.card.name) for one in scored if one.published is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def _rows(scored: list[Candidate], totals: ranking.Totals, prior: np.ndarray) -> list[Row]:
     """A row for each candidate, in the order given."""
     keys = list(dict.fromkeys(key for one in scored for key in one.rows))  # a source without a classifier of its own lacks some scores
     edge = ranking.frontier([one.figures["gflops"] for one in scored], [one.rows["probe_accuracy"].mean() for one in scored])
     rows = []
     for i, one in enumerate(scored):
         probe = one.rows["probe_accuracy"]
+        share = (probe.sum() + 2) / (len(probe) + 4)  # so that no error is zero (Agresti & Coull, Am. Stat. 52, 1998)
         first = {"name": one.card.name, "status": "ranked", "reason": "", **one.figures}
         means = {key: float(one.rows[key].mean()) if key in one.rows else None for key in keys}
         last = {
-            "probe_standard_error": float(probe.std(ddof=1) / np.sqrt(len(probe))),
+            "probe_standard_error": float(np.sqrt(share * (1 - share) / (len(probe) + 4))),
             "aggregate": float(totals.aggregate[i]),
+            "prior": float(prior[i]),
+            "prior_share": float(totals.prior_share[i]),
             "chance_best": float(totals.best[i]),
             "level_with_leader": bool(totals.beats_leader[i] >= ranking.LEVEL),
             "frontier": edge[i],
@@ -223,9 +234,11 @@ def entrants(rows: Sequence[Row], taken: str, count: int) -> list[str]:
 
 
 def _overrule(report: Ranking, done: race.Race) -> None:
-    """Choose the winner of the race if it is shown to be better than what the ranking took."""
+    """Choose the winner of the race if it is shown to be better than what the ranking took; if it is not, say who won."""
     taken = report["chosen"]
     if taken not in done.beaten:
+        if done.winner != taken:
+            report["reason"] += f"; the race contradicts it, {done.winner} having won, by too little to overrule it"
         return
     gap, error = done.beaten[taken]
     report["chosen"] = done.winner

@@ -9,20 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
-from headstart.evaluation import metrics
+from headstart.evaluation import caveats, metrics
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.proof import comparison
 from headstart.statistics import likelihood, records
+from headstart.words import naming
+
+if TYPE_CHECKING:
+    from headstart.proof.shipping import Verdict
 
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
@@ -30,7 +34,8 @@ PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "s
 class Transfer(TypedDict):
     """What the test images say of the verdict on transfer.
 
-    The fine-tuned model is compared with the network from random weights, one run each; `says` is confirms, contradicts or leaves open.
+    What the verdict is about is compared with the network from random weights, one run each. `says` is confirms, contradicts, leaves open, or
+    answers positive (or negative) where the validation images showed nothing.
     """
 
     verdict: str
@@ -55,6 +60,7 @@ class Metrics(TypedDict):
     test: Figures  # of what ships
     head: Figures
     transfer: Transfer | None  # None if there is no network from random weights
+    caveats: list[str]  # what to keep in mind, worst first
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def evaluate(
     chosen: Model,
     *,
     parameters: Mapping[str, object],
-    answer: str,
+    verdict: Verdict,
     bootstrap: int,
     bins: int,
     seed: int,
@@ -96,8 +102,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure every contender on the test rows of `table`, and put together what ships.
 
-    `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `answer` is
-    the verdict on transfer, and `parameters` are those of all stages, for the card.
+    `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `verdict` is
+    that of the stage before, and `parameters` are those of all stages, for the card.
     """
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = encoding.encode(test["label"], classes)
@@ -105,14 +111,16 @@ def evaluate(
     for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"
         probabilities[model.name] = likelihood.softmax(classify.logits(model.weights, model.card, test, root, device, what))
-    figures = {name: metrics.describe(p, labels, classes, bootstrap=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
+    figures = {name: metrics.describe(p, labels, classes, draws=bootstrap, bins=bins, seed=seed) for name, p in probabilities.items()}
     shipped = probabilities[chosen.name]
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}
-    transfer = _transfer(right, test["sha256"].to_numpy(str), answer)
+    transfer = _transfer(right, test["sha256"].to_numpy(str), verdict)
+    told = _metrics(source.name, chosen.name, classes, table, figures, transfer)
+    told["caveats"] = caveats.caveats(_seen(told, verdict, float(shipped.max(1).mean())))
     return Evaluation(
         kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,
         _card(chosen, classes, table, parameters, figures[chosen.name]),
-        _metrics(source.name, chosen.name, classes, table, figures, transfer),
+        told,
         _predictions(test, classes, labels, shipped, probabilities["head"]),
         pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[shipped.argmax(1)]}),
         pd.DataFrame(metrics.reliability(shipped, labels, bins)),
@@ -131,18 +139,35 @@ def _metrics(
     sizes = table["split"].value_counts()
     first = {"source": source, "shipped": shipped, "classes": classes}
     counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")}
-    return cast(Metrics, {**first, **counts, "test": figures[shipped], **figures, "transfer": transfer})
+    return cast(Metrics, {**first, **counts, "test": figures[shipped], **figures, "transfer": transfer, "caveats": []})
 
 
-def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> Transfer | None:
+def _seen(told: Metrics, verdict: Verdict, sure: float) -> caveats.Seen:
+    """What the caveats are made of; `sure` is the mean probability of what ships."""
+    return caveats.Seen(
+        shipped=told["shipped"],
+        source=told["source"],
+        n_validation=told["n_validation"],
+        n_test=told["n_test"],
+        test=told["test"],
+        head=told["head"],
+        sure=sure,
+        verdict=verdict,
+        transfer=told["transfer"],
+    )
+
+
+def _transfer(right: dict[str, np.ndarray], images: np.ndarray, verdict: Verdict) -> Transfer | None:
     """What the test images say of the verdict; `right` (n,) bool of each contender."""
-    if "scratch" not in right or "fine_tuned" not in right:
+    of = verdict["of"]
+    if "scratch" not in right or of not in right:
         return None
-    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch"))
-    found = comparison.compare(ours, theirs, names=("from the source's weights", "from random weights"))
+    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in (of, "scratch"))
+    mix = verdict["mix"] if of == verdict["ships"] else None
+    found = comparison.compare(ours, theirs, names=(naming.subject(of, mix), naming.subject("scratch")))
     return {
-        "verdict": answer,
-        "says": _says(found["answer"], answer),
+        "verdict": verdict["answer"],
+        "says": _says(found["answer"], verdict["answer"]),
         "answer": found["answer"],
         "evidence": found["evidence"],
         "asymptote": found["asymptote"],
@@ -155,6 +180,8 @@ def _says(found: str, answer: str) -> str:
         return "confirms"
     if {found, answer} == {"positive", "negative"}:
         return "contradicts"
+    if found in ("positive", "negative"):
+        return f"answers {found}"
     return "leaves open"
 
 

@@ -29,7 +29,7 @@ from headstart.networks.cards import ModelCard, SourceCard
 from headstart.networks.heads import Head
 from headstart.params.blocks import Baseline, Block, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
-from headstart.proof.contenders import DataSet
+from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
 from headstart.statistics import paired, records
 
 if TYPE_CHECKING:
@@ -186,12 +186,12 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
 
     options: those of fine_tune in params.yaml.
     """
-    from headstart.training import fine_tuning
+    from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, manifest.grey(images.usable))
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    record = records.of_run(images.usable, tuned.result)
+    return FineTuned(head.source, head.classes, tuned.result, record, tuned.block, manifest.grey(images.usable))
 
 
 def prove(
@@ -222,6 +222,7 @@ def prove(
     return proving.prove(
         tuned.record,
         runs,
+        ships=Contender(FINE_TUNED, {}, head.source, tuned.result.logits),
         data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
         head=head.block,
@@ -255,7 +256,7 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
         raise DataError(f"the model does not know the classes {', '.join(unknown)}; it knows {', '.join(model.classes)}")
     probabilities = model.predict_proba([images.root / path for path in rows["path"]])
     labels = encoding.encode(rows["label"], model.classes)
-    return metrics.describe(probabilities, labels, model.classes, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed)
+    return metrics.describe(probabilities, labels, model.classes, draws=block.bootstrap, bins=block.calibration_bins, seed=seed)
 
 
 def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:

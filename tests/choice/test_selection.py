@@ -307,7 +307,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
         f"{other} won the race: its log loss on validation is lower by 0.250 (standard error 0.100) than that of {taken}, "
         "which the ranking had taken"
         if lost
-        else ranked.report["reason"]
+        else f"{ranked.report['reason']}; the race contradicts it, {other} having won, by too little to overrule it"
     )
     assert (asked[0]["taken"], asked[0]["epochs"], asked[0]["views"], asked[0]["folds"]) == (taken, 2, 4, 3)
     assert set(asked[0]["names"]) == names
