@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from headstart.base import weights
+from headstart.features import transforms
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, sources, state_dicts
 from headstart.networks import kept as kept_module
@@ -192,3 +193,7 @@ def test_a_model_folder_that_is_none_says_what_is_wrong(change: Callable[[Path],
     change(tmp_path / "model")
     with pytest.raises(HeadstartError, match=message):
         cards.read_model(tmp_path / "model")
+
+
+def test_a_card_may_name_every_filter_that_images_are_resized_with() -> None:
+    assert tuple(transforms.FILTERS) == cards.FILTERS

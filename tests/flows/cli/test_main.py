@@ -596,7 +596,7 @@ def test_sources_within_bounds_as_json(tmp_path: Path, monkeypatch: pytest.Monke
         (["checkpoint:nowhere"], 1, "error: nowhere does not exist"),
         (["torchvision:vgg16*", "--max-parameters", "5"], 0, "none of 2 sources is left: 2 more than 5 million parameters"),
         (["torchvision:resnet18", "--here"], 0, "none of 1 sources is left: 1 not here"),
-        (["wheel:*", "--licence", "mit"], 0, "none of 3 sources is left: 3 licence apache-2.0"),
+        (["wheel:*", "--licence", "mit"], 0, "none of 4 sources is left: 3 licence apache-2.0, 1 licence bsd-3-clause"),
     ],
 )
 def test_sources_says_why_there_are_none(

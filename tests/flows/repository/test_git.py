@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,3 +78,16 @@ def test_the_first_failure_of_a_fresh_clone_is_not_shown(monkeypatch: pytest.Mon
     monkeypatch.setattr(dvc, "call", call)
     dvc.fetch(dvc.Path("data/images"), said.append)
     assert said == ["dvc pull"]
+
+
+def test_a_failed_run_says_how_the_last_results_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").touch()
+    monkeypatch.setattr(save, "outs", lambda *, cached: {Path("gone"): "report"} if cached else {Path("here"): "report"})
+    monkeypatch.setattr(save, "base", lambda: "0" * 40)
+    monkeypatch.setattr(save, "experiments", lambda: {"first": "1", "second": "2"})
+    assert (
+        save._bring_back() == "gone of the last run were removed before this one failed; `headstart restore second` brings its results back"
+    )
+    Path("gone").touch()
+    assert save._bring_back() == ""
