@@ -38,6 +38,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks:. $(BIN)/mypy --explicit-package-bases benchmarks/*.py
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 

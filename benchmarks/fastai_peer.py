@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from fastai.vision.all import Callback, ImageDataLoaders, Resize, accuracy, aug_transforms, set_seed, vision_learner
+from fastai.vision.all import BalancedAccuracy, Callback, ImageDataLoaders, Resize, accuracy, aug_transforms, set_seed, vision_learner
 from safetensors.torch import load_file
 
 
@@ -27,6 +27,7 @@ class Notes(Callback):
 
     def __init__(self) -> None:
         self.accuracies: list[float] = []
+        self.balanced: list[float] = []
         self.seconds = self.started = 0.0
 
     def before_validate(self) -> None:
@@ -36,7 +37,8 @@ class Notes(Callback):
         self.seconds += time.monotonic() - self.started
 
     def after_epoch(self) -> None:
-        self.accuracies.append(round(float(self.recorder.values[-1][-1]), 4))
+        self.accuracies.append(round(float(self.recorder.values[-1][-2]), 4))
+        self.balanced.append(round(float(self.recorder.values[-1][-1]), 4))
 
 
 def main() -> None:
@@ -57,14 +59,16 @@ def main() -> None:
         bs=options.batch_size,
     )
     notes = Notes()
-    learn = vision_learner(loaders, options.arch, metrics=accuracy, cbs=notes, pretrained_cfg_overlay={"file": str(options.weights)})
+    learn = vision_learner(
+        loaders, options.arch, metrics=[accuracy, BalancedAccuracy()], cbs=notes, pretrained_cfg_overlay={"file": str(options.weights)}
+    )
     given, loaded = load_file(options.weights), learn.model[0].model.state_dict()
     if given.keys() != loaded.keys() or not all(value.equal(loaded[key]) for key, value in given.items()):
         raise SystemExit("fastai's network has not the weights that it was given")  # timm would say nothing
     with learn.no_bar():
         learn.fine_tune(options.epochs)
     learn.export(options.out.resolve() / "model.pkl")
-    result = {"accuracies": notes.accuracies, "validation_seconds": round(notes.seconds, 1)}
+    result = {"accuracies": notes.accuracies, "balanced": notes.balanced, "validation_seconds": round(notes.seconds, 1)}
     (options.out / "result.json").write_text(json.dumps(result))
 
 

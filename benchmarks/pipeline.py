@@ -39,7 +39,7 @@ def main() -> None:
                     "seconds": round(seconds, 1),
                     "source": metrics["source"],
                     "shipped": metrics["shipped"],
-                    **{arm: round(metrics[arm]["accuracy"], 4) for arm in ("test", "head", "fine_tuned")},
+                    **{arm: round(metrics[arm]["accuracy"], 4) for arm in ("test", "head", "fine_tuned") if metrics.get(arm)},
                     "n_test": metrics["n_test"],
                 }
             )

@@ -8,7 +8,7 @@ rankings in which a planted source is chosen or stands above any true one.
 
 Nulls: fresh random weights as the "source" against random weights: five seeds, one-sided 1%, a margin of 1 point. `null_called_positive` counts the verdicts that
 claim transfer helped. Shuffled: a true source's weights shuffled within layers as the source; the verdict of five seeds must agree with a reference of ten
-others or say none_shown (`shuffled_wrong`). True: Lite0 with 10 labels a class; the verdict must be positive (`true_positive`).
+others or claim nothing (`shuffled_wrong`). True: Lite0 with 10 labels a class; the verdict must be positive (`true_positive`).
 
 Rows are appended to FILE as they are made and not made again. Ends with a line of JSON.
 """
@@ -177,7 +177,7 @@ def shuffled(number: int, tables: list[tuple[Path, pd.DataFrame]], scrap: Path) 
     wanted: dict[str, Any] = {"epochs": EPOCHS, "trainings_of": all_labels}
     five = judged(some, root, planted, 64, seeds=5, seed=number, level=LEVEL, **wanted)
     ten = judged(some, root, planted, 64, seeds=10, seed=500 + number, level=LEVEL, **wanted)
-    wrong = five["answer"] not in ("none_shown", ten["answer"])
+    wrong = five["answer"] not in ("none_shown", "too_few", ten["answer"])
     return {"folder": root.name, "answer": five["answer"], "reference": ten["answer"], "wrong": wrong, "evidence": five["evidence"]}
 
 

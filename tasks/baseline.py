@@ -56,7 +56,11 @@ def baseline(
         outputs.write_json(folder / "summary.json", {**first.summary, **made} if first else made)
     with outputs.whole(curve) as temporary:
         pd.DataFrame(first.curve if first else []).to_csv(temporary, index=False)
-    print(f"from random weights: {first.summary['validation']['accuracy']:.1%} of the validation images right" if first else "no baseline")
+    print(
+        f"from random weights: {first.summary['validation']['accuracy']:.1%} of the validation images right"
+        if first
+        else "transfer is not tested: baseline.epochs is 0"
+    )
 
 
 if __name__ == "__main__":

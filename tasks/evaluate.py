@@ -40,7 +40,7 @@ def evaluate(
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)]
+    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
     proved = outputs.read_json(verdict)
@@ -55,7 +55,7 @@ def evaluate(
         models,
         _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
         parameters=parameters,
-        answer=proved["answer"],
+        verdict=proved,
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,

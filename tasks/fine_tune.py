@@ -14,8 +14,8 @@ from headstart.data import manifest
 from headstart.features import classify
 from headstart.networks import cards, heads, model
 from headstart.params import FineTune, Shared
-from headstart.statistics import records
-from headstart.training import fine_tuning
+from headstart.statistics import paired, records
+from headstart.training import tuning
 from tasks import stage
 
 
@@ -35,21 +35,24 @@ def fine_tune(
     classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
     place = devices.choose(shared.device, shared.precision)
     begin = heads.load(head / "head.safetensors", "train_only")
-    plan = fine_tuning.plan_of(block, table, classes, shared.seed)
-    done = fine_tuning.run(table, images, card, begin, classes, plan, device=place)
+    tuned = tuning.tune(table, images, card, begin, classes, block, seed=shared.seed, device=place)
+    done, settled = tuned.result, tuned.block.model_dump(exclude={"processes"})
     parameters = block.model_dump(exclude={"processes"})  # which do not say what is made, but with what
     with outputs.folder(out) as folder:
         model.save(folder / cards.WEIGHTS, done.network)
         records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})
-        outputs.write_json(folder / "summary.json", {**done.summary, "parameters": {"fine_tune": parameters}})
+        outputs.write_json(folder / "summary.json", {**tuned.summary, "parameters": {"fine_tune": parameters}, "settled": settled})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)
+    reached = done.summary["validation"]
+    if reached is None:
+        print(f"nothing is unfrozen (fine_tune.strategy is {block.strategy}): what is left is the frozen head")
+        return
     if place.kind == "cpu":  # evaluate then finds the exported network, and needs no PyTorch
         classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place)
-    reached = done.summary["validation"]
     print(
         f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "
-        f"(difference {reached['difference']:+.1%}, standard error {reached['standard_error']:.1%})"
+        f"({paired.points(reached['difference'], *reached['interval'])})"
     )
 
 

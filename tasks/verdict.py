@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
@@ -13,7 +15,11 @@ from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
 from headstart.proof import contenders, proving, shipping
 from headstart.proof.remedies import Context
 from headstart.statistics import goals, operating, records
+from headstart.words import naming
 from tasks import stage
+
+if TYPE_CHECKING:
+    from headstart.training import tuning
 
 
 def verdict(
@@ -35,11 +41,12 @@ def verdict(
     summaries = {path: outputs.read_json(path / "summary.json") for path in (head, fine_tuned, baseline)}
     classes: list[str] = summaries[head]["classes"]
     head_block = TrainHead.model_validate(summaries[head]["parameters"]["train_head"])
-    tuning_block = FineTune.model_validate(summaries[fine_tuned]["parameters"]["fine_tune"])
+    tuning_block = FineTune.model_validate(summaries[fine_tuned]["settled"])
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
-    proved = proving.prove(
+    prove = partial(
+        proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],
         random,
         data=data,
@@ -55,18 +62,37 @@ def verdict(
         resamples=block.resamples,
         seed=shared.seed,
     )
-    tuned = contenders.measure(contenders.FINE_TUNED, weights.read(fine_tuned / cards.WEIGHTS), card, data)
-    fitted = heads.load(head / "head.safetensors", "train_only")
-    frozen = contenders.frozen(fitted, kept.with_head(card, tuned.weights, fitted), card, data)
-    averages = contenders.averages(frozen, tuned, data) if block.average else []
+    arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
+    frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
+    changed = summaries[fine_tuned]["changed"]
+    tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if changed else None
+    averages = contenders.averages(frozen, tuned, data) if tuned and block.average else []
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
-    shipped, said = shipping.decide(proved, shipping.Field(frozen, tuned, averages, scratch), data.labels, context)
+    shipped, said = shipping.decide(
+        lambda ships: prove(ships=ships),
+        shipping.Field(frozen, tuned, averages, scratch, _absent(summaries[fine_tuned])),
+        data.labels,
+        context,
+    )
     point = operating.read(summaries[head]["point"]) if shipped.contender is frozen else shipped.contender.point(data.labels)
     _write(out, shipped, point, block)
     outputs.write_json(result, said)
-    print(f"transfer: {said['answer']} ({said['standing']}). {said['evidence']}")
+    print(
+        f"transfer: {naming.answer(said['answer'], shipping.looked_at(said))}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip()
+    )
     print(f"ships: {shipped.contender.name}. {shipped.reason}")
+
+
+def _absent(summary: tuning.Summary) -> str:
+    """Why there is no fine-tuned model; "" if there is one."""
+    if not summary["phases"]:
+        return "nothing was unfrozen, so the frozen head is all there is on the source's weights"
+    return (
+        ""
+        if summary["changed"]
+        else "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation"
+    )
 
 
 def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict) -> None:

@@ -13,10 +13,12 @@ import pandas as pd
 from PIL import Image
 
 from headstart import params
+from headstart.evaluation import caveats
 from headstart.proof import comparison
 from headstart.report import findings
 from headstart.report import page as pages
 from headstart.statistics.records import Record
+from headstart.words import naming
 
 PHASES = ("head", "blocks.6", "blocks.5")
 
@@ -64,7 +66,8 @@ def leave(
     predictions = _predictions(classes, a_class, error, random)
     predictions.to_parquet(paths["predictions"])
     _pictures(predictions[~predictions["correct"]], paths["images"], side, random)
-    metrics = _metrics(predictions, classes, shipped)
+    metrics, verdict = _metrics(predictions, classes, shipped), {**(proved or prove()), "ships": shipped}
+    metrics["caveats"] = caveats.caveats(caveats.Seen(**seen(metrics), sure=float(predictions["probability"].mean()), verdict=verdict))
     dump(paths["metrics"], metrics)
     dump(paths["validation"], _validation(classes, a_class))
     dump(paths["ranking"], _ranking())
@@ -85,7 +88,7 @@ def leave(
     )
     dump(paths["fine_tuned"] / "summary.json", _fine_tuned(shipped))
     curve().to_csv(paths["curve"], index=False)
-    dump(paths["verdict"], {**(proved or prove()), "ships": shipped})
+    dump(paths["verdict"], verdict)
     dump(paths["baseline"] / "summary.json", {"classes": classes, "parameters": {"baseline": params.Params().baseline.model_dump()}})
     pd.DataFrame({"epoch": range(4), "validation_loss": [1.4, 1.2, 0.9, 0.8]}).to_csv(paths["baseline_curve"], index=False)
     (paths["final"] / "model.safetensors").write_bytes(b"weights")
@@ -106,6 +109,11 @@ def leave(
     _thresholds(classes[:2]).to_csv(paths["thresholds"], index=False)
     predictions.rename(columns={"label": "actual"})[["actual", "predicted"]].to_csv(paths["confusion"], index=False)
     return paths
+
+
+def seen(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What the caveats are made of, as far as it is in the metrics."""
+    return {key: metrics[key] for key in ("shipped", "source", "n_validation", "n_test", "test", "head", "transfer")}
 
 
 def dump(path: Path, content: dict[str, Any]) -> None:
@@ -238,6 +246,8 @@ def prove(
     arms = (("head", None, pretrained[0]), ("fine_tuned", None, pretrained[-1]), ("average", 0.25, 0.9375), ("scratch", None, random[-1]))
     return {
         **{key: whole[key] for key in ("answer", "standing", "evidence")},
+        "settle": naming.settle(whole["needed"], 80, 400, repeated=seeds > 1) if whole["needed"] else "",
+        "of": "fine_tuned",
         "pretrained_against_random": whole,
         "fine_tuned_against_head": comparison.compare(ours, head, names=("fine-tuned", "frozen head")),
         "label_curve": [{"labels": 5, **few}, {"labels": 0, **whole}] if labels else [],
@@ -314,6 +324,8 @@ def _ranking() -> dict[str, Any]:
             "weights_sha256": "a" * 64,
             "licence": "Apache-2.0",
             "aggregate": best - 0.3,
+            "prior": -0.018 * (2 - number),
+            "prior_share": 0.25 * number,
             "chance_best": best,
             "level_with_leader": best > 0.2,
             "frontier": number != 2,
@@ -345,6 +357,7 @@ def _ranking() -> dict[str, Any]:
     return {
         "chosen": LITE.format(1),
         "ranked_first": LITE.format(1),
+        "published_first": LITE.format(2),
         "clear": False,
         "reason": f"no clear winner: {LITE.format(2)} leads and is best in 52% of bootstrap draws; {LITE.format(1)} cannot be told from it and costs less",
         "n_images": 320,
@@ -424,12 +437,16 @@ def _fine_tuned(shipped: str) -> dict[str, Any]:
         "cache_bytes": 123_456_789,
         "engine": "onnxruntime",
         "image_passes": 1280,
+        "changed": True,
+        "tries": [{"rate": 1e-3, "epochs": 8, "best_epoch": 6, "validation_loss": 0.15}],
+        "changes": [{"change": "vertical_flip", "n": 320, "accuracy": 0.9, "difference": -0.21, "lowest": -0.25, "made": False}],
         "validation": {
             "n": 80,
             "head_accuracy": 0.9125,
             "fine_tuned_accuracy": 0.9625,
             "difference": 0.05 if ships else -0.0125,
             "standard_error": 0.024,
+            "interval": [0.008, 0.092] if ships else [-0.061, 0.033],
         },
     }
 

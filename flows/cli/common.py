@@ -42,7 +42,7 @@ class Commands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[self._shared],
         )
-        parser.set_defaults(command=run)
+        parser.set_defaults(command=run, parser=parser)
         return parser
 
 

@@ -104,9 +104,9 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
+    how = _options(options)
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
-    how = _options(options)
     if options.update and (options.labels or how.to_json()):
         raise ParamsError("--update imports as the last time, labels and all; leave out the other options")
     with lock.hold("headstart import"):
@@ -120,14 +120,14 @@ def _import(options: argparse.Namespace) -> int:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
-    if summary.terms:
-        print(f"terms of use: {summary.terms}")
     if summary.sidecars:
         print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if summary.left_out:
         print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
+    if summary.terms:
+        print(f"terms of use: {summary.terms}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:

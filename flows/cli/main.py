@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    options = parser().parse_args(argv)
+    options, unknown = parser().parse_known_args(argv)
+    if unknown:  # said by the command's own parser, whose usage helps
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with ending.sigterm_interrupts(certainly=argv is None):
             code: int = options.command(options)

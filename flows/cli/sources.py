@@ -70,6 +70,9 @@ def register(commands: Commands) -> None:
     sources.add_argument("--here", action="store_true", help="only what is on this machine")
     sources.add_argument("--all-figures", action="store_true", help="count parameters and GFLOPs of all that is listed")
     sources.add_argument("--json", action="store_true", help="print a JSON list")
+    sources.add_argument(
+        "--card", metavar="FILE", type=Path, help="write a card.json beside weights of your own, with what can be seen of them"
+    )
 
 
 def _develop(options: argparse.Namespace) -> int:
@@ -104,6 +107,14 @@ def _develop(options: argparse.Namespace) -> int:
 def _sources(options: argparse.Namespace) -> int:
     from flows.results import sources as sources_table
 
+    if options.card:
+        from headstart.networks.kinds import checkpoint
+
+        written = checkpoint.write_card(options.card)
+        print(
+            f"{written}:\n{written.read_text(encoding='utf-8').strip()}\ncheck the transform: mean, std and size are how the network was trained"
+        )
+        return 0
     bounds = {name: getattr(options, name) for name in ("max_parameters", "max_gflops", "licences", "here", "all_figures")}
     found, remark = sources_table.find(options.patterns, **bounds)
     if options.json:

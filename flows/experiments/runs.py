@@ -26,7 +26,7 @@ from headstart.words import naming
 LAST = "last"  # the newest run that was completed
 _HEADINGS = ("NO", "WHEN", "NAME", "DATA", "SOURCE", "ACCURACY", "VERDICT", "STATE")
 _STATES = {"run": "completed", "before": "saved"}  # by kind of experiment: a run; what lay here before a restore
-_ASIDE = {"per_class", "interval"}  # of the metrics; too many for a table
+_ASIDE = {"per_class", "interval", "caveats"}  # of the metrics; too many for a table
 
 
 Values = Mapping[str, object]  # by dotted name
@@ -52,10 +52,11 @@ class Run:
     data: str | None = None  # version of the images
     source: str | None = None
     accuracy: float | None = None  # on the test images
-    verdict: str | None = None  # positive, none_shown or negative; not tested
+    verdict: str | None = None  # positive, none_shown, negative, too_few or not tested
     standing: str | None = None  # of the verdict
     error: str | None = None
     commit: str | None = None  # the experiment's
+    looked_at: int | None = None  # held-out images that the verdict is from
     number: int = 0  # of all that are known here, the oldest is 1
 
 
@@ -166,9 +167,10 @@ def _kept() -> Iterator[Run]:
             images.version_in(record or b""),
             metrics.get("source"),
             (metrics.get("test") or {}).get("accuracy"),
-            (verdict.get("answer") if tested else "not tested") if verdict else None,
+            files.answer(verdict) if verdict else None,
             verdict.get("standing") if tested else None,
             commit=commit,
+            looked_at=files.looked_at(verdict),
         )
 
 
@@ -202,7 +204,7 @@ def _differing(first: Values, second: Values) -> Differences:
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    answer = naming.ANSWERS.get(run.verdict or "", run.verdict or "-").removeprefix("is ")
+    answer = (naming.answer(run.verdict, run.looked_at) if run.verdict else "-").removeprefix("is ")
     return (
         str(run.number),
         datetime.fromisoformat(run.when).astimezone().strftime("%Y-%m-%d %H:%M"),

@@ -24,6 +24,7 @@ from flows.projects import images
 from flows.repository import dvc, git
 from headstart import params
 from headstart.machinery.errors import HeadstartError
+from headstart.words import lists
 from tasks import stage
 
 GRAPH, LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -73,6 +74,9 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
     except BaseException as error:
         with contextlib.suppress(Exception):
             _note_failure(name(), error)
+        with contextlib.suppress(Exception):
+            if back := _bring_back():
+                say(back)
         raise
     try:
         ran = [outcome["stage"] for outcome in outcomes if outcome["outcome"] == "ran"]
@@ -81,7 +85,7 @@ def kept(name: Callable[[], str], say: dvc.Say) -> Iterator[list[dvc.Outcome]]:
         if base():
             say(f"kept as experiment {experiment(name(), kind='run', ran=ran)}")
         else:
-            say("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
+            say(f"this run is not kept for `headstart runs`: {git.problem()}")
     except Exception as error:
         say(f"warning: this run could not be kept as an experiment ({_short(error)}); its results are here all the same")
     try:
@@ -100,7 +104,7 @@ def experiment(name: str, **facts: str | list[str]) -> str:
     `facts` go into its message as JSON. Raises GitError.
     """
     if not (start := base()):
-        raise git.GitError("an experiment needs a commit: `git init` if there is no repository, and `git commit` once")
+        raise git.GitError(f"an experiment needs a commit: {git.problem()}")
     tree = _tree(start)
     message = f"headstart: {name}\n\n{json.dumps({'name': name, **facts}, ensure_ascii=False)}\n"
     commit = git.call("commit-tree", tree, "-p", start, given=message, extra=_identity()).strip()
@@ -187,6 +191,19 @@ def failures() -> Iterator[Unfinished]:
             entry = json.loads(line)
             if isinstance(entry, dict) and {"name", "when", "state"} <= entry.keys():
                 yield cast(Unfinished, entry)
+
+
+def _bring_back() -> str:
+    """That the last run's results can be had again, if dvc removed some of them before a stage that failed; else "".
+
+    dvc removes the outputs of a stage before it runs.
+    """
+    gone = [path for path in [*outs(cached=True), *outs(cached=False)] if not path.exists()]
+    kept = list(experiments()) if base() else []
+    if not gone or not kept:
+        return ""
+    shown = lists.listing([str(path) for path in gone], 3)
+    return f"{shown} of the last run were removed before this one failed; `headstart restore {kept[-1]}` brings its results back"
 
 
 def _tree(start: str) -> str:

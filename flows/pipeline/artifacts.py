@@ -193,8 +193,7 @@ def _result() -> str:
 def _headline() -> str:
     """How good the model is and whether transfer helped, in two sentences; raises nothing if a file is of another version."""
     result, verdict = files.metrics(), files.verdict()
-    answer = verdict.get("answer") if "pretrained_against_random" in verdict else None
-    transfer = f"Transfer {naming.ANSWERS[answer]}." if answer in naming.ANSWERS else naming.UNTESTED
+    transfer = naming.answered(files.answer(verdict), files.looked_at(verdict))
     known = {"n_test"} <= result.keys() and "accuracy" in result.get("test", {})
     return f"**{show.headline(result)}.** {transfer}" if known else transfer
 

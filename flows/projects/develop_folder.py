@@ -19,6 +19,7 @@ from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.params import developing, project_code
+from headstart.statistics import paired
 
 FOLDER = Path("develop")
 REGISTRY = Path("registry/sources")
@@ -127,8 +128,8 @@ def summary(name: str, card: dict[str, Any]) -> str:
         ("accuracy", f"{figures['accuracy']:.3f} on {figures['n_test']:,} test images"),
     ]
     for key, row in figures["baselines"].items():
-        said = f"{row['accuracy']:.3f} ({key}): {'beaten' if row['beaten'] else 'NOT beaten'}, difference {row['difference']:+.3f}"
-        rows.append(("baseline", f"{said}, standard error {row['standard_error']:.3f}"))
+        said = f"{row['accuracy']:.3f} ({key}): {'beaten' if row['beaten'] else 'NOT beaten'}"
+        rows.append(("baseline", f"{said}, {paired.points(row['difference'], *row['interval'])}"))
     rows += [
         ("registered", f"{REGISTRY / name}/"),
         ("next", f"add checkpoint:{REGISTRY / name} to select_source.candidates in params.yaml"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from flows.repository import child
+from flows.repository import child, git
 from headstart.machinery import failure, progress
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 from tasks import stage
@@ -96,8 +96,13 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
     if code:
         useful = [line for line in lines if line.startswith("ERROR") or not _CHATTER.match(line)]
         message = f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:"
-        raise DvcError(message, useful[-10:], killed=code == -signal.SIGKILL)
+        raise DvcError(message, useful[-10:] or [_silence()], killed=code == -signal.SIGKILL)
     return list(lines)
+
+
+def _silence() -> str:
+    """A reason for a dvc command that failed and gave none, as it does with --quiet."""
+    return git.problem() or "nothing; the same command by hand, without --quiet, may say more"
 
 
 def forget_dead() -> None:
@@ -133,7 +138,7 @@ def fetch(path: Path, say: Say | None = None, pauses: Sequence[float] = ()) -> N
     """
     target = f"{path}.dvc"
     try:
-        call("checkout", target, say=say)
+        call("checkout", target)  # unheard: in a fresh clone it fails, as the cache is empty
     except DvcError:
         pull(target, say=say, pauses=pauses)
 

@@ -44,6 +44,29 @@ def read(names: Sequence[str]) -> list[bytes | None]:
     return contents
 
 
+def problem() -> str:
+    """Why experiments cannot be kept here, in git's words, and what to do; "" if they can."""
+    try:
+        call("rev-parse", "--verify", "HEAD^{commit}")
+        return ""
+    except GitError as error:
+        text = str(error).removeprefix("`git rev-parse` failed: ")
+    if "not a git repository" in text:
+        return "this folder is in no git repository; make one with `git init`, then `git add --all` and `git commit`"
+    if "single revision" in text:
+        return "nothing is committed yet; `git add --all` and `git commit` once"
+    return text
+
+
+def _words(lines: list[str]) -> str:
+    """What git said last; if it does not trust the folder, the cure that it names stands some lines below."""
+    first = next((line for line in lines if "dubious ownership" in line), "")
+    cure = next((line.strip() for line in lines if "safe.directory" in line), "")
+    if first and cure:
+        return f"{first.removeprefix('fatal: ')}: the folder is another user's; if you trust it: `{cure}`"
+    return lines[-1].removeprefix("fatal: ")
+
+
 def _run(arguments: Sequence[str], given: bytes, extra: Mapping[str, str] | None) -> bytes:
     environment = {**os.environ, "LC_ALL": "C", **(extra or {})}
     try:
@@ -52,5 +75,5 @@ def _run(arguments: Sequence[str], given: bytes, extra: Mapping[str, str] | None
         raise GitError("there is no git command here; install git") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise GitError(f"`git {arguments[0]}` failed: {said[-1].removeprefix('fatal: ')}")
+        raise GitError(f"`git {arguments[0]}` failed: {_words(said)}")
     return done.stdout

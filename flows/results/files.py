@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, cast
 
 from headstart.base import outputs
+from headstart.words import naming
 
 METRICS = Path("reports/metrics.json")
 RANKING = Path("reports/ranking.json")
@@ -84,6 +85,7 @@ class Metrics(TypedDict, total=False):
     test: Scores  # of what ships
     transfer: Agreement | None
     aim: Aim
+    caveats: list[str]
 
 
 class Candidate(TypedDict, total=False):
@@ -132,15 +134,28 @@ class Validation(TypedDict, total=False):
     quarantined: list[Unusable]
 
 
+class Counted(TypedDict):
+    """On how many images models were compared."""
+
+    n_images: int
+
+
+class Compared(TypedDict, total=False):
+    """What ships beside the network from random weights."""
+
+    asymptote: Counted
+
+
 class Verdict(TypedDict, total=False):
     """reports/verdict.json. It has `pretrained_against_random` only if transfer was tested."""
 
     answer: str
     standing: str
     evidence: str
+    settle: str  # what would tell, if there are too few images
     reason: str
     mix: float | None  # the share of the fine-tuned model in an average that ships
-    pretrained_against_random: Mapping[str, object]
+    pretrained_against_random: Compared
 
 
 def metrics() -> Metrics:
@@ -167,3 +182,13 @@ def scores_of(metrics: Metrics, arm: str) -> Scores | None:
     """The scores of an arm (head, fine_tuned, scratch, ...); None if there are none."""
     found = cast(Mapping[str, object], metrics).get(arm)
     return cast(Scores, found) if isinstance(found, dict) else None
+
+
+def looked_at(verdict: Verdict) -> int | None:
+    """How many held-out images the answer on transfer is from; None if that is not known."""
+    return verdict.get("pretrained_against_random", {}).get("asymptote", {"n_images": None})["n_images"]
+
+
+def answer(verdict: Verdict) -> str:
+    """Whether transfer was tested, and what came of it: a key of naming.ANSWERS. Earlier versions called untested transfer none_shown."""
+    return verdict["answer"] if "pretrained_against_random" in verdict else naming.NOT_TESTED

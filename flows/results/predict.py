@@ -19,7 +19,7 @@ def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, s
     """Write a line of CSV for every image below `paths`, and yield each row.
 
     `file` has to keep line ends as they are. A row is path, label, probability of the label (0 to 1), and why the file could not be
-    read, with an empty label and no probability then. Raises HeadstartError if there is no model, before anything is written, and if no
+    read, with an empty label and no probability then, or that there is nothing to see in it. Raises HeadstartError if there is no model, before anything is written, and if no
     file could be read, at the end.
     """
     if not (model / "card.json").is_file():
@@ -32,7 +32,7 @@ def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, s
     for path, label, probability, error in predict.predict(paths, model):
         cells = [spreadsheet.cell(terminal.name(text)) for text in (path, label)]
         out.writerow([*cells, "" if probability is None else f"{probability:.6f}", terminal.name(error)])
-        read_any = read_any or not error
+        read_any = read_any or bool(label)
         yield path, label, probability, error
     if not read_any:
         raise HeadstartError("no file could be read as an image")

@@ -32,14 +32,14 @@ def _comparison(entry: Entry) -> list[str]:
     if entry["n"] is None:
         return []
     own = f"right on {entry['accuracy']:.1%} of {entry['n']:,} {entry['split']} images"
-    theirs, interval, difference, error = entry["standing_accuracy"], entry["interval"], entry["difference"], entry["standard_error"]
-    if theirs is None or interval is None or difference is None or error is None:
+    theirs, interval, difference = entry["standing_accuracy"], entry["interval"], entry["difference"]
+    if theirs is None or interval is None or difference is None:
         return [own]
     low, high = interval
     return [
         f"{own}; the current model, {entry['standing']}, on {theirs:.1%}",
         f"the new one alone is right on {entry['gained']:,}, the current one alone on {entry['lost']:,}; the rest does not tell them apart",
-        f"difference {100 * difference:+.1f} points (standard error {100 * error:.1f}); "
+        f"difference {100 * difference:+.1f} points; "
         f"with 95% confidence each, no less than {100 * low:+.1f} and no more than {100 * high:+.1f}",
     ]
 

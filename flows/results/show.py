@@ -54,6 +54,8 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")))
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
+    for index, caveat in enumerate(metrics.get("caveats") or []):
+        yield from _line("" if index else "caveats", caveat)
     yield from _health(files.validation())
     yield from _line("model", f"{FINAL}/")
     if REPORT.exists():
@@ -101,9 +103,10 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     """Whether transfer helped, how surely, and whether the test images agree."""
     if not verdict:
         return
-    tested = "pretrained_against_random" in verdict
-    answer = f"{naming.ANSWERS[verdict['answer']]} ({verdict['standing']})" if tested else "not tested"
-    yield from _line("transfer", answer, f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else "")
+    answer = naming.answer(files.answer(verdict), files.looked_at(verdict))
+    shown = files.answer(verdict) not in (naming.NOT_TESTED, "too_few")
+    says = f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else ""
+    yield from _line("transfer", f"{answer} ({verdict['standing']})" if shown else answer, says)
 
 
 def _beside(metrics: Metrics) -> str:

@@ -56,8 +56,9 @@ def configure() -> None:
 
     Call it before prefect is imported.
     """
-    if "PREFECT_API_URL" not in os.environ:
+    if "PREFECT_API_URL" not in os.environ or not _home_is_writable():
         os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    if "PREFECT_API_URL" not in os.environ:
         state = standing()
         if alive(state.get("server")):
             use(state["port"])
@@ -74,6 +75,13 @@ def configure() -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def _home_is_writable() -> bool:
+    """Whether Prefect may write where it does if nothing else is said: ~/.prefect."""
+    home = Path.home() / ".prefect"
+    nearest = next((folder for folder in (home, *home.parents) if folder.exists()), Path("/"))
+    return os.access(nearest, os.W_OK)
 
 
 def chosen() -> contextlib.AbstractContextManager[Callable[[], None]]:
@@ -121,7 +129,7 @@ def temporary() -> Iterator[Callable[[], None]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    extra = {"PREFECT_UI_ENABLED": "0", **internals.serving(temporary=True)}
+    extra = {"PREFECT_UI_ENABLED": "0", "PREFECT_HOME": str(HOME.resolve()), **internals.serving(temporary=True)}
     log = HOME / "temporary.log"
     with log.open("w") as output:
         process = child.start("uvicorn", *arguments(port), output=output, extra=extra)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +32,23 @@ def digest(weights: Mapping[str, Any]) -> str:
         total.update(f"{key}:{array.dtype}:{array.shape}".encode())
         total.update(array.tobytes())
     return total.hexdigest()
+
+
+def not_finite(weights: Mapping[str, Any]) -> list[str]:
+    """The names of arrays or tensors with a value that is no finite number."""
+    found = []
+    for key, value in weights.items():
+        array = value if isinstance(value, np.ndarray) else value.detach().float().cpu().numpy()
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            found.append(key)
+    return found
+
+
+def told(names: list[str]) -> str:
+    """The names of weights that are not finite, in words for a message; "" if there are none."""
+    return f"weights that are not finite numbers (NaN or infinite): {named(names)}" if names else ""
+
+
+def named(names: Sequence[str]) -> str:
+    """The first names of weights, and how many there are beside them."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -22,9 +22,9 @@ from headstart.base.devices import CPU, Device
 from headstart.choice import scores
 from headstart.data import encoding
 from headstart.linear import frozen_head
-from headstart.networks import heads, model
+from headstart.networks import common, heads, model
 from headstart.networks.cards import SourceCard
-from headstart.params import Augmentation, FineTune
+from headstart.params import FineTune, MeasuredAugmentation
 from headstart.statistics import paired
 from headstart.statistics.likelihood import of_labels
 from headstart.training import fine_tuning
@@ -46,7 +46,9 @@ BLOCK = FineTune(
     batch_size=32,
     cache_gib=20.0,
     processes="auto",
-    augmentation=Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False),
+    augmentation=MeasuredAugmentation(
+        min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False, quarter_turns=False
+    ),
 )
 
 
@@ -126,8 +128,12 @@ def run(
     They train on the train split of `table` and are compared on its validation split. `epochs` is that of the first round; in each
     later round half the
     entrants (rounded up) go on, until they have had twice the epochs. Who was beaten is told by the last round that it ran in.
+    Raises Unavailable, with the name of the candidate, for an entrant that cannot be trained.
     """
-    starts = {card.name: _head(table, root, card, folds, seed, device) for card in cards}
+    starts = {}
+    for card in cards:
+        with common.using(card.name, "raced"):
+            starts[card.name] = _head(table, root, card, folds, seed, device)
     field = list(cards)
     rounds: list[dict[str, _Lap]] = []  # best first
     out: list[str] = []  # the last to leave first
@@ -135,12 +141,11 @@ def run(
         total = epochs * 2 ** len(rounds)
         log.info("race, round %d: %d sources, epochs: %d", len(rounds) + 1, len(field), total)
         before = rounds[-1] if rounds else {}
-        laps = {
-            card.name: _lap(
-                table, root, card, starts[card.name], before.get(card.name), epochs=total, views=views, seed=seed, device=device
-            )
-            for card in field
-        }
+        laps = {}
+        for card in field:
+            head, lap = starts[card.name], before.get(card.name)
+            with common.using(card.name, "raced"):
+                laps[card.name] = _lap(table, root, card, head, lap, epochs=total, views=views, seed=seed, device=device)
         order = sorted(laps, key=lambda name: -laps[name].likelihood.mean())
         rounds.append({name: laps[name] for name in order})
         kept = -(-len(order) // 2)

@@ -10,7 +10,9 @@ Frozen features do not tell all: of networks whose features suit the images alik
 fine-tuned
 (Kornblith, Shlens & Le, CVPR 2019). So published accuracy is worth some nats in every voting score: little beside what few images leave
 open, or what
-a source that suits the images gains, and enough to tell siblings apart if images are many.
+a source that suits the images gains, and enough to tell siblings apart if images are many. How much it is worth differs from one data set to
+another, and from one source to another: the chance of being best is over draws of that, too. Which sources are level with the leader, of
+which the cheapest is taken, is told with the usual worth: so the rule was settled.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ LEVEL = 0.16  # a source that beats the leader in so many draws cannot be told f
 CLEAR = 0.95  # chance of being best from which a leader is a clear winner
 TIE = 1e-9  # standard errors: what is nearer is equal, such as the same weights under two names
 PRIOR = 1.8  # nats per image for a published ImageNet accuracy of 1 against 0, so 0.018 for a point; settled by benchmarks/choice.py
+PRIOR_ERROR = 1.2  # standard deviation of that worth over data sets; 0.6 would do at 10% errors and 2 at 40% (docs/decisions.md)
+SOURCE_ERROR = 0.02  # nats per image, standard deviation of what a source gains or loses beside what its published accuracy foretells
 _DRAWS = 100  # at a time
 
 
@@ -48,6 +52,8 @@ class Row(TypedDict):
     probe_log_likelihood: float
     probe_standard_error: float  # of probe_accuracy
     aggregate: float
+    prior: float  # nats per image that published accuracy is worth, beside the best's
+    prior_share: float  # which part (0-1) of its distance to the mean that is
     chance_best: float
     level_with_leader: bool  # whether it cannot be told from the leader
     frontier: bool  # whether it is on the accuracy-cost frontier
@@ -59,6 +65,7 @@ class Totals:
 
     votes: list[str]  # the scores that counted
     aggregate: np.ndarray  # (sources,) mean standard errors above the mean of the sources
+    images: np.ndarray  # (sources,) the same without the prior, in the same units
     best: np.ndarray  # (sources,) chance of being best; they add up to 1, and sources that tie share a draw
     beats_leader: np.ndarray  # (sources,) chance of beating the leader or tying with it; 1 for the leader itself
 
@@ -66,6 +73,12 @@ class Totals:
     def leader(self) -> int:
         """The source of the highest aggregate, the first of several."""
         return int(self.aggregate.argmax())
+
+    @property
+    def prior_share(self) -> np.ndarray:
+        """Which part (sources,) of each source's distance to the mean is the prior's: between 0 and 1; 0 if there is no distance."""
+        images, prior = np.abs(self.images), np.abs(self.aggregate - self.images)
+        return np.where(images + prior > TIE, prior / np.maximum(images + prior, TIE), 0.0)
 
 
 def prior(published: Sequence[float | None]) -> np.ndarray:
@@ -84,12 +97,11 @@ def add_up(
 
     rows: for each source, values (n,) of each image by score, higher being better. A score of `votes` that some source lacks does not
     count.
-    `prior` (sources,) is added to the values of each.
+    `prior` (sources,) is added to the values of each; the chance of being best also draws what it is worth.
     """
     keys = [key for key in votes if all(key in one for one in rows)]
     values = np.stack([[np.asarray(one[key], np.float64) for one in rows] for key in keys])  # (scores, sources, n)
-    if prior is not None:
-        values = values + prior[:, None]
+    given = np.zeros(len(rows)) if prior is None else prior
     n = values.shape[2]
     random = np.random.default_rng(seed)
     with threadpool_limits(1):
@@ -99,22 +111,45 @@ def add_up(
         ]
     drawn, means = np.concatenate(parts, axis=2), values.mean(axis=2)
     drawn, means = drawn - drawn.mean(axis=1, keepdims=True), means - means.mean(axis=1, keepdims=True)
+    given = given - given.mean()
     unit = np.sqrt(drawn.var(axis=2).mean(axis=1))
     unit = np.where(unit > 1e-12, unit, 1.0)  # a score that sees no difference, or a single source
-    totals, aggregate = (drawn / unit[:, None, None]).mean(axis=0), (means / unit[:, None]).mean(axis=0)
-    aggregate = aggregate.round(9)  # so that equal sources are equal, whatever the order of adding up
+    nat = (1 / unit).mean()  # what a nat is worth in the aggregate
+    images = (means / unit[:, None]).mean(axis=0)
+    aggregate = (images + given * nat).round(9)  # so that equal sources are equal, whatever the order of adding up
+    of_images = (drawn / unit[:, None, None]).mean(axis=0)
+    totals = of_images + given[:, None] * nat
+    level = (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1)
+    if prior is not None:
+        _, which = np.unique(values.swapaxes(0, 1).reshape(len(rows), -1), axis=0, return_inverse=True)
+        totals = of_images + _drawn_prior(given, which, totals.shape[1], random) * nat
     first = totals >= totals.max(axis=0) - TIE
-    return Totals(keys, aggregate, (first / first.sum(axis=0)).mean(axis=1), (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1))
+    return Totals(keys, aggregate, images, (first / first.sum(axis=0)).mean(axis=1), level)
 
 
-def choose(rows: Sequence[Row], totals: Totals) -> tuple[int, str]:
-    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why."""
+def _drawn_prior(given: np.ndarray, which: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+    """What the prior `given` (sources,) is worth, in nats, in so many draws (sources, draws).
+
+    `which` (sources,) numbers the sources; the same weights under two names have the same number, and the same luck.
+    """
+    worth = np.maximum(1 + random.normal(0, PRIOR_ERROR / PRIOR, draws), 0)
+    return given[:, None] * worth + random.normal(0, SOURCE_ERROR, (len(given), draws))[which]
+
+
+def choose(rows: Sequence[Row], totals: Totals, *, skipped: int = 0) -> tuple[int, str]:
+    """The number of the cheapest source (GFLOPs per image) that cannot be told from the leader, and why.
+
+    `skipped` is the number of candidates that could not be had.
+    """
     leader = totals.leader
     level = [i for i in range(len(rows)) if totals.beats_leader[i] >= LEVEL]
     chosen = min(level, key=lambda i: (rows[i]["gflops"], -totals.aggregate[i]))
     first, taken, share = rows[leader], rows[chosen], f"best in {totals.best[leader]:.1%} of bootstrap draws"
     if len(rows) == 1:
-        return chosen, f"{first['name']} is the only candidate that could be had"
+        return chosen, f"{first['name']} is the only candidate that could be had" if skipped else f"{first['name']} was the only candidate"
+    alone = rows[int(totals.images.argmax())]
+    if alone is not first:
+        share += f" (by its published accuracy: on the images alone {alone['name']} leads)"
     if totals.best[leader] >= CLEAR:
         return chosen, f"{first['name']} is the clear winner: {share} ({_score(first)})"
     start = f"no clear winner: {first['name']} leads ({_score(first)}), {share}"

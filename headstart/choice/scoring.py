@@ -10,18 +10,22 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
+from headstart.base import reading
 from headstart.base.devices import CPU, Device
 from headstart.choice import depth, scores
 from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.features.store import Rows
-from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.machinery.errors import HeadstartError
 from headstart.networks import catalogue, common, model, sources
 from headstart.networks.cards import SourceCard
 
 log = logging.getLogger(__name__)
 UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
 SMALLEST = 32  # pixels: the stride of the usual networks
+
+
+_ENDLESS = "what it makes of the images is not finite (NaN or infinite), so nothing can be learned from it"
 
 
 class Figures(TypedDict):
@@ -74,24 +78,74 @@ def score(
     for number, name in enumerate(names, 1):
         log.info("candidate %d of %d: %s", number, len(names), name)
         try:
-            source = sources.load(name)
+            with common.using(name, "scored"):
+                scored.append(_candidate(name, train, root, labels, parts, len(classes), input_size, neighbours, device))
         except common.Unavailable as error:
-            log.warning("skipped: %s", error)
+            log.warning("skipped: %s: %s", name, error)
             skipped[name] = str(error)
-            continue
-        card = source.card().at(choose_size(source, input_size, train))
-        given_by, widths = _stages(source, card, train, root, device)
-        upper = given_by[depth.lowest(len(given_by)) : -1]
-        inputs = scores.Inputs(given_by[-1], labels, parts, len(classes), neighbours, source.head, catalogue.published(name), tuple(upper))
-        given = {key: one.rows(inputs) for key, one in scores.SCORES.items()}
-        scored.append(Candidate(card, widths, _figures(source, card), given, inputs.published))
-    if not scored:
-        reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
-        raise HeadstartError(
-            f"no candidate of select_source.candidates can be had here:\n{reasons}\n"
-            "Give this machine a network or a filled weight cache, or name a candidate that comes as a package (wheel:efficientnet_lite0)."
-        )
+    refuse_none(scored, skipped)
     return scored, skipped
+
+
+def refuse_none(scored: list[Candidate], skipped: dict[str, str]) -> None:
+    """Raise HeadstartError, with the reason for each, if no candidate is left."""
+    if scored:
+        return
+    reasons = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
+    away = any(common.ABSENT in reason for reason in skipped.values())
+    advice = "Give this machine a network or a filled weight cache, or name" if away else "Mend what is said above, or name"
+    raise HeadstartError(
+        f"no candidate of select_source.candidates can be had here:\n{reasons}\n"
+        f"{advice} a candidate that comes as a package (wheel:efficientnet_lite0)."
+    )
+
+
+def _candidate(
+    name: str,
+    train: pd.DataFrame,
+    root: Path,
+    labels: np.ndarray,
+    parts: np.ndarray,
+    classes: int,
+    input_size: int | str,
+    neighbours: int,
+    device: Device,
+) -> Candidate:
+    """Load a source, run the images through it and score it. Raises Unavailable, or whatever its network raises."""
+    source = sources.load(name)
+    size = choose_size(source, input_size, train)
+    try:
+        return _scored(sources.resized(source, size), size, train, root, labels, parts, classes, neighbours, device)
+    except (AssertionError, RuntimeError, ValueError):
+        own = source.transform.input_size
+        if input_size != "auto" or size == own:
+            raise
+        log.info("%s does not take %d pixels; scored at its own %d", name, size, own)
+        return _scored(source, own, train, root, labels, parts, classes, neighbours, device)
+
+
+def _scored(
+    source: common.Source,
+    size: int,
+    train: pd.DataFrame,
+    root: Path,
+    labels: np.ndarray,
+    parts: np.ndarray,
+    classes: int,
+    neighbours: int,
+    device: Device,
+) -> Candidate:
+    card = source.card().at(size)
+    given_by, widths = _stages(source, card, train, root, device)
+    if not all(np.isfinite(given_by[-1][part]).all() for part in reading.blocks(len(train))):
+        raise common.Unavailable(_ENDLESS)
+    upper = given_by[depth.lowest(len(given_by)) : -1]
+    published = catalogue.published(source.name)
+    inputs = scores.Inputs(given_by[-1], labels, parts, classes, neighbours, source.head, published, tuple(upper))
+    given = {key: one.rows(inputs) for key, one in scores.SCORES.items()}
+    if not all(np.isfinite(values).all() for rows in given.values() for values in rows.values()):
+        raise common.Unavailable(_ENDLESS)
+    return Candidate(card, widths, _figures(source, card), given, published)
 
 
 def _figures(source: common.Source, card: SourceCard) -> Figures:
@@ -117,14 +171,9 @@ def _stages(source: common.Source, card: SourceCard, train: pd.DataFrame, root: 
 
 
 def choose_size(source: common.Source, wanted: int | str, table: pd.DataFrame) -> int:
-    """The input size (pixels) for a source: its own, but small images are enlarged at most UPSCALE times.
-
-    Raises ParamsError if a given size is not one that the network takes.
-    """
+    """The input size (pixels) for a source: its own, but small images are enlarged at most UPSCALE times."""
     own = source.transform.input_size
     if wanted != "auto":
-        if source.fixed_size and wanted != own:
-            raise ParamsError(f"select_source.input_size: {source.name} takes {own} pixels only; use auto, or leave it out")
         return int(wanted)
     if source.fixed_size:
         return own

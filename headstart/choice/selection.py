@@ -9,6 +9,7 @@ deep to retrain it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +23,11 @@ from headstart.choice import depth, race, ranking, scores, scoring
 from headstart.choice.ranking import Row
 from headstart.choice.scoring import Candidate
 from headstart.data.sampling import sample
-from headstart.networks import catalogue
+from headstart.networks import catalogue, common
 from headstart.networks.cards import SourceCard
 from headstart.params import Race, SelectSource
 
+log = logging.getLogger(__name__)
 LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
 
@@ -50,6 +52,7 @@ class Ranking(TypedDict):
 
     chosen: str
     ranked_first: str  # what the ranking takes, before the race
+    published_first: str | None  # of the highest published accuracy: the ranking to beat; None if no source has one
     clear: bool  # whether its leader is a clear winner
     reason: str
     votes: list[str]  # keys of the scores that counted
@@ -81,10 +84,36 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
     """
     bounds = {"max_parameters": block.max_parameters, "max_gflops": block.max_gflops}
     names = sorted(catalogue.expand(block.candidates, **bounds, licences=block.licences or None))
+    for name in names:
+        catalogue.published(name)  # a name that is not known is told before the first image is looked at
     train = sample(table[table["split"] == "train"], block.max_images, seed)
     scored, skipped = scoring.score(
         names, train, root, input_size=block.input_size, folds=block.folds, neighbours=block.neighbours, seed=seed, device=device
     )
+    while True:
+        try:
+            return _settle(table, train, root, scored, skipped, block, seed=seed, device=device)
+        except common.Unavailable as error:  # it could be scored, and then neither raced nor probed
+            if error.candidate not in [one.card.name for one in scored]:
+                raise
+            log.warning("skipped: %s: %s", error.candidate, error)
+            skipped[error.candidate] = str(error)
+            scored = [one for one in scored if one.card.name != error.candidate]
+            scoring.refuse_none(scored, skipped)
+
+
+def _settle(
+    table: pd.DataFrame,
+    train: pd.DataFrame,
+    root: Path,
+    scored: list[Candidate],
+    skipped: dict[str, str],
+    block: SelectSource,
+    *,
+    seed: int,
+    device: Device,
+) -> Selection:
+    """Rank, race and probe what was scored. Raises Unavailable for a candidate that turns out to be broken."""
     report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
     if block.race.sources > 1 and len(scored) > 1:
@@ -107,7 +136,8 @@ def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, d
     if not block.depths:
         return Selection(chosen.card, report)
     some = sample(train, DEPTH_IMAGES, seed)
-    probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
+    with common.using(chosen.card.name, "probed"):
+        probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
     report["depth"], report["depths"] = probed.stages, probed.curve
     return Selection(replace(chosen.card, depth=probed.stages), report)
 
@@ -117,8 +147,8 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     votes = [key for score in scores.SCORES.values() for key in score.votes]
     published = ranking.prior([one.published for one in scored])
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)
-    rows = _rows(scored, totals)
-    taken, reason = ranking.choose(rows, totals)
+    rows = _rows(scored, totals, published)
+    taken, reason = ranking.choose(rows, totals, skipped=len(skipped))
     name = rows[taken]["name"]
     rows.sort(key=lambda row: -row["aggregate"])
     empty = dict.fromkeys(rows[0])
@@ -126,6 +156,7 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     return {
         "chosen": name,
         "ranked_first": name,
+        "published_first": _published_first(scored),
         "clear": bool(totals.best[totals.leader] >= ranking.CLEAR),
         "reason": reason,
         "votes": totals.votes,
@@ -138,18 +169,27 @@ def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block
     }
 
 
-def _rows(scored: list[Candidate], totals: ranking.Totals) -> list[Row]:
+def _published_first(scored: list[Candidate]) -> str | None:
+    """The source of the highest published accuracy, the first of several."""
+    known = [(one.published, one.card.name) for one in scored if one.published is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def _rows(scored: list[Candidate], totals: ranking.Totals, prior: np.ndarray) -> list[Row]:
     """A row for each candidate, in the order given."""
     keys = list(dict.fromkeys(key for one in scored for key in one.rows))  # a source without a classifier of its own lacks some scores
     edge = ranking.frontier([one.figures["gflops"] for one in scored], [one.rows["probe_accuracy"].mean() for one in scored])
     rows = []
     for i, one in enumerate(scored):
         probe = one.rows["probe_accuracy"]
+        share = (probe.sum() + 2) / (len(probe) + 4)  # so that no error is zero (Agresti & Coull, Am. Stat. 52, 1998)
         first = {"name": one.card.name, "status": "ranked", "reason": "", **one.figures}
         means = {key: float(one.rows[key].mean()) if key in one.rows else None for key in keys}
         last = {
-            "probe_standard_error": float(probe.std(ddof=1) / np.sqrt(len(probe))),
+            "probe_standard_error": float(np.sqrt(share * (1 - share) / (len(probe) + 4))),
             "aggregate": float(totals.aggregate[i]),
+            "prior": float(prior[i]),
+            "prior_share": float(totals.prior_share[i]),
             "chance_best": float(totals.best[i]),
             "level_with_leader": bool(totals.beats_leader[i] >= ranking.LEVEL),
             "frontier": edge[i],
@@ -194,9 +234,11 @@ def entrants(rows: Sequence[Row], taken: str, count: int) -> list[str]:
 
 
 def _overrule(report: Ranking, done: race.Race) -> None:
-    """Choose the winner of the race if it is shown to be better than what the ranking took."""
+    """Choose the winner of the race if it is shown to be better than what the ranking took; if it is not, say who won."""
     taken = report["chosen"]
     if taken not in done.beaten:
+        if done.winner != taken:
+            report["reason"] += f"; the race contradicts it, {done.winner} having won, by too little to overrule it"
         return
     gap, error = done.beaten[taken]
     report["chosen"] = done.winner

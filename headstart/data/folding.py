@@ -40,13 +40,14 @@ def tables(table: pd.DataFrame, seeds: int, seed: int, *, enough: int = ENOUGH_I
     The columns are label, group and split.
     The split as it is, `seeds` times, if there is one seed or validation has `enough` images. Otherwise train and validation are cut
     into stratified folds that keep groups together, at least FEWEST_FOLDS, and fold s is the validation of trial s; groups without which
-    a class could not be learned stay in train. Fewer folds come back if there are fewer groups.
+    a class could not be learned stay in train. Fewer folds come back if there are fewer groups. The validation split as it is, is the first
+    fold, so that what trial 0 leaves has not been trained on it.
     """
     rows = np.flatnonzero(table["split"].isin(["train", "validation"]))
     labels, groups = (table[column].to_numpy()[rows] for column in ("label", "group"))
     if seeds == 1 or (table["split"] == "validation").sum() >= enough or len(np.unique(groups)) < 2:
         return [table.copy() for _ in range(seeds)]
-    parts = split_folds(labels, groups, max(seeds, FEWEST_FOLDS), seed)
+    parts = _parts(labels, groups, table["split"].to_numpy()[rows] == "validation", max(seeds, FEWEST_FOLDS), seed)
     tables = []
     for part in range(int(parts.max()) + 1):
         held = parts == part
@@ -57,3 +58,13 @@ def tables(table: pd.DataFrame, seeds: int, seed: int, *, enough: int = ENOUGH_I
         if held.any():
             tables.append(table.assign(split=splits))
     return tables
+
+
+def _parts(labels: np.ndarray, groups: np.ndarray, validation: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The fold (n,) of each image, from 0: the `validation` images (n,) and their near-duplicates, then folds of the others."""
+    first = np.isin(groups, groups[validation])
+    if first.all() or not first.any():
+        return split_folds(labels, groups, count, seed)
+    parts = np.zeros(len(labels), np.int64)
+    parts[~first] = 1 + split_folds(labels[~first], groups[~first], count - 1, seed)
+    return parts

@@ -29,6 +29,7 @@ class AgainstBaseline(TypedDict):
     accuracy: float  # 0-1, of the baseline
     difference: float  # source - baseline
     standard_error: float
+    interval: list[float]  # of the difference
     beaten: bool
 
 
@@ -78,10 +79,15 @@ def against_baselines(right: np.ndarray, baselines: dict[str, np.ndarray]) -> Ju
     for name, theirs in baselines.items():
         difference, error = paired.difference(right, theirs)
         beaten = paired.better(right, theirs)
-        rows[name] = {"accuracy": float(theirs.mean()), "difference": difference, "standard_error": error, "beaten": beaten}
+        rows[name] = {
+            "accuracy": float(theirs.mean()),
+            "difference": difference,
+            "standard_error": error,
+            "interval": list(paired.interval(right, theirs)),
+            "beaten": beaten,
+        }
     against = "; ".join(
-        f"{name} {row['accuracy']:.1%} (difference {row['difference']:+.1%}, standard error {row['standard_error']:.1%})"
-        for name, row in rows.items()
+        f"{name} {row['accuracy']:.1%} ({paired.points(row['difference'], *row['interval'])})" for name, row in rows.items()
     )
     beats = all(row["beaten"] for row in rows.values())
     verb = "beats" if beats else "does not beat"

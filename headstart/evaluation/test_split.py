@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
-from headstart.evaluation import curves, metrics
+from headstart.evaluation import caveats, curves, metrics
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
@@ -25,6 +25,10 @@ from headstart.proof import comparison
 from headstart.statistics import likelihood, operating, records
 from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
+from headstart.words import naming
+
+if TYPE_CHECKING:
+    from headstart.proof.shipping import Verdict
 
 Answers = tuple[np.ndarray, np.ndarray]  # probabilities (n, classes), and the class (n,) that is named
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
@@ -33,7 +37,8 @@ PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "s
 class Transfer(TypedDict):
     """What the test images say of the verdict on transfer.
 
-    The fine-tuned model is compared with the network from random weights, one run each; `says` is confirms, contradicts or leaves open.
+    What the verdict is about is compared with the network from random weights, one run each. `says` is confirms, contradicts, leaves open, or
+    answers positive (or negative) where the validation images showed nothing.
     """
 
     verdict: str
@@ -75,6 +80,7 @@ class Metrics(TypedDict):
     head: Figures
     transfer: Transfer | None  # None if there is no network from random weights
     aim: Aim
+    caveats: list[str]  # what to keep in mind, worst first
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def evaluate(
     chosen: Model,
     *,
     parameters: Mapping[str, object],
-    answer: str,
+    verdict: Verdict,
     bootstrap: int,
     bins: int,
     seed: int,
@@ -119,9 +125,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure every contender on the test rows of `table`, and put together what ships.
 
-    `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `answer` is
-    the verdict on transfer, and `parameters` are those of all stages, for the card. `points` are the operating points of contenders by name;
-    one without names the likeliest class.
+    `head` is the one fitted on train and validation on `source`, `models` are the other contenders, and `chosen` is what ships. `verdict` is
+    that of the stage before, and `parameters` are those of all stages, for the card. `points` are the operating points of contenders by
+    name; one without names the likeliest class.
     """
     test = table[table["split"] == "test"].reset_index(drop=True)
     labels = encoding.encode(test["label"], classes)
@@ -132,17 +138,19 @@ def evaluate(
     known = {name: (points or {}).get(name, operating.plain(len(classes))) for name in probabilities}
     named = {name: known[name].named(p) for name, p in probabilities.items()}
     figures = {
-        name: metrics.describe(p, labels, classes, predicted=named[name], bootstrap=bootstrap, bins=bins, seed=seed)
+        name: metrics.describe(p, labels, classes, predicted=named[name], draws=bootstrap, bins=bins, seed=seed)
         for name, p in probabilities.items()
     }
     shipped, point = probabilities[chosen.name], known[chosen.name]
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}  # as in the trainings that the verdict compared
-    transfer = _transfer(right, test["sha256"].to_numpy(str), answer)
+    transfer = _transfer(right, test["sha256"].to_numpy(str), verdict)
     aim = _aim(goal, point, named[chosen.name], labels, classes)
+    told = cast(Metrics, {**_metrics(source.name, chosen.name, classes, table, figures, transfer), "aim": aim})
+    told["caveats"] = caveats.caveats(_seen(told, verdict, float(shipped.max(1).mean()), goal, point))
     return Evaluation(
         kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,
         replace(_card(chosen, classes, table, parameters, figures[chosen.name]), aim=goal, point=point),
-        {**_metrics(source.name, chosen.name, classes, table, figures, transfer), "aim": aim},
+        told,
         _predictions(test, classes, labels, (shipped, named[chosen.name]), (probabilities["head"], named["head"])),
         pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[named[chosen.name]]}),
         pd.DataFrame(metrics.reliability(shipped, labels, bins)),
@@ -173,18 +181,36 @@ def _metrics(
     sizes = table["split"].value_counts()
     first = {"source": source, "shipped": shipped, "classes": classes}
     counts = {f"n_{split}": int(sizes[split]) for split in ("train", "validation", "test")}
-    return cast(Metrics, {**first, **counts, "test": figures[shipped], **figures, "transfer": transfer})
+    return cast(Metrics, {**first, **counts, "test": figures[shipped], **figures, "transfer": transfer, "caveats": []})
 
 
-def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> Transfer | None:
+def _seen(told: Metrics, verdict: Verdict, sure: float, goal: Goal, point: Point) -> caveats.Seen:
+    """What the caveats are made of; `sure` is the mean probability of what ships."""
+    return caveats.Seen(
+        shipped=told["shipped"],
+        source=told["source"],
+        n_validation=told["n_validation"],
+        n_test=told["n_test"],
+        test=told["test"],
+        head=told["head"],
+        sure=sure,
+        verdict=verdict,
+        transfer=told["transfer"],
+        missed=goal.measure if point.reached is False else None,
+    )
+
+
+def _transfer(right: dict[str, np.ndarray], images: np.ndarray, verdict: Verdict) -> Transfer | None:
     """What the test images say of the verdict; `right` (n,) bool of each contender."""
-    if "scratch" not in right or "fine_tuned" not in right:
+    of = verdict["of"]
+    if "scratch" not in right or of not in right:
         return None
-    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in ("fine_tuned", "scratch"))
-    found = comparison.compare(ours, theirs, names=("from the source's weights", "from random weights"))
+    ours, theirs = ([records.Record(images, right[name][None], np.zeros(1, np.int64), 0)] for name in (of, "scratch"))
+    mix = verdict["mix"] if of == verdict["ships"] else None
+    found = comparison.compare(ours, theirs, names=(naming.subject(of, mix), naming.subject("scratch")))
     return {
-        "verdict": answer,
-        "says": _says(found["answer"], answer),
+        "verdict": verdict["answer"],
+        "says": _says(found["answer"], verdict["answer"]),
         "answer": found["answer"],
         "evidence": found["evidence"],
         "asymptote": found["asymptote"],
@@ -193,10 +219,12 @@ def _transfer(right: dict[str, np.ndarray], images: np.ndarray, answer: str) -> 
 
 def _says(found: str, answer: str) -> str:
     """What an answer from the test images means for the one that was given."""
-    if found == answer:
+    if found == answer and found != "too_few":
         return "confirms"
     if {found, answer} == {"positive", "negative"}:
         return "contradicts"
+    if found in ("positive", "negative"):
+        return f"answers {found}"
     return "leaves open"
 
 

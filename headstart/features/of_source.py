@@ -13,6 +13,7 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.features import extraction
+from headstart.features.extraction import Frozen
 from headstart.features.store import Rows
 from headstart.features.transforms import View
 from headstart.networks.cards import SourceCard
@@ -26,9 +27,13 @@ def of_source(card: SourceCard, table: pd.DataFrame, root: Path, device: Device 
 
     Raises ValueError for a card of random weights.
     """
+    return features(card, depths(card, table, root, device))
+
+
+def features(card: SourceCard, rows: Rows) -> Rows:
+    """The features (n, d) among what every stage of the source gives. Raises ValueError for a card of random weights."""
     if card.features is None:
         raise ValueError(f"{card.name} has no features of its own")
-    rows = depths(card, table, root, device)
     return rows.columns(rows.shape[1] - card.features, rows.shape[1])
 
 
@@ -38,11 +43,16 @@ def depths(card: SourceCard, table: pd.DataFrame, root: Path, device: Device = C
     The shape is (n, sum of widths); the features are the last columns.
     One pass and one store serve the ranking, the probe of depths and the head. `make` gives the network if it is at hand.
     """
+    frozen_part = frozen(card, device, make)
+    return extraction.extract(frozen_part, table, root, View.of(card.transform), what=f"{card.name}, images")
+
+
+def frozen(card: SourceCard, device: Device = CPU, make: Callable[[], nn.Module] | None = None) -> Frozen:
+    """The source that `card` names, ready to give all its stages; `make` gives the network if it is at hand."""
 
     def load() -> nn.Module:
         from headstart.networks import model, sources
 
         return model.Depths(sources.known(card))
 
-    frozen = extraction.Frozen.of(make or load, extraction.identity(card, "depths"), card.transform.input_size, device)
-    return extraction.extract(frozen, table, root, View.of(card.transform), what=f"{card.name}, images")
+    return Frozen.of(make or load, extraction.identity(card, "depths"), card.transform.input_size, device)

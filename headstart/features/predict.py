@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from headstart.base.cores import in_order
 from headstart.data import clutter, images
 from headstart.features import classify, transforms
@@ -19,7 +22,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
     """Yield path, label, probability (of the label) and error for every file, in order.
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
-    A file that cannot be read has an empty label, no probability, and the reason as its error. Raises HeadstartError when the
+    A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
+    transparent, or of one colour) has a label, as every image has, and an error that says so. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
@@ -34,9 +38,21 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
             return str(path), "", None, str(error)
         probabilities = likelihood.softmax(frozen.engine.run(image[None]))
         best = int(card.named(probabilities)[0])
-        return str(path), card.classes[best], float(probabilities[0, best]), ""
+        return str(path), card.classes[best], float(probabilities[0, best]), _nothing_to_see(path, image)
 
     return in_order(one, files)
+
+
+def _nothing_to_see(path: Path, view: np.ndarray) -> str:
+    """Why the label of an image means nothing, given how the network sees it (size, size, 3): "" if there is something to see."""
+    if (view.max((0, 1)) - view.min((0, 1))).any():
+        return ""
+    try:
+        with Image.open(path) as image:
+            clear = image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[1] == 0
+    except Exception:  # it was read a moment ago, by other means
+        clear = False
+    return f"{'fully transparent' if clear else 'one colour only'}: nothing to see, so the label means nothing"
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:

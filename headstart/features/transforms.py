@@ -19,6 +19,13 @@ from headstart.data import images
 from headstart.networks.cards import Card, ModelCard, Transform
 from headstart.params import Augmentation
 
+TURNS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
+# The changes of a picture whose effect on a head is measured, each in its most telling form.
+CHANGES = {
+    "horizontal_flip": Image.Transpose.FLIP_LEFT_RIGHT,
+    "vertical_flip": Image.Transpose.FLIP_TOP_BOTTOM,
+    "quarter_turns": Image.Transpose.ROTATE_90,
+}
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -32,6 +39,7 @@ class View:
     number: int = 0
     seed: int = 0
     augmentation: Augmentation | None = None
+    change: str | None = None  # of the plain view: one of CHANGES
     grey: Grey | None = None  # how deep grey is made 8-bit; None: on the scale of the data set, or else of each picture
 
     @classmethod
@@ -69,10 +77,11 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
 
 
 def plain(image: Image.Image, view: View) -> Image.Image:
-    """The centred square of the image, resized."""
+    """The centred square of the image, resized, and changed if the view says so."""
     side = min(image.size) * view.crop
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    return _resize(image, view, (left, top, left + side, top + side))
+    drawn = _resize(image, view, (left, top, left + side, top + side))
+    return drawn.transpose(CHANGES[view.change]) if view.change else drawn
 
 
 def random_view(image: Image.Image, view: View, augmentation: Augmentation, identity: str) -> Image.Image:
@@ -93,7 +102,8 @@ def random_view(image: Image.Image, view: View, augmentation: Augmentation, iden
         drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if augmentation.vertical_flip and flip:
         drawn = drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    return drawn
+    turns = int(random.integers(4))
+    return drawn.transpose(TURNS[turns]) if augmentation.quarter_turns and turns else drawn
 
 
 def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:

@@ -46,12 +46,12 @@ class Summary:
     splits: dict[str, int]
     skipped: list[str] = field(default_factory=list)  # paths of files that no class folder or label covers
     renamed: int = 0  # files given a suffix because their name was taken
-    terms: str = ""  # of their use, as far as they are known: a licence and who made them
     left_out: list[LeftOut] = field(default_factory=list)  # what cannot be used, with the reason
     groups: int = 0  # of images that stay in one split
     notes: list[str] = field(default_factory=list)  # how the labels were read
     sidecars: list[str] = field(default_factory=list)  # files about photos, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that do not even start like an image, and why
+    terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
         text = f"{self.files} files in {len(self.classes)} classes"
@@ -134,12 +134,12 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         {split: splits[split] for split in order},
         taken.skipped,
         shelf.renamed,
-        EXAMPLES[source].terms if source in EXAMPLES else "",
         taken.left_out,
         len(set(taken.groups.values())),
         [*_renaming(shelf), *taken.notes],
         taken.sidecars,
         unreadable,
+        EXAMPLES[source].terms if source in EXAMPLES else "",
     )
 
 

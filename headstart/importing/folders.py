@@ -24,7 +24,7 @@ def find(given: Path, shown: str, recursive: bool) -> tuple[Path, Contents]:
     root = _unwrap(given)
     contents = layout.scan(root, shown=shown, links_within=given, recursive=recursive)
     loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
-    tables = [path for path in contents.beside if Path(path).suffix.lower() in TABLES]
+    tables = [path for path in (*contents.beside, *contents.sidecars) if Path(path).suffix.lower() in TABLES]
     if loose or (tables and len({item.label for item in contents.items}) < 2):
         raise DataError(_without_labels(contents, loose, tables, shown))
     if contents.hollow:

@@ -212,8 +212,8 @@ class _Reader:
         known = lists.named(list(split_names.SPLITS), 30)
         if classes:
             raise DataError(
-                f"{self.shown}: {lists.named(list(given))} {_are(given)} split(s), but the name(s) {lists.named(classes)}, which "
-                f"hold class folders too, mean none that Headstart knows; rename them, or take them out. Known are {known}"
+                f"{self.shown}: {lists.named(list(given))} mean(s) a split; {lists.named(classes)} hold(s) class folders too, but by name "
+                f"mean(s) none that Headstart knows; rename the folder(s), or take them out. Known are {known}"
             )
         if others:
             raise DataError(
@@ -239,7 +239,3 @@ class _Reader:
                 raise DataError(f"{self.shown}: the folders {other!r} and {name!r} both mean {split}; merge them")
         if "train" not in meanings:
             raise DataError(f"{self.shown} has {lists.named(list(given))} but no train folder; make it {SHAPE}")
-
-
-def _are(names: Iterable[str]) -> str:
-    return "is a" if len(list(names)) == 1 else "are"

@@ -29,7 +29,7 @@ from headstart.networks.cards import SourceCard
 from headstart.params import Aim, Block
 from headstart.params.blocks import Baseline, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
-from headstart.proof.contenders import DataSet
+from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
 from headstart.statistics import goals, likelihood, operating, records
 
 if TYPE_CHECKING:
@@ -148,14 +148,14 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
 
     options: those of fine_tune in params.yaml.
     """
-    from headstart.training import fine_tuning
+    from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    plan = fine_tuning.plan_of(block, images.usable, head.classes, seed)
-    done = fine_tuning.run(images.usable, images.root, head.source, head.train_only, head.classes, plan, device=device)
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    record = records.of_run(images.usable, tuned.result)
     labels = encoding.encode(images.split("validation")["label"], head.classes)
-    point = operating.choose(head.goal, likelihood.softmax(done.logits), labels, head.classes)
-    return FineTuned(head.source, head.classes, done, records.of_run(images.usable, done), block, manifest.grey(images.usable), point)
+    point = operating.choose(head.goal, likelihood.softmax(tuned.result.logits), labels, head.classes)
+    return FineTuned(head.source, head.classes, tuned.result, record, tuned.block, manifest.grey(images.usable), point)
 
 
 def prove(
@@ -186,6 +186,7 @@ def prove(
     return proving.prove(
         tuned.record,
         runs,
+        ships=Contender(FINE_TUNED, {}, head.source, tuned.result.logits),
         data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
         head=head.block,
@@ -221,7 +222,7 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
     labels = encoding.encode(rows["label"], model.classes)
     named = model.card.named(probabilities)
     return metrics.describe(
-        probabilities, labels, model.classes, predicted=named, bootstrap=block.bootstrap, bins=block.calibration_bins, seed=seed
+        probabilities, labels, model.classes, predicted=named, draws=block.bootstrap, bins=block.calibration_bins, seed=seed
     )
 
 

@@ -29,6 +29,9 @@ GRADIENT_TOLERANCE = 1e-5  # of the mean loss: far below what moves a prediction
 LOSS_TOLERANCE = 1e-8  # relative; float32 features carry no more
 PATIENCE = 2  # penalties
 FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # if no parameters say others
+WIDER = (3.0, 10.0)  # factors by which the grid of penalties is widened at the end where the best one is, as often as need be
+WEAKEST, STRONGEST = 1e-4, 1e6  # penalties, beyond which there is nothing to gain
+GAIN = 1e-3  # nats by which a wider grid has to be better for it to be widened again
 LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
 
 
@@ -60,14 +63,14 @@ def fit(
 ) -> tuple[Head, CrossValidated]:
     """Choose the penalty of lowest cross-validated log loss, then fit on all rows.
 
+    If the best is at an end of the grid, the grid is widened there.
+
     features: (n, d); labels: (n,) integers below `classes`; folds: (n,) the fold each row is held out in; what: the progress line.
     balanced: whether every class weighs the same in the fits; None: whichever does better if classes count alike in the goal, else not. goal: says how much an image counts in the log loss.
     If classes count alike in the goal, the logits keep to the shares of the classes, however the fits were weighted.
     """
     ways = (False, True) if balanced is None and goal.even else (bool(balanced),)
-    tried = [
-        cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=way, goal=goal, what=what) for way in ways
-    ]
+    tried = [_widened(features, labels, folds, classes=classes, penalties=penalties, balanced=way, goal=goal, what=what) for way in ways]
     validated = min(tried, key=lambda one: one.figures["log_loss"])
     walked = [row["penalty"] for row in validated.path if row["penalty"] >= validated.penalty]
     with threadpool_limits(1):
@@ -133,6 +136,58 @@ def _restored(labels: np.ndarray, classes: int, balanced: bool, goal: Goal) -> n
     Nothing, if that weighting is all by which the goal is followed.
     """
     return np.log(goals.shares(labels, classes)).astype(np.float32) if balanced and goal.even else np.zeros(classes, np.float32)
+
+
+def out_of_fold(
+    features: Features, others: list[np.ndarray], labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float]
+) -> list[np.ndarray]:
+    """Logits (n, classes) of each of `others` (n, d), whose rows are those of `features`, from heads that did not see the row's fold.
+
+    The heads are those of the smallest of `penalties`; other arguments as for `fit`.
+    """
+    features, path = _at_hand(features), sorted(set(penalties), reverse=True)
+    found = [np.empty((len(labels), classes), np.float32) for _ in others]
+    with threadpool_limits(1):
+        walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, 1.0)) for fold in range(int(folds.max()) + 1)]
+        for fold, (*_, head) in enumerate(in_order(list, walks)):
+            for logits, other in zip(found, others, strict=True):
+                logits[folds == fold] = head.logits(other[folds == fold])
+    return found
+
+
+def _widened(
+    features: Features,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    *,
+    classes: int,
+    penalties: list[float],
+    balanced: bool,
+    goal: Goal,
+    what: str,
+) -> CrossValidated:
+    """As cross_validate; while the best penalty is at an end of several, others beyond it are tried, a decade at a time, if that pays.
+
+    A single penalty is a choice, and stays. The stronger ones are tried in one go, as the walk begins with them.
+    """
+    found = cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=balanced, goal=goal, what=what)
+    while len(set(penalties)) > 1:
+        tried = [row["penalty"] for row in found.path]
+        beyond = [found.penalty * step for step in WIDER] if found.penalty == max(tried) else []
+        beyond += [found.penalty / step for step in WIDER] if found.penalty == min(penalties) else []
+        beyond = [penalty for penalty in beyond if WEAKEST <= penalty <= STRONGEST]
+        if not beyond:
+            return found
+        more = cross_validate(
+            features, labels, folds, classes=classes, penalties=beyond, balanced=balanced, goal=goal, what=f"{what} beyond the grid"
+        )
+        gain = found.figures["log_loss"] - more.figures["log_loss"]
+        best = more if gain > 0 else found
+        path = sorted([*found.path, *more.path], key=lambda row: -row["penalty"])
+        penalties, found = [*penalties, *beyond], CrossValidated(best.penalty, path, best.held_out, balanced)
+        if gain < GAIN:
+            return found
+    return found
 
 
 def row_weights(labels: np.ndarray, classes: int, balanced: bool) -> np.ndarray:

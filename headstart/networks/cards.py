@@ -9,10 +9,11 @@ A SourceCard describes a pretrained network (models/source.json), an Architectur
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from headstart.statistics.goals import Goal
 from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+FILTERS = ("bilinear", "bicubic", "lanczos")  # how an image is resized
+LARGEST = 4096  # pixels a network is fed with, a side
 Three = tuple[float, float, float]  # of red, green and blue
 Kind = TypeVar("Kind")
 
@@ -39,6 +42,19 @@ class Transform:
     std: Three
     interpolation: str
     crop: float  # share of the shorter side that evaluation keeps (the library's own convention)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values that no network can have: they come from files."""
+        wrong = [
+            (not 1 <= self.input_size <= LARGEST, "input_size", f"from 1 to {LARGEST} pixels"),
+            (not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
+            (not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
+            (self.interpolation not in FILTERS, "interpolation", f"one of {', '.join(FILTERS)}"),
+            (not 0 < self.crop <= 1, "crop", "a share above 0, and 1 at most"),
+        ]
+        said = [f"{name} is {getattr(self, name)!r}, expected {expected}" for bad, name, expected in wrong if bad]
+        if said:
+            raise ValueError("; ".join(said))
 
     def to_json(self) -> dict[str, object]:
         """Plain values, in the order of the fields."""
@@ -199,8 +215,17 @@ def parse(kind: type[Kind], content: object, where: Path, advice: str, *, flat: 
     lacks = [name for name, item in found if item["type"] == "missing"]
     if lacks:
         raise HeadstartError(f"{where} lacks {', '.join(lacks)}; {advice}")
-    wrong = [f"{name} is {item['input']!r}, expected {item['msg'].removeprefix('Input should be ')}" for name, item in found]
+    wrong = [_wrong(name, item) for name, item in found]
     raise HeadstartError(f"{where}: {'; '.join(wrong)}; {advice}")
+
+
+def _wrong(name: str, item: Any) -> str:
+    """One problem of a card that pydantic found: the field, what it holds, and what was expected."""
+    if item["type"] == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    return (
+        f"{name} is {repr(item['input'])[:60]}, expected {str(item['msg']).removeprefix('Input should be ')}" if name else str(item["msg"])
+    )
 
 
 def read_source(path: Path) -> SourceCard:
@@ -226,4 +251,6 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
         ) from None
     except Exception as error:  # json, safetensors and I/O errors
         raise HeadstartError(f"{folder} holds no readable model: {error}") from None
+    if bad := weights.told(weights.not_finite(arrays)):
+        raise HeadstartError(f"{folder / WEIGHTS} holds {bad}; make the model again with `headstart run`, or copy its folder again")
     return arrays, ModelCard.from_json(content, folder / CARD)

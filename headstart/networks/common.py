@@ -19,13 +19,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from headstart.machinery.errors import HeadstartError
+from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks.cards import SourceCard, Transform
 from headstart.networks.heads import Head
 
+ABSENT = "are not in the local cache and could not be downloaded"
+_LONGEST = 200  # letters of a library's message that are shown
+
 
 class Unavailable(HeadstartError):
-    """A candidate cannot be had here; the message says why."""
+    """A candidate cannot be had or used here; the message says why. `candidate` is its name, if it is not known anyway."""
+
+    candidate = ""
 
 
 @dataclass(frozen=True)
@@ -147,5 +152,34 @@ def obtaining(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # URLError, HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError for a bad hash, ...
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Unavailable(f"the weights of {name} are not in the local cache and could not be downloaded: {first}") from error
+        raise Unavailable(f"the weights of {name} {ABSENT}: {said(error)}") from error
+
+
+@contextlib.contextmanager
+def using(name: str, doing: str) -> Iterator[None]:
+    """Turn whatever a network or its library raises into Unavailable that names the candidate; `doing` is what was tried (scored).
+
+    What is wrong with the data or the parameters is not the candidate's fault and is raised as it is.
+    """
+    try:
+        yield
+    except (DataError, ParamsError):
+        raise
+    except Unavailable as error:
+        error.candidate = name
+        raise
+    except Exception as error:  # networks raise whatever they like
+        broken = Unavailable(str(error) if isinstance(error, HeadstartError) else f"it could not be {doing}: {said(error)}")
+        broken.candidate = name
+        raise broken from error
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in a line without escape codes, cut at the end of a word."""
+    kind = type(error).__name__
+    text = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", str(error)).strip()
+    first = " ".join("".join(letter if letter.isprintable() else " " for letter in (text.splitlines() or [""])[0]).split()).rstrip(":;,. ")
+    if len(first) > _LONGEST:
+        first = f"{first[:_LONGEST].rsplit(' ', 1)[0]} ..."
+    plain = isinstance(error, (HeadstartError, OSError)) or kind in ("RuntimeError", "ValueError", "Exception")
+    return first if first and plain else f"{kind}: {first}" if first else kind

@@ -167,7 +167,12 @@ def rebuild(card: Card, tensors: dict[str, torch.Tensor]) -> Network:
         bare, classifier = skeletons.skeleton(card.library, card.architecture)
         tensors = dict(tensors)
         head = Head(tensors.pop(f"{classifier}.weight").numpy(), tensors.pop(f"{classifier}.bias").numpy())
+        if isinstance(card, ModelCard) and len(head.bias) != len(card.classes):
+            raise HeadstartError(
+                f"the card names {len(card.classes)} classes, and the weights are of {len(head.bias)}; copy the model's folder again, whole"
+            )
+        skeletons.fit_size(bare, {key: value.shape for key, value in tensors.items()}, card.transform.input_size)
         bare.load_state_dict(tensors)
         return Network(bare, classifier, head, card.transform.mean, card.transform.std)
     except (KeyError, RuntimeError) as error:  # a tensor is missing, or of another shape
-        raise HeadstartError(f"the weights do not fit the card ({card.architecture}): {str(error)[:300]}") from None
+        raise HeadstartError(f"the weights do not fit the card ({card.architecture}): {common.said(error)}") from None

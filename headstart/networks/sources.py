@@ -10,9 +10,11 @@ and `checkpoint:PATH`. To add a kind, write such a function and put it into KIND
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from headstart.base import weights
 from headstart.machinery.errors import HeadstartError, ParamsError
-from headstart.networks import common
+from headstart.networks import common, skeletons
 from headstart.networks.cards import SourceCard
 from headstart.networks.common import Listing, Source
 from headstart.networks.kinds import checkpoint, wheel
@@ -23,9 +25,25 @@ from headstart.networks.kinds import torchvision as torchvision_kind
 def load(name: str) -> Source:
     """Load a candidate. Raises ParamsError for a name of no known form, Unavailable if it cannot be had."""
     kind, rest = split(name)
-    source = KINDS[kind](rest)
-    source.trunk.eval().requires_grad_(False)
+    with common.using(name, "loaded"):
+        source = KINDS[kind](rest)
+        source.trunk.eval().requires_grad_(False)
+        if bad := weights.told(weights.not_finite(source.trunk.state_dict())):
+            raise common.Unavailable(f"{name} holds {bad}")
     return source
+
+
+def resized(source: Source, size: int) -> Source:
+    """A source that takes one size only, rebuilt for images of `size` pixels as timm does: its positions are interpolated.
+
+    Raises Unavailable if its network cannot be.
+    """
+    if not source.fixed_size or size == source.transform.input_size:
+        return source
+    with common.using(source.name, f"built for {size} pixels"):
+        skeletons.resize(source.trunk, size)
+        digest = weights.digest(source.trunk.state_dict())
+    return replace(source, transform=source.transform.at(size), weights_sha256=digest)
 
 
 def split(name: str) -> tuple[str, str]:
@@ -42,7 +60,7 @@ def known(card: SourceCard) -> Source:
 
     Raises HeadstartError if its weights are no longer those that were chosen.
     """
-    source = load(card.name)
+    source = resized(load(card.name), card.transform.input_size)
     if source.weights_sha256 != card.weights_sha256:
         raise HeadstartError(f"the weights of {card.name} have changed since it was chosen; run `dvc repro --force select_source`")
     return source

@@ -13,6 +13,7 @@ from headstart.params.blocks import Baseline as Baseline
 from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import IndexImages as IndexImages
+from headstart.params.blocks import MeasuredAugmentation as MeasuredAugmentation
 from headstart.params.blocks import Params as Params
 from headstart.params.blocks import Race as Race
 from headstart.params.blocks import Repeats as Repeats

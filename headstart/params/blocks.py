@@ -138,24 +138,52 @@ class TrainHead(Block):
     class_weights: Literal["auto", "none", "balanced"] = Field("auto", description=_CLASS_WEIGHTS)
 
 
-class Augmentation(Block):
-    """How the training views of an image are drawn.
-
-    Flips are off: digits, signs and text have a handedness.
-    """
+class _Drawn(Block):
+    """What of a training view is drawn from a range."""
 
     min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
     rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")
     colour: float = Field(0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation (0-1).")
+
+
+class Augmentation(_Drawn):
+    """How the training views of an image are drawn.
+
+    Mirroring and turning are off: digits, signs and text have a handedness.
+    """
+
     horizontal_flip: bool = Field(False, description="Mirror half of the views left to right.")
     vertical_flip: bool = Field(False, description="Mirror half of the views top to bottom.")
+    quarter_turns: bool = Field(False, description="Turn the views by 0, 90, 180 or 270 degrees, each as often.")
+
+
+class MeasuredAugmentation(_Drawn):
+    """How the training views of an image are drawn.
+
+    auto: a change is made if the frozen head, out of fold, shows that it keeps the labels of these images.
+    """
+
+    horizontal_flip: bool | Literal["auto"] = Field(
+        "auto", description="Mirror half of the views left to right; auto: if that is measured to keep the labels."
+    )
+    vertical_flip: bool | Literal["auto"] = Field(
+        "auto", description="Mirror half of the views top to bottom; auto: if that is measured to keep the labels."
+    )
+    quarter_turns: bool | Literal["auto"] = Field(
+        "auto", description="Turn the views by 0, 90, 180 or 270 degrees, each as often; auto: if that is measured to keep the labels."
+    )
+
+    def settled(self, **made: bool) -> Augmentation:
+        """How views are drawn if `made` says of each change that is left to auto whether it is made; it is not if nothing is said."""
+        return Augmentation(**{name: made.get(name, False) if value == "auto" else value for name, value in dict(self).items()})
 
 
 class FineTune(Block):
     """Unfreeze and fine-tune at low rates, watching the validation split."""
 
     strategy: Literal["head_only", "last_stages", "gradual", "full"] = Field(
-        "last_stages", description="Which layers are trained when: see headstart/training/strategies.py."
+        "last_stages",
+        description="Which layers are trained when: see headstart/training/strategies.py. head_only unfreezes nothing, and takes no time.",
     )
     depth: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         "auto",
@@ -189,7 +217,7 @@ class FineTune(Block):
     processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto", description="Processes that train together (1-64), each with its part of every batch; auto: one a GPU, one on the CPU."
     )
-    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+    augmentation: MeasuredAugmentation = Field(default_factory=MeasuredAugmentation, description="How the views are drawn.")
 
 
 class Baseline(Block):
@@ -240,7 +268,7 @@ class Verdict(Repeats):
 class Evaluate(Block):
     """Read the test split once and measure what ships beside the other arms."""
 
-    bootstrap: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind each interval.")
+    bootstrap: int = Field(2000, ge=100, le=100_000, description="Simulated draws behind the calibration error and its interval.")
     calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
 
 

@@ -28,10 +28,12 @@ from typing import TypedDict
 
 import numpy as np
 
+from headstart.data.folding import ENOUGH_IMAGES
 from headstart.statistics import intervals
 from headstart.statistics.records import Record
 
 ENOUGH_SEEDS = 5  # to estimate the variance between seeds
+NOTABLE = 0.05  # difference in accuracy (0-1): few images that cannot rule it out cannot tell
 SHARE = 0.9  # of the final score of the better group: the level whose steps are counted
 DRAWN = 10_000_000  # image weights drawn at a time
 
@@ -73,7 +75,8 @@ class Slope(TypedDict):
 class Comparison(TypedDict):
     """Start, slope and asymptote of two groups, and the answer, as they are in reports/verdict.json."""
 
-    answer: str  # positive, none_shown or negative
+    answer: str  # positive, none_shown, negative or too_few (images to tell)
+    needed: int | None  # held-out images that would tell, if it is too_few and the difference stays what it is
     standing: str  # established or indicative
     evidence: str
     design: str  # crossed or folds
@@ -113,6 +116,7 @@ def compare(
     standing = "established" if len(first) >= ENOUGH_SEEDS else "indicative"
     return {
         "answer": answer,
+        "needed": _needed(final, margin) if answer == "too_few" else None,
         "standing": standing,
         "evidence": _evidence(final, answer, standing, level, margin, names),
         "design": "crossed" if crossed else "folds",
@@ -131,13 +135,26 @@ def steps_to(right: np.ndarray, steps: np.ndarray, threshold: float) -> int | No
 
 
 def _answer(final: Score, margin: float) -> str:
-    """Whether the interval lies beyond the margin, and on which side."""
+    """Whether the interval lies beyond the margin, and on which side.
+
+    If it does not, few images cannot tell when it leaves room for a difference of more than NOTABLE.
+    """
     low, high = final["interval"]
     if low > margin:
         return "positive"
     if high < -margin:
         return "negative"
-    return "none_shown"
+    open_ends = max(high, -low) > NOTABLE
+    return "too_few" if open_ends and final["n_images"] < ENOUGH_IMAGES else "none_shown"
+
+
+def _needed(final: Score, margin: float) -> int:
+    """How many images would have an interval that is narrow enough, to two digits; intervals narrow by the root of their number."""
+    low, high = final["interval"]
+    wanted = max(abs(final["difference"]) - margin, NOTABLE)
+    needed = final["n_images"] * max(((high - low) / 2 / wanted) ** 2, 1.1)
+    unit = 10 ** max(len(str(int(needed))) - 2, 0)
+    return int(-(-needed // unit) * unit)
 
 
 def _crossed(first: list[Record], second: list[Record]) -> bool:
@@ -267,6 +284,7 @@ def _evidence(score: Score, answer: str, standing: str, level: float, margin: fl
     says = {
         "positive": f"Higher by more than {100 * margin:g} {noun}.",
         "negative": f"Lower by more than {100 * margin:g} {noun}.",
+        "too_few": f"Too few images to tell: a difference of more than {100 * NOTABLE:g} points is not ruled out.",
         "none_shown": f"Neither a gain nor a loss of more than {100 * margin:g} {noun} is shown.",
     }
     return (

@@ -152,15 +152,17 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
 
 
-def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray) -> Shipped:
+def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "") -> Shipped:
     """What ships of the contenders, by their gains on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. scratch: the network from random weights,
-    None if none was trained.
+    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. None if there is no fine-tuned model, of
+    which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
     """
-    best = max(tuned, key=lambda one: one.merit(labels))
-    shipped = better_of(Shipped(head, ""), best, labels)
-    if shipped.contender is head:
+    shipped = Shipped(head, absent)
+    if tuned:
+        best = max(tuned, key=lambda one: one.merit(labels))
+        shipped = better_of(shipped, best, labels)
+    if tuned and shipped.contender is head:
         shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
     return better_of(shipped, scratch, labels) if scratch else shipped
 
@@ -179,11 +181,11 @@ def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty:
 def compared(first: Contender, second: Contender, labels: np.ndarray) -> str:
     """Two contenders in words and numbers."""
     ours, theirs = first.gain(labels), second.gain(labels)
-    difference, error = paired.difference(ours, theirs)
     n = len(labels)
-    said = (
+    start = (
         f"{first.subject} balanced accuracy {ours.mean():.1%} on {n} images"
         if first.goal.even
         else f"{first.subject} {ours.mean():.1%} of {n} images right"
     )
-    return f"{said}, {second.subject} {theirs.mean():.1%} (difference {difference:+.1%}, standard error {error:.1%})"
+    said = paired.points(paired.difference(ours, theirs)[0], *paired.interval(ours, theirs))
+    return f"{start}, {second.subject} {theirs.mean():.1%} ({said})"

@@ -1,10 +1,8 @@
 """Whether transfer helped: one network from the source's weights against itself from random weights.
 
-With one seed the fine-tuned model itself is compared with the baseline, which is trained at a reduced size for time: indicative. With
-more seeds, and with
-fewer labels, both are trained at the baseline's size, on the same images, from one seed after another. The fine-tuned model is compared
-with its frozen
-head too.
+The answer speaks of what ships, if that begins with the source's weights, else of the fine-tuned model. With one seed it is compared with the
+baseline, which is trained at a reduced size for time: indicative. With more seeds, and with fewer labels, both are trained at the baseline's
+size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen head too.
 """
 
 from __future__ import annotations
@@ -21,16 +19,15 @@ from headstart.networks.cards import SourceCard
 from headstart.params import FineTune, TrainHead
 from headstart.proof import comparison
 from headstart.proof.comparison import Comparison
-from headstart.proof.contenders import DataSet
+from headstart.proof.contenders import FINE_TUNED, HEAD, SCRATCH, Contender, DataSet
 from headstart.statistics import records
 from headstart.statistics.records import Record, Records
 from headstart.training import designs
 from headstart.training.designs import Training
+from headstart.words import naming
 
 if TYPE_CHECKING:
     from headstart.training import fine_tuning
-
-NAMES = ("from the source's weights", "from random weights")
 
 
 class Labelled(Comparison):
@@ -60,17 +57,24 @@ class Sizes(TypedDict):
     random: int
 
 
-class Proof(TypedDict):
+class Against(TypedDict):
+    """The fine-tuned model against its frozen head, if anything was unfrozen."""
+
+    fine_tuned_against_head: NotRequired[Comparison]
+
+
+class Proof(Against):
     """The answer with its evidence.
 
     Without a baseline, there is only what compares the fine-tuned model with its head.
     """
 
-    answer: str  # positive, none_shown or negative
+    answer: str  # positive, none_shown, negative, too_few or not tested
     standing: str  # established or indicative
     evidence: str
+    settle: str  # what would tell, if there are too few images; else empty
+    of: str  # the contender that the answer is about
     pretrained_against_random: NotRequired[Labelled]
-    fine_tuned_against_head: Comparison
     label_curve: NotRequired[list[Labelled]]  # the last is of all labels; empty if no others were tried
     curves: NotRequired[Curves]
     input_size: NotRequired[Sizes]
@@ -80,6 +84,7 @@ def prove(
     tuned: Record,
     random: Records,
     *,
+    ships: Contender,
     data: DataSet,
     card: SourceCard,
     head: TrainHead,
@@ -95,17 +100,21 @@ def prove(
 ) -> Proof:
     """Compare the records, and train what is still to be compared.
 
-    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline; head, block: those of train_head and fine_tune;
-    images: the most that the baseline saw of each split; size: pixels at which it was trained; the others are as in the block of verdict.
+    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline; ships: what ships; head, block: those of train_head
+    and fine_tune; images: the most that the baseline saw of each split; size: pixels at which it was trained; the others are as in the block of verdict.
     """
     compare = partial(comparison.compare, level=level, margin=margin, resamples=resamples, seed=seed)
-    against_head = compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))
+    against_head: Against = {}
+    if len(tuned.right) > 1:
+        against_head = {"fine_tuned_against_head": compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))}
     if not random:
         return {
-            "answer": "none_shown",
+            "answer": naming.NOT_TESTED,
             "standing": "indicative",
-            "evidence": "no baseline was trained (baseline.epochs is 0)",
-            "fine_tuned_against_head": against_head,
+            "evidence": naming.UNTESTED,
+            "settle": "",
+            "of": ships.name,
+            **against_head,
         }
     ours: Records = {}
     theirs = dict(random)
@@ -117,28 +126,57 @@ def prove(
             done = pretrained(one, data.root, card.at(size), data.classes, head, block, data.device)
             ours[one.labels, one.number] = records.of_run(one.table, done)
     sizes: Sizes = {"pretrained": card.transform.input_size if seeds == 1 else size, "random": size}
-    return _proof(_curve(ours, theirs, compare), against_head, ours, theirs, sizes, label_curve)
+    of, spoken = _spoken_of(ships, ours, data, seeds)
+    subject = naming.subject(of, ships.mix if of == ships.name else None)
+    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, label_curve)
+    return {**proof, "of": of, "settle": _settle(proof, data, seeds)}
 
 
-def _curve(ours: Records, theirs: Records, compare: partial[Comparison]) -> list[Labelled]:
-    """A comparison for each number of labels, the last being all."""
+def _spoken_of(ships: Contender, ours: Records, data: DataSet, seeds: int) -> tuple[str, Records]:
+    """What the answer is about, and its records: what ships, as far as it is pretrained and has records.
+
+    The frozen head is where each fine-tuning began, and all there is if nothing was unfrozen. Averages were made once, so with more seeds the
+    fine-tuned model stands for them.
+    """
+    unfrozen = any(len(one.right) > 1 for one in ours.values())
+    if ships.name == HEAD or not unfrozen:
+        return HEAD, {key: records.before(one) for key, one in ours.items()}
+    if seeds > 1 or ships.name in (FINE_TUNED, SCRATCH):
+        return FINE_TUNED, ours
+    tuned = ours[0, 0]
+    whole = Record(data.validation["sha256"].to_numpy(str), ships.right(data.labels)[None], tuned.steps[tuned.best][None], 0)
+    return ships.name, {**ours, (0, 0): records.only(whole, tuned.images)}
+
+
+def _settle(proof: Proof, data: DataSet, seeds: int) -> str:
+    """What would tell, if there are too few images."""
+    compared = proof["pretrained_against_random"]
+    held = int(data.table["split"].isin(["train", "validation"]).sum())
+    n = compared["asymptote"]["n_images"]
+    return naming.settle(compared["needed"], n, held, repeated=seeds > 1) if compared["needed"] else ""
+
+
+def _curve(ours: Records, theirs: Records, compare: partial[Comparison], subject: str) -> list[Labelled]:
+    """A comparison for each number of labels, the last being all; `subject` is what `ours` are of."""
     curve: list[Labelled] = []
     for labels in [*sorted({labels for labels, _ in ours if labels}), 0]:
         numbers = sorted(number for some, number in ours if some == labels)
         pair = [[group[labels, number] for number in numbers] for group in (ours, theirs)]
-        curve.append({"labels": labels, **compare(*pair, names=NAMES)})
+        curve.append({"labels": labels, **compare(*pair, names=(subject, naming.subject(SCRATCH)))})
     return curve
 
 
-def _proof(curve: list[Labelled], against_head: Comparison, ours: Records, theirs: Records, sizes: Sizes, label_curve: bool) -> Proof:
+def _proof(curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, label_curve: bool) -> Proof:
     whole, (at, size) = curve[-1], (sizes["pretrained"], sizes["random"])
     note = f" (the baseline was trained at {size} pixels, the fine-tuned model at {at})" if at != size else ""
     return {
         "answer": whole["answer"],
         "standing": whole["standing"],
         "evidence": whole["evidence"].removesuffix(".") + note,
+        "settle": "",
+        "of": FINE_TUNED,
         "pretrained_against_random": whole,
-        "fine_tuned_against_head": against_head,
+        **against_head,
         "label_curve": curve if label_curve else [],
         "curves": {"pretrained": _mean(ours), "random": _mean(theirs)},
         "input_size": sizes,

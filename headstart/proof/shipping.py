@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,23 +28,30 @@ class Field:
     """The contenders that there are before remedies."""
 
     head: Contender
-    tuned: Contender
+    tuned: Contender | None  # None if fine-tuning changed nothing
     averages: list[Contender]
     scratch: Contender | None  # None if none was trained
+    absent: str = ""  # why there is no fine-tuned model
 
     @property
     def all(self) -> list[Contender]:
         """Every one of them."""
-        return [self.head, self.tuned, *self.averages, *([self.scratch] if self.scratch else [])]
+        return [self.head, *self.pretrained, *([self.scratch] if self.scratch else [])]
+
+    @property
+    def pretrained(self) -> list[Contender]:
+        """The fine-tuned model, first, and its averages."""
+        return [self.tuned, *self.averages] if self.tuned else []
 
 
-def decide(proof: Proof, field: Field, labels: np.ndarray, context: Context | None) -> tuple[Shipped, Verdict]:
+def decide(prove: Callable[[Contender], Proof], field: Field, labels: np.ndarray, context: Context | None) -> tuple[Shipped, Verdict]:
     """What ships, and the whole verdict; `labels` (n,) are those of the validation images.
 
-    If the network from random weights does as well as the fine-tuned one, remedies are tried from `context`; None: they are not to be.
+    `prove` says whether transfer helped, of what ships. If the network from random weights does as well, remedies are tried from
+    `context`; None: they are not to be. The answer stays that of what was compared before: a remedy was picked on these images.
     """
-    shipped = contenders.choose(field.head, [field.tuned, *field.averages], field.scratch, labels)
-    tried: list[Tried] = []
+    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels, field.absent)
+    proof, tried = prove(shipped.contender), list[Tried]()
     if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
         shipped, tried = remedies.remedy(context, shipped)
     return shipped, {
@@ -54,3 +62,8 @@ def decide(proof: Proof, field: Field, labels: np.ndarray, context: Context | No
         "arms": [contenders.figures(one, labels) for one in field.all],
         "remedies": tried,
     }
+
+
+def looked_at(verdict: Verdict) -> int | None:
+    """How many held-out images the answer is from; None if transfer was not tested."""
+    return verdict["pretrained_against_random"]["asymptote"]["n_images"] if "pretrained_against_random" in verdict else None

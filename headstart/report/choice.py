@@ -66,7 +66,7 @@ class Source:
 
     figures: Row
     notes: str
-    cells: list[tuple[str, str]]  # its scores in words, each with its standard error if that is known
+    cells: list[tuple[str, str]]  # its scores in words, and its standard error or how much it counts, if that is known
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Sources:
     skipped: list[Row]
     chart: str
     edge: bool  # whether some source is on the frontier
+    beat: str  # what published accuracy alone takes: the ranking to beat
     clear: str  # whether there was a clear winner, if the reason does not say it
     reason: str
     race: Race | None
@@ -128,6 +129,7 @@ def sources(f: Findings) -> Sources:
         skipped=[row for row in ranking["candidates"] if row["status"] != "ranked"],
         chart=_chart(ranked, ranking["chosen"]) if several else "",
         edge=any(row.get("frontier") for row in ranked),
+        beat=_beat(ranking) if several else "",
         clear=_clear(ranking) if several else "",
         reason=sentence(ranking["reason"].removeprefix(UNCLEAR)),
         race=_race(ranking),
@@ -149,6 +151,15 @@ def _clear(ranking: Ranking) -> str:
     return "" if ranking["clear"] else "No clear winner."
 
 
+def _beat(ranking: Ranking) -> str:
+    """What published accuracy alone takes, and whether the choice is another."""
+    name = ranking.get("published_first")
+    if not name:
+        return ""
+    same = "the same" if name == ranking["chosen"] else f"{name} instead of {ranking['chosen']}"
+    return f"The ranking to beat, published ImageNet accuracy alone, takes {same}."
+
+
 def _keys(ranking: Ranking, ranked: list[Row]) -> list[str]:
     """The scores that some source has, in the order in which the ranking lists them."""
     listed = [key for score in ranking.get("scores", []) for key in score["keys"]] or list(COLUMNS)
@@ -168,12 +179,16 @@ def _notes(row: Row, number: int, ranking: Ranking) -> list[str]:
 
 
 def _cell(row: Row, key: str, column: Column) -> tuple[str, str]:
-    """A score in words and, if it is known, its standard error."""
+    """A score in words and, if it is known, its standard error; of the published accuracy, how much it counts."""
     value = row.get(key)
     if not isinstance(value, (int, float)):
         return "", ""
-    error = row.get("probe_standard_error") if key == "probe_accuracy" else None
-    return column.text(value), "" if error is None else f"± {percent(error)}"
+    error, share = row.get("probe_standard_error"), row.get("prior_share")
+    if key == "probe_accuracy" and error is not None:
+        return column.text(value), f"± {percent(error)}"
+    if key == "imagenet_accuracy" and share is not None:
+        return column.text(value), f"{share:.0%} of its place"
+    return column.text(value), ""
 
 
 def _chart(ranked: list[Row], chosen: str) -> str:

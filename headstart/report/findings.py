@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headstart.evaluation.test_split import Metrics
     from headstart.linear.frozen_head import Summary as HeadSummary
     from headstart.proof.shipping import Verdict
-    from headstart.training.fine_tuning import Summary as Tuned
+    from headstart.training.tuning import Summary as Tuned
 
 
 class Limited(TypedDict):

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headstart.linear.frozen_head import Chosen, Held
-    from headstart.training.fine_tuning import Compared
+    from headstart.training.augmenting import Change
+    from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
+    from headstart.training.tuning import Try
+
+NOTHING = "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head that it began with."
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Tuning:
     outcome: str
     paid: bool
     reason: str
+    nothing: bool  # whether the network is as it began
+    settled: list[str]  # sentences: what was measured before training, and what was tried again
 
 
 def head(f: Findings) -> Head:
@@ -87,6 +93,7 @@ def _penalties(points: list[tuple[float, float]], chosen: float, title: str, tex
 def tuning(f: Findings) -> Tuning:
     """How fine-tuning went, and what became of the fine-tuned model."""
     curves, shipped = f.curve, f.metrics["shipped"]
+    nothing = bool(f.fine_tuned["phases"]) and not f.fine_tuned["changed"]
     trained = len(curves) > 0 and bool((curves["epoch"] > 0).any())
     return Tuning(
         panels=_curves(curves) if trained else [],
@@ -102,8 +109,38 @@ def tuning(f: Findings) -> Tuning:
         cache_bytes=f.fine_tuned["cache_bytes"],
         outcome=naming.contender(shipped).outcome,
         paid=shipped in naming.PAID,
-        reason=against_head(f.fine_tuned["validation"]),
+        reason=NOTHING if nothing else against_head(f.fine_tuned["validation"]),
+        nothing=nothing,
+        settled=[*_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
     )
+
+
+def _tries(tries: list[Try]) -> list[str]:
+    """That a training was done again more gently, in a sentence."""
+    if len(tries) < 2:
+        return []
+    first, last = tries[0], tries[-1]
+    outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
+    return [
+        f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
+        f"so it was trained again from the head at {last['rate']:g}: {outcome}."
+    ]
+
+
+def _changes(changes: list[Change]) -> list[str]:
+    """Which changes of the pictures keep their labels, in a sentence."""
+    if not changes:
+        return []
+    said = [
+        f"{change['change'].replace('_', ' ')} {100 * change['difference']:+.1f} points, at worst {100 * change['lowest']:+.1f} "
+        f"({'made' if change['made'] else 'not made'})"
+        for change in changes
+    ]
+    return [
+        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: the frozen head, out of "
+        f"fold, has {changes[0]['accuracy']:.1%} of the plain ones right, and of the changed ones: {'; '.join(said)}. A change is made in "
+        "training if it is shown, with 95% confidence, to cost next to nothing."
+    ]
 
 
 def against_head(figures: Compared | None) -> str:
@@ -117,7 +154,7 @@ def against_head(figures: Compared | None) -> str:
     start = "Fine-tuning beats the frozen head" if beats else "Fine-tuning does not beat the frozen head by a standard error"
     return (
         f"{start}: {figures['fine_tuned_accuracy']:.1%} of {figures['n']} validation images right against {figures['head_accuracy']:.1%} "
-        f"(difference {figures['difference']:+.1%}, standard error {figures['standard_error']:.1%})."
+        f"({paired.points(figures['difference'], *figures['interval'])})."
     )
 
 

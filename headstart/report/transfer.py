@@ -101,14 +101,18 @@ def transfer(f: Findings) -> Transfer:
     tested = "pretrained_against_random" in v
     pairs = []
     if tested:
-        pairs.append(_pair(v["pretrained_against_random"], "Pretrained against random weights", "Pretrained", "Random weights"))
-    pairs.append(_pair(v["fine_tuned_against_head"], "Fine-tuned against the frozen head", "Fine-tuned", "Frozen head", same_start=True))
+        ours = naming.title(v["of"], v["mix"] if v["of"] == v["ships"] else None)
+        pairs.append(_pair(v["pretrained_against_random"], "Pretrained against random weights", ours, "Random weights"))
+    if "fine_tuned_against_head" in v:
+        pairs.append(
+            _pair(v["fine_tuned_against_head"], "Fine-tuned against the frozen head", "Fine-tuned", "Frozen head", same_start=True)
+        )
     return Transfer(
         tested=tested,
-        answer=naming.SAID[v["answer"]] if tested else naming.UNTESTED,
+        answer=naming.answered(v["answer"], v["pretrained_against_random"]["asymptote"]["n_images"] if tested else None),
         tone={"positive": "ok", "negative": "no"}.get(v["answer"], ""),
         standing=v["standing"],
-        evidence=sentence(v["pretrained_against_random"]["evidence"]) if tested else "",
+        evidence=f"{sentence(v['pretrained_against_random']['evidence'])} {v['settle']}".rstrip() if tested else "",
         chart=_learning(v["curves"]) if tested else "",
         stopped=tested and v["curves"]["pretrained"][-1]["step"] != v["curves"]["random"][-1]["step"],
         pairs=pairs,
@@ -229,7 +233,10 @@ def _labels(curve: list[Labelled]) -> Labels | None:
         ceiling=1.0,
         x_names=names,
     )
-    rows = [(name, *_shares(row["asymptote"]), naming.ANSWERS[row["answer"]]) for name, row in zip(names, curve, strict=True)]
+    rows = [
+        (name, *_shares(row["asymptote"]), naming.answer(row["answer"], row["asymptote"]["n_images"]))
+        for name, row in zip(names, curve, strict=True)
+    ]
     return Labels(chart, rows, f"{100 - 200 * curve[0]['level']:g}%")
 
 
@@ -242,7 +249,7 @@ def _test(f: Findings) -> Test | None:
     if not found:
         return None
     says = f"The test images {naming.TEST[found['says']].format(answer='the answer')}"
-    return Test(says, {"confirms": "ok", "contradicts": "no"}.get(found["says"], ""), sentence(found["evidence"]))
+    return Test(says, {"confirms": "ok", "answers positive": "ok", "contradicts": "no"}.get(found["says"], ""), sentence(found["evidence"]))
 
 
 def _notes(f: Findings) -> list[str]:

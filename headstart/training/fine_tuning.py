@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,12 @@ from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
-from headstart.statistics import paired
-from headstart.training import cached, checkpoints, loop, measure, parallel
-from headstart.training import run as run_module
+from headstart.training import cached, checkpoints, loop, measure, outcome, parallel
 from headstart.training.cached import Photos, Wanted
 from headstart.training.checkpoints import Keeper
 from headstart.training.examples import Examples, Recipe
-from headstart.training.run import Row, Trained
+from headstart.training.outcome import Result, Summary, against_head
+from headstart.training.run import Trained
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
@@ -47,55 +45,6 @@ class Plan:
     augmentation: Augmentation
     recipe: Recipe
     processes: int | str = "auto"
-
-
-class Compared(TypedDict):
-    """The fine-tuned network and the head that it started from on the validation images.
-
-    The figures are shares of right answers (0-1).
-    """
-
-    n: int
-    head_accuracy: float
-    fine_tuned_accuracy: float
-    difference: float
-    standard_error: float  # of the paired difference
-
-
-class Summary(TypedDict):
-    """What a fine-tuning did, as in models/fine_tuned/summary.json."""
-
-    strategy: str
-    phases: list[run_module.Summary]
-    frozen: list[str]  # names of stages, from the image to the head
-    trained: list[str]
-    views: int
-    cache_bytes: int
-    streamed: bool  # whether the frozen part ran in every epoch, as nothing was cached
-    engine: str
-    device: str
-    processes: int
-    shard: int
-    image_passes: int
-    temperature: float
-    validation: Compared
-
-
-@dataclass(frozen=True)
-class Result:
-    """The fine-tuned network, a row before training and one per epoch, and a summary.
-
-    `right` (rows of the curve, validation images) says which images were classified rightly, `steps` how many steps of the optimizer were
-    done at each row, and `best` the row whose weights the network has. `logits` (validation images, classes) are the network's.
-    """
-
-    network: model.Network
-    curve: list[Row]
-    summary: Summary
-    right: np.ndarray
-    steps: list[int]
-    best: int
-    logits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -144,7 +93,7 @@ def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int)
         decay=block.decay,
         views=block.views,
         cache_gib=block.cache_gib,
-        augmentation=block.augmentation,
+        augmentation=block.augmentation.settled(),
         recipe=recipe,
         processes=block.processes,
     )
@@ -163,13 +112,15 @@ def run(
 ) -> Result:
     """Fine-tune the source that `card` names, from a head trained on the train split alone.
 
-    It trains on the train split and watches the validation split.
+    It trains on the train split and watches the validation split. A strategy without a phase trains nothing.
 
     `begun` is the network of an earlier run with the same arguments, which goes on from where that ended. Ships the result only if it
     beats the
     head it started from on validation by one paired standard error. Raises DataError when a file has changed since it was indexed,
     ParamsError for more processes than there are GPUs, and HeadstartError if the source's weights have changed or a process stops.
     """
+    if not STRATEGIES[plan.strategy](["a stage"], depth=1, epochs=1, rate=1.0, decay=1.0):
+        return outcome.untouched(table, root, card, head, classes, plan.strategy, device)
     begin = _Start(Photos.of(table, root, classes), card, head, plan, device, begun)
     count = parallel.size(plan.processes, device)
     job = _prepare(begin)
@@ -235,21 +186,6 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
     """Logits (n, classes) of the validation images."""
     with measure.placed(job.tail, device):
         return measure.logits(job.tail, job.validation.views[0], device)
-
-
-def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
-    """The fine-tuned network beside the head that it started from.
-
-    Both are given as right answers (n,) on the validation images.
-    """
-    difference, error = paired.difference(after, before)
-    return {
-        "n": len(after),
-        "head_accuracy": float(before.mean()),
-        "fine_tuned_accuracy": float(after.mean()),
-        "difference": difference,
-        "standard_error": error,
-    }
 
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:

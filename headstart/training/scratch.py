@@ -202,6 +202,8 @@ def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Netw
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         trunk, classifier = skeletons.skeleton(wanted.library, wanted.architecture)
+        if wanted.fixed_size and wanted.library == "timm":
+            skeletons.resize(trunk, size)
         with torch.inference_mode():
             width = trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
         head = Head(np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32))

@@ -26,8 +26,8 @@ class Phase:
 
 
 def head_only(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:
-    """Train the head alone, on augmented views."""
-    return [Phase("head", epochs, {"head": rate})]
+    """Train nothing: the head that was fitted on the frozen features is the best there is for them."""
+    return []
 
 
 def last_stages(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:

@@ -66,11 +66,55 @@ CONTENDERS = {
 PAID = ("fine_tuned", "average")  # contenders by which fine-tuning paid, if they ship
 
 # Whether transfer helped: after "Transfer" or alone, and as a sentence.
-ANSWERS = {"positive": "helped", "none_shown": "is not shown to help", "negative": "hurt"}
-SAID = {"positive": "Yes, transfer helped.", "none_shown": "Transfer is not shown to help.", "negative": "No, transfer hurt."}
-UNTESTED = "Whether transfer helped was not tested."
-# What the test images do to that answer, after "the test images".
-TEST = {"confirms": "confirm {answer}", "contradicts": "contradict {answer}", "leaves open": "leave it open"}
+NOT_TESTED = "not tested"  # there was no network from random weights to compare with
+ANSWERS = {
+    "positive": "helped",
+    "none_shown": "is not shown to help",
+    "negative": "hurt",
+    "too_few": "too few images to tell ({n:,})",
+    NOT_TESTED: "not tested",
+}
+SAID = {
+    "positive": "Transfer helped.",
+    "none_shown": "Transfer is not shown to help.",
+    "negative": "Transfer hurt.",
+    "too_few": "Too few images to tell whether transfer helped ({n:,}).",
+    NOT_TESTED: "Whether transfer helped was not tested.",
+}
+UNTESTED = "transfer is not tested: baseline.epochs is 0, so there is no network from random weights to compare with"
+# What the test images, which decide nothing, do to that answer: after "the test images".
+TEST = {
+    "confirms": "confirm {answer}",
+    "contradicts": "contradict {answer}",
+    "leaves open": "leave it open",
+    "answers positive": "show that it helped",
+    "answers negative": "show that it hurt",
+}
+
+
+def answer(name: str, n: int | None = None) -> str:
+    """Whether transfer helped, after "transfer"; `n` held-out images were looked at."""
+    return ANSWERS.get(name, name).format(n=n or 0)
+
+
+def answered(name: str, n: int | None = None) -> str:
+    """The same as a sentence."""
+    return SAID[name].format(n=n or 0)
+
+
+def settle(needed: int, n: int, held: int, *, repeated: bool) -> str:
+    """What would tell, of `n` held-out images that cannot, and how long it takes.
+
+    So many as `needed` could. There are `held` training and validation images; `repeated`: every one of them was held out in turn.
+    """
+    would = f"About {needed:,} held-out images would tell, if the difference stays what it is"
+    if not repeated and held > n:
+        more = "" if held >= needed else " (a part of what is needed)"
+        return (
+            f"{would}. `headstart run --set verdict.seeds=5` holds out each of the {held:,} training and validation images once{more}, "
+            "and takes up to five times as long as fine_tune and baseline did."
+        )
+    return f"{would}: {needed - n:,} more than there are."
 
 
 def contender(name: str) -> Words:

@@ -124,7 +124,10 @@ def test_each_round_halves_the_field_and_doubles_what_epochs_it_has_had(
 def test_every_entrant_is_tuned_as_fine_tune_does_by_default() -> None:
     own = {"epochs", "patience", "views"}  # of the round, and of the race
     assert race.BLOCK.depth == 3
-    assert FineTune().model_dump(exclude={*own, "depth"}) == race.BLOCK.model_dump(exclude={*own, "depth"})
+    other = {*own, "depth", "augmentation"}
+    assert FineTune().model_dump(exclude=other) == race.BLOCK.model_dump(exclude=other)
+    assert FineTune().augmentation.settled() == race.BLOCK.augmentation.settled(), "and nothing is left to be measured for each"
+    assert "auto" not in race.BLOCK.augmentation.model_dump().values()
     assert race.BLOCK.model_fields_set == set(FineTune.model_fields) - own, "what is not written there would change with the defaults"
 
 

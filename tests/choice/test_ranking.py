@@ -53,11 +53,31 @@ def test_a_prior_counts_the_more_the_more_images_agree(images: int, leads: int) 
     found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given)
     assert found.leader == leads
     as_values = add_up(first, second - 0.036)
-    assert found.best == pytest.approx(as_values.best)
+    assert found.beats_leader == pytest.approx(as_values.beats_leader, abs=0.01)
     assert found.aggregate == pytest.approx(as_values.aggregate, abs=1e-6)
     plain = add_up(first, second)
     assert plain.leader == 1
     assert plain.best[0] < found.best[0]
+    assert found.images == pytest.approx(plain.aggregate, abs=1e-6)
+    assert found.prior_share == pytest.approx([0.036 / (0.036 + (0.05 if leads else 0.03))] * 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(("points", "least"), [(1, 0.3), (2, 0.1), (5, 0.01)])
+def test_a_source_that_leads_on_the_images_is_not_ruled_out_by_what_was_published(points: int, least: float) -> None:
+    """However many images there are: what published accuracy is worth is not known so well."""
+    first, second = 0.01 + 0.001 * NOISE[0], 0.001 * NOISE[1]
+    found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=ranking.prior([0.7, 0.7 + points / 100]))
+    assert found.leader == 1
+    assert least < found.best[0] < 0.5
+    assert found.beats_leader.tolist() == [0, 1]
+
+
+def test_the_reason_says_where_published_accuracy_decides() -> None:
+    given = Totals(["x"], np.array([1.0, 0.5]), np.array([-0.2, 0.2]), np.array([0.7, 0.3]), np.array([1, 0.1]))
+    assert (
+        "best in 70.0% of bootstrap draws (by its published accuracy: on the images alone b leads)"
+        in ranking.choose(rows(5.0, 1.0), given)[1]
+    )
 
 
 def test_chances_add_up_and_follow_the_aggregate() -> None:
@@ -143,7 +163,7 @@ def rows(*flops: float) -> list[dict[str, Any]]:
 
 
 def totals(aggregate: list[float], best: list[float], beats: list[float]) -> Totals:
-    return Totals(["x"], np.array(aggregate), np.array(best), np.array(beats))
+    return Totals(["x"], np.array(aggregate), np.array(aggregate), np.array(best), np.array(beats))
 
 
 def test_the_cheapest_that_cannot_be_told_from_the_leader_is_taken() -> None:
@@ -186,7 +206,8 @@ def test_where_cost_is_equal_the_aggregate_decides() -> None:
 
 
 def test_the_only_one_is_taken() -> None:
-    assert ranking.choose(rows(1.0), totals([0], [1], [1])) == (0, "a is the only candidate that could be had")
+    assert ranking.choose(rows(1.0), totals([0], [1], [1]), skipped=2) == (0, "a is the only candidate that could be had")
+    assert ranking.choose(rows(1.0), totals([0], [1], [1])) == (0, "a was the only candidate")
 
 
 def test_what_stand_finds_choose_understands() -> None:

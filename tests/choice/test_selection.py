@@ -48,8 +48,9 @@ def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
     assert scoring.choose_size(free, 96, sides(8)) == 96
     assert scoring.choose_size(fixed, 224, sides(8)) == 224
     assert scoring.choose_size(fixed, "auto", sides(8)) == 224
-    with pytest.raises(ParamsError, match="toy:b takes 224 pixels only; use auto"):
-        scoring.choose_size(fixed, 96, sides(8))
+    with pytest.raises(common.Unavailable, match=r"pixels only; set select_source.input_size to auto, or leave it out"):
+        sources.resized(fixed, 96)
+    assert sources.resized(fixed, 224) is fixed
 
 
 RACE = {"sources": 0, "epochs": 1, "views": 1, "share": 1.0, "max_images": 1000}
@@ -306,7 +307,7 @@ def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.
         f"{other} won the race: its log loss on validation is lower by 0.250 (standard error 0.100) than that of {taken}, "
         "which the ranking had taken"
         if lost
-        else ranked.report["reason"]
+        else f"{ranked.report['reason']}; the race contradicts it, {other} having won, by too little to overrule it"
     )
     assert (asked[0]["taken"], asked[0]["epochs"], asked[0]["views"], asked[0]["folds"]) == (taken, 2, 4, 3)
     assert set(asked[0]["names"]) == names
@@ -354,3 +355,79 @@ def test_the_depth_is_that_of_the_chosen_source(photos: pd.DataFrame) -> None:
     # The probe at the end is that of the features themselves, with a coarser choice of penalties.
     assert curve[-1]["width"] == plain.report["candidates"][0]["features"]
     assert curve[-1]["log_likelihood"] == pytest.approx(plain.report["candidates"][0]["probe_log_likelihood"], abs=0.05)
+
+
+class Raising(nn.Module):
+    """Raises what some network might, when it sees an image."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error, self.layer = error, tiny.trunk()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise self.error
+
+
+BROKEN = {
+    "assertion": lambda: AssertionError("Input height (160) doesn't match model (224)."),
+    "key": lambda: KeyError("x"),
+    "memory": lambda: MemoryError(),
+    "colour": lambda: RuntimeError("\x1b[31mshape\x1b[0m\nmore"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Raising cannot be cut")
+@pytest.mark.parametrize("case", BROKEN)
+def test_whatever_goes_wrong_with_a_candidate_the_others_go_on(case: str, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Raising(BROKEN[case]())
+    tiny.use(monkeypatch, {"seeing": lambda: tiny.source("seeing", tiny.trunk()), "bad": lambda: tiny.source("bad", bad)})
+    done = select(photos, "bad", "seeing")
+    assert done.chosen.name == "toy:seeing"
+    (skipped,) = [row for row in done.report["candidates"] if row["status"] == "skipped"]
+    assert skipped["name"] == "toy:bad"
+    assert skipped["reason"].startswith("it could not be scored: ")
+    assert "\x1b" not in skipped["reason"]
+    assert "\n" not in skipped["reason"]
+    assert done.report["reason"] == "toy:seeing is the only candidate that could be had"
+
+
+def test_an_error_is_said_in_a_line() -> None:
+    assert common.said(AssertionError("Input height (160) doesn't match model (224).")) == (
+        "AssertionError: Input height (160) doesn't match model (224)"
+    )
+    assert common.said(RuntimeError("\x1b[31mshape\x1b[0m:\nmore")) == "shape"
+    assert common.said(MemoryError()) == "MemoryError"
+    assert common.said(ValueError("word " * 100)).endswith("word ...")
+
+
+def test_weights_and_features_that_are_not_finite_are_skipped_by_name(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt() -> common.Source:
+        made = tiny.trunk()
+        made[0].weight.data[0] = float("nan")
+        return tiny.source("spoilt", made)
+
+    class Endless(Blind):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = tiny.trunk(seed=5)  # features are kept by the hash of the weights
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (super().forward(x) - 1) / 0
+
+    known = {"seeing": lambda: tiny.source("seeing", tiny.trunk()), "spoilt": spoilt, "endless": lambda: tiny.source("endless", Endless())}
+    tiny.use(monkeypatch, known)
+    done = select(photos, "spoilt", "seeing", "endless")
+    reasons = {row["name"]: row["reason"] for row in done.report["candidates"] if row["status"] == "skipped"}
+    assert reasons["toy:spoilt"] == "toy:spoilt holds weights that are not finite numbers (NaN or infinite): 0.weight"
+    assert "finite" in reasons["toy:endless"] or "could not be scored" in reasons["toy:endless"]
+
+
+def test_a_candidate_that_cannot_be_raced_is_skipped_too(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(table: pd.DataFrame, root: Path, cards: list[SourceCard], **rest: Any) -> Race:
+        with common.using("toy:wide", "raced"):
+            raise RuntimeError("it has no gradient")
+
+    monkeypatch.setattr(race, "run", run)
+    done = select(photos, "wide", "seeing", race={**RACE, "sources": 2})
+    assert done.chosen.name == "toy:seeing"
+    assert done.report["candidates"][-1]["reason"] == "it could not be raced: it has no gradient"

@@ -99,6 +99,7 @@ def test_heic_is_read_where_its_plug_in_is_installed(tmp_path: Path, monkeypatch
 
         Image.register_open("HEIF", opened, lambda prefix: prefix[4:12] == b"ftypheic")  # type: ignore[arg-type]
 
+    Image.init()  # else the stand-in below would be all that Pillow fills
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))
     monkeypatch.setitem(sys.modules, "pillow_heif", types.SimpleNamespace(register_heif_opener=register))

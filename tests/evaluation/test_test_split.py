@@ -23,6 +23,7 @@ from headstart.networks import heads, model, sources
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.statistics.goals import Goal
 from headstart.statistics.operating import Point
+from headstart.words import naming
 from tests import tiny
 
 CLASSES = ["ant", "bee", "cat"]
@@ -46,19 +47,23 @@ class Setting:
         self.weights = folder / "model.safetensors"
         model.save(self.weights, self.tuned)
 
-    def evaluate(self, ships: str = "fine_tuned", card: SourceCard | None = None, scratch: bool = False, **aim: Any) -> Evaluation:
+    def evaluate(
+        self, ships: str = "fine_tuned", card: SourceCard | None = None, *, scratch: bool = False, tuning: bool = True, **aim: Any
+    ) -> Evaluation:
         source = card or self.card
         parameters = {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
         tuned = weights.read(self.weights)
-        models = [test_split.Model("fine_tuned", tuned, source)]
+        models = [test_split.Model("fine_tuned", tuned, source)] if tuning else []
         random = replace(self.card.at(32), name="random weights", weights_sha256="random:0")
         if scratch or ships == "scratch":
             models.append(test_split.Model("scratch", scaled(tuned, 0.5), random))
         made = {one.name: one for one in models}
         halved = test_split.Model(ships, scaled(tuned, 0.9), source)
         chosen = test_split.Model("head", tuned, source) if ships == "head" else made.get(ships, halved)
+        verdict = {"answer": "positive", "standing": "indicative", "settle": "", "of": ships, "ships": ships, "mix": None}
+        verdict = {**verdict, "of": "fine_tuned"} if ships == "scratch" else verdict
         return test_split.evaluate(
-            self.table, self.root, source, self.head, CLASSES, models, chosen, parameters=parameters, answer="positive", **SETTINGS, **aim
+            self.table, self.root, source, self.head, CLASSES, models, chosen, parameters=parameters, verdict=verdict, **SETTINGS, **aim
         )
 
 
@@ -225,12 +230,38 @@ def test_a_network_from_random_weights_ships_with_its_own_transform(setting: Set
     assert "average" not in done.metrics
 
 
+def test_if_fine_tuning_brought_nothing_the_frozen_head_is_compared(setting: Setting) -> None:
+    done = setting.evaluate("head", scratch=True, tuning=False)
+    assert "fine_tuned" not in done.metrics
+    difference = done.metrics["head"]["accuracy"] - done.metrics["scratch"]["accuracy"]
+    assert done.metrics["transfer"]["asymptote"]["difference"] == pytest.approx(difference)
+
+
 def test_the_test_images_confirm_or_contradict_and_change_nothing(setting: Setting) -> None:
     done = setting.evaluate("head", scratch=True)
     transfer = done.metrics["transfer"]
-    difference = done.metrics["fine_tuned"]["accuracy"] - done.metrics["scratch"]["accuracy"]
+    difference = done.metrics["head"]["accuracy"] - done.metrics["scratch"]["accuracy"]
     assert transfer["asymptote"]["difference"] == pytest.approx(difference)
     assert transfer["verdict"] == "positive"
-    expected = {"positive": "confirms", "none_shown": "leaves open", "negative": "contradicts"}
+    expected = {"positive": "confirms", "none_shown": "leaves open", "too_few": "leaves open", "negative": "contradicts"}
     assert transfer["says"] == expected[transfer["answer"]]
+    assert transfer["evidence"].startswith("the frozen head")
     assert done.metrics["shipped"] == "head"
+
+
+@pytest.mark.parametrize(
+    ("found", "answer", "says"),
+    [
+        ("positive", "positive", "confirms"),
+        ("too_few", "too_few", "leaves open"),
+        ("negative", "positive", "contradicts"),
+        ("positive", "too_few", "answers positive"),
+        ("negative", "none_shown", "answers negative"),
+        ("too_few", "positive", "leaves open"),
+        ("none_shown", "too_few", "leaves open"),
+    ],
+)
+def test_what_test_images_say_of_an_answer(found: str, answer: str, says: str) -> None:
+    """What they show is never beside the words that they leave it open."""
+    assert test_split._says(found, answer) == says
+    assert says in naming.TEST

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart.base import cores
+from headstart.base import cores, weights
 from headstart.features import predict
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model, sources
@@ -169,3 +170,70 @@ def test_a_retrained_model_of_the_same_source_is_another_one(made: Path, here: P
     (here / "other" / "card.json").write_text(json.dumps(card.to_json()))
     [second] = predict.predict([Path("a.png")], Path("other"))
     assert first[2] != second[2]
+
+
+def test_an_image_in_which_there_is_nothing_to_see_is_said(made: Path, here: Path) -> None:
+    toy.photo(size=64).save("a.png")
+    Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save("b.png")
+    Image.new("L", (64, 64), 0).save("c.png")
+    answers = list(predict.predict([Path("a.png"), Path("b.png"), Path("c.png")], made))
+    assert all(label in CLASSES and probability for _, label, probability, _ in answers)
+    assert [error.partition(":")[0] for *_, error in answers] == ["", "fully transparent", "one colour only"]
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Lets nothing connect but to this machine itself; returns what was tried."""
+    tried: list[object] = []
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family != socket.AF_UNIX and not str(address).startswith(("('127.", "('::1'")):
+            tried.append(address)
+            raise OSError("no network here")
+        connect(self, address)  # type: ignore[arg-type]
+
+    def looked_up(host: object, *rest: object, **more: object) -> object:
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            tried.append(host)
+            raise socket.gaierror("no network here")
+        return look_up(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    return tried
+
+
+def test_no_connection_is_made_for_a_model_whatever_its_card_says(made: Path, here: Path, no_network: list[object]) -> None:
+    toy.photo(size=64).save("a.png")
+    shutil.copytree(made, here / "model")
+    assert list(predict.predict([Path("a.png")], Path("model")))
+    sources.load(tiny.checkpoint(here / "source"))
+    card = json.loads((made / "card.json").read_text())
+    for name in ("hf-hub:timm/resnet18.a1_in1k", "hf_hub:timm/resnet18", "https://example.org/resnet18", "resnet18@main"):
+        (here / "model/card.json").write_text(json.dumps({**card, "architecture": name}))
+        (here / "source/card.json").write_text(json.dumps({**card, "architecture": name}))
+        with pytest.raises(HeadstartError, match="has no architecture"):
+            list(predict.predict([Path("a.png")], Path("model")))
+        with pytest.raises(HeadstartError, match="has no architecture"):
+            sources.load("checkpoint:source")
+    assert no_network == []
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(made: Path, here: Path) -> None:
+    shutil.copytree(made, here / "model")
+    arrays = weights.read(here / "model/model.safetensors")
+    arrays["fc.bias"][0] = np.nan
+    weights.write(here / "model/model.safetensors", arrays)
+    toy.photo(size=64).save("a.png")
+    with pytest.raises(HeadstartError, match=r"model\.safetensors holds weights that are not finite numbers \(NaN or infinite\): fc\.bias"):
+        list(predict.predict([Path("a.png")], Path("model")))
+
+
+def test_as_many_classes_as_the_weights_have(made: Path, here: Path) -> None:
+    shutil.copytree(made, here / "model")
+    card = json.loads((made / "card.json").read_text())
+    (here / "model/card.json").write_text(json.dumps({**card, "classes": CLASSES[:2]}))
+    toy.photo(size=64).save("a.png")
+    with pytest.raises(HeadstartError, match="the card names 2 classes, and the weights are of 3"):
+        list(predict.predict([Path("a.png")], Path("model")))

@@ -123,6 +123,22 @@ def test_flips_on_mirror_about_half_in_their_direction_only(direction: str) -> N
     assert 70 < places.count(mirrored) < 130
 
 
+def test_quarter_turns_are_drawn_alike() -> None:
+    still = STILL.model_copy(update={"quarter_turns": True})
+    drawn = (random(corner(), still, number) for number in range(400))
+    places = [int(np.argmax([d[:9, :9].mean(), d[:9, -9:].mean(), d[-9:, :9].mean(), d[-9:, -9:].mean()])) for d in drawn]
+    assert min(places.count(place) for place in range(4)) > 70
+
+
+def test_a_change_is_made_to_the_plain_view() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    plain = np.asarray(transforms.plain(picture, PLAIN))
+    made = {name: np.asarray(transforms.plain(picture, replace(PLAIN, change=name))) for name in transforms.CHANGES}
+    assert np.array_equal(made["horizontal_flip"], plain[:, ::-1])
+    assert np.array_equal(made["vertical_flip"], plain[::-1])
+    assert np.array_equal(made["quarter_turns"], np.rot90(plain))
+
+
 @pytest.mark.parametrize("size", [(100, 100), (160, 100), (100, 250)])
 @pytest.mark.parametrize("share", [0.08, 0.6, 1.0])
 def test_crops_keep_their_share_and_stay_inside(size: tuple[int, int], share: float) -> None:
@@ -202,4 +218,5 @@ def test_rotation_stays_within_its_bounds_and_fills_with_the_mean() -> None:
 def test_the_key_of_a_view_tells_it_from_others() -> None:
     views = [PLAIN, replace(PLAIN, size=33), replace(PLAIN, crop=0.9), replace(PLAIN, number=1), replace(PLAIN, seed=1)]
     views += [replace(PLAIN, augmentation=STILL), replace(PLAIN, augmentation=LIVELY), replace(PLAIN, interpolation="bicubic")]
+    views += [replace(PLAIN, change=name) for name in transforms.CHANGES]
     assert len({str(view.key()) for view in views}) == len(views)

@@ -266,6 +266,9 @@ def test_a_root_that_is_too_low_and_a_table_that_lies_beside(tmp_path: Path) -> 
         assert "holds labels.csv beside its images or folders, which is a table of labels, it seems: add --labels labels.csv" in refusal(
             tmp_path / place, tmp_path
         )
+        (tmp_path / place / "labels.csv").unlink()
+    (tmp_path / "in/cat/labels.csv").write_text("path,label\n")
+    assert "it seems: add --labels cat/labels.csv" in refusal(tmp_path / "in", tmp_path)
     toy.images(tmp_path / "whole", per_class=2)
     (tmp_path / "whole/sizes.csv").write_text("path,size\n")
     assert load(tmp_path / "whole", tmp_path).sidecars == ["sizes.csv"]

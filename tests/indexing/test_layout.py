@@ -191,7 +191,10 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
         (["cat/1.jpg"], "FOLDER has one class, 'cat'"),
         (["Cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], "the labels 'Cat' and 'cat' differ only in case"),
         (["caf\u00e9/1.jpg", "CAFE\u0301/2.jpg"], "differ only in case"),
-        (["train/cat/1.jpg", "mine/cat/1.jpg"], "mean none that Headstart knows; rename them, or take them out. Known are train, training"),
+        (
+            ["train/cat/1.jpg", "mine/cat/1.jpg"],
+            "mine hold(s) class folders too, but by name mean(s) none that Headstart knows; rename the folder(s)",
+        ),
         (["cat/cat/1.jpg", "dog/1.jpg"], "the folder cat holds nothing but a folder of the same name, cat/cat: it was doubled"),
         (["a/cat/1.jpg", "b/cat/1.jpg"], "FOLDER seems to be one level too high: its folders (a, b) hold folders"),
         (["a/cat/1.jpg", "b/cat/1.jpg"], "give one of these folders: FOLDER/a. If a, b are the classes, add --recursive"),

@@ -269,3 +269,22 @@ def test_heads_are_saved_by_name_and_read_back(tmp_path: Path) -> None:
         read = heads.load(tmp_path / "a", name)
         assert np.array_equal(read.weight, head.weight)
         assert np.array_equal(read.bias, head.bias)
+
+
+@pytest.mark.parametrize("penalties", [[1000.0, 300.0], [0.001, 0.0003], [10.0, 3.0, 1.0]])
+def test_a_best_penalty_at_the_end_of_the_grid_widens_it(penalties: list[float]) -> None:
+    """From either side it comes to about the same, and what is chosen has worse ones on both sides."""
+    x, y = blobs(60, spread=3.0)
+    head, found = logistic.fit(x, y, folds(60), classes=3, penalties=penalties, what="x")
+    tried = [row["penalty"] for row in found.path]
+    assert tried == sorted(tried, reverse=True)
+    assert tried[0] > found.penalty > tried[-1]
+    assert found.figures["log_loss"] == min(row["log_loss"] for row in found.path)
+    assert 0.3 <= found.penalty <= 10
+    assert np.isfinite(head.weight).all()
+
+
+def test_a_single_penalty_is_a_choice() -> None:
+    x, y = blobs(60)
+    _, found = logistic.fit(x, y, folds(60), classes=3, penalties=[1e-3], what="x")
+    assert [row["penalty"] for row in found.path] == [1e-3]

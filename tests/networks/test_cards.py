@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from headstart.base import weights
+from headstart.features import transforms
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, sources
+from headstart.networks import cards, sources, state_dicts
 from headstart.networks import kept as kept_module
 from headstart.networks.cards import SourceCard
-from headstart.networks.kinds import checkpoint
 from tests import tiny
 
 
@@ -66,7 +66,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_torch_reads_what_is_written(tmp_path: Path) -> None:
     made = arrays()
     weights.write(tmp_path / "a.safetensors", made)
-    assert weights.digest(checkpoint.read_weights(tmp_path / "a.safetensors")) == weights.digest(made)
+    assert weights.digest(state_dicts.read(tmp_path / "a.safetensors")) == weights.digest(made)
 
 
 @pytest.fixture
@@ -193,3 +193,7 @@ def test_a_model_folder_that_is_none_says_what_is_wrong(change: Callable[[Path],
     change(tmp_path / "model")
     with pytest.raises(HeadstartError, match=message):
         cards.read_model(tmp_path / "model")
+
+
+def test_a_card_may_name_every_filter_that_images_are_resized_with() -> None:
+    assert tuple(transforms.FILTERS) == cards.FILTERS

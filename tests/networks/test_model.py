@@ -13,8 +13,7 @@ from torch import nn
 
 from headstart.base import cores
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import model, skeletons, sources
-from headstart.networks.kinds import checkpoint
+from headstart.networks import model, skeletons, sources, state_dicts
 from tests import tiny
 
 
@@ -65,7 +64,7 @@ def test_the_weights_load_into_the_plain_network_of_the_library(architecture: st
 
     made = network(tmp_path, architecture)
     plain: nn.Module = timm.create_model(architecture, num_classes=3).eval()
-    plain.load_state_dict(checkpoint.read_weights(saved(tmp_path / "model", made, architecture) / "model.safetensors"), strict=True)
+    plain.load_state_dict(state_dicts.read(saved(tmp_path / "model", made, architecture) / "model.safetensors"), strict=True)
     normalised = model.Normalise(tiny.MEAN, tiny.STD)(batch())
     torch.testing.assert_close(logits(plain, normalised), logits(made, batch()), rtol=1e-5, atol=1e-5)
     assert logits(plain, normalised).std() > 0.01
@@ -151,7 +150,9 @@ def other_card(architecture: str) -> Any:
         (lambda folder: (folder / "card.json").write_text("{"), "holds no readable model"),
         (other_card("test_vit"), "do not fit"),
         (other_card("resnet18"), "do not fit"),
-        (other_card("no_such_network"), "do not fit"),
+        (other_card("no_such_network"), "timm has no architecture 'no_such_network'"),
+        (other_card("hf-hub:timm/resnet18.a1_in1k"), "timm has no architecture 'hf-hub:timm/resnet18.a1_in1k'"),
+        (other_card("local-dir:/tmp"), "timm has no architecture 'local-dir:/tmp'"),
     ],
 )
 def test_a_broken_model_says_what_is_wrong(change: Any, message: str, tmp_path: Path) -> None:

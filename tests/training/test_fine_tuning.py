@@ -21,6 +21,7 @@ from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
+from headstart.statistics import intervals
 from headstart.training import fine_tuning
 from headstart.training.examples import Recipe
 from headstart.training.fine_tuning import Plan
@@ -108,7 +109,6 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceCard:
 @pytest.mark.parametrize(
     ("strategy", "trained"),
     [
-        ("head_only", []),
         ("last_stages", ["layer3", "layer4"]),
         ("gradual", ["layer3", "layer4"]),
         ("full", ["conv1", "layer1", "layer2", "layer3", "layer4"]),
@@ -122,6 +122,15 @@ def test_each_strategy_trains_what_it_says(strategy: str, trained: list[str], ca
     assert done.curve[-1]["validation_loss"] < done.curve[0]["validation_loss"]
     assert [row["epoch"] for row in done.curve] == list(range(len(done.curve)))
     assert len(done.summary["phases"]) == (2 if strategy == "gradual" else 1)
+
+
+def test_head_only_trains_nothing_and_draws_no_view(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
+    done, same = tune(card, photos, strategy="head_only", epochs=4)
+    assert all(same.values())
+    assert (done.summary["trained"], done.summary["phases"], done.summary["views"], done.summary["validation"]) == ([], [], 0, None)
+    assert (done.right.shape[0], done.best, done.steps, len(done.curve)) == (1, 0, [0], 1)
+    assert done.logits.argmax(1).shape == done.right[0].shape
+    assert done.curve[0]["validation_accuracy"] == pytest.approx(done.right[0].mean())
 
 
 def fingerprint(done: fine_tuning.Result) -> str:
@@ -196,6 +205,7 @@ def test_the_figures_beside_the_head_are_paired(before: np.ndarray, after: np.nd
         "fine_tuned_accuracy": pytest.approx(after.mean()),
         "difference": pytest.approx(difference.mean()),
         "standard_error": pytest.approx(difference.std(ddof=1) / 10),
+        "interval": pytest.approx([float(end) for end in intervals.images(difference, 0.05)]),
     }
 
 
@@ -329,7 +339,8 @@ def test_a_plan_is_what_its_block_says() -> None:
     block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2)
     plan = fine_tuning.plan_of(block, table, ["ant", "bee"], 5)
     named = {**vars(plan), **vars(plan.recipe), "regulariser_strength": plan.recipe.strength}
-    same = set(FineTune.model_fields) - {"class_weights"}
+    same = set(FineTune.model_fields) - {"class_weights", "augmentation"}
+    assert plan.augmentation == Augmentation(), "what is left to auto has not been measured here"
     assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
     assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])
 

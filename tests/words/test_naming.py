@@ -46,5 +46,25 @@ def test_no_two_contenders_have_the_same_words() -> None:
 
 
 def test_every_answer_has_its_words() -> None:
-    assert list(naming.ANSWERS) == list(naming.SAID) == ["positive", "none_shown", "negative"]
-    assert [words.format(answer="it") for words in naming.TEST.values()] == ["confirm it", "contradict it", "leave it open"]
+    assert list(naming.ANSWERS) == list(naming.SAID) == ["positive", "none_shown", "negative", "too_few", "not tested"]
+    assert naming.answer("too_few", 9) == "too few images to tell (9)"
+    assert naming.answered("too_few", 1200) == "Too few images to tell whether transfer helped (1,200)."
+    assert [naming.answer(name, 9) for name in naming.ANSWERS if name != "too_few"] == [
+        "helped",
+        "is not shown to help",
+        "hurt",
+        "not tested",
+    ]
+    said = ["confirm it", "contradict it", "leave it open", "show that it helped", "show that it hurt"]
+    assert [words.format(answer="it") for words in naming.TEST.values()] == said
+
+
+def test_what_would_tell_depends_on_what_there_is() -> None:
+    assert naming.settle(40, 9, 45, repeated=False) == (
+        "About 40 held-out images would tell, if the difference stays what it is. `headstart run --set verdict.seeds=5` holds out each of the 45 "
+        "training and validation images once, and takes up to five times as long as fine_tune and baseline did."
+    )
+    assert "once (a part of what is needed), and takes" in naming.settle(60, 9, 45, repeated=False)
+    assert naming.settle(60, 45, 45, repeated=True) == (
+        "About 60 held-out images would tell, if the difference stays what it is: 15 more than there are."
+    )

@@ -1,5 +1,6 @@
-"""Sources that Headstart made, or a state dict with such a card.json beside it: checkpoint:PATH.
+"""Sources that Headstart or somebody else trained and saved: checkpoint:PATH, a file of weights or a folder with one.
 
+A card.json beside the weights says what they are of; where there is none, that is told by the weights (networks/telling.py).
 Weights are never unpickled as code.
 """
 
@@ -13,17 +14,18 @@ from torch import nn
 
 from headstart.base import outputs, weights
 from headstart.machinery.errors import HeadstartError, ParamsError
-from headstart.networks import cards, common, skeletons
+from headstart.networks import cards, common, skeletons, state_dicts, telling
 from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source, Unavailable
 from headstart.networks.heads import Head
 
 REGISTRY = Path("registry/sources")  # where `headstart develop` leaves the checkpoints it makes
+_ADVICE = "see models/final/card.json for what it must say"
 
 
 @dataclass(frozen=True)
 class Named:
-    """What the card of a checkpoint must say."""
+    """What the card of a checkpoint says."""
 
     library: str
     architecture: str
@@ -32,19 +34,19 @@ class Named:
 
 
 def load(name: str) -> Source:
-    """A model that Headstart made, or any state dict with such a card.json beside it.
+    """Weights that Headstart, a training of one's own or transformers saved.
 
-    Weights are never unpickled as code.
+    Raises Unavailable, which says what is wrong: of the file, of its card, or between the two.
     """
-    file, card = _read_card(name)
+    file, card = _read_card(Path(name))
+    state = state_dicts.read(file)
+    card = card or Named(*telling.tell(state, file))
     try:
         trunk, classifier = skeletons.skeleton(card.library, card.architecture)
-        state = read_weights(file)
-        missing, _ = trunk.load_state_dict(state, strict=False)
-    except Exception as error:  # whatever the libraries and the readers of weights raise, code in a pickle included
-        raise _broken(name, error) from None
-    if missing:
-        raise Unavailable(f"{file} does not fit {card.architecture}: it lacks {', '.join(missing[:3])} ({len(missing)} in all)")
+    except Exception as error:  # whatever the libraries raise
+        raise Unavailable(f"{_card_of(file)}: {common.said(error)}") from None
+    values, head = state_dicts.fitted(state, trunk, classifier, file, card.architecture, card.transform.input_size)
+    trunk.load_state_dict(values, strict=False)
     features = common.width(trunk, card.transform.input_size)
     return Source(
         name=f"checkpoint:{name}",
@@ -58,39 +60,60 @@ def load(name: str) -> Source:
         fixed_size=common.fixed_size(card.library, card.architecture, trunk),
         licence=card.licence,
         weights_sha256=weights.digest(trunk.state_dict()),
-        head=_saved_head(state, trunk, classifier, features),
+        head=_saved_head(head, trunk, classifier, features),
     )
 
 
-def _read_card(name: str) -> tuple[Path, Named]:
-    """The file with the weights, and the card beside it, which says all that it must."""
-    path = Path(name)
+def write_card(path: Path) -> Path:
+    """Write a card.json beside weights with what can be seen of them, and return where it is.
+
+    Raises Unavailable if the architecture cannot be told, HeadstartError if there is a card already.
+    """
+    file = state_dicts.find(path)
+    card = _card_of(file)
+    if card.exists():
+        raise HeadstartError(f"{card} is there already; remove it first to have it written anew")
+    library, architecture, transform = telling.tell(state_dicts.read(file), file)
+    outputs.write_json(card, {"library": library, "architecture": architecture, "transform": transform.to_json()})
+    return card
+
+
+def _card_of(file: Path) -> Path:
+    return file.parent / cards.CARD
+
+
+def _read_card(path: Path) -> tuple[Path, Named | None]:
+    """The file with the weights, and the card beside it, if there is one."""
     folder = path if path.is_dir() else path.parent
-    card_file = folder / cards.CARD
     if (folder / ".." / ".." / "dvc.yaml").exists() and folder.resolve().parent.name == "models":
-        raise ParamsError(f"checkpoint:{name} is an output of this very pipeline; copy it out of models/ and name the copy")
+        raise ParamsError(f"checkpoint:{path} is an output of this very pipeline; copy it out of models/ and name the copy")
     if not path.exists():
         raise Unavailable(f"{path} does not exist")
-    if not card_file.is_file():
-        raise Unavailable(f"{card_file} is missing: it must say library, architecture and transform (see models/final/card.json)")
+    if not path.is_file() and not path.is_dir():
+        raise Unavailable(f"{path} is neither a file nor a folder")
+    file = state_dicts.find(path)
+    where = _card_of(file)
+    if not where.is_file():
+        return file, None
     try:
-        card = cards.parse(Named, outputs.read_json(card_file), card_file, "see models/final/card.json for what it must say")
+        content = outputs.read_json(where)
+    except Exception as error:  # not JSON, not UTF-8, nested too deep
+        raise Unavailable(f"{where} is no JSON that can be read ({common.said(error)}); {_ADVICE}") from None
+    try:
+        card = cards.parse(Named, content, where, _ADVICE)
+        skeletons.check(card.library, card.architecture)
     except HeadstartError as error:
-        raise Unavailable(str(error)) from None
-    except Exception as error:  # not JSON
-        raise _broken(name, error) from None
-    return path if path.is_file() else folder / cards.WEIGHTS, card
-
-
-def _broken(name: str, error: Exception) -> Unavailable:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return Unavailable(f"checkpoint {name} cannot be loaded: {first[:300]}")
+        text = str(error)
+        raise Unavailable(text if text.startswith(str(where)) else f"{where}: {text}") from None
+    return file, card
 
 
 def _saved_head(state: dict[str, torch.Tensor], trunk: nn.Module, classifier: str, features: int) -> Head | None:
     """The classifier that a checkpoint holds under the name of its library, if it does."""
     weight, bias = state.get(f"{classifier}.weight"), state.get(f"{classifier}.bias")
-    if weight is None or weight.ndim != 2:
+    if weight is None or weight.ndim != 2 or weight.shape[1] != features:
+        return None
+    if bias is not None and bias.shape != weight.shape[:1]:
         return None
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
@@ -107,23 +130,14 @@ def names(pattern: str) -> list[str]:
 
 
 def entry(name: str) -> Entry:
-    _, card = _read_card(name)
+    _, card = _read_card(Path(name))
     return Entry(
         name=f"checkpoint:{name}",
         kind="checkpoint",
-        library=card.library,
-        architecture=card.architecture,
-        input_size=card.transform.input_size,
-        licence=card.licence,
+        library=card.library if card else None,
+        architecture=card.architecture if card else None,
+        input_size=card.transform.input_size if card else None,
+        licence=card.licence if card else None,
         download_bytes=0,
         here=True,
     )
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name from a .safetensors file or a pickled state dict, read without running code from it."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)

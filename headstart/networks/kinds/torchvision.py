@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from torch import nn
+
 from headstart.base import weights
 from headstart.machinery.errors import ParamsError
 from headstart.networks import common, skeletons
@@ -22,13 +24,18 @@ def load(name: str) -> Source:
     architecture, chosen = weights_of(name)
     with common.obtaining(f"torchvision:{name}"):
         model = torchvision.models.get_model(architecture, weights=chosen, progress=False)
+    return from_torchvision(f"torchvision:{name}", "torchvision", model, architecture, chosen)
+
+
+def from_torchvision(name: str, kind: str, model: nn.Module, architecture: str, chosen: Any) -> Source:
+    """A network of torchvision, whole, which loses its classifier here; `chosen` is the member of its WeightsEnum that was loaded."""
     trunk, classifier, linear = skeletons.without_last_linear(model, architecture)
     wanted = chosen.transforms()
     size = wanted.crop_size[0]
     features = common.width(trunk, size)
     return Source(
-        name=f"torchvision:{name}",
-        kind="torchvision",
+        name=name,
+        kind=kind,
         library="torchvision",
         architecture=architecture,
         trunk=trunk,

@@ -77,6 +77,15 @@ def test_usage_errors_are_2(arguments: list[str], capsys: pytest.CaptureFixture[
     assert "usage: headstart" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["predict", "a.png", "--modle", "x"], ["run", "--no"], ["import", "demo", "--label", "x", "--y"]])
+def test_a_usage_error_shows_the_usage_of_its_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: headstart {arguments[0]} ")
+    assert f"headstart {arguments[0]}: error: unrecognized arguments: " in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -153,12 +162,12 @@ def importable(toy_project: Path, forked_dvc: None, monkeypatch: pytest.MonkeyPa
                 splits=splits,
                 skipped=["x.txt"],
                 renamed=2,
-                terms="by name",
                 left_out=left,
                 groups=3,
                 notes=["note"],
                 sidecars=["a/x.xml", "a/y.xml", "z.txt"],
                 unreadable=[("a/1.heic", "HEIC"), ("b/2.heic", "HEIC"), ("b/x", "not an image")],
+                terms="by name",
             )
 
         replace_module(monkeypatch, "importing.datasets", import_dataset=import_dataset)
@@ -187,10 +196,10 @@ def test_an_import_replaces_the_data_set_and_records_it(importable: Callable[...
         "1,797 images in 12 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...); splits: train 1,500, test 297",
         "3 groups, each of which stays in one split",
         "left out 1 files that no class folder or label covers: x.txt",
-        "terms of use: by name",
         "left out 3 files that are no photos: 2 .xml, 1 .txt",
         "not counted: 3 files that cannot be read: 2 HEIC (a/1.heic); 1 not an image (b/x)",
         "left out 2 that cannot be used: 1 missing and 1 two labels; each is named in reports/import/left_out.csv",
+        "terms of use: by name",
         "renamed 2 files whose name was taken",
         "note",
         "next: headstart run",
@@ -587,7 +596,7 @@ def test_sources_within_bounds_as_json(tmp_path: Path, monkeypatch: pytest.Monke
         (["checkpoint:nowhere"], 1, "error: nowhere does not exist"),
         (["torchvision:vgg16*", "--max-parameters", "5"], 0, "none of 2 sources is left: 2 more than 5 million parameters"),
         (["torchvision:resnet18", "--here"], 0, "none of 1 sources is left: 1 not here"),
-        (["wheel:*", "--licence", "mit"], 0, "none of 3 sources is left: 3 licence apache-2.0"),
+        (["wheel:*", "--licence", "mit"], 0, "none of 4 sources is left: 3 licence apache-2.0, 1 licence bsd-3-clause"),
     ],
 )
 def test_sources_says_why_there_are_none(

@@ -157,7 +157,7 @@ def test_a_save_that_fails_is_a_warning(committed: Path) -> None:
 def test_without_git_nothing_is_kept_which_is_said_if_something_ran(toy_project: Path) -> None:
     results(accuracy=0.5)
     [told] = keep("unborn", RAN)
-    assert told.startswith("this run is not kept for `headstart runs`: that takes a git repository with a commit")
+    assert told.startswith("this run is not kept for `headstart runs`: nothing is committed yet")
     assert keep("unborn", CACHED) == []
     with pytest.raises(git.GitError, match="`git commit` once"):
         save.experiment("by hand")

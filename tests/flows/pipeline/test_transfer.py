@@ -75,7 +75,12 @@ def test_both_doors_agree_on_what_is_up_to_date(toy_project: Path, monkeypatch: 
     assert dvc_says("status", "--json").strip() == "{}"
 
     assert "Running stage" in dvc_says("repro", "--force")
-    assert transfer() == dict.fromkeys(three, "cached")
+    assert transfer(parameters={"fine_tune.epochs": 5}) == dict.fromkeys(three, "cached")
+    assert transfer() == {"index_images": "cached", "fine_tune": "ran", "report": "cached"}, "the value was for that run alone"
+    assert "  epochs: 10" in Path("params.yaml").read_text()
+    assert transfer(parameters={"fine_tune.epochs": 5}, keep=True) == dict.fromkeys(three, "cached"), "from DVC's cache of runs"
+    assert transfer() == dict.fromkeys(three, "cached"), "it was kept"
+    assert "  epochs: 5" in Path("params.yaml").read_text()
 
 
 def test_what_did_not_change_is_skipped_unless_forced(short_project: Path) -> None:
@@ -210,7 +215,7 @@ def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: s
     finally:
         for logger in loggers:
             logger.removeHandler(collect)
-    expected = ["seed: 0 -> 3"]
+    expected = ["seed: 0 -> 3 (for this run)", "2 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES[:2], 1):
         expected += [f"[{number}/2] {name}", f"{name} begins"]
     expected.append("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
@@ -221,7 +226,7 @@ def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: s
         run = client.read_flow_runs(limit=1, sort="START_TIME_DESC")[0]  # type: ignore[arg-type]
         assert run.state is not None
         assert run.state.is_completed()
-        assert run.parameters == {"parameters": {"seed": 3}, "force": False}
+        assert run.parameters == {"parameters": {"seed": 3}, "force": False, "keep": False}
         of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
         stored = [log.message for log in client.read_logs(log_filter=of_run)]
     assert set(expected) <= set(stored)

@@ -131,7 +131,7 @@ def test_an_update_imports_in_the_same_way(source: Callable[..., None], monkeypa
         told.append((labels, how))
         shutil.copytree(source, target)
         return SimpleNamespace(
-            files=1, classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[], sidecars=[], unreadable=[]
+            files=1, classes=["a"], splits={}, skipped=[], renamed=0, left_out=[], groups=0, notes=[], sidecars=[], unreadable=[], terms=""
         )
 
     source("photos", "one")

@@ -49,7 +49,12 @@ def ranking(**more: Any) -> dict[str, Any]:
 
 
 def verdict(**more: Any) -> dict[str, Any]:
-    said = {"answer": "positive", "standing": "indicative", "evidence": "+45.0 points.", "pretrained_against_random": {}}
+    said = {
+        "answer": "positive",
+        "standing": "indicative",
+        "evidence": "+45.0 points.",
+        "pretrained_against_random": {"asymptote": {"n_images": 9}},
+    }
     return {**said, "mix": None, "reason": "It beat the head by 3 standard errors.", **more}
 
 
@@ -175,6 +180,7 @@ def test_whatever_ships_is_named_beside_the_other_arms(shipped: str, mix: float 
     [
         ({"answer": "none_shown", "standing": "established"}, "transfer    is not shown to help (established)"),
         ({"answer": "negative"}, "transfer    hurt (indicative)"),
+        ({"answer": "too_few"}, "transfer    too few images to tell (9)"),
     ],
 )
 def test_the_answer_on_transfer(values: dict[str, str], line: str) -> None:
@@ -182,6 +188,11 @@ def test_the_answer_on_transfer(values: dict[str, str], line: str) -> None:
     write(files.VERDICT, verdict(**values))
     lines = show.summary().splitlines()
     assert lines[lines.index(line) + 1] == "            the test images leave it open"
+
+
+def test_what_to_keep_in_mind_is_shown() -> None:
+    write(files.METRICS, metrics(caveats=["Only 12 images were tested.", "Rare classes do worse."]))
+    assert "caveats     Only 12 images were tested.\n            Rare classes do worse.\n" in show.summary()
 
 
 def test_transfer_that_was_not_tested() -> None:

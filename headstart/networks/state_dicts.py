@@ -1,0 +1,211 @@
+"""Weights as people save them: found in a folder, taken out of what a training saved, and brought to the names of a library.
+
+Nothing is run: pickles are read by PyTorch's reader of tensors alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib
+import pickle
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from headstart.base.weights import named
+from headstart.networks import skeletons
+from headstart.networks.common import Unavailable, said
+
+Tensors = dict[str, torch.Tensor]
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".th")
+# The file that counts if a folder holds several; after them any one file with such an ending.
+USUAL = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt", "best.pth", "best.pt", "model_best.pth.tar", "last.ckpt")
+# Where trainings keep the weights in what they save, the better ones first: the running mean, then the weights themselves.
+NESTED = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "state_dict", "model_state_dict", "model_state", "model"),
+    *("net", "network", "weights", "params", "module", "teacher", "student", "backbone", "encoder"),
+)
+HARMLESS = re.compile(
+    r"(.*\.)?(num_batches_tracked|total_ops|total_params|relative_position_index|attn_mask|n_averaged|mask_token|position_ids|head_dist\.(weight|bias))$"
+)
+_OTHER = {b"\x89HDF": "a Keras or HDF5 file", b"PK\x03\x04": "", b"GGUF": "a GGUF file"}
+_DEPTH = 3  # dictionaries within each other
+
+
+def find(path: Path) -> Path:
+    """The file with the weights: `path` itself, or the one in that folder. Raises Unavailable if there is none, or more than one."""
+    if not path.is_dir():
+        return path
+    files = sorted(
+        file.name for file in path.iterdir() if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")
+    )
+    chosen = next((name for name in USUAL if name in files), None)
+    if any(name.endswith(".index.json") for name in (file.name for file in path.iterdir())) and chosen is None:
+        raise Unavailable(f"{path} holds weights in several parts; save them as one file")
+    if chosen or len(files) == 1:
+        return path / (chosen or files[0])
+    if files:
+        raise Unavailable(f"{path} holds several files of weights ({', '.join(files[:5])}); name the one that counts")
+    raise Unavailable(f"{path} holds no file of weights; known endings are {', '.join(SUFFIXES)}")
+
+
+def read(path: Path) -> Tensors:
+    """Tensors by name from a .safetensors file or a pickle, as they are saved there; the weights alone of what a training saved.
+
+    Raises Unavailable, which says what the file holds instead.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content: Any = load_file(path)
+        else:
+            with torch.serialization.safe_globals(_plain()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of pickle protocols, which its users can do nothing about
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise Unavailable(f"{path} does not exist") from None
+    except pickle.UnpicklingError as error:
+        raise Unavailable(_objects(path, str(error))) from None
+    except Exception as error:  # whatever the readers raise at bytes that are not theirs
+        raise Unavailable(_unread(path, error)) from None
+    found = next(_dictionaries(content, _DEPTH), None)
+    if found is None:
+        what = (
+            f"a dictionary with {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        )
+        raise Unavailable(f"{path} holds no weights by name but {what}; save model.state_dict()")
+    return found
+
+
+def fitted(
+    state: Tensors, network: nn.Module, classifier: str, where: Path, architecture: str, size: int | None = None
+) -> tuple[Tensors, Tensors]:
+    """The weights of a network without its classifier, under its own names, and those of its classifier.
+
+    What wraps the names (module., model., _orig_mod., backbone.) is taken off. A network that takes one size only is built for `size`
+    pixels, if that is what the weights were made for. Raises Unavailable that names what is missing, what does
+    not belong to the architecture, and what has another size.
+    """
+    wanted = network.state_dict()
+    tried = [_unwrapped(state, wanted)]
+    if missing(tried[0][0], wanted, classifier):
+        tried += [_unwrapped(other, wanted) for names in (state, tried[0][0]) for other in _converted(names, network)]
+    values, rest = min(tried, key=lambda pair: len(missing(pair[0], wanted, classifier)))
+    head = {key: value for key, value in {**rest, **values}.items() if key.startswith(f"{classifier}.")}
+    values = {key: value for key, value in values.items() if not key.startswith(f"{classifier}.")}
+    lacks = missing(values, wanted, classifier)
+    if lacks:
+        raise Unavailable(f"{where} does not fit {architecture}: it lacks {named(lacks)}")
+    surplus = sorted(key for key in values if key not in wanted and not HARMLESS.match(key))
+    if surplus:
+        raise Unavailable(f"{where} does not fit {architecture}: it also holds {named(surplus)}")
+    values = {key: value for key, value in values.items() if key in wanted}
+    if size:
+        try:
+            skeletons.fit_size(network, {key: value.shape for key, value in values.items()}, size)
+        except Exception as error:  # it cannot be built for this size
+            raise Unavailable(f"{where} does not fit {architecture} at {size} pixels: {said(error)}") from None
+        wanted = network.state_dict()
+    other = [
+        f"{key} ({_shape(values[key])}, not {_shape(wanted[key])})" for key in sorted(values) if values[key].shape != wanted[key].shape
+    ]
+    if other:
+        raise Unavailable(f"{where} does not fit {architecture}: other sizes have {named(other)}")
+    return values, head
+
+
+def missing(values: Mapping[str, object], wanted: Mapping[str, object], classifier: str) -> list[str]:
+    """What a network needs and the values lack, its classifier left out."""
+    return [key for key in wanted if key not in values and not HARMLESS.match(key) and not key.startswith(f"{classifier}.")]
+
+
+def prefix(state: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    """What stands before the names of a network in those of a state dict: what makes most of them fit."""
+    ends = Counter[str]()
+    names = set(wanted)
+    for key in state:
+        parts = key.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in names:
+                ends[".".join([*parts[:start], ""])] += 1
+    return max(ends, key=lambda before: (ends[before], -len(before))) if ends else ""
+
+
+def _unwrapped(state: Tensors, wanted: Mapping[str, object]) -> tuple[Tensors, Tensors]:
+    """The values under the names of a network, and those of other parts of what was trained."""
+    before = prefix(state, wanted)
+    inside = {key.removeprefix(before): value for key, value in state.items() if key.startswith(before)}
+    return inside, {key.rpartition("module.")[2]: value for key, value in state.items() if not key.startswith(before)}
+
+
+def _converted(state: Tensors, network: nn.Module) -> Iterator[Tensors]:
+    """The same under other names: as timm itself converts what papers' authors published, and as transformers names them."""
+    from headstart.networks import transformers_names
+
+    convert = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
+    for change in (transformers_names.to_timm, convert and (lambda values: convert(dict(values), network))):
+        if change:
+            try:
+                yield dict(change(state))
+            except Exception:  # it is for other weights
+                continue
+
+
+def _dictionaries(content: Any, depth: int) -> Iterator[Tensors]:
+    """State dicts within what was saved, the one that counts first."""
+    if not isinstance(content, Mapping):
+        return
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
+    weights = [key for key, value in tensors.items() if value.ndim]
+    if weights and len(tensors) > len(content) / 2:
+        yield tensors
+        return
+    if depth:
+        usual = [key for key in NESTED if key in content]
+        for key in [*usual, *(key for key in content if key not in usual and "optim" not in str(key))]:
+            yield from _dictionaries(content[key], depth - 1)
+
+
+def _plain() -> list[Any]:
+    """Plain values that trainings save beside weights; to read them runs nothing."""
+    kinds: list[Any] = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict, np.dtype, np.ndarray]
+    inner: Any = importlib.import_module("numpy._core.multiarray")
+    kinds += [inner.scalar, inner._reconstruct]
+    return kinds + [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+
+
+def _objects(path: Path, error: str) -> str:
+    if "TorchScript" in error:
+        return f"{path} is a TorchScript program; save model.state_dict()"
+    found = re.search(r"GLOBAL (?:[\w.]+\.)?(\w+)", error)
+    kind = f" ({found[1]})" if found else ""
+    return f"{path} holds Python objects{kind}, which are never run; save model.state_dict()"
+
+
+def _unread(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return f"{path} is empty; copy it again"
+    if head.startswith(b"version https://git-lfs"):
+        return f"{path} is a pointer of git-lfs, not the weights; run `git lfs pull` where it came from"
+    what = next((what for mark, what in _OTHER.items() if what and head.startswith(mark)), "")
+    if what:
+        return f"{path} is {what}, not PyTorch's; save model.state_dict() or a .safetensors file"
+    if "TorchScript" in str(error):
+        return f"{path} is a TorchScript program; save model.state_dict()"
+    return f"{path} cannot be read as weights ({said(error)}); copy it again, or save model.state_dict() or a .safetensors file"
+
+
+def _shape(value: torch.Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "one number"

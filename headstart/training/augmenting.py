@@ -1,0 +1,105 @@
+"""Which changes of a picture keep its label: measured on the images themselves, not assumed.
+
+A head on the frozen features of plain pictures is asked for changed ones that it did not see. What a change does to all pictures alike
+says nothing of labels (quarter turns of a bus bar move every feature), so each feature of the changed pictures is first given the mean and spread that it
+has on plain ones. A change is made in training if it is shown, with 95% confidence, to cost at most MARGIN of the images. Few images
+show nothing, and nothing is then changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.devices import CPU, Device
+from headstart.data import encoding, folding, sampling
+from headstart.features import extraction, of_source, transforms
+from headstart.features.transforms import View
+from headstart.linear import logistic
+from headstart.networks.cards import SourceCard
+from headstart.params import Augmentation, MeasuredAugmentation
+from headstart.statistics import intervals
+
+MOST = 400  # training images that are looked at
+FOLDS = 5
+MARGIN = 0.04  # share of the images that a change may cost
+CERTAINTY = 0.95  # one-sided
+
+
+class Change(TypedDict):
+    """A change of the pictures, and what it costs, as in models/fine_tuned/summary.json."""
+
+    change: str  # horizontal_flip, vertical_flip or quarter_turns
+    n: int
+    accuracy: float  # of plain pictures, out of fold (0-1)
+    difference: float  # of changed pictures from that
+    lowest: float  # that the difference may be, with CERTAINTY
+    made: bool
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """How the views are drawn, and what was measured to decide it."""
+
+    augmentation: Augmentation
+    changes: list[Change]
+
+
+def choose(
+    wanted: MeasuredAugmentation, train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], *, seed: int, device: Device = CPU
+) -> Chosen:
+    """Measure each change that is left to `auto`, on training images of `train` and the features of the source that `card` names.
+
+    A source without features of its own (random weights) shows nothing, so nothing is then changed.
+    """
+    asked = [name for name in transforms.CHANGES if getattr(wanted, name) == "auto"]
+    found = _measure(asked, sampling.sample(train, MOST, seed), root, card, classes, seed, device) if asked and card.features else []
+    return Chosen(wanted.settled(**{change["change"]: change["made"] for change in found}), found)
+
+
+def _measure(
+    asked: list[str], some: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], seed: int, device: Device
+) -> list[Change]:
+    """What each change costs."""
+    labels = encoding.encode(some["label"], classes)
+    folds = folding.split_folds(labels, some["group"].to_numpy(), FOLDS, seed)
+    plain, *changed = _features(asked, some, root, card, device)
+    others = [plain, *(_standardised(features, plain) for features in changed)]
+    path = logistic.cross_validate(plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="plain pictures, fits")
+    penalties = [row["penalty"] for row in path.path if row["penalty"] >= path.penalty]
+    logits = logistic.out_of_fold(plain, others, labels, folds, classes=len(classes), penalties=penalties)
+    before, *after = (each.argmax(1) == labels for each in logits)
+    return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
+
+
+def _standardised(features: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Features (n, d) with the mean and the spread that each has on plain pictures."""
+    spread = np.maximum(features.std(0), np.finfo(np.float32).tiny)
+    return (features - features.mean(0)) / spread * plain.std(0) + plain.mean(0)
+
+
+def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:
+    """What a change costs, from the right answers (n,) on plain and on changed pictures."""
+    n, gained, lost = len(before), int((after & ~before).sum()), int((before & ~after).sum())
+    lowest, _ = intervals.proportions(gained, lost, n, CERTAINTY)
+    return {
+        "change": name,
+        "n": n,
+        "accuracy": float(before.mean()),
+        "difference": (gained - lost) / n,
+        "lowest": lowest,
+        "made": lowest >= -MARGIN,
+    }
+
+
+def _features(asked: list[str], some: pd.DataFrame, root: Path, card: SourceCard, device: Device) -> list[np.ndarray]:
+    """The features (n, d) of the plain pictures, and of each change."""
+    frozen = of_source.frozen(card, device)
+    view = View.of(card.transform)
+    views = [view, *(replace(view, change=name) for name in asked)]
+    rows = extraction.extract_views(frozen, some, root, views, what="which changes keep the labels, views")
+    return [np.asarray(of_source.features(card, each)[:], np.float32) for each in rows]

@@ -1,0 +1,236 @@
+"""headstart.state_dicts: weights as people save them come to the names of their library, or the message says what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from headstart.machinery.errors import HeadstartError
+from headstart.networks import sources, state_dicts, telling, transformers_names
+from headstart.networks.common import Unavailable
+from headstart.networks.kinds import checkpoint
+
+ARCHITECTURE = "resnet18"
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    return timm.create_model(ARCHITECTURE, num_classes=5).state_dict()
+
+
+def prefixed(prefix: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda state: {f"{prefix}{key}": value for key, value in state.items()}
+
+
+WAYS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "plain": dict,
+    "state_dict": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}}},
+    "model": lambda state: {"model": state, "args": argparse.Namespace(lr=0.1), "best_acc": np.float64(0.9)},
+    "model_state_dict": lambda state: {"model_state_dict": state, "loss": torch.tensor(0.3)},
+    "ema first": lambda state: {"state_dict": {key: value * 0 for key, value in state.items()}, "state_dict_ema": state},
+    "under a name of one's own": lambda state: {"my_net": state, "optim": {"a": torch.zeros(3)}},
+    "lightning": lambda state: {
+        "state_dict": {**prefixed("model.")(state), "criterion.weight": torch.ones(5)},
+        "pytorch-lightning_version": "2.4",
+        "hyper_parameters": {"lr": 0.1},
+    },
+    "module.": prefixed("module."),
+    "_orig_mod.": prefixed("_orig_mod."),
+    "backbone.": prefixed("backbone."),
+    "module._orig_mod.model.": prefixed("module._orig_mod.model."),
+    "net.encoder.": lambda state: {"state_dict": prefixed("net.encoder.")(state)},
+    "swa": lambda state: {**prefixed("module.")(state), "n_averaged": torch.tensor(4)},
+    "without counters": lambda state: {key: value for key, value in state.items() if "num_batches" not in key},
+    "a head of its own": lambda state: {**{k: v for k, v in state.items() if not k.startswith("fc.")}, "fc.1.weight": torch.ones(7, 512)},
+}
+
+
+def write_card(folder: Path, **values: object) -> None:
+    transform = {"input_size": 64, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "crop": 1.0}
+    (folder / "card.json").write_text(json.dumps({"library": "timm", "architecture": ARCHITECTURE, "transform": transform, **values}))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_save_weights(way: str, made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save(WAYS[way](made), tmp_path / "best.pth")
+    write_card(tmp_path)
+    source = sources.load(f"checkpoint:{tmp_path}")
+    for key, value in source.trunk.state_dict().items():
+        assert torch.equal(value, made[key]) or "num_batches" in key
+    assert (source.head is None) == (way in ("a head of its own",))
+
+
+def with_card(folder: Path, content: object) -> str:
+    torch.save(content, folder / "a.pth")
+    write_card(folder)
+    with pytest.raises(Unavailable) as caught:
+        sources.load(f"checkpoint:{folder / 'a.pth'}")
+    message = str(caught.value)
+    assert "weights_only" not in message
+    assert "\x1b" not in message
+    return message
+
+
+def test_surplus_and_sizes_are_named(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    larger = timm.create_model("resnet34").state_dict()
+    assert "does not fit resnet18: it also holds layer1.2.bn1.bias" in with_card(tmp_path, larger)
+    wide = {**made, "layer1.0.conv1.weight": torch.zeros(64, 32, 3, 3)}
+    assert "other sizes have layer1.0.conv1.weight (64x32x3x3, not 64x64x3x3)" in with_card(tmp_path, wide)
+    lacking = {key: value for key, value in made.items() if key != "bn1.weight"}
+    assert "does not fit resnet18: it lacks bn1.weight" in with_card(tmp_path, lacking)
+
+
+def test_what_holds_no_weights_says_what_it_holds(tmp_path: Path) -> None:
+    assert "holds no weights by name but a dictionary with epoch, loss" in with_card(tmp_path, {"epoch": 1, "loss": 0.2})
+    assert "holds no weights by name but a Tensor" in with_card(tmp_path, torch.zeros(3))
+    assert "holds Python objects (Linear), which are never run; save model.state_dict()" in with_card(tmp_path, nn.Linear(2, 2))
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"a": Path("x")}))
+    with pytest.raises(Unavailable, match="holds Python objects"):
+        state_dicts.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "model_best.pth.tar", "last.ckpt", "anything.pt"])
+def test_a_folder_with_one_file_of_weights(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "log.txt").touch()
+    assert state_dicts.find(tmp_path) == tmp_path / name
+
+
+def test_a_folder_with_none_or_several(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="holds no file of weights; known endings are"):
+        state_dicts.find(tmp_path)
+    for name in ("one.pt", "two.pt"):
+        (tmp_path / name).touch()
+    with pytest.raises(Unavailable, match=r"several files of weights \(one\.pt, two\.pt\); name the one"):
+        state_dicts.find(tmp_path)
+
+
+def test_the_architecture_is_told_by_the_weights(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save({"model": made}, tmp_path / "resnet18-mine.pth")
+    source = sources.load(f"checkpoint:{tmp_path / 'resnet18-mine.pth'}")
+    assert (source.library, source.architecture, source.transform.input_size) == ("timm", "resnet18", 224)
+    card = checkpoint.write_card(tmp_path)
+    assert sources.load(f"checkpoint:{tmp_path}").transform == source.transform
+    assert json.loads(card.read_text())["architecture"] == "resnet18"
+    with pytest.raises(HeadstartError, match="is there already"):
+        checkpoint.write_card(tmp_path)
+
+
+def test_what_cannot_be_told_wants_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "USUAL", ("timm:resnet18",))
+    torch.save({"a.weight": torch.ones(3, 3), "b.weight": torch.ones(3)}, tmp_path / "a.pth")
+    with pytest.raises(Unavailable, match=r"no architecture that is tried fits its weights; write a card\.json beside it"):
+        sources.load(f"checkpoint:{tmp_path / 'a.pth'}")
+
+
+# What transformers saves, by the names of version 4 and 5
+
+
+def heads_apart(state: dict[str, torch.Tensor], key: str, parts: tuple[str, str, str]) -> dict[str, torch.Tensor]:
+    return dict(zip(parts, state[key].chunk(3), strict=True))
+
+
+def as_vit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A ViT of timm under the names of transformers."""
+    named: dict[str, torch.Tensor] = {}
+    for key, value in state.items():
+        if ".attn.qkv." in key:
+            end = key.rpartition(".")[2]
+            block = f"vit.encoder.layer.{key.split('.')[1]}.attention.attention"
+            named |= heads_apart(state, key, (f"{block}.query.{end}", f"{block}.key.{end}", f"{block}.value.{end}"))
+            continue
+        for ours, theirs in (
+            ("cls_token", "vit.embeddings.cls_token"),
+            ("pos_embed", "vit.embeddings.position_embeddings"),
+            ("patch_embed.proj.", "vit.embeddings.patch_embeddings.projection."),
+            ("blocks.", "vit.encoder.layer."),
+            (".attn.proj.", ".attention.output.dense."),
+            (".norm1.", ".layernorm_before."),
+            (".norm2.", ".layernorm_after."),
+            (".mlp.fc1.", ".intermediate.dense."),
+            (".mlp.fc2.", ".output.dense."),
+        ):
+            key = key.replace(ours, theirs)
+        named[f"vit.layernorm.{key[5:]}" if key.startswith("norm.") else key.replace("head.", "classifier.")] = value
+    return named
+
+
+def test_a_vit_of_transformers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ours = timm.create_model("vit_tiny_patch16_224", num_classes=3).state_dict()
+    torch.save(as_vit(ours), tmp_path / "pytorch_model.bin")
+    noted = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": {"height": 224, "width": 224}, "resample": 2}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(noted))
+    source = sources.load(f"checkpoint:{tmp_path}")
+    assert (source.architecture, source.transform.mean, source.transform.interpolation) == (
+        "vit_tiny_patch16_224",
+        (0.5, 0.5, 0.5),
+        "bilinear",
+    )
+    assert all(torch.equal(value, ours[key]) for key, value in source.trunk.state_dict().items())
+    assert source.head is not None
+
+
+NAMES = {  # of transformers, and of timm
+    "swin": {
+        "swin.embeddings.norm.weight": "patch_embed.norm.weight",
+        "swin.encoder.layers.0.blocks.0.attention.self.relative_position_bias_table": "layers.0.blocks.0.attn.relative_position_bias_table",
+        "swin.encoder.layers.0.blocks.0.attention.output.dense.bias": "layers.0.blocks.0.attn.proj.bias",
+        "swin.encoder.layers.0.blocks.0.output.dense.bias": "layers.0.blocks.0.mlp.fc2.bias",
+        "swin.encoder.layers.0.downsample.reduction.weight": "layers.1.downsample.reduction.weight",
+        "classifier.bias": "head.fc.bias",
+    },
+    "convnext": {
+        "convnext.embeddings.layernorm.bias": "stem.1.bias",
+        "convnext.encoder.stages.1.downsampling_layer.0.weight": "stages.1.downsample.0.weight",
+        "convnext.encoder.stages.0.layers.0.dwconv.weight": "stages.0.blocks.0.conv_dw.weight",
+        "convnext.encoder.stages.0.layers.0.pwconv2.bias": "stages.0.blocks.0.mlp.fc2.bias",
+        "convnext.encoder.stages.0.layers.0.layer_scale_parameter": "stages.0.blocks.0.gamma",
+        "convnext.layernorm.weight": "head.norm.weight",
+    },
+    "resnet": {
+        "resnet.embedder.embedder.convolution.weight": "conv1.weight",
+        "resnet.embedder.embedder.normalization.running_var": "bn1.running_var",
+        "resnet.encoder.stages.0.layers.0.layer.0.convolution.weight": "layer1.0.conv1.weight",
+        "resnet.encoder.stages.3.layers.2.layer.1.normalization.bias": "layer4.2.bn2.bias",
+        "resnet.encoder.stages.1.layers.0.shortcut.normalization.bias": "layer2.0.downsample.1.bias",
+        "classifier.1.weight": "fc.weight",
+    },
+    "dinov2": {
+        "dinov2.encoder.layer.0.attention.attention.query.bias": "blocks.0.attn.qkv.bias",
+        "dinov2.encoder.layer.0.attention.attention.key.bias": "blocks.0.attn.qkv.bias",
+        "dinov2.encoder.layer.0.attention.attention.value.bias": "blocks.0.attn.qkv.bias",
+        "dinov2.encoder.layer.0.layer_scale2.lambda1": "blocks.0.ls2.gamma",
+        "dinov2.encoder.layer.0.mlp.fc1.weight": "blocks.0.mlp.fc1.weight",
+        "dinov2.layernorm.bias": "norm.bias",
+    },
+    "deit": {
+        "deit.embeddings.distillation_token": "dist_token",
+        "deit.encoder.layer.0.attention.attention.query.bias": "blocks.0.attn.qkv.bias",
+        "deit.encoder.layer.0.attention.attention.key.bias": "blocks.0.attn.qkv.bias",
+        "deit.encoder.layer.0.attention.attention.value.bias": "blocks.0.attn.qkv.bias",
+        "cls_classifier.weight": "head.weight",
+        "distillation_classifier.bias": "head_dist.bias",
+    },
+}
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_names_of_transformers_become_those_of_timm(family: str) -> None:
+    assert set(transformers_names.to_timm(dict.fromkeys(NAMES[family], torch.ones(2)))) == set(NAMES[family].values())
+
+
+def test_names_of_no_family_are_refused() -> None:
+    with pytest.raises(ValueError, match="not the names"):
+        transformers_names.to_timm({"conv1.weight": torch.ones(1)})

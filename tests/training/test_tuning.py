@@ -1,0 +1,77 @@
+"""What fine-tuning settles before it trains, and that it tries again more gently if it brought nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from headstart.params import Augmentation, FineTune
+from headstart.training import augmenting, fine_tuning, tuning
+from headstart.training.fine_tuning import Plan
+
+TABLE = pd.DataFrame({"split": ["train", "train", "validation"], "label": ["ant", "bee", "ant"]})
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans of the trainings that were done; mirroring is found to keep the labels."""
+    asked: list[Plan] = []
+
+    def run(table: pd.DataFrame, root: Path, card: Any, head: Any, classes: list[str], plan: Plan, **_: Any) -> Any:
+        asked.append(plan)
+        best = 2 if plan.rate <= GOOD["rate"] else 0
+        curve = [{"validation_loss": loss} for loss in (0.5, 0.6, 0.4 if best else 0.7)]
+        phases = [] if plan.strategy == "head_only" else [{"name": "last 1"}]
+        return SimpleNamespace(curve=curve, best=best, summary={"phases": phases})
+
+    monkeypatch.setattr(fine_tuning, "run", run)
+    chosen = augmenting.Chosen(Augmentation(horizontal_flip=True), [])
+    monkeypatch.setattr(augmenting, "choose", lambda *_, **__: chosen)
+    return asked
+
+
+GOOD = {"rate": 1.0}  # the highest rate at which a training brings something
+
+
+def tune(good: float, **block: Any) -> tuning.Tuned:
+    GOOD["rate"] = good
+    return tuning.tune(TABLE, Path(), None, None, ["ant", "bee"], FineTune(**block), seed=0)  # type: ignore[arg-type]
+
+
+def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> None:
+    done = tune(1.0, rate=0.001)
+    assert [(plan.rate, plan.augmentation.horizontal_flip) for plan in plans] == [(0.001, True)]
+    assert done.summary["tries"] == [{"rate": 0.001, "epochs": 2, "best_epoch": 2, "validation_loss": 0.4}]
+    assert done.summary["changed"] is True
+    assert done.block == replace_in(FineTune(rate=0.001), horizontal_flip=True)
+
+
+def test_one_that_brings_nothing_is_done_again_at_a_tenth_of_the_rate(plans: list[Plan]) -> None:
+    done = tune(0.0002, rate=0.001)
+    assert [plan.rate for plan in plans] == [0.001, pytest.approx(0.0001)]
+    assert plans[1].augmentation == plans[0].augmentation
+    assert [one["best_epoch"] for one in done.summary["tries"]] == [0, 2]
+    assert done.summary["changed"] is True
+    assert done.block.rate == pytest.approx(0.0001), "which is what others repeat"
+
+
+def test_if_that_brings_nothing_either_it_is_said(plans: list[Plan]) -> None:
+    done = tune(0.0, rate=0.001)
+    assert len(plans) == 2
+    assert (done.summary["changed"], done.result.best) == (False, 0)
+    assert [one["validation_loss"] for one in done.summary["tries"]] == [0.5, 0.5]
+
+
+def test_a_head_alone_cannot_lose_what_is_frozen(plans: list[Plan]) -> None:
+    done = tune(0.0, strategy="head_only")
+    assert (done.summary["changed"], done.summary["changes"], len(plans)) == (False, [], 1)
+    assert plans[0].augmentation == Augmentation(), "nothing was measured"
+
+
+def replace_in(block: FineTune, **made: bool) -> FineTune:
+    values = {"horizontal_flip": False, "vertical_flip": False, "quarter_turns": False, **made}
+    return block.model_copy(update={"augmentation": block.augmentation.model_copy(update=values)})
