@@ -12,9 +12,9 @@ from headstart.words import formats
 
 _PREDICT = """\
 Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
-`error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent). Exit code 1 if no
-file could be read. Control characters in names are written out (\\x1b), and
-a cell that a spreadsheet would compute begins with an apostrophe.
+`error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent). Exit code 1 if
+no file could be read. Control characters in names are written out (\\x1b), and a cell that a spreadsheet would compute begins with
+an apostrophe.
 """
 
 _PREDICT_EXAMPLES = """\
