@@ -363,7 +363,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "9 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
-    expected += ["this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)"]
+    expected += ["this run is not kept for `headstart runs`: nothing is committed yet; `git add --all` and `git commit` once"]
     assert err.splitlines()[1:] == expected, "the run's lines, and none of Prefect's or dvc's"
     assert Path(".headstart/prefect/prefect.db").exists()
     assert servers(toy_home=project / ".headstart/prefect") == []

@@ -116,8 +116,11 @@ def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
     verdict = json.loads((project / "reports/verdict.json").read_text())
     assert verdict["standing"] == "indicative"
     assert verdict["ships"] == metrics["shipped"]
-    assert {arm["name"] for arm in verdict["arms"]} == {"head", "fine_tuned", "average", "scratch"}
-    assert set(metrics) >= {"head", "fine_tuned", "scratch", metrics["shipped"]}
+    tuned = json.loads((project / "models/fine_tuned/summary.json").read_text())
+    changed = {"fine_tuned", "average"} if tuned["changed"] else set()
+    assert {arm["name"] for arm in verdict["arms"]} == {"head", "scratch", *changed}
+    assert set(metrics) >= {"head", "scratch", metrics["shipped"]}
+    assert ("fine_tuned" in metrics) is tuned["changed"]
     assert metrics["transfer"]["verdict"] == verdict["answer"]
     page = (project / "reports/report.html").read_text()
     assert "broken file" in page

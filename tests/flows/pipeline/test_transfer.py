@@ -218,7 +218,7 @@ def test_the_lines_of_a_run_reach_its_log(short_project: Path, prefect_server: s
     expected = ["seed: 0 -> 3 (for this run)", "2 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES[:2], 1):
         expected += [f"[{number}/2] {name}", f"{name} begins"]
-    expected.append("this run is not kept for `headstart runs`: that takes a git repository with a commit (`git init`, `git commit`)")
+    expected.append("this run is not kept for `headstart runs`: nothing is committed yet; `git add --all` and `git commit` once")
     assert seen == expected
 
     APILogHandler().flush()
