@@ -55,8 +55,9 @@ class Cells:
     def fit(self, rows: np.ndarray, goal: Goal, balanced: bool | None, seed: int) -> tuple[Head, logistic.CrossValidated, np.ndarray]:
         """A head for the goal on some cells, what it was chosen by, and the folds."""
         folds = folding.split_folds(self.labels[rows], self.groups[rows], logistic.FOLDS, seed)
-        given = {"classes": 2, "penalties": logistic.PENALTIES, "balanced": balanced, "goal": goal, "what": "fits"}
-        return *logistic.fit(self.features[rows], self.labels[rows], folds, **given), folds
+        features, labels, penalties = self.features[rows], self.labels[rows], logistic.PENALTIES
+        head, found = logistic.fit(features, labels, folds, classes=2, penalties=penalties, balanced=balanced, goal=goal, what="fits")
+        return head, found, folds
 
     def named(self, head: Head, found: logistic.CrossValidated, rows: np.ndarray, test: np.ndarray, goal: Goal) -> np.ndarray:
         """What a head that was fitted on `rows` names the cells `test`, at the point for the goal."""
