@@ -73,7 +73,9 @@ def test_a_comment_in_any_room_recomputes_nothing(copied: Path) -> None:
 def test_other_code_makes_anew_what_it_decides(copied: Path) -> None:
     decides = {
         "features/transforms.py": {"features", "checkpoint"},
+        "base/grey.py": {"features", "checkpoint"},
         "data/images.py": {"features", "checkpoint"},
+        "data/portable.py": {"features", "checkpoint"},
         "features/engines.py": {"network", "features", "checkpoint"},
         "networks/cut.py": {"network", "features", "checkpoint"},
         "networks/model.py": {"network", "features", "checkpoint"},

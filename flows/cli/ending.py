@@ -13,6 +13,7 @@ from flows.repository import child
 
 INTERRUPTED = 130
 GRACE = 3.5  # seconds to end in good order, locks released and children asked; then everything is ended
+_ending, _saying = threading.Lock(), threading.Lock()
 
 
 @contextlib.contextmanager
@@ -65,8 +66,16 @@ def _count_down() -> None:
 
 
 def _end() -> None:
-    """End the children and this process, now."""
+    """End the children and this process, now; of several who ask, the first does it."""
+    if not _ending.acquire(blocking=False):
+        return
     child.kill_all()
-    with contextlib.suppress(OSError):
-        os.write(2, b"interrupted\n")
+    if first():
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted\n")
     os._exit(INTERRUPTED)
+
+
+def first() -> bool:
+    """Whether nobody has said yet that the command was interrupted."""
+    return _saying.acquire(blocking=False)

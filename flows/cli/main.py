@@ -50,7 +50,8 @@ def _main(argv: Sequence[str] | None) -> int:
             sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupt:
-        print(str(interrupt) or "interrupted", file=sys.stderr)
+        if argv is not None or ending.first():  # unless the watch has said it
+            print(str(interrupt) or "interrupted", file=sys.stderr)
         return ending.INTERRUPTED
     except BrokenPipeError:  # `headstart predict ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -101,7 +101,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stages_whose_networks_are_exported_do_without_torch(project: Path) -> None:
     assert run(STAGES, "again", cwd=project)[-1] == "[]"
     assert written(project / "again") == written(project / "first")
-    assert len(written(project / "first")) == 14
+    assert len(written(project / "first")) == 15
 
 
 def test_nor_do_they_need_it_to_compute_features_anew(project: Path) -> None:
