@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
@@ -43,9 +45,11 @@ def evaluate(
     models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
     if (baseline / cards.WEIGHTS).exists():
         models.append(_model("scratch", baseline, summaries[baseline]["card"]))
-    proved = outputs.read_json(verdict)
-    points = {arm["name"]: operating.read(arm["point"]) for arm in proved["arms"]}
-    points |= {"head": operating.read(summaries[head]["point"]), summaries[chosen]["arm"]: operating.read(summaries[chosen]["point"])}
+    proved, what_ships = outputs.read_json(verdict), summaries[chosen]
+    read = {arm["name"]: arm["point"] for arm in proved["arms"]} | {
+        "head": summaries[head]["point"],
+        what_ships["arm"]: what_ships["point"],
+    }
     done = test_split.evaluate(
         manifest.read(clean),
         images,
@@ -53,29 +57,38 @@ def evaluate(
         heads.load(head / "head.safetensors", "final"),
         summaries[head]["classes"],
         models,
-        _model(summaries[chosen]["arm"], chosen, summaries[chosen]["card"]),
+        _model(what_ships["arm"], chosen, what_ships["card"]),
         parameters=parameters,
         verdict=proved,
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,
         goal=goals.read(summaries[head]["goal"]),
-        points=points,
+        points={name: operating.read(point) for name, point in read.items()},
         device=devices.choose(shared.device, shared.precision),
     )
+    _write(final, predictions, done)
+    curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
+    _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
+    outputs.write_json(metrics, done.metrics)
+    outputs.write_json(compared, to_compare.compared(done.metrics))
+    _say(done.metrics)
+
+
+def _write(final: Path, predictions: Path, done: test_split.Evaluation) -> None:
+    """Write the final model and the prediction for each test image."""
     with outputs.folder(final) as folder:
         weights.write(folder / cards.WEIGHTS, done.weights)
         outputs.write_json(folder / cards.CARD, done.card.to_json())
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
-    named = done.confusion.map(spreadsheet.cell)
-    curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
-    for path, table in ((confusion, named), (reliability, done.reliability), (thresholds, curves)):
+
+
+def _plots(tables: dict[Path, pd.DataFrame]) -> None:
+    """Write the data of the plots."""
+    for path, table in tables.items():
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
-    outputs.write_json(metrics, done.metrics)
-    outputs.write_json(compared, to_compare.compared(done.metrics))
-    _say(done.metrics)
 
 
 def _say(figures: test_split.Metrics) -> None:

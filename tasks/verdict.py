@@ -62,37 +62,43 @@ def verdict(
         resamples=block.resamples,
         seed=shared.seed,
     )
-    arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
-    frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
-    changed = summaries[fine_tuned]["changed"]
-    tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if changed else None
-    averages = contenders.averages(frozen, tuned, data) if tuned and block.average else []
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
+    field = _field(head, fine_tuned, summaries[fine_tuned], card, data, scratch, average=block.average)
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
-    shipped, said = shipping.decide(
-        lambda ships: prove(ships=ships),
-        shipping.Field(frozen, tuned, averages, scratch, _absent(summaries[fine_tuned])),
-        data.labels,
-        context,
-    )
-    point = operating.read(summaries[head]["point"]) if shipped.contender is frozen else shipped.contender.point(data.labels)
+    shipped, said = shipping.decide(lambda ships: prove(ships=ships), field, data.labels, context)
+    point = operating.read(summaries[head]["point"]) if shipped.contender is field.head else shipped.contender.point(data.labels)
     _write(out, shipped, point, block)
     outputs.write_json(result, said)
-    print(
-        f"transfer: {naming.answer(said['answer'], shipping.looked_at(said))}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip()
-    )
+    answer = naming.answer(said["answer"], shipping.looked_at(said))
+    print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
     print(f"ships: {shipped.contender.name}. {shipped.reason}")
+
+
+def _field(
+    head: Path,
+    fine_tuned: Path,
+    summary: tuning.Summary,
+    card: SourceCard,
+    data: contenders.DataSet,
+    scratch: contenders.Contender | None,
+    *,
+    average: bool,
+) -> shipping.Field:
+    """The contenders, measured on the validation images."""
+    arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
+    frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
+    tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if summary["changed"] else None
+    averages = contenders.averages(frozen, tuned, data) if tuned and average else []
+    return shipping.Field(frozen, tuned, averages, scratch, _absent(summary))
 
 
 def _absent(summary: tuning.Summary) -> str:
     """Why there is no fine-tuned model; "" if there is one."""
     if not summary["phases"]:
         return "nothing was unfrozen, so the frozen head is all there is on the source's weights"
-    return (
-        ""
-        if summary["changed"]
-        else "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation"
-    )
+    if not summary["changed"]:
+        return "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation"
+    return ""
 
 
 def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict) -> None:

@@ -17,7 +17,7 @@ yet; inside a git repository it becomes a part of that.
 _NEW_EXAMPLES = """\
 examples:
   headstart new beans
-  headstart new ~/work/beans-2025 --name beans
+  headstart new ../beans-2025 --name beans
 """
 
 _UPGRADE = """\

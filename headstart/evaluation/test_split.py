@@ -143,9 +143,8 @@ def evaluate(
     }
     shipped, point = probabilities[chosen.name], known[chosen.name]
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}  # as in the trainings that the verdict compared
-    transfer = _transfer(right, test["sha256"].to_numpy(str), verdict)
-    aim = _aim(goal, point, named[chosen.name], labels, classes)
-    told = cast(Metrics, {**_metrics(source.name, chosen.name, classes, table, figures, transfer), "aim": aim})
+    told = _metrics(source.name, chosen.name, classes, table, figures, _transfer(right, test["sha256"].to_numpy(str), verdict))
+    told["aim"] = _aim(goal, point, named[chosen.name], labels, classes)
     told["caveats"] = caveats.caveats(_seen(told, verdict, float(shipped.max(1).mean()), goal, point))
     return Evaluation(
         kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,

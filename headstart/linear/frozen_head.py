@@ -5,6 +5,7 @@ Features are computed once, and the penalty is chosen by cross-validation. One h
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -84,10 +85,8 @@ def train(
 
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
         parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
-        given, what = rows.take(chosen), "head, fits"
-        return logistic.fit(
-            given, labels[chosen], parts, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what=what
-        )
+        how = partial(logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits")
+        return how(rows.take(chosen), labels[chosen], parts)
 
     final, validated = fit(np.arange(len(seen)))
     alone, alone_validated = fit(np.flatnonzero(is_train))

@@ -7,7 +7,7 @@ walked from the strongest to the weakest, each solution starting the next (Fried
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,7 @@ class CrossValidated:
     path: list[dict[str, float]]  # penalty, log_loss, accuracy
     held_out: np.ndarray  # out-of-fold logits (n, classes) at that penalty
     balanced: bool = False  # whether every class weighed the same in the fits
+    others: Sequence[np.ndarray] = ()  # such logits of other features of the same rows
 
     @property
     def figures(self) -> dict[str, float]:
@@ -93,11 +94,12 @@ def cross_validate(
     penalties: list[float],
     balanced: bool = False,
     goal: Goal = ACCURACY,
+    others: Sequence[np.ndarray] = (),
     what: str,
 ) -> CrossValidated:
     """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best.
 
-    Arguments as for `fit`.
+    Arguments as for `fit`. The same heads give logits of each of `others` (n, d), whose rows are those of `features`.
 
     Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
     """
@@ -110,24 +112,28 @@ def cross_validate(
     # A fold leaves rows out by giving them no weight, so that all folds read the same rows and none needs a copy of its own.
     walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights)) for fold in range(len(held))]
     figures: list[dict[str, float]] = []
-    best, best_logits, worse = np.inf, np.zeros((len(labels), classes), np.float32), 0
+    best, best_logits, worse = np.inf, np.zeros((1 + len(others), len(labels), classes), np.float32), 0
     # One BLAS thread per fit and one fit per core: the products are too narrow to share, and the result does not depend on the number of cores.
     with Progress(len(path) * len(held), what) as progress, threadpool_limits(1):
         for penalty in path:
-            logits = np.empty((len(labels), classes), np.float32)
+            every = np.empty_like(best_logits)
+            logits = every[0]
             for rows, head in zip(held, in_order(next, walks), strict=True):
-                logits[rows] = head.logits(Selected(features, rows)) + shift
+                for place, given in zip(every, [features, *others], strict=True):
+                    place[rows] = head.logits(Selected(given, rows)) + shift
                 progress.step()
             losses = -likelihood.of_labels(goal.seen(logits, prior), labels)
             loss = float((counts * losses).sum() / counts.sum())
             figures.append({"penalty": penalty, "log_loss": loss, "accuracy": float((logits.argmax(1) == labels).mean())})
             worse = 0 if loss < best else worse + 1
             if loss < best:
-                best, best_logits = loss, logits
+                best, best_logits = loss, every
             if worse == PATIENCE:
                 break
         progress.total = progress.done
-    return CrossValidated(min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits, balanced)
+    return CrossValidated(
+        min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits[0], balanced, list(best_logits[1:])
+    )
 
 
 def _restored(labels: np.ndarray, classes: int, balanced: bool, goal: Goal) -> np.ndarray:
@@ -136,23 +142,6 @@ def _restored(labels: np.ndarray, classes: int, balanced: bool, goal: Goal) -> n
     Nothing, if that weighting is all by which the goal is followed.
     """
     return np.log(goals.shares(labels, classes)).astype(np.float32) if balanced and goal.even else np.zeros(classes, np.float32)
-
-
-def out_of_fold(
-    features: Features, others: list[np.ndarray], labels: np.ndarray, folds: np.ndarray, *, classes: int, penalties: list[float]
-) -> list[np.ndarray]:
-    """Logits (n, classes) of each of `others` (n, d), whose rows are those of `features`, from heads that did not see the row's fold.
-
-    The heads are those of the smallest of `penalties`; other arguments as for `fit`.
-    """
-    features, path = _at_hand(features), sorted(set(penalties), reverse=True)
-    found = [np.empty((len(labels), classes), np.float32) for _ in others]
-    with threadpool_limits(1):
-        walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, 1.0)) for fold in range(int(folds.max()) + 1)]
-        for fold, (*_, head) in enumerate(in_order(list, walks)):
-            for logits, other in zip(found, others, strict=True):
-                logits[folds == fold] = head.logits(other[folds == fold])
-    return found
 
 
 def _widened(

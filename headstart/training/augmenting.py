@@ -68,11 +68,11 @@ def _measure(
     labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), FOLDS, seed)
     plain, *changed = _features(asked, some, root, card, device)
-    others = [plain, *(_standardised(features, plain) for features in changed)]
-    path = logistic.cross_validate(plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what="plain pictures, fits")
-    penalties = [row["penalty"] for row in path.path if row["penalty"] >= path.penalty]
-    logits = logistic.out_of_fold(plain, others, labels, folds, classes=len(classes), penalties=penalties)
-    before, *after = (each.argmax(1) == labels for each in logits)
+    others = [_standardised(features, plain) for features in changed]
+    found = logistic.cross_validate(
+        plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, others=others, what="which changes keep the labels, fits"
+    )
+    before, *after = (each.argmax(1) == labels for each in (found.held_out, *found.others))
     return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
 
 
