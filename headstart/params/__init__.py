@@ -4,6 +4,7 @@ Each field has a default, bounds, a unit and a sentence.
 The same models check params.yaml, the `--set` option and the form in the Prefect UI.
 """
 
+from headstart.params.adapt import Adapt as Adapt
 from headstart.params.aim import Aim as Aim
 from headstart.params.block import Block as Block
 from headstart.params.blocks import STAGES as STAGES

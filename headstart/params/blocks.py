@@ -1,7 +1,4 @@
-"""The typed schema of params.yaml: one block per stage.
-
-Each field has a default, bounds, a unit and a sentence.
-"""
+"""The typed schema of params.yaml: one block per stage; each field has a default, bounds, a unit and a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
 from headstart.params.block import Block
 
@@ -289,6 +287,7 @@ class Params(Aimed):
     baseline: Baseline = Field(default_factory=Baseline)
     verdict: Verdict = Field(default_factory=Verdict)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    adapt: Adapt = Field(default_factory=Adapt)
     report: Report = Field(default_factory=Report)
 
 
