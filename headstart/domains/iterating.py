@@ -76,7 +76,8 @@ def self_training(spaces: Spaces) -> np.ndarray:
         taken = [(k, np.argsort(-even[:, k])[: max(1, round(part * n * spaces.shares[k]))]) for k in range(spaces.classes)]
         rows = np.concatenate([one for _, one in taken])
         labels = np.concatenate([np.full(len(one), k) for k, one in taken])
-        q = moving.head(np.concatenate([a, b[rows]]), np.concatenate([spaces.labels, labels]), spaces.classes, b)
+        stay = np.random.default_rng(0).permutation(len(a))[: round((1 - part) * len(a))]  # the labelled images leave as the others come
+        q = moving.head(np.concatenate([a[stay], b[rows]]), np.concatenate([spaces.labels[stay], labels]), spaces.classes, b)
     return q
 
 
