@@ -111,14 +111,13 @@ def compare(
     crossed = _crossed(first, second)
     groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
     start = _score([[one.right[0] for one in group] for group in groups], crossed, level)
-    final = _score([[one.right[one.best] for one in group] for group in groups], crossed, level)
+    final = _final(groups, crossed, level)
     answer = _answer(final, margin)
-    standing = "established" if len(first) >= ENOUGH_SEEDS else "indicative"
     return {
         "answer": answer,
         "needed": _needed(final, margin) if answer == "too_few" else None,
-        "standing": standing,
-        "evidence": _evidence(final, answer, standing, level, margin, names),
+        "standing": _standing(len(first)),
+        "evidence": _evidence(final, answer, "seeds" if crossed else "folds", level, margin, names),
         "design": "crossed" if crossed else "folds",
         "level": level,
         "margin": margin,
@@ -134,6 +133,10 @@ def steps_to(right: np.ndarray, steps: np.ndarray, threshold: float) -> int | No
     return int(steps[reached[0]]) if len(reached) else None
 
 
+def _standing(seeds: int) -> str:
+    return "established" if seeds >= ENOUGH_SEEDS else "indicative"
+
+
 def _answer(final: Score, margin: float) -> str:
     """Whether the interval lies beyond the margin, and on which side.
 
@@ -146,6 +149,15 @@ def _answer(final: Score, margin: float) -> str:
         return "negative"
     open_ends = max(high, -low) > NOTABLE
     return "too_few" if open_ends and final["n_images"] < ENOUGH_IMAGES else "none_shown"
+
+
+def settled(first: list[Record], second: list[Record], *, level: float, margin: float) -> bool:
+    """Whether the final scores differ by more than the margin, either way, in an interval of this level.
+
+    Records and errors as in `compare`.
+    """
+    groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
+    return _answer(_final(groups, _crossed(first, second), level), margin) in ("positive", "negative")
 
 
 def _needed(final: Score, margin: float) -> int:
@@ -204,6 +216,10 @@ def _score(groups: list[list[np.ndarray]], crossed: bool, level: float) -> Score
         "n_images": first.shape[-1],
         "n_seeds": seeds,
     }
+
+
+def _final(groups: Groups, crossed: bool, level: float) -> Score:
+    return _score([[one.right[one.best] for one in group] for group in groups], crossed, level)
 
 
 def _slope(groups: Groups, crossed: bool, level: float, resamples: int, random: np.random.Generator) -> Slope:
@@ -276,10 +292,11 @@ def _finite(value: float) -> float | None:
     return float(value) + 0.0 if np.isfinite(value) else None  # no -0.0
 
 
-def _evidence(score: Score, answer: str, standing: str, level: float, margin: float, names: tuple[str, str]) -> str:
-    """The asymptote in plain words."""
+def _evidence(score: Score, answer: str, runs: str, level: float, margin: float, names: tuple[str, str]) -> str:
+    """The asymptote in plain words; `runs` are called seeds or folds."""
     seeds, (low, high) = score["n_seeds"], score["interval"]
-    counted = "seeds and images" if standing == "established" else "images only"
+    standing = _standing(seeds)
+    counted = f"{runs} and images" if standing == "established" else "images only"
     noun = "point" if round(100 * margin, 9) == 1 else "points"
     says = {
         "positive": f"Higher by more than {100 * margin:g} {noun}.",
@@ -289,6 +306,6 @@ def _evidence(score: Score, answer: str, standing: str, level: float, margin: fl
     }
     return (
         f"{names[0]} {score['first']:.1%} of {score['n_images']:,} held-out images right, {names[1]} {score['second']:.1%}"
-        f"{f' ({seeds} seeds each)' if seeds > 1 else ''}: {100 * score['difference']:+.1f} points ({100 - 200 * level:g}% interval "
+        f"{f' ({seeds} {runs} each)' if seeds > 1 else ''}: {100 * score['difference']:+.1f} points ({100 - 200 * level:g}% interval "
         f"{100 * low:+.1f} to {100 * high:+.1f}, over {counted}: {standing}). {says[answer]}"
     )
