@@ -351,11 +351,11 @@ def test_seeds_that_disagree_widen_the_slope_from_five_on() -> None:
 def test_the_bootstrap_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = noisy([0.14, 0.1, 0.12, 0.13, 0.11], 1), noisy([0.1, 0.08, 0.11, 0.02, 0.12], 2)
     whole = compare(first, second, resamples=1000)["slope"]
-    monkeypatch.setattr(comparison, "DRAWN", 41 * 64)
+    monkeypatch.setattr(slopes, "DRAWN", 41 * 64)
     assert compare(first, second, resamples=1000)["slope"]["interval"] == pytest.approx(
         whole["interval"], abs=7.0
     )  # other draws, one row of steps
-    weights = comparison._weights(6, 500, np.random.default_rng(0))
+    weights = slopes._weights(6, 500, np.random.default_rng(0))
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
     assert weights.var(0) * 36 == pytest.approx(5 / 6, rel=0.25)  # multinomial
 
