@@ -238,9 +238,9 @@ def test_fewer_views_are_made_where_they_would_not_fit(card: SourceCard, photos:
 
 
 def closest(one: fine_tuning.Result, other: fine_tuning.Result) -> float:
-    """The largest difference between two weights of the same name."""
+    """The largest difference between two weights of the same name, as a share of the largest weight there (at least of 1)."""
     ours, theirs = one.network.weights(), other.network.weights()
-    return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
+    return max(float((ours[key] - theirs[key]).abs().max() / ours[key].abs().max().clamp(min=1)) for key in ours)
 
 
 def moved(done: fine_tuning.Result, card: SourceCard) -> float:
