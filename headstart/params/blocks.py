@@ -253,10 +253,16 @@ class Baseline(Block):
 class Repeats(Block):
     """How often the networks of a verdict are trained; baseline reads this from the block of verdict."""
 
-    seeds: int = Field(
-        1, ge=1, le=50, description="Runs of the pretrained and of the random network that are compared; below 5 the answer is indicative."
+    seeds: Annotated[int, Field(ge=1, le=50)] | Literal["auto"] = Field(
+        "auto",
+        description="Runs of the pretrained and of the random network that are compared (1-50); below 5 the answer is indicative. auto: 1, and 5 folds of training and validation images if fewer than 200 validation images leave it open.",
     )
     label_curve: bool = Field(False, description="Compare them with 5, 10, 20 and 50 labels a class too.")
+
+    @property
+    def runs(self) -> int:
+        """Runs of each network to begin with."""
+        return 1 if self.seeds == "auto" else self.seeds
 
 
 class Verdict(Repeats):

@@ -66,7 +66,7 @@ def test_what_changed_and_what_follows_from_it_will_run(project: Path) -> None:
     assert estimate.stale(estimate._graph(), lock) == ["fine_tune", "verdict", "evaluate", "report"]
     params.write({"fine_tune.epochs": 10, "verdict.seeds": 2})
     assert estimate.stale(estimate._graph(), lock) == ["baseline", "verdict", "evaluate", "report"]
-    params.write({"verdict.seeds": 1})
+    params.write({"verdict.seeds": "auto"})
     del lock["report"]
     assert estimate.stale(estimate._graph(), lock) == ["report"]
     record("1" * 32)
