@@ -90,11 +90,13 @@ def _found(rows: pd.DataFrame, classes: list[str], q: np.ndarray, named: np.ndar
 def _write(
     adapted: Path, predictions: Path, done: adapting.Adaptation | None, found: list[tuple[object, ...]], ask: int, seed: int = 0
 ) -> None:
-    """Write the model (an empty folder if none counts), the labels, and the images to label by hand."""
+    """Write the model (a word instead of one if none counts), the labels, and the images to label by hand."""
     with outputs.folder(adapted) as folder:
         if done and done.weights is not None and done.card is not None:
             weights.write(folder / cards.WEIGHTS, done.weights)
             outputs.write_json(folder / cards.CARD, done.card.to_json())
+        else:
+            (folder / "README.txt").write_text("There is no adapted model; reports/adapt.json says why.\n")  # DVC warns of an empty folder
     drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[:ask])
     with outputs.folder(predictions) as folder:
         spreadsheet.write(folder / "predictions.csv", ("path", "label", "probability", "not_adapted"), found)

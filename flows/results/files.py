@@ -159,6 +159,15 @@ class Verdict(TypedDict, total=False):
     pretrained_against_random: Compared
 
 
+class Labelled(TypedDict):
+    """What labels of `n` images of the second domain say: accuracy of the adapted and of the plain model, the first with its interval."""
+
+    n: int
+    adapted: float
+    adapted_interval: list[float]
+    plain: float
+
+
 class Adapted(TypedDict, total=False):
     """reports/adapt.json: whether labels were carried over to a second domain."""
 
@@ -166,6 +175,7 @@ class Adapted(TypedDict, total=False):
     adapted: bool
     reason: str
     accuracy: list[float]  # estimate, lower and upper end
+    labelled: Labelled | None
 
 
 def adapted() -> Adapted:

@@ -114,11 +114,14 @@ def _second_domain(made: files.Adapted) -> Iterator[str]:
     """Whether labels were carried over to a second domain, and about how many of them are right."""
     if not made.get("images"):
         return
+    told, tested = made.get("accuracy"), made.get("labelled")
+    about = f"about {percent(told[0])} right, between {percent(told[1])} and {percent(told[2])}" if told else ""
+    if tested:
+        low, high = tested["adapted_interval"]
+        about = f"{percent(tested['adapted'])} of {tested['n']:,} labelled ones right (95% interval {percent(low)} to {percent(high)}), {percent(tested['plain'])} without"
     if not made["adapted"]:
         yield from _line("target", f"labels were not carried over to {count(made['images'], 'image')}", made["reason"])
         return
-    told = made.get("accuracy")
-    about = f"about {percent(told[0])} right, between {percent(told[1])} and {percent(told[2])}" if told else ""
     yield from _line("target", f"labels were carried over to {count(made['images'], 'image')}", about)
     yield from _line("", "models/adapted/, reports/target/predictions.csv")
 

@@ -163,9 +163,19 @@ class FineTune(Block):
         0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
-    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto", "fresh"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images.",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images; fresh: a new one in each epoch, the frozen layers running as training goes.",
+    )
+    statistics: Literal["source", "batch"] = Field(
+        "source",
+        description="What BatchNorm normalises with in training: source keeps the statistics of the source, batch uses and gathers those of the images.",
+    )
+    search: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Most passes over the training images (of 2,000 of them at most) of a search for another way (all of the network on fresh views of whole pictures, by rate and BatchNorm statistics), done if last_stages does not beat the frozen head on validation; below 7 none is done.",
     )
     cache_gib: float = Field(
         20.0,

@@ -127,7 +127,7 @@ def prove(
         ours, theirs, spoken = ({**some, **more} for some, more in ((ours, folded), (theirs, theirs_folded), (spoken, folded)))
     subject = naming.subject(of, ships.mix if of == ships.name else None)
     sizes: Sizes = {"pretrained": at, "random": size}
-    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, block.label_curve)
+    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, subject, block.label_curve)
     return {**proof, "of": of, "settle": _settle(proof, data)}
 
 
@@ -175,9 +175,11 @@ def _curve(ours: Records, theirs: Records, compare: partial[Comparison], subject
     return curve
 
 
-def _proof(curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, label_curve: bool) -> Proof:
+def _proof(
+    curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, subject: str, label_curve: bool
+) -> Proof:
     whole, (at, size) = curve[-1], (sizes["pretrained"], sizes["random"])
-    note = f" (the baseline was trained at {size} pixels, the fine-tuned model at {at})" if at != size else ""
+    note = f" (the network from random weights was trained at {size} pixels, {subject} at {at})" if at != size else ""
     return {
         "answer": whole["answer"],
         "standing": whole["standing"],

@@ -25,5 +25,5 @@ def test_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str], when:
     assert "nothing to adapt: there is no second domain" in capsys.readouterr().out
     report = json.loads((tmp_path / "adapt.json").read_text())
     assert (report["setting"], report["images"], report["adapted"]) == ("labelled", 0, False)
-    assert list((tmp_path / "adapted").iterdir()) == []
+    assert [path.name for path in (tmp_path / "adapted").iterdir()] == ["README.txt"], "DVC warns of an empty folder"
     assert (tmp_path / "target/predictions.csv").read_text() == "path,label,probability,not_adapted\n"
