@@ -38,7 +38,7 @@ from headstart.networks import common, sources
 from headstart.networks.cards import SourceCard
 from headstart.networks.model import Network
 from headstart.params import Baseline, FineTune, IndexImages, Race, SelectSource, TrainHead
-from headstart.proof import comparison, proving
+from headstart.proof import comparison, contenders, trained
 from headstart.statistics import records
 from headstart.training import designs, scratch
 
@@ -138,7 +138,7 @@ def judged(
     block = FineTune(depth=3, epochs=epochs, views=2)
     ours, theirs = [], []
     for one in trainings_of(table, seeds, seed):
-        ours.append(records.of_run(one.table, proving.pretrained(one, root, card, classes, TrainHead(), block)))
+        ours.append(records.of_run(one.table, trained.pretrained(one, contenders.DataSet(table, root, classes), card, TrainHead(), block)))
         theirs.append(records.of_run(one.table, scratch.train(one.table, root, card.design, classes, plan(epochs), seed=one.seed)))
     return comparison.compare(ours, theirs, level=level, margin=MARGIN, seed=seed)
 

@@ -41,9 +41,7 @@ def baseline(
 
         place = devices.choose(shared.device, shared.precision)
         plan = scratch.plan_of(block)
-        for one in designs.trainings(
-            table, seeds=verdict.seeds, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed
-        ):
+        for one in designs.trainings(table, seeds=verdict.runs, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
             done = scratch.train(one.table, images, card.design, classes, plan, seed=one.seed, device=place)
             runs[one.labels, one.number] = records.of_run(one.table, done)
             if (one.labels, one.number) == (0, 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.data import manifest
+from headstart.data import manifest, settings
 from headstart.indexing import indexer
 from headstart.params import IndexImages, Seeded
 from headstart.words import formats
@@ -14,11 +14,15 @@ from tasks import stage
 def index_images(
     images: Path = Path("data/images"),
     out: Path = Path("data/manifest.parquet"),
+    target: Path = Path("data/target.parquet"),
     *,
     block: IndexImages,
     shared: Seeded,
 ) -> None:
-    """Write the manifest of the folder `images` to `out`. Raises DataError if the folder is refused."""
+    """Write the manifest of the folder `images` to `out`, and that of its images without labels to `target`.
+
+    Raises DataError if the folder is refused.
+    """
     table = indexer.index(
         images,
         test_share=block.test_share,
@@ -28,13 +32,18 @@ def index_images(
         max_pixels=block.max_pixels,
         seed=shared.seed,
     )
+    setting = settings.of(images)
+    without = indexer.index_unlabelled(images, setting.unlabelled(images), block.max_pixels)
     manifest.write(table, out)
+    manifest.write(without, target)
     unreadable = int((~table["readable"]).sum())
     counts = ", ".join(f"{n} {name}" for name, n in table.loc[table["readable"], "split"].value_counts(sort=False).items())
     grey = manifest.grey(table)
     if grey:
         print(formats.scale(grey.to_json()))
     print(f"{len(table)} files, {unreadable} of them unreadable; {table['label'].nunique()} classes; {counts}")
+    if len(without):
+        print(f"setting: {setting.title}: {formats.count(int(without['readable'].sum()), 'image')} without labels")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def report(
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
     thresholds: Path = Path("reports/plots/thresholds.csv"),
+    adapt: Path = Path("reports/adapt.json"),
     out: Path = Path("reports/report.html"),
     *,
     block: Report,
@@ -46,6 +47,7 @@ def report(
         verdict=verdict,
         baseline=baseline,
         baseline_curve=baseline_curve,
+        adapt=adapt,
         images=images,
         timings=stage.STATE / "timings",
     )

@@ -14,6 +14,7 @@ from headstart.networks.cards import SourceCard
 from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
 from headstart.proof import contenders, proving, shipping
 from headstart.proof.remedies import Context
+from headstart.proof.trained import Blocks
 from headstart.statistics import goals, operating, records
 from headstart.words import naming
 from tasks import stage
@@ -45,21 +46,16 @@ def verdict(
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
+    random_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
     prove = partial(
         proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],
         random,
         data=data,
         card=card,
-        head=head_block,
-        block=tuning_block,
-        images=Baseline.model_validate(summaries[baseline]["parameters"]["baseline"]).max_images,
-        size=untrained.transform.input_size,
-        seeds=block.seeds,
-        label_curve=block.label_curve,
-        level=block.level,
-        margin=block.margin,
-        resamples=block.resamples,
+        design=untrained.design,
+        blocks=Blocks(head_block, tuning_block, random_block),
+        block=block,
         seed=shared.seed,
     )
     scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None

@@ -55,6 +55,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "flows/server/test_patient.py": ("test_a_module_runs",),
     "importing/test_examples.py": ("test_a_fetched_demo", "test_without_pip"),
     "indexing/test_indexer.py": ("test_no_torch",),
+    "proof/test_trained.py": ALL,
     "params/test_project_code.py": ("test_a_stage_that_dvc_runs",),
     "report/test_page.py": ("test_torch_is_not_imported",),
     "tasks/test_contract.py": ("test_light", "test_stages_that_may", "test_importing"),

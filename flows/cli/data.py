@@ -40,12 +40,14 @@ examples:
   headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
+  headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
   headstart import torchvision:flowers102
   headstart import --update                      # again from the same place, which data/images.dvc names
 """
 
 
 _LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
+_TARGET = "images without labels of the domain in which the model will be used; SOURCE has labels, of another domain"
 _GROUPS = "(a patient, camera, video) in one split"
 
 
@@ -60,6 +62,13 @@ def register(commands: Commands) -> None:
         "--columns",
         metavar="ROLE=NAME,...",
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
+    )
+    add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
+    add.add_argument(
+        "--target-labels",
+        metavar="FILE.csv",
+        default="",
+        help="labels for a few of these; they decide whether adapting helped, and train nothing",
     )
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
@@ -92,6 +101,8 @@ def _options(options: argparse.Namespace) -> Options:
         group_pattern=options.group_pattern,
         recursive=options.recursive,
         encoding=options.encoding,
+        target=options.target,
+        target_labels=options.target_labels,
         limits=archives.parse_limits(options.limit),
         least=images.least(),
     )

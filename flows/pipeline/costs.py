@@ -16,8 +16,10 @@ from flows.projects import images
 from headstart.base import cores, outputs
 from headstart.indexing import layout
 from headstart.params import Params
+from headstart.training import designs
 
 SAMPLE = 16  # images that are looked at for their size
+OPEN = 50  # validation images: fewer mostly leave the verdict open, and folds are trained
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 # GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once
@@ -25,7 +27,7 @@ KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (
 # Seconds of a stage whatever the images: start of its process, imports, networks that are exported, and what dvc takes.
 STARTS = {
     **{"index_images": 2.5, "validate_data": 6, "select_source": 9, "train_head": 4, "fine_tune": 13, "baseline": 13},
-    **{"verdict": 18, "evaluate": 4, "report": 3.5},
+    **{"verdict": 18, "evaluate": 4, "adapt": 2, "report": 3.5},
 }
 
 
@@ -69,8 +71,9 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     trained = 0.0 if tune.strategy == "head_only" else frozen(views * t + v, work.chosen) + tuned(epochs * t, work.chosen)
     small = work.chosen * (min(work.size, base.max_size) / work.size) ** 2
     anew = two * min(t, base.max_images) * (base.views * 0.0015 + base.epochs * (0.0035 + 0.16 * small)) if base.epochs else 0.0
-    seeds = block.verdict.seeds - 1
-    again = seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
+    seeds = block.verdict.runs - 1
+    folds = designs.FOLDS - 1 if block.verdict.seeds == "auto" and v < OPEN else 0
+    again = folds * (anew + 1) + seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
     seconds = {
         "index_images": two * 0.003 * work.n,
         "select_source": select,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ("path", "origin", "split", "label", "set", "reason")  # of the lists of files
+README = "A table for each check that failed, of all files at fault. What the checks are, and what failed: ../validation.json\n"
+NONE = "No check failed that is about files, so there is no table of files. What the checks are: ../validation.json\n"
 LISTED = 50  # files of a failed check that the result lists
 PAIRED = 12  # pairs of a failed check that the result lists
 SHOWN = 5  # of these, how many an error message names
@@ -132,8 +134,9 @@ def validate_whole(frame: pd.DataFrame, limits: Limits) -> tuple[Validation, dic
 
 
 def write_lists(lists: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write a CSV of every file of each failed check, FOLDER/CHECK.csv; the folder is made anew."""
+    """Write a CSV of every file of each failed check, FOLDER/CHECK.csv, and a README; the folder is made anew."""
     with outputs.folder(folder) as temporary:
+        (temporary / "README.txt").write_text(README if lists else NONE)  # DVC warns of an empty folder
         for name, table in lists.items():
             spreadsheet.write(temporary / f"{name}.csv", COLUMNS, table[list(COLUMNS)].itertuples(index=False))
 

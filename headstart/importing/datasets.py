@@ -20,6 +20,7 @@ from typing import Any
 from headstart.data import belonging, clutter, provenance
 from headstart.importing import archives, folders, labels_file, mending
 from headstart.importing import groups as grouping
+from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
 from headstart.importing.labels_file import LeftOut
@@ -111,7 +112,7 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     shelf = Shelf(target)
     taken = _Taken(target, [])
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        given = ["--labels"] * (labels is not None) + sorted(how.to_json())
+        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels"})
         if given:
             raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
@@ -124,19 +125,21 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source)
+    classes = sorted({item.label for item in contents.items})
+    notes = [*_renaming(shelf), *taken.notes, *beside.add(target, how.target, how.target_labels, classes, current)]
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
     kept = {item.path for item in taken.items}
     unreadable = [(path, reason) for path, reason in taken.unreadable if path in kept]
     return Summary(
         len(contents.items) - len(unreadable),
-        sorted({item.label for item in contents.items}),
+        classes,
         {split: splits[split] for split in order},
         taken.skipped,
         shelf.renamed,
         taken.left_out,
         len(set(taken.groups.values())),
-        [*_renaming(shelf), *taken.notes],
+        notes,
         taken.sidecars,
         unreadable,
         EXAMPLES[source].terms if source in EXAMPLES else "",

@@ -22,6 +22,8 @@ class Options:
     recursive: bool = False  # files of sub-folders belong to the class folder above them
     encoding: str = ""  # of the names in an archive that does not say it
     limits: Mapping[str, int] = field(default_factory=dict)  # of an archive, by name, that differ from archives.LIMITS
+    target: str = ""  # a folder of images without labels, of the domain in which the model will be used
+    target_labels: str = ""  # a table of labels for a few of them
     least: int = 1  # images of a class below which `skip_bad` leaves it out
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from headstart.words import lists
 
 _BATCH = 16  # images a thread takes at a time
 _UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1, "black": 0.0, "white": 0.0}  # of unreadable files, and till all are seen
+UNLABELLED = "unlabelled"  # the split of images that no training and no test sees
 _ROWS = 8192  # rows kept as Python objects before they are packed
 
 
@@ -93,6 +94,14 @@ def index_items(
     table.loc[readable, "split"] = splits.assign(table[readable], test_share=test_share, validation_share=validation_share, seed=seed)
     table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
+
+
+def index_unlabelled(folder: Path, paths: list[str], max_pixels: int) -> pd.DataFrame:
+    """Decode files (paths below `folder`) that have no label, and return their manifest: no label, a group each, the split UNLABELLED."""
+    packed, spans = _inspect_all(folder, [layout.Item(path, "", UNLABELLED) for path in paths], max_pixels)
+    table = packed.to_pandas()
+    _note_scale(table, spans)
+    return table.assign(group=np.arange(len(table)))
 
 
 def _note_scale(table: pd.DataFrame, spans: dict[int, Span]) -> None:

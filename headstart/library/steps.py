@@ -30,6 +30,7 @@ from headstart.params import Aim, Block
 from headstart.params.blocks import Baseline, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
 from headstart.proof import proving
 from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
+from headstart.proof.trained import Blocks
 from headstart.statistics import goals, likelihood, operating, records
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def prove(
     block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
     card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
     plan = scratch.plan_of(fresh)
-    for one in designs.trainings(images.usable, seeds=block.seeds, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
+    for one in designs.trainings(images.usable, seeds=block.runs, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
         done = scratch.train(one.table, images.root, card.design, head.classes, plan, seed=one.seed, device=device)
         runs[one.labels, one.number] = records.of_run(one.table, done)
     return proving.prove(
@@ -189,15 +190,9 @@ def prove(
         ships=Contender(FINE_TUNED, {}, head.source, tuned.result.logits),
         data=DataSet(images.usable, images.root, head.classes, device),
         card=head.source,
-        head=head.block,
-        block=tuned.block,
-        images=fresh.max_images,
-        size=card.transform.input_size,
-        seeds=block.seeds,
-        label_curve=block.label_curve,
-        level=block.level,
-        margin=block.margin,
-        resamples=block.resamples,
+        design=card.design,
+        blocks=Blocks(head.block, tuned.block, fresh),
+        block=block,
         seed=seed,
     )
 

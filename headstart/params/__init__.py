@@ -4,16 +4,17 @@ Each field has a default, bounds, a unit and a sentence.
 The same models check params.yaml, the `--set` option and the form in the Prefect UI.
 """
 
+from headstart.params.adapt import Adapt as Adapt
 from headstart.params.aim import Aim as Aim
+from headstart.params.augmentation import Augmentation as Augmentation
+from headstart.params.augmentation import MeasuredAugmentation as MeasuredAugmentation
 from headstart.params.block import Block as Block
 from headstart.params.blocks import STAGES as STAGES
 from headstart.params.blocks import Aimed as Aimed
-from headstart.params.blocks import Augmentation as Augmentation
 from headstart.params.blocks import Baseline as Baseline
 from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import IndexImages as IndexImages
-from headstart.params.blocks import MeasuredAugmentation as MeasuredAugmentation
 from headstart.params.blocks import Params as Params
 from headstart.params.blocks import Race as Race
 from headstart.params.blocks import Repeats as Repeats

@@ -1,7 +1,4 @@
-"""The typed schema of params.yaml: one block per stage.
-
-Each field has a default, bounds, a unit and a sentence.
-"""
+"""The typed schema of params.yaml: one block per stage; each field has a default, bounds, a unit and a sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
+from headstart.params.augmentation import Augmentation, MeasuredAugmentation
 from headstart.params.block import Block
 from headstart.params.evaluating import Evaluate
 
@@ -139,46 +138,6 @@ class TrainHead(Block):
     class_weights: Literal["auto", "none", "balanced"] = Field("auto", description=_CLASS_WEIGHTS)
 
 
-class _Drawn(Block):
-    """What of a training view is drawn from a range."""
-
-    min_crop_share: float = Field(0.6, gt=0.05, le=1, description="Smallest share of the image area (0-1) that a random crop keeps.")
-    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation either way (degrees).")
-    colour: float = Field(0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation (0-1).")
-
-
-class Augmentation(_Drawn):
-    """How the training views of an image are drawn.
-
-    Mirroring and turning are off: digits, signs and text have a handedness.
-    """
-
-    horizontal_flip: bool = Field(False, description="Mirror half of the views left to right.")
-    vertical_flip: bool = Field(False, description="Mirror half of the views top to bottom.")
-    quarter_turns: bool = Field(False, description="Turn the views by 0, 90, 180 or 270 degrees, each as often.")
-
-
-class MeasuredAugmentation(_Drawn):
-    """How the training views of an image are drawn.
-
-    auto: a change is made if the frozen head, out of fold, shows that it keeps the labels of these images.
-    """
-
-    horizontal_flip: bool | Literal["auto"] = Field(
-        "auto", description="Mirror half of the views left to right; auto: if that is measured to keep the labels."
-    )
-    vertical_flip: bool | Literal["auto"] = Field(
-        "auto", description="Mirror half of the views top to bottom; auto: if that is measured to keep the labels."
-    )
-    quarter_turns: bool | Literal["auto"] = Field(
-        "auto", description="Turn the views by 0, 90, 180 or 270 degrees, each as often; auto: if that is measured to keep the labels."
-    )
-
-    def settled(self, **made: bool) -> Augmentation:
-        """How views are drawn if `made` says of each change that is left to auto whether it is made; it is not if nothing is said."""
-        return Augmentation(**{name: made.get(name, False) if value == "auto" else value for name, value in dict(self).items()})
-
-
 class FineTune(Block):
     """Unfreeze and fine-tune at low rates, watching the validation split."""
 
@@ -205,9 +164,19 @@ class FineTune(Block):
         0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
-    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+    views: Annotated[int, Field(ge=1, le=64)] | Literal["auto", "fresh"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images.",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images; fresh: a new one in each epoch, the frozen layers running as training goes.",
+    )
+    statistics: Literal["source", "batch"] = Field(
+        "source",
+        description="What BatchNorm normalises with in training: source keeps the statistics of the source, batch uses and gathers those of the images.",
+    )
+    search: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Most passes over the training images (of 2,000 of them at most) of a search for another way (all of the network on fresh views of whole pictures, by rate and BatchNorm statistics), done if last_stages does not beat the frozen head on validation; below 7 none is done.",
     )
     cache_gib: float = Field(
         20.0,
@@ -244,10 +213,16 @@ class Baseline(Block):
 class Repeats(Block):
     """How often the networks of a verdict are trained; baseline reads this from the block of verdict."""
 
-    seeds: int = Field(
-        1, ge=1, le=50, description="Runs of the pretrained and of the random network that are compared; below 5 the answer is indicative."
+    seeds: Annotated[int, Field(ge=1, le=50)] | Literal["auto"] = Field(
+        "auto",
+        description="Runs of the pretrained and of the random network that are compared (1-50); below 5 the answer is indicative. auto: 1, and 5 folds of training and validation images if fewer than 200 validation images leave it open.",
     )
     label_curve: bool = Field(False, description="Compare them with 5, 10, 20 and 50 labels a class too.")
+
+    @property
+    def runs(self) -> int:
+        """Runs of each network to begin with."""
+        return 1 if self.seeds == "auto" else self.seeds
 
 
 class Verdict(Repeats):
@@ -283,6 +258,7 @@ class Params(Aimed):
     baseline: Baseline = Field(default_factory=Baseline)
     verdict: Verdict = Field(default_factory=Verdict)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    adapt: Adapt = Field(default_factory=Adapt)
     report: Report = Field(default_factory=Report)
 
 

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from headstart.base import outputs
 from headstart.machinery.errors import ParamsError
+from headstart.params.augmentation import Augmentation
 from headstart.params.block import Block
-from headstart.params.blocks import Augmentation
 from headstart.params.wording import allowed
 
 PATH = Path("source.yaml")

@@ -23,21 +23,17 @@ How often the answer is wrong is simulated by benchmarks/verdict_error.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 
 from headstart.data.folding import ENOUGH_IMAGES
+from headstart.proof import slopes
+from headstart.proof.slopes import ENOUGH_SEEDS, Groups, Slope
 from headstart.statistics import intervals
 from headstart.statistics.records import Record
 
-ENOUGH_SEEDS = 5  # to estimate the variance between seeds
 NOTABLE = 0.05  # difference in accuracy (0-1): few images that cannot rule it out cannot tell
-SHARE = 0.9  # of the final score of the better group: the level whose steps are counted
-DRAWN = 10_000_000  # image weights drawn at a time
-
-Groups = tuple[list[Record], list[Record]]  # of the first and of the second, a record per seed
 
 
 class Score(TypedDict):
@@ -49,27 +45,6 @@ class Score(TypedDict):
     interval: list[float]
     n_images: int
     n_seeds: int
-
-
-class Reached(TypedDict):
-    """How many seeds of each group got to the threshold."""
-
-    first: int
-    second: int
-
-
-class Slope(TypedDict):
-    """Steps to the threshold (an accuracy, 0-1), the median over seeds.
-
-    None means that it was never reached; as an end of the interval, that it is open.
-    """
-
-    threshold: float
-    first: float | None
-    second: float | None
-    difference: float | None
-    interval: list[float | None]
-    reached: Reached
 
 
 class Comparison(TypedDict):
@@ -104,34 +79,31 @@ def compare(
     `level` is the error rate of one end of an interval; `margin` the difference (a share) beyond which a group counts as better; `names`
     are for the evidence.
 
-    slope: steps to SHARE of the better group's final score; `reached` counts the seeds that got there. Its interval resamples images, and
+    slope: steps to slopes.SHARE of the better group's final score; `reached` counts the seeds that got there. Its interval resamples images, and
     from five on seeds (the pigeonhole bootstrap of Owen, Ann. Appl. Stat. 1, 2007). A record that never gets there takes more steps than
     it was given, without bound: an end that this leaves open is None.
     """
     crossed = _crossed(first, second)
     groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
     start = _score([[one.right[0] for one in group] for group in groups], crossed, level)
-    final = _score([[one.right[one.best] for one in group] for group in groups], crossed, level)
+    final = _final(groups, crossed, level)
     answer = _answer(final, margin)
-    standing = "established" if len(first) >= ENOUGH_SEEDS else "indicative"
     return {
         "answer": answer,
         "needed": _needed(final, margin) if answer == "too_few" else None,
-        "standing": standing,
-        "evidence": _evidence(final, answer, standing, level, margin, names),
+        "standing": _standing(len(first)),
+        "evidence": _evidence(final, answer, "seeds" if crossed else "folds", level, margin, names),
         "design": "crossed" if crossed else "folds",
         "level": level,
         "margin": margin,
         "start": start,
-        "slope": _slope(groups, crossed, level, resamples, np.random.default_rng(seed)),
+        "slope": slopes.slope(groups, crossed, level, resamples, np.random.default_rng(seed)),
         "asymptote": final,
     }
 
 
-def steps_to(right: np.ndarray, steps: np.ndarray, threshold: float) -> int | None:
-    """The steps (rows,) at which the share of right (rows, n) first is `threshold` or more; None: never."""
-    reached = np.flatnonzero(_at_least(right.mean(axis=1), threshold))
-    return int(steps[reached[0]]) if len(reached) else None
+def _standing(seeds: int) -> str:
+    return "established" if seeds >= ENOUGH_SEEDS else "indicative"
 
 
 def _answer(final: Score, margin: float) -> str:
@@ -146,6 +118,15 @@ def _answer(final: Score, margin: float) -> str:
         return "negative"
     open_ends = max(high, -low) > NOTABLE
     return "too_few" if open_ends and final["n_images"] < ENOUGH_IMAGES else "none_shown"
+
+
+def settled(first: list[Record], second: list[Record], *, level: float, margin: float) -> bool:
+    """Whether the final scores differ by more than the margin, either way, in an interval of this level.
+
+    Records and errors as in `compare`.
+    """
+    groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
+    return _answer(_final(groups, _crossed(first, second), level), margin) in ("positive", "negative")
 
 
 def _needed(final: Score, margin: float) -> int:
@@ -206,80 +187,15 @@ def _score(groups: list[list[np.ndarray]], crossed: bool, level: float) -> Score
     }
 
 
-def _slope(groups: Groups, crossed: bool, level: float, resamples: int, random: np.random.Generator) -> Slope:
-    """Steps to the threshold, as they are and with the interval of their difference; see `compare`."""
-    seeds = len(groups[0])
-    threshold, steps = _steps(groups, [[one.right.mean(axis=1)[None] for one in group] for group in groups], np.arange(seeds)[None])
-    drawn = []
-    size = max(DRAWN // max(len(one.images) for one in groups[0]), 1)
-    for start in range(0, resamples, size):
-        count = min(size, resamples - start)
-        if crossed:
-            weights = [_weights(len(groups[0][0].images), count, random)] * seeds
-        else:
-            weights = [_weights(len(one.images), count, random) for one in groups[0]]
-        chosen = random.integers(seeds, size=(count, seeds)) if seeds >= ENOUGH_SEEDS else np.tile(np.arange(seeds), (count, 1))
-        scores = [[weight @ one.right.T.astype(np.float32) for weight, one in zip(weights, group, strict=True)] for group in groups]
-        drawn.append(_steps(groups, scores, chosen)[1])
-    (first, first_most), (second, second_most) = np.concatenate(drawn, axis=2)
-    reached = [sum(steps_to(one.right, one.steps, threshold[0]) is not None for one in group) for group in groups]
-    return {
-        "threshold": float(threshold[0]),
-        "first": _finite(steps[0, 1, 0]),
-        "second": _finite(steps[1, 1, 0]),
-        "difference": _finite(steps[0, 1, 0] - steps[1, 1, 0]) if np.isfinite(steps).all() else None,
-        "interval": [_finite(_low(first - second_most, level)), _finite(-_low(second - first_most, level))],
-        "reached": {"first": reached[0], "second": reached[1]},
-    }
+def _final(groups: Groups, crossed: bool, level: float) -> Score:
+    return _score([[one.right[one.best] for one in group] for group in groups], crossed, level)
 
 
-def _steps(groups: Groups, scores: Sequence[Sequence[np.ndarray]], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds (resamples,), and the median steps to them of both groups (2, 2, resamples).
-
-    Of each group there are two medians, the least and the most that it can be: a record that never got there takes more than its last
-    step, so at least that, and at most infinitely many.
-    scores: of each group and seed (resamples, rows); chosen: the seeds that count (resamples, seeds).
-    """
-    final = [
-        np.stack([score[:, one.best] for one, score in zip(group, of_seeds, strict=True)], axis=1)
-        for group, of_seeds in zip(groups, scores, strict=True)
-    ]
-    threshold = SHARE * np.maximum(*(np.take_along_axis(some, chosen, axis=1).mean(axis=1) for some in final))
-    medians = []
-    for group, of_seeds in zip(groups, scores, strict=True):
-        least, most = [], []
-        for one, score in zip(group, of_seeds, strict=True):
-            reached = _at_least(score, threshold[:, None])
-            at = one.steps[reached.argmax(axis=1)]
-            least.append(np.where(reached.any(axis=1), at, one.steps[-1]))
-            most.append(np.where(reached.any(axis=1), at, np.inf))
-        medians.append([np.median(np.take_along_axis(np.stack(some, axis=1), chosen, axis=1), axis=1) for some in (least, most)])
-    return threshold, np.array(medians)
-
-
-def _low(values: np.ndarray, level: float) -> float:
-    return float(np.quantile(values, level, method="inverted_cdf"))
-
-
-def _at_least(score: np.ndarray, threshold: np.ndarray | float) -> np.ndarray:
-    """Whether a score reaches a threshold; sums of float32 weights are off by less than 1e-6."""
-    return score >= threshold - 1e-6
-
-
-def _weights(n: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Weights (count, n) of n images in `count` bootstrap resamples."""
-    rows = random.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-    return (np.bincount(rows.ravel(), minlength=count * n).reshape(count, n) / n).astype(np.float32)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) + 0.0 if np.isfinite(value) else None  # no -0.0
-
-
-def _evidence(score: Score, answer: str, standing: str, level: float, margin: float, names: tuple[str, str]) -> str:
-    """The asymptote in plain words."""
+def _evidence(score: Score, answer: str, runs: str, level: float, margin: float, names: tuple[str, str]) -> str:
+    """The asymptote in plain words; `runs` are called seeds or folds."""
     seeds, (low, high) = score["n_seeds"], score["interval"]
-    counted = "seeds and images" if standing == "established" else "images only"
+    standing = _standing(seeds)
+    counted = f"{runs} and images" if standing == "established" else "images only"
     noun = "point" if round(100 * margin, 9) == 1 else "points"
     says = {
         "positive": f"Higher by more than {100 * margin:g} {noun}.",
@@ -289,6 +205,6 @@ def _evidence(score: Score, answer: str, standing: str, level: float, margin: fl
     }
     return (
         f"{names[0]} {score['first']:.1%} of {score['n_images']:,} held-out images right, {names[1]} {score['second']:.1%}"
-        f"{f' ({seeds} seeds each)' if seeds > 1 else ''}: {100 * score['difference']:+.1f} points ({100 - 200 * level:g}% interval "
+        f"{f' ({seeds} {runs} each)' if seeds > 1 else ''}: {100 * score['difference']:+.1f} points ({100 - 200 * level:g}% interval "
         f"{100 * low:+.1f} to {100 * high:+.1f}, over {counted}: {standing}). {says[answer]}"
     )

@@ -3,31 +3,30 @@
 The answer speaks of what ships, if that begins with the source's weights, else of the fine-tuned model. With one seed it is compared with the
 baseline, which is trained at a reduced size for time: indicative. With more seeds, and with fewer labels, both are trained at the baseline's
 size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen head too.
+
+If few validation images leave the answer of one seed open, folds of train and validation are looked at (proof/trained.py).
 """
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from headstart.base.devices import CPU, Device
-from headstart.linear import frozen_head
-from headstart.networks.cards import SourceCard
-from headstart.params import FineTune, TrainHead
-from headstart.proof import comparison
+from headstart.data import folding
+from headstart.networks.cards import Architecture, SourceCard
+from headstart.params import Verdict
+from headstart.proof import comparison, trained
 from headstart.proof.comparison import Comparison
 from headstart.proof.contenders import FINE_TUNED, HEAD, SCRATCH, Contender, DataSet
+from headstart.proof.trained import Blocks
 from headstart.statistics import records
 from headstart.statistics.records import Record, Records
 from headstart.training import designs
-from headstart.training.designs import Training
 from headstart.words import naming
 
-if TYPE_CHECKING:
-    from headstart.training import fine_tuning
+FIRST_LOOK = 10  # times as sure that a look at few validation images must be as the level asks, if it is to be the last
 
 
 class Labelled(Comparison):
@@ -87,23 +86,17 @@ def prove(
     ships: Contender,
     data: DataSet,
     card: SourceCard,
-    head: TrainHead,
-    block: FineTune,
-    images: int,
-    size: int,
-    seeds: int,
-    label_curve: bool,
-    level: float,
-    margin: float,
-    resamples: int,
+    design: Architecture,
+    blocks: Blocks,
+    block: Verdict,
     seed: int,
 ) -> Proof:
     """Compare the records, and train what is still to be compared.
 
-    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline; ships: what ships; head, block: those of train_head
-    and fine_tune; images: the most that the baseline saw of each split; size: pixels at which it was trained; the others are as in the block of verdict.
+    tuned: what fine_tune left; random: what baseline left, empty if there is no baseline, of `block.runs` seeds; ships: what ships; design:
+    what was trained from random weights; blocks: how everything was trained.
     """
-    compare = partial(comparison.compare, level=level, margin=margin, resamples=resamples, seed=seed)
+    compare = partial(comparison.compare, level=block.level, margin=block.margin, resamples=block.resamples, seed=seed)
     against_head: Against = {}
     if len(tuned.right) > 1:
         against_head = {"fine_tuned_against_head": compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))}
@@ -117,19 +110,35 @@ def prove(
             **against_head,
         }
     ours: Records = {}
-    theirs = dict(random)
-    if seeds == 1:
+    theirs, size = dict(random), design.transform.input_size
+    if block.runs == 1:
         theirs[0, 0] = records.only(random[0, 0], tuned.images)
         ours[0, 0] = records.only(tuned, theirs[0, 0].images)
-    for one in designs.trainings(data.table, seeds=seeds, label_curve=label_curve, images=images, seed=seed):
+    images = blocks.baseline.max_images
+    for one in designs.trainings(data.table, seeds=block.runs, label_curve=block.label_curve, images=images, seed=seed):
         if (one.labels, one.number) not in ours:
-            done = pretrained(one, data.root, card.at(size), data.classes, head, block, data.device)
+            done = trained.pretrained(one, data, card.at(size), blocks.head, blocks.fine_tune)
             ours[one.labels, one.number] = records.of_run(one.table, done)
-    sizes: Sizes = {"pretrained": card.transform.input_size if seeds == 1 else size, "random": size}
-    of, spoken = _spoken_of(ships, ours, data, seeds)
+    of, spoken = _spoken_of(ships, ours, data, block.runs)
+    at = card.transform.input_size if block.runs == 1 else size
+    if block.seeds == "auto" and _open(spoken[0, 0], theirs[0, 0], block):
+        folded, theirs_folded = trained.folds(data, card, design, blocks, theirs[0, 0], unfrozen=of != HEAD, seed=seed)
+        of, at = (HEAD, at) if of == HEAD else (FINE_TUNED, size)
+        ours, theirs, spoken = ({**some, **more} for some, more in ((ours, folded), (theirs, theirs_folded), (spoken, folded)))
     subject = naming.subject(of, ships.mix if of == ships.name else None)
-    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, label_curve)
-    return {**proof, "of": of, "settle": _settle(proof, data, seeds)}
+    sizes: Sizes = {"pretrained": at, "random": size}
+    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, subject, block.label_curve)
+    return {**proof, "of": of, "settle": _settle(proof, data)}
+
+
+def _open(ours: Record, theirs: Record, block: Verdict) -> bool:
+    """Whether folds are needed: few images were held out, and they do not settle the answer.
+
+    A first look that settles it must be surer than the last one, tenfold, so that two looks do not err more often than one.
+    """
+    if len(ours.images) >= folding.ENOUGH_IMAGES:
+        return False
+    return not comparison.settled([ours], [theirs], level=block.level / FIRST_LOOK, margin=block.margin)
 
 
 def _spoken_of(ships: Contender, ours: Records, data: DataSet, seeds: int) -> tuple[str, Records]:
@@ -148,12 +157,12 @@ def _spoken_of(ships: Contender, ours: Records, data: DataSet, seeds: int) -> tu
     return ships.name, {**ours, (0, 0): records.only(whole, tuned.images)}
 
 
-def _settle(proof: Proof, data: DataSet, seeds: int) -> str:
+def _settle(proof: Proof, data: DataSet) -> str:
     """What would tell, if there are too few images."""
     compared = proof["pretrained_against_random"]
     held = int(data.table["split"].isin(["train", "validation"]).sum())
-    n = compared["asymptote"]["n_images"]
-    return naming.settle(compared["needed"], n, held, repeated=seeds > 1) if compared["needed"] else ""
+    final = compared["asymptote"]
+    return naming.settle(compared["needed"], final["n_images"], held, repeated=final["n_seeds"] > 1) if compared["needed"] else ""
 
 
 def _curve(ours: Records, theirs: Records, compare: partial[Comparison], subject: str) -> list[Labelled]:
@@ -166,9 +175,11 @@ def _curve(ours: Records, theirs: Records, compare: partial[Comparison], subject
     return curve
 
 
-def _proof(curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, label_curve: bool) -> Proof:
+def _proof(
+    curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, subject: str, label_curve: bool
+) -> Proof:
     whole, (at, size) = curve[-1], (sizes["pretrained"], sizes["random"])
-    note = f" (the baseline was trained at {size} pixels, the fine-tuned model at {at})" if at != size else ""
+    note = f" (the network from random weights was trained at {size} pixels, {subject} at {at})" if at != size else ""
     return {
         "answer": whole["answer"],
         "standing": whole["standing"],
@@ -181,25 +192,6 @@ def _proof(curve: list[Labelled], against_head: Against, ours: Records, theirs: 
         "curves": {"pretrained": _mean(ours), "random": _mean(theirs)},
         "input_size": sizes,
     }
-
-
-def pretrained(
-    training: Training, root: Path, card: SourceCard, classes: list[str], head: TrainHead, block: FineTune, device: Device = CPU
-) -> fine_tuning.Result:
-    """Train a head on the frozen source that `card` names, and fine-tune.
-
-    `head` and `block` are the blocks of train_head and fine_tune.
-    """
-    from headstart.training import fine_tuning  # and with it PyTorch, which a verdict on finished trainings does without
-
-    train = training.table[training.table["split"] == "train"].reset_index(drop=True)
-    balanced = head.class_weights == "balanced"
-    fitted = frozen_head.on(
-        train, root, card, classes, penalties=head.penalties, folds=head.folds, balanced=balanced, seed=training.seed, device=device
-    )
-    return fine_tuning.run(
-        training.table, root, card, fitted, classes, fine_tuning.plan_of(block, training.table, classes, training.seed), device=device
-    )
 
 
 def _mean(group: Records) -> list[Step]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune, TrainHead
-from headstart.proof import contenders, proving
+from headstart.proof import contenders, trained
 from headstart.proof.contenders import Contender, DataSet, Shipped
 from headstart.statistics import paired
 from headstart.training import designs
@@ -48,9 +48,7 @@ class Context:
     def tuned(self, name: str, card: SourceCard, **changes: Any) -> Contender:
         """Fine-tune the source of `card` with changes to the block."""
         training = designs.Training(0, 0, self.seed, self.data.table)
-        done = proving.pretrained(
-            training, self.data.root, card, self.data.classes, self.head, self.block.model_copy(update=changes), self.data.device
-        )
+        done = trained.pretrained(training, self.data, card, self.head, self.block.model_copy(update=changes))
         weights = {key: value.numpy() for key, value in done.network.weights().items()}
         return Contender(name, weights, card, done.logits, None, self.data.goal, tuple(self.data.classes))
 

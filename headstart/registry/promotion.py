@@ -20,7 +20,7 @@ import pandas as pd
 
 from headstart.base import weights
 from headstart.base.devices import CPU, Device
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.features import classify, of_source
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
@@ -186,8 +186,14 @@ def _against(
     fair = answers.notna().to_numpy(bool)
     if not fair.any():
         return False, "there is no image on which to compare them: the current model was trained on all of them", None, []
-    figures = compare(right[fair], (answers == rows["label"]).to_numpy(bool)[fair])
-    return *not_worse(figures["interval"]), figures, notes
+    theirs_right = (answers == rows["label"]).to_numpy(bool)
+    figures, goal = compare(right[fair], theirs_right[fair]), model.card.aim
+    if goal is None or not goal.even:
+        return *not_worse(figures["interval"]), figures, notes
+    counts = goal.counts(encoding.encode(rows["label"][fair], model.card.classes))
+    interval = intervals.images(counts * (right[fair].astype(float) - theirs_right[fair]), 1 - LEVEL)
+    fine, reason = not_worse([float(end) for end in interval])
+    return fine, f"by balanced accuracy, which it aims at, {reason}", figures, notes
 
 
 def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, head: Path, device: Device) -> np.ndarray:

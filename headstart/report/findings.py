@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from headstart.checks.validation import Validation
     from headstart.choice.selection import Ranking
+    from headstart.domains.adapting import Report as Adapted
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
     from headstart.linear.frozen_head import Summary as HeadSummary
@@ -95,6 +96,7 @@ class Findings:
     metrics: Metrics
     verdict: Verdict
     baseline: Baseline
+    adapt: Adapted
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -131,6 +133,7 @@ def gather(
     verdict: Path,
     baseline: Path,
     baseline_curve: Path,
+    adapt: Path,
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
@@ -150,6 +153,7 @@ def gather(
             metrics=_json(metrics),
             verdict=_json(verdict),
             baseline=_json(baseline / "summary.json"),
+            adapt=_json(adapt),
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),

@@ -2,7 +2,7 @@
 
 `render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in
 one
-file, and how it is laid out in the template of the same name below templates/: result, aim, photos, transfer, mistakes, data, choice, training, again.
+file, and how it is laid out in the template of the same name below templates/: result, aim, photos, domains, transfer, mistakes, data, choice, training, again.
 The
 headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.machinery.progress import duration
-from headstart.report import again, choice, data, photos, result, summary, training, transfer
+from headstart.report import again, choice, data, domains, photos, result, summary, training, transfer
 from headstart.report import aim as aim_module
 from headstart.report import mistakes as mistakes_module
 from headstart.report.findings import Findings
@@ -43,6 +43,7 @@ def render(findings: Findings, *, mistakes: int) -> str:
         calibration=result.calibration(findings),
         aim=aim_module.aim(findings),
         photos=photos.photos(findings),
+        domains=domains.domains(findings),
         transfer=transfer.transfer(findings),
         mistakes=mistakes_module.mistakes(findings, mistakes),
         data=data.data(findings),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from headstart.training.augmenting import Change
     from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
-    from headstart.training.tuning import Try
+    from headstart.training.searching import Row
+    from headstart.training.tuning import Summary, Try
 
 NOTHING = "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head that it began with."
 
@@ -54,6 +55,7 @@ class Tuning:
     reason: str
     nothing: bool  # whether the network is as it began
     settled: list[str]  # sentences: what was measured before training, and what was tried again
+    search: list[Row]  # the ways that were searched, best first in each round
 
 
 def head(f: Findings) -> Head:
@@ -111,20 +113,39 @@ def tuning(f: Findings) -> Tuning:
         paid=shipped in naming.PAID,
         reason=NOTHING if nothing else against_head(f.fine_tuned["validation"]),
         nothing=nothing,
-        settled=[*_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
+        settled=[*_tries(f.fine_tuned["tries"]), *_searched(f.fine_tuned), *_changes(f.fine_tuned["changes"])],
+        search=f.fine_tuned["search"],
     )
 
 
 def _tries(tries: list[Try]) -> list[str]:
     """That a training was done again more gently, in a sentence."""
-    if len(tries) < 2:
+    if len(tries) < 2 or tries[0]["best_epoch"]:
         return []
-    first, last = tries[0], tries[-1]
+    first, last = tries[:2]
     outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
     return [
         f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
         f"so it was trained again from the head at {last['rate']:g}: {outcome}."
     ]
+
+
+def _searched(summary: Summary) -> list[str]:
+    """That other ways were searched, and what became of the winner, in a sentence."""
+    rows, tries = summary["search"], summary["tries"]
+    if not rows:
+        return []
+    start = "As that was not better than the frozen head by a standard error on validation, other ways were tried briefly, the better half for longer"
+    *others, won = tries
+    if won["strategy"] == tries[0]["strategy"]:
+        return [f"{start}: in the last round none was better than the head."]
+    name = next(row["way"] for row in reversed(rows) if row["place"] == 1)
+    taken = (
+        "and counts"
+        if won["validation_loss"] < min(one["validation_loss"] for one in others)
+        else "and was no better than what had been tried"
+    )
+    return [f"{start}. The winner ({name}) was then trained in full, to a validation loss of {won['validation_loss']:.3f} nats, {taken}."]
 
 
 def _changes(changes: list[Change]) -> list[str]:

@@ -176,7 +176,9 @@ def _pair(compared: Comparison, title: str, first: str, second: str, *, same_sta
         ("Slope", f"steps to {percent(slope['threshold'])}, 90% of the better end", *_steps(slope)),
         ("End", "accuracy at the best epoch", *_shares(final)),
     ]
-    seeds = f"{count(final['n_seeds'], 'seed')} each" if final["n_seeds"] > 1 else "one run each"
+    seeds = (
+        f"{count(final['n_seeds'], 'fold' if compared['design'] == 'folds' else 'seed')} each" if final["n_seeds"] > 1 else "one run each"
+    )
     return Pair(title, first, second, rows, f"{100 - 200 * compared['level']:g}%", final["n_images"], seeds)
 
 

@@ -1,9 +1,8 @@
 """Which changes of a picture keep its label: measured on the images themselves, not assumed.
 
-A head on the frozen features of plain pictures is asked for changed ones that it did not see. What a change does to all pictures alike
-says nothing of labels (quarter turns of a bus bar move every feature), so each feature of the changed pictures is first given the mean and spread that it
-has on plain ones. A change is made in training if it is shown, with 95% confidence, to cost at most MARGIN of the images. Few images
-show nothing, and nothing is then changed.
+A head on the frozen features of plain pictures is asked for changed ones that it did not see. It fails if a change takes the label, and also
+if it makes pictures unlike all that the network will be shown, which are as little worth to learn from. A change is made in training if it
+is shown, with 95% confidence, to cost at most MARGIN of the images. Few images show nothing, and nothing is then changed.
 """
 
 from __future__ import annotations
@@ -68,18 +67,11 @@ def _measure(
     labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), FOLDS, seed)
     plain, *changed = _features(asked, some, root, card, device)
-    others = [_standardised(features, plain) for features in changed]
     found = logistic.cross_validate(
-        plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, others=others, what="which changes keep the labels, fits"
+        plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, others=changed, what="which changes keep the labels, fits"
     )
     before, *after = (each.argmax(1) == labels for each in (found.held_out, *found.others))
     return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
-
-
-def _standardised(features: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Features (n, d) with the mean and the spread that each has on plain pictures."""
-    spread = np.maximum(features.std(0), np.finfo(np.float32).tiny)
-    return (features - features.mean(0)) / spread * plain.std(0) + plain.mean(0)
 
 
 def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:

@@ -15,6 +15,7 @@ from headstart.data import folding, sampling
 from headstart.networks.cards import Architecture, SourceCard
 
 LABELS = (5, 10, 20, 50)  # per class, of the label curve; 0 is all
+FOLDS = 5  # of train and validation, if few validation images leave the answer open: enough to estimate what trainings vary by
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from headstart.training.run import Trained
 from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
+FRESH = "fresh"  # a view of each image in each epoch that no other epoch has
 USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 
@@ -40,11 +41,12 @@ class Plan:
     epochs: int  # at most, per phase
     rate: float  # the highest of the head
     decay: float  # factor on the rate per stage deeper
-    views: int | str  # of each training image, or auto
+    views: int | str  # of each training image, auto or fresh
     cache_gib: float
     augmentation: Augmentation
     recipe: Recipe
     processes: int | str = "auto"
+    statistics: str = "source"  # as in strategies.Phase
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int)
         augmentation=block.augmentation.settled(),
         recipe=recipe,
         processes=block.processes,
+        statistics=block.statistics,
     )
 
 
@@ -142,12 +145,14 @@ def _prepare(begin: _Start) -> _Job:
     kept.keep(source.trunk.state_dict(), card.weights_sha256)
     network = begin.begun or model.of(source, begin.head)
     depth = choose_depth(plan.depth, card)
-    phases = STRATEGIES[plan.strategy](network.stage_names(), depth=depth, epochs=plan.epochs, rate=plan.rate, decay=plan.decay)
+    named = STRATEGIES[plan.strategy](network.stage_names(), depth=depth, epochs=plan.epochs, rate=plan.rate, decay=plan.decay)
+    phases = [replace(phase, statistics=plan.statistics) for phase in named]
     below, count = network.below({name for phase in phases for name in phase.rates})
     part = extraction.identity(card, f"below {count}")
     frozen = extraction.Frozen.of(lambda: below, part, card.transform.input_size, begin.device)
-    count_views = choose_views(plan.views, len(photos.train))
-    fitting = fit_views(count_views, frozen.shape, len(photos.train), len(photos.validation), plan.cache_gib)
+    fresh = plan.views == FRESH
+    count_views = plan.epochs if fresh else choose_views(plan.views, len(photos.train))
+    fitting = 0 if fresh else fit_views(count_views, frozen.shape, len(photos.train), len(photos.validation), plan.cache_gib)
     plain = View.of(card.transform)
     drawn = transforms.views(plain, plan.recipe.seed, plan.augmentation, count_views)
     wanted = Wanted(frozen, drawn, plain, extraction.HALF, "frozen layers")

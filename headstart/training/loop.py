@@ -72,7 +72,7 @@ def _through(run: Run, state: State, phases: list[Phase]) -> Trained:
     n = len(run.train.labels)
     if left := state.left(phases):
         images = (sum(phase.epochs for phase in left) - state.epoch) * n
-        with Progress(images, "fine-tuning, images", how=f"torch {run.device.name}", quiet=run.team.rank > 0) as progress:
+        with Progress(images, "training, images", how=f"torch {run.device.name}", quiet=run.team.rank > 0) as progress:
             while left := state.left(phases):
                 _phase(run, state, left[0], phases, progress, saved)
                 saved = {}

@@ -9,7 +9,6 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import nn
 
 from headstart.base import devices
@@ -20,8 +19,6 @@ from headstart.training import shards
 from headstart.training.cpu.pointwise import Pointwise
 from headstart.training.examples import Activations, Examples
 from headstart.training.parallel import ALONE, Team
-
-MAX_TEMPERATURE = 4.0
 
 
 class Figures(TypedDict):
@@ -63,13 +60,10 @@ def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[
 def measure(tail: nn.Sequential, examples: Examples, device: Device = CPU, team: Team = ALONE) -> Measure:
     """Loss, accuracy and temperature on the first view."""
     scores = logits(tail, examples.views[0], device, team).astype(np.float64)
-
-    def loss(log_temperature: float) -> float:
-        return float(-likelihood.of_labels(scores / np.exp(log_temperature), examples.labels).mean())
-
-    found = minimize_scalar(loss, bounds=(-np.log(MAX_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded", options={"xatol": 1e-3})
+    temperature = likelihood.temperature(scores, examples.labels)
+    loss = float(-likelihood.of_labels(scores / temperature, examples.labels).mean())
     right = scores.argmax(1) == examples.labels
-    return Measure(float(found.fun), float(right.mean()), float(np.exp(found.x)), right)
+    return Measure(loss, float(right.mean()), temperature, right)
 
 
 def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: Team = ALONE) -> np.ndarray:

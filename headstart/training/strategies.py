@@ -16,7 +16,8 @@ class Phase:
     """Train the stages (or `head`) that `rates` names for at most `epochs`, each at its highest rate.
 
     `statistics` says what BatchNorm in these stages normalises with in training: `source`, its running statistics, which stay as they
-    are, or `batch`, those of the current images, which it then also gathers. Weights that mean nothing yet need the latter.
+    are, or `batch`, those of the current images, which it then also gathers. Weights that mean nothing yet need the latter; images unlike
+    those of the source may.
     """
 
     name: str

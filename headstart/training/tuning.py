@@ -1,25 +1,32 @@
-"""Fine-tuning as the stage does it: settle what is left open, train, and try again more gently if that brought nothing.
+"""Fine-tuning as the stage does it: settle what is left open, train, and try again in other ways if that brought nothing.
 
 What is left open is which changes of the pictures keep their labels (augmenting.py). A training whose best weights are those that it
-began with has lost what the head knew and never won it back: it is tried once more at a tenth of the rate. If that brings nothing
-either, this is said, and the network is the frozen head that it began with.
+began with has lost what the head knew and never won it back: it is tried once more at a tenth of the rate. If neither is better than the
+head beyond the error, and the head is wrong often enough for that to be told, other ways are searched (searching.py) and the winner is
+trained in full. Of all trainings the one with the lowest validation loss counts. If none was better than the head, this is said, and the
+network is the frozen head that it began with.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
+from headstart.data import encoding
+from headstart.features import of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune, MeasuredAugmentation
-from headstart.training import augmenting, fine_tuning, outcome
+from headstart.training import augmenting, fine_tuning, outcome, searching
 from headstart.training.augmenting import Change, Chosen
+from headstart.training.searching import Found
 
 log = logging.getLogger(__name__)
 GENTLER = 0.1  # factor on the rate if a training brought nothing
@@ -28,24 +35,55 @@ GENTLER = 0.1  # factor on the rate if a training brought nothing
 class Try(TypedDict):
     """A training, and the epoch after which its validation loss (nats) was lowest; 0: before the first, so it brought nothing."""
 
+    strategy: str
+    statistics: str  # of BatchNorm
     rate: float
     epochs: int  # that it lasted
     best_epoch: int
     validation_loss: float
+    image_passes: int
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A training, and the block that it was done as."""
+
+    block: FineTune
+    result: outcome.Result
+
+    @property
+    def loss(self) -> float:
+        """On validation, of the best epoch (nats)."""
+        return self.result.curve[self.result.best]["validation_loss"]
+
+    @property
+    def row(self) -> Try:
+        """What is told of it."""
+        done, block = self.result, self.block
+        return {
+            "strategy": block.strategy,
+            "statistics": block.statistics,
+            "rate": block.rate,
+            "epochs": len(done.curve) - 1,
+            "best_epoch": done.best,
+            "validation_loss": self.loss,
+            "image_passes": done.summary["image_passes"],
+        }
 
 
 class Summary(outcome.Summary):
-    """What the last training did, what was settled before it, and what was tried."""
+    """What the training that counts did, what was settled before it, and what was tried."""
 
     augmentation: dict[str, float | bool]  # as the views were drawn
     changes: list[Change]
     tries: list[Try]
+    search: list[searching.Row]  # best first in each round; none if there was no search
     changed: bool  # whether there is a fine-tuned network; if not, it is the frozen head that it began with
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The last training, the block of params.yaml with what was settled in it, and the whole summary."""
+    """The training that counts, the block of params.yaml as it was done, and the whole summary."""
 
     result: outcome.Result
     block: FineTune
@@ -70,20 +108,59 @@ def tune(
     else:
         chosen = augmenting.choose(block.augmentation, train, root, card, classes, seed=seed, device=device)
     settled = block.model_copy(update={"augmentation": MeasuredAugmentation(**chosen.augmentation.model_dump())})
-    tries: list[Try] = []
-    for rate in (block.rate, GENTLER * block.rate):
-        settled = settled.model_copy(update={"rate": rate})
-        done = fine_tuning.run(table, root, card, head, classes, fine_tuning.plan_of(settled, table, classes, seed), device=device)
-        best = done.curve[done.best]
-        tries.append({"rate": rate, "epochs": len(done.curve) - 1, "best_epoch": done.best, "validation_loss": best["validation_loss"]})
-        if done.best or not done.summary["phases"]:
-            break
-        log.info("fine-tuning at a rate of %g brought nothing: no epoch was better on validation than the head that it began with", rate)
+    train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
+    tries = [train_as(settled)]
+    if not tries[0].result.best and tries[0].result.summary["phases"]:
+        tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
+    found = Found(None, [])
+    if _searches(tries, table, root, card, head, classes, settled, device):
+        found = searching.run(table, root, card, head, classes, settled, seed=seed, device=device)
+        if found.block:
+            tries.append(train_as(found.block))
+    best = min(tries, key=lambda one: one.loss)
+    done = best.result
     summary: Summary = {
         **done.summary,
-        "augmentation": chosen.augmentation.model_dump(),
+        "augmentation": best.block.augmentation.model_dump(),
         "changes": chosen.changes,
-        "tries": tries,
+        "tries": [one.row for one in tries],
+        "search": found.rows,
         "changed": done.best > 0,
     }
-    return Tuned(done, settled, summary)
+    return Tuned(done, best.block, summary)
+
+
+def _train(
+    table: pd.DataFrame, root: Path, card: SourceCard, head: Head, classes: list[str], block: FineTune, *, seed: int, device: Device
+) -> _Trained:
+    """One training as the block has it."""
+    done = fine_tuning.run(table, root, card, head, classes, fine_tuning.plan_of(block, table, classes, seed), device=device)
+    if not done.best and done.summary["phases"]:
+        log.info(
+            "fine-tuning at a rate of %g brought nothing: no epoch was better on validation than the head that it began with", block.rate
+        )
+    return _Trained(block, done)
+
+
+def _searches(
+    tries: list[_Trained],
+    table: pd.DataFrame,
+    root: Path,
+    card: SourceCard,
+    head: Head,
+    classes: list[str],
+    block: FineTune,
+    device: Device,
+) -> bool:
+    """Whether other ways are searched after these trainings."""
+    if not block.search or block.strategy != "last_stages":
+        return False
+    held = table[table["split"] == "validation"].reset_index(drop=True)
+    before = _head_logits(card, head, held, root, device)
+    best = min(tries, key=lambda one: one.loss)
+    return searching.needed(before, best.result.logits, encoding.encode(held["label"], classes))
+
+
+def _head_logits(card: SourceCard, head: Head, some: pd.DataFrame, root: Path, device: Device) -> np.ndarray:
+    """Logits (n, classes) that the frozen head gives for these images."""
+    return head.logits(of_source.of_source(card, some, root, device))

@@ -241,7 +241,7 @@ def test_every_file_is_listed_somewhere(tmp_path: Path) -> None:
     result, lists = validation.validate_whole(frame, LIMITS)
     validation.write_lists(lists, tmp_path / "lists")
     names = [failure["name"] for failure in [*result["critical"], *result["warnings"]]]
-    assert sorted(path.stem for path in (tmp_path / "lists").iterdir()) == sorted(names)
+    assert sorted(path.stem for path in (tmp_path / "lists").glob("*.csv")) == sorted(names)
     found = pd.read_csv(tmp_path / "lists/modes.csv")
     assert (list(found.columns), len(found)) == (["path", "origin", "split", "label", "set", "reason"], 69)
     two = pd.read_csv(tmp_path / "lists/same_pixels_in_two_splits.csv")
@@ -252,7 +252,7 @@ def test_every_file_is_listed_somewhere(tmp_path: Path) -> None:
     assert two["reason"][0] == "expected: no image lies in two splits (same decoded pixels)"
     assert pd.read_csv(tmp_path / "lists/unreadable_files.csv")["reason"].tolist() == ["zero bytes"]
     validation.write_lists({}, tmp_path / "lists")
-    assert list((tmp_path / "lists").iterdir()) == []
+    assert list((tmp_path / "lists").glob("*.csv")) == []
 
 
 def test_pairs_stand_side_by_side() -> None:

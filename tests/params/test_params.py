@@ -46,7 +46,7 @@ def test_all_problems_come_at_once(path: Path) -> None:
     assert "fine_tune.rate: 7 is wrong: input should be less than or equal to 1" in message
     assert "'head_only', 'last_stages', 'gradual' or 'full'" in message
     assert message.count("fine_tune.views") == 1
-    assert "  - fine_tune.views: 'many' is wrong: give a whole number from 1 to 64 or auto\n" in message
+    assert "  - fine_tune.views: 'many' is wrong: give a whole number from 1 to 64 or auto | fresh\n" in message
     assert "fine_tune.augmentation.flip: unknown parameter" in message
     assert "evaluate.bootstrap: 1 is wrong: input should be greater than or equal to 100" in message
 
@@ -61,9 +61,10 @@ def test_the_input_size_has_bounds_too(size: object) -> None:
 def test_views_and_processes_are_a_number_or_auto(name: str) -> None:
     for value in (1, 64, "auto"):
         assert getattr(params.check({"fine_tune": {name: value}}).fine_tune, name) == value
+    words = r"auto \| fresh" if name == "views" else "auto"
     for value in (0, 65, "many", None, 1.5):
         with pytest.raises(
-            ParamsError, match=rf"1 problem\(s\):\n  - fine_tune\.{name}: .* is wrong: give a whole number from 1 to 64 or auto$"
+            ParamsError, match=rf"1 problem\(s\):\n  - fine_tune\.{name}: .* is wrong: give a whole number from 1 to 64 or {words}$"
         ):
             params.check({"fine_tune": {name: value}})
 

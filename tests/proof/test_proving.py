@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from headstart.networks.cards import SourceCard, Transform
-from headstart.params import FineTune, TrainHead
-from headstart.proof import proving
+from headstart.params import Baseline, FineTune, TrainHead, Verdict
+from headstart.proof import proving, trained
 from headstart.proof.contenders import Contender, DataSet
-from headstart.statistics.records import Record
+from headstart.proof.trained import Blocks
+from headstart.statistics.records import Record, Records
 
+Seeds = int | Literal["auto"]
 CARD = SourceCard("toy", "timm", "timm", "toy", Transform(64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 1.0), "0" * 64)
 
 
@@ -38,11 +40,9 @@ def contender(name: str, some: DataSet, share: float = 0.0) -> Contender:
     return Contender(name, {}, CARD, np.eye(2)[np.where(right, some.labels, 1 - some.labels)], 0.5 if name == "average" else None)
 
 
-def prove(some: DataSet, tuned: Record, random: dict[tuple[int, int], Record], ships: Contender) -> proving.Proof:
-    block: dict[str, Any] = {"images": 2000, "size": 32, "seeds": 1, "label_curve": False, "level": 0.05, "margin": 0.01}
-    return proving.prove(
-        tuned, random, ships=ships, data=some, card=CARD, head=TrainHead(), block=FineTune(), resamples=100, seed=0, **block
-    )
+def prove(some: DataSet, tuned: Record, random: Records, ships: Contender, seeds: Seeds = 1) -> proving.Proof:
+    blocks, block = Blocks(TrainHead(), FineTune(), Baseline()), Verdict(seeds=seeds, resamples=100)
+    return proving.prove(tuned, random, ships=ships, data=some, card=CARD, design=CARD.at(32).design, blocks=blocks, block=block, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,52 @@ def test_where_nothing_was_unfrozen_nothing_is_compared_with_the_head(ships: str
     proof = prove(some, record(some, 0.8), {(0, 0): record(some, 0.3, 0.5)}, contender(ships, some))
     assert proof["of"] == "head"
     assert "fine_tuned_against_head" not in proof
+
+
+FOLDED = 45  # images in train and validation of `data(9)`
+
+
+@pytest.mark.parametrize(("ships", "unfrozen", "of", "size"), [("head", False, "head", 64), ("average", True, "fine_tuned", 32)])
+def test_few_images_that_leave_it_open_are_looked_at_in_folds(
+    monkeypatch: pytest.MonkeyPatch, ships: str, unfrozen: bool, of: str, size: int
+) -> None:
+    asked: list[bool] = []
+
+    def folds(*given: Any, unfrozen: bool, seed: int) -> tuple[Records, Records]:
+        asked.append(unfrozen)
+        rows = np.array_split(np.arange(FOLDED), 5)
+        groups = [
+            {
+                (0, k): Record(np.array([f"{i:064x}" for i in part]), (part % m > 0)[None], np.zeros(1, int), 0)
+                for k, part in enumerate(rows)
+            }
+            for m in (9, 2)
+        ]
+        return groups[0], groups[1]
+
+    monkeypatch.setattr(trained, "folds", folds)
+    some = data(9)
+    proof = prove(some, record(some, 0.8, 0.89), {(0, 0): record(some, 0.3, 0.78)}, contender(ships, some, 0.89), "auto")
+    assert asked == [unfrozen]
+    assert (proof["answer"], proof["standing"], proof["of"], proof["settle"]) == ("positive", "established", of, "")
+    whole = proof["pretrained_against_random"]
+    assert (whole["design"], whole["asymptote"]["n_images"], whole["asymptote"]["n_seeds"]) == ("folds", FOLDED, 5)
+    assert proof["input_size"] == {"pretrained": size, "random": 32}
+
+
+@pytest.mark.parametrize(("n", "ours", "theirs"), [(80, 0.9, 0.5), (200, 0.9, 0.9)], ids=["settled", "enough images"])
+def test_no_folds_are_trained_if_one_look_is_enough(monkeypatch: pytest.MonkeyPatch, n: int, ours: float, theirs: float) -> None:
+    monkeypatch.delattr(trained, "folds")
+    some = data(n)
+    proof = prove(some, record(some, 0.8, ours), {(0, 0): record(some, 0.3, theirs)}, contender("head", some), "auto")
+    assert proof["pretrained_against_random"]["asymptote"]["n_seeds"] == 1
+
+
+def test_what_is_positive_by_a_little_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first look is the last one only if it is ten times as sure: else two looks err more often than one."""
+    some = data(80)
+    known = {(0, 0): record(some, 0.3, 0.825)}
+    assert prove(some, record(some, 0.9), known, contender("head", some))["answer"] == "positive"
+    monkeypatch.delattr(trained, "folds")
+    with pytest.raises(AttributeError):
+        prove(some, record(some, 0.9), known, contender("head", some), "auto")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards, heads, model, sources
 from headstart.registry import promotion, shelf
+from headstart.statistics.goals import ACCURACY, Goal
 from tests import tiny, toy
 
 HERE = Path("registry")
@@ -321,6 +323,20 @@ def test_each_run_s_ranking_is_noted_whatever_the_decision(run: Run) -> None:
     assert shelf.foretold(HERE) == (1, 2)
     assert entry["decision"] == "refused"
     assert "in the last 2 races, the ranking's first came first 1 time\n" in promote.describe(entry, HERE)
+
+
+@pytest.mark.parametrize(("aim", "decision"), [(None, "promoted"), (ACCURACY, "promoted"), (Goal("balanced_accuracy"), "refused")])
+def test_a_model_is_compared_by_what_it_aims_at(run: Run, aim: Goal | None, decision: str) -> None:
+    """The new model has 20 of 90 ants more right than the current one, and 9 of 10 bees fewer."""
+    ants, bees = range(0, 180, 2), range(1, 21, 2)
+    data = table(train=range(300, 320), validation=[*ants, *bees], test=())
+    said = {} if aim is None else {"aim": asdict(aim)}
+    run.leave(wrong=ants[:20], data=data, **said)
+    promotion.promote()
+    run.leave(wrong=bees[:9], data=data, **said)
+    entry = promotion.promote()
+    assert (entry["decision"], entry["difference"]) == (decision, pytest.approx(0.11))
+    assert ("by balanced accuracy, which it aims at, it is worse" in entry["reason"]) == (decision == "refused")
 
 
 # The rule

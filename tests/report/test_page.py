@@ -23,7 +23,7 @@ from headstart.report import page as pages
 from headstart.words import formats
 from tasks.report import report as write_report
 from tests import ROOT
-from tests.left import LITE, Page, changed, curve, dump, leave, page
+from tests.left import LITE, Page, a_try, changed, curve, dump, leave, page
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +193,29 @@ def test_no_mistakes_at_all(tmp_path: Path) -> None:
     assert "None: every test image was called by its name." in text
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (0.12, "to a validation loss of 0.120 nats, and counts."),
+        (0.4, "nats, and was no better than what had been tried."),
+        (None, "none was better"),
+    ],
+)
+def test_a_search_is_told_with_its_ways(loss: float | None, said: str, tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    way = {"round": 1, "rate": 1e-4, "epochs": 3, "image_passes": 1200, "standard_error": 0.02}
+    rows = [
+        {**way, "place": 1, "way": "whole network", "best_epoch": 3, "validation_loss": 0.31, "gap": 0.0},
+        {**way, "place": 2, "way": "whole network, BatchNorm adapted", "best_epoch": 0, "validation_loss": 0.6123, "gap": 0.04},
+    ]
+    won = [a_try(1e-4, 3, strategy="full", validation_loss=loss)] if loss else []
+    changed(paths["fine_tuned"] / "summary.json", search=rows, tries=[a_try(1e-3, 6), *won])
+    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert said in text
+    assert "whole network, BatchNorm adapted 0.0001 3 none better 0.612 0.040 ± 0.020 1,200" in text
+    assert "trained again from the head" not in text
+
+
 def test_a_frozen_head_that_ships(tmp_path: Path) -> None:
     text = page(tmp_path, shipped="head").text
     assert "What ships: a new head on the frozen tf_efficientnet_lite1" in text
@@ -204,7 +227,7 @@ def test_a_frozen_head_that_ships(tmp_path: Path) -> None:
 def test_fine_tuning_that_brought_nothing_is_no_result(tmp_path: Path) -> None:
     paths = leave(tmp_path, shipped="head")
     tuned = json.loads((paths["fine_tuned"] / "summary.json").read_text())
-    tries = [{"rate": rate, "epochs": 4, "best_epoch": 0, "validation_loss": 0.34} for rate in (3e-4, 3e-5)]
+    tries = [a_try(3e-4, 0), a_try(3e-5, 0)]
     dump(paths["fine_tuned"] / "summary.json", {**tuned, "changed": False, "tries": tries})
     metrics = json.loads(paths["metrics"].read_text())
     dump(paths["metrics"], {**metrics, "fine_tuned": None})

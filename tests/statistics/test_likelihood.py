@@ -34,3 +34,19 @@ def test_the_likelihood_of_labels_has_the_bits_of_its_definition(kind: type[np.f
     assert found.shape == (500,)
     assert found.tobytes() == log_softmax(given.astype(np.float64), axis=1)[np.arange(500), labels].tobytes()
     np.testing.assert_allclose(found, np.log(likelihood.softmax(given)[np.arange(500), labels]), rtol=1e-9, atol=1e-12)
+
+
+def test_the_temperature_takes_out_how_confident_logits_are() -> None:
+    given = np.random.default_rng(1).normal(size=(4000, 3)) * 2
+    labels = np.array([np.random.default_rng([1, row]).choice(3, p=p) for row, p in enumerate(likelihood.softmax(given))])
+    assert likelihood.temperature(given, labels) == pytest.approx(1, abs=0.08)
+    assert likelihood.temperature(3 * given, labels) == pytest.approx(3, abs=0.24)
+
+
+@pytest.mark.parametrize("n", [4, 9, 50, 1000])
+def test_images_that_are_all_right_do_not_make_the_temperature_certain(n: int) -> None:
+    """Their probabilities say n + 1 of n + 2, however far apart the logits are."""
+    labels = np.arange(n) % 4
+    given = np.where(np.eye(4)[labels] > 0, 6.0, 0.0)
+    probabilities = likelihood.softmax(given / likelihood.temperature(given, labels))
+    assert probabilities[np.arange(n), labels] == pytest.approx((n + 1) / (n + 2), rel=1e-3)

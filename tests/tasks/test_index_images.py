@@ -23,7 +23,7 @@ PARAMETERS: dict[str, Any] = {"block": IndexImages(), "shared": Seeded()}
 def test_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy.images(tmp_path / "images", per_class=10)
     (tmp_path / "images/ant/broken.jpg").touch()
-    index_images(tmp_path / "images", tmp_path / "out/manifest.parquet", **PARAMETERS)
+    index_images(tmp_path / "images", tmp_path / "out/manifest.parquet", tmp_path / "out/target.parquet", **PARAMETERS)
     table = manifest.read(tmp_path / "out/manifest.parquet")
     assert table.equals(indexer.index(tmp_path / "images", **toy.INDEX))
     assert capsys.readouterr().out == "31 files, 1 of them unreadable; 3 classes; 18 train, 6 validation, 6 test\n"
@@ -31,7 +31,7 @@ def test_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_refusal_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
-        index_images(tmp_path / "images", tmp_path / "manifest.parquet", **PARAMETERS)
+        index_images(tmp_path / "images", tmp_path / "manifest.parquet", tmp_path / "target.parquet", **PARAMETERS)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from headstart.checks import validation
 from headstart.data import manifest
 from headstart.machinery.errors import DataError
 from headstart.params import ValidateData
@@ -155,3 +156,10 @@ def test_every_list_names_where_a_file_came_from(tmp_path: Path) -> None:
     assert result["quarantined"] == [{"path": "ant/03 é\"'.png (from camera 7/IMG_0003.png)", "reason": "truncated"}]
     assert "(from camera 8/IMG_0001.png)" in result["critical"][0]["message"]
     assert "camera 7/IMG_0003.png" in (tmp_path / "reports/validation/unreadable_files.csv").read_text()
+
+
+def test_the_lists_are_never_an_empty_folder(tmp_path: Path) -> None:
+    """DVC warns of one; nothing is at fault here."""
+    validation.write_lists({}, tmp_path / "lists")
+    assert [path.name for path in (tmp_path / "lists").iterdir()] == ["README.txt"]
+    assert "No check failed" in (tmp_path / "lists/README.txt").read_text()

@@ -129,9 +129,8 @@ def test_memory_that_runs_out_later_halves_the_shard_from_there(monkeypatch: pyt
     monkeypatch.setattr(loop, "measure", tighter)
     done = run(network, phase(2), batch_size=40)
     assert done.shard == 4
-    assert done.phases[0]["best_epoch"] == 2
     plain = tail()
-    run(plain, phase(2), batch_size=40)
+    assert done.phases[0]["best_epoch"] == run(plain, phase(2), batch_size=40).phases[0]["best_epoch"] > 0
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=1e-5)
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from headstart.base import weights as weights_module
 from headstart.base.devices import Device
-from headstart.features import extraction
+from headstart.features import extraction, transforms
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import cards, model, sources
@@ -122,6 +122,35 @@ def test_each_strategy_trains_what_it_says(strategy: str, trained: list[str], ca
     assert done.curve[-1]["validation_loss"] < done.curve[0]["validation_loss"]
     assert [row["epoch"] for row in done.curve] == list(range(len(done.curve)))
     assert len(done.summary["phases"]) == (2 if strategy == "gradual" else 1)
+
+
+def test_fresh_views_are_drawn_in_every_epoch_and_nothing_is_cached(
+    card: SourceCard, photos: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    real = transforms.random_view
+
+    def watch(image: Any, view: Any, *given: Any) -> Any:
+        drawn.append(view.number)
+        return real(image, view, *given)
+
+    monkeypatch.setattr(transforms, "random_view", watch)
+    done, _ = tune(card, photos, views="fresh", epochs=3)
+    n = int((photos[1]["split"] == "train").sum())
+    assert {number: drawn.count(number) for number in drawn} == dict.fromkeys((1, 2, 3), n)
+    assert (done.summary["views"], done.summary["streamed"], done.summary["cache_bytes"]) == (3, True, 0)
+
+
+def test_batch_norm_learns_the_statistics_of_the_images_if_that_is_wanted(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
+    before = {name: value.numpy().tobytes() for name, value in sources.load(card.name).trunk.state_dict().items() if "running_mean" in name}
+    for statistics, same in (
+        ("source", set(before)),
+        ("batch", {name for name in before if "layer4" not in name and "layer3" not in name}),
+    ):
+        done, _ = tune(card, photos, statistics=statistics, rate=1e-3, epochs=4)
+        now = done.network.weights()
+        assert done.best
+        assert {name for name, value in before.items() if now[name].numpy().tobytes() == value} == same
 
 
 def test_head_only_trains_nothing_and_draws_no_view(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
@@ -238,9 +267,9 @@ def test_fewer_views_are_made_where_they_would_not_fit(card: SourceCard, photos:
 
 
 def closest(one: fine_tuning.Result, other: fine_tuning.Result) -> float:
-    """The largest difference between two weights of the same name."""
+    """The largest difference between two weights of the same name, as a share of the largest weight there (at least of 1)."""
     ours, theirs = one.network.weights(), other.network.weights()
-    return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
+    return max(float((ours[key] - theirs[key]).abs().max() / ours[key].abs().max().clamp(min=1)) for key in ours)
 
 
 def moved(done: fine_tuning.Result, card: SourceCard) -> float:
@@ -336,10 +365,10 @@ def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: 
 def test_a_plan_is_what_its_block_says() -> None:
     """Every field of the block is in the plan or in its recipe, under its own name or as the numbers that it stands for."""
     table = pd.DataFrame({"split": ["train"] * 4 + ["test"], "label": ["ant", "bee", "bee", "bee", "ant"]})
-    block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2)
+    block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2, statistics="batch")
     plan = fine_tuning.plan_of(block, table, ["ant", "bee"], 5)
     named = {**vars(plan), **vars(plan.recipe), "regulariser_strength": plan.recipe.strength}
-    same = set(FineTune.model_fields) - {"class_weights", "augmentation"}
+    same = set(FineTune.model_fields) - {"class_weights", "augmentation", "search"}  # tuning.py searches
     assert plan.augmentation == Augmentation(), "what is left to auto has not been measured here"
     assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
     assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])

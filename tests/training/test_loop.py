@@ -189,7 +189,7 @@ def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyP
     done = loop.fit(network, [phase(4)], examples(), examples(30, seed=1), recipe(batch_size=3), Device("cpu", "float16"))
     assert 60 < len(steps) < 80
     assert done.steps[-1] == len(steps)
-    assert done.curve[-1]["validation_loss"] < 0.1 < done.curve[0]["validation_loss"]
+    assert done.curve[-1]["validation_loss"] < 0.12 < done.curve[0]["validation_loss"]
 
 
 def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

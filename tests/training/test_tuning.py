@@ -6,11 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from headstart.params import Augmentation, FineTune
-from headstart.training import augmenting, fine_tuning, tuning
+from headstart.training import augmenting, fine_tuning, searching, tuning
 from headstart.training.fine_tuning import Plan
 
 TABLE = pd.DataFrame({"split": ["train", "train", "validation"], "label": ["ant", "bee", "ant"]})
@@ -26,7 +27,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         best = 2 if plan.rate <= GOOD["rate"] else 0
         curve = [{"validation_loss": loss} for loss in (0.5, 0.6, 0.4 if best else 0.7)]
         phases = [] if plan.strategy == "head_only" else [{"name": "last 1"}]
-        return SimpleNamespace(curve=curve, best=best, summary={"phases": phases})
+        return SimpleNamespace(curve=curve, best=best, summary={"phases": phases, "image_passes": 4}, logits=np.full((1, 2), 0.5))
 
     monkeypatch.setattr(fine_tuning, "run", run)
     chosen = augmenting.Chosen(Augmentation(horizontal_flip=True), [])
@@ -37,17 +38,27 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 GOOD = {"rate": 1.0}  # the highest rate at which a training brings something
 
 
-def tune(good: float, **block: Any) -> tuning.Tuned:
-    GOOD["rate"] = good
+def tune(good: float, search: int = 0, **block: Any) -> tuning.Tuned:
+    GOOD["rate"], block["search"] = good, search
     return tuning.tune(TABLE, Path(), None, None, ["ant", "bee"], FineTune(**block), seed=0)  # type: ignore[arg-type]
 
 
 def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> None:
     done = tune(1.0, rate=0.001)
     assert [(plan.rate, plan.augmentation.horizontal_flip) for plan in plans] == [(0.001, True)]
-    assert done.summary["tries"] == [{"rate": 0.001, "epochs": 2, "best_epoch": 2, "validation_loss": 0.4}]
+    assert done.summary["tries"] == [
+        {
+            "strategy": "last_stages",
+            "statistics": "source",
+            "rate": 0.001,
+            "epochs": 2,
+            "best_epoch": 2,
+            "validation_loss": 0.4,
+            "image_passes": 4,
+        }
+    ]
     assert done.summary["changed"] is True
-    assert done.block == replace_in(FineTune(rate=0.001), horizontal_flip=True)
+    assert done.block == replace_in(FineTune(rate=0.001, search=0), horizontal_flip=True)
 
 
 def test_one_that_brings_nothing_is_done_again_at_a_tenth_of_the_rate(plans: list[Plan]) -> None:
@@ -75,3 +86,41 @@ def test_a_head_alone_cannot_lose_what_is_frozen(plans: list[Plan]) -> None:
 def replace_in(block: FineTune, **made: bool) -> FineTune:
     values = {"horizontal_flip": False, "vertical_flip": False, "quarter_turns": False, **made}
     return block.model_copy(update={"augmentation": block.augmentation.model_copy(update=values)})
+
+
+def test_what_a_search_finds_is_trained_in_full_and_counts_if_it_is_best(plans: list[Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(monkeypatch, rate=0.0001)
+    done = tune(0.0002, rate=0.01, search=21)
+    assert [(plan.rate, plan.strategy, plan.epochs) for plan in plans] == [
+        (0.01, "last_stages", 10),
+        (pytest.approx(0.001), "last_stages", 10),
+        (0.0001, "full", 10),
+    ]
+    assert (done.block.strategy, done.summary["changed"], done.summary["search"]) == ("full", True, ROWS)
+
+
+def test_what_a_search_finds_does_not_count_if_it_is_no_better(plans: list[Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(monkeypatch, rate=0.01)
+    done = tune(0.001, rate=0.01, search=21)
+    assert [one["validation_loss"] for one in done.summary["tries"]] == [0.5, 0.4, 0.5]
+    assert (done.block.strategy, done.block.rate) == ("last_stages", pytest.approx(0.001))
+
+
+@pytest.mark.parametrize("block", [{"search": 0}, {"strategy": "full", "search": 21}, {"strategy": "gradual", "search": 21}])
+def test_there_is_no_search_unless_it_is_wanted(block: dict[str, Any], plans: list[Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(monkeypatch, rate=0.0001)
+    assert tune(1.0, **block).summary["search"] == []
+
+
+ROWS = [{"way": "whole network"}]
+
+
+def searched(monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
+    """Have a search be needed, and find that the whole network is to be trained at this rate."""
+
+    def run(table: pd.DataFrame, root: Path, card: Any, head: Any, classes: list[str], block: FineTune, **_: Any) -> searching.Found:
+        return searching.Found(block.model_copy(update={"strategy": "full", "rate": rate}), ROWS)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(searching, "needed", lambda *_: True)
+    monkeypatch.setattr(searching, "run", run)
+    monkeypatch.setattr(tuning, "_head_logits", lambda *_: np.zeros((1, 2)))

@@ -44,19 +44,28 @@ def away() -> Iterator[http.server.HTTPServer]:
 
 @pytest.fixture(params=["threads", "tasks"])
 def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Ask a server with a client of Prefect, by default one that was never answered; returns the status. `install` ends with the test."""
-    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+    """Ask a server with a client of Prefect, by default one that was never answered; returns the status.
 
-    for kind in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
-        monkeypatch.setattr(kind, "_send_with_retry", kind._send_with_retry)  # type: ignore[attr-defined]
+    `install` reaches these clients only: others of this process, which runs of earlier tests left, may still be answered by their server.
+    """
+    from prefect.client import base
+
+    class Asynchronous(base.PrefectHttpxAsyncClient):
+        pass
+
+    class Synchronous(base.PrefectHttpxSyncClient):
+        pass
+
+    monkeypatch.setattr(base, "PrefectHttpxAsyncClient", Asynchronous)
+    monkeypatch.setattr(base, "PrefectHttpxSyncClient", Synchronous)
 
     def in_threads(url: str, answered: bool) -> Any:
-        with PrefectHttpxSyncClient() as client:
+        with Synchronous() as client:
             client._has_connected = answered
             return client.get(url)
 
     async def in_tasks(url: str, answered: bool) -> Any:
-        async with PrefectHttpxAsyncClient() as client:
+        async with Asynchronous() as client:
             client._has_connected = answered
             return await client.get(url)
 

@@ -1,0 +1,16 @@
+"""The settings: which labels there are, and when. Each is a file of this folder and a member of SETTINGS, the more special first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart.data.settings.labelled import LABELLED
+from headstart.data.settings.setting import Setting as Setting
+from headstart.data.settings.two_domains import TWO_DOMAINS
+
+SETTINGS = {one.name: one for one in (TWO_DOMAINS, LABELLED)}
+
+
+def of(images: Path) -> Setting:
+    """The setting of an imported folder: the first that it is of."""
+    return next(one for one in SETTINGS.values() if one.means(images))

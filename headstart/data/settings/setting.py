@@ -1,0 +1,22 @@
+"""What a member of SETTINGS says: which labels there are, and what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Which labels an imported folder has, and when.
+
+    `means` tells whether an imported folder is of this setting; `unlabelled` gives the files (posix paths below the folder, sorted) that have
+    no label and that labels are to be carried over to; `says` is a sentence for readers.
+    """
+
+    name: str
+    title: str
+    says: str
+    means: Callable[[Path], bool]
+    unlabelled: Callable[[Path], list[str]]

@@ -1,0 +1,33 @@
+"""Labelled images of one domain, and images without labels of the domain in which the model will be used.
+
+Those without labels lie in a hidden folder of the data set, where no walk takes them for a class, so one version of the data set holds both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart.data import clutter
+from headstart.data.settings.setting import Setting
+
+FOLDER = ".target"  # below the data set
+LABELS = ".target.csv"  # beside it: labels of a few of its images, if some are known: path below FOLDER, label
+
+
+def _means(images: Path) -> bool:
+    return (images / FOLDER).is_dir()
+
+
+def _unlabelled(images: Path) -> list[str]:
+    folder = images / FOLDER
+    found = (path for path in clutter.walk(folder) if not clutter.is_sidecar(path.name)) if folder.is_dir() else ()
+    return sorted(path.relative_to(images).as_posix() for path in found)
+
+
+TWO_DOMAINS = Setting(
+    "two_domains",
+    "labelled images of one domain, images without labels of another",
+    "The labels are carried over to the second domain if that can be trusted.",
+    _means,
+    _unlabelled,
+)

@@ -1,0 +1,188 @@
+"""Carry the labels of one domain over to the images of another, as far as that can be trusted, and make a model of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.devices import Device
+from headstart.data import folding, manifest
+from headstart.data.sampling import sample
+from headstart.domains import deciding, labelled, probabilities
+from headstart.domains.deciding import Decision
+from headstart.domains.labelled import Labelled
+from headstart.domains.methods import METHODS
+from headstart.domains.spaces import Spaces
+from headstart.domains.views import View, view
+from headstart.linear import logistic
+from headstart.networks import heads, model, sources
+from headstart.networks.cards import ModelCard
+from headstart.statistics import likelihood
+
+ALWAYS, NEVER, IF_SHOWN = "always", "never", "if_shown"
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
+
+
+class Source(TypedDict):
+    """What is known without labels of one source: shares (0-1), and agreement with the others beyond chance."""
+
+    name: str
+    agrees: float
+    carried_back: float
+    nuclear_norm: float
+
+
+class Report(TypedDict):
+    """The content of reports/adapt.json. Without a second domain, `setting` and zero images alone count."""
+
+    setting: str
+    images: int  # without labels, that can be read
+    adapted: bool
+    reason: str
+    method: str
+    source: str | None  # of the adapted model
+    agreement: list[float]  # beyond chance: adapted, plain, and the ends of the 95% interval of the difference
+    accuracy: list[float]  # of the adapted model on the target, without labels: estimate, lower and upper end; [] if there is no telling
+    sources: list[Source]
+    shares: dict[str, list[float]]  # of each class: among the labelled images, and as the target is now labelled
+    labelled: Labelled | None  # what labels of some target images say
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What came of it; weights and card of the adapted model, whether or not it counts, None if none was made."""
+
+    report: Report
+    probabilities: np.ndarray  # (m, classes) of the target, by what counts
+    weights: dict[str, np.ndarray] | None
+    card: ModelCard | None
+
+
+def nothing(setting: str, reason: str) -> Report:
+    """The report of a run that has nothing to adapt to."""
+    return {
+        "setting": setting,
+        "images": 0,
+        "adapted": False,
+        "reason": reason,
+        "method": "",
+        "source": None,
+        "agreement": [],
+        "accuracy": [],
+        "sources": [],
+        "shares": {},
+        "labelled": None,
+    }
+
+
+def adapt(
+    known: pd.DataFrame,
+    target: pd.DataFrame,
+    root: Path,
+    candidates: Sequence[tuple[str, int]],
+    plain: np.ndarray,
+    labels: Mapping[str, str],
+    final: ModelCard,
+    *,
+    setting: str,
+    when: str,
+    method: str,
+    least: float,
+    most: int,
+    seed: int,
+    device: Device,
+) -> Adaptation:
+    """Adapt each candidate (name, pixels) to the target, decide, and make a model.
+
+    known: labelled rows; target: rows without labels, that can be read; plain: probabilities (m, classes) of the target by the model `final`
+    of the run, which is what adapting is compared with; labels: those of some target images by path; the rest as in the block `adapt`.
+    """
+    classes = list(final.classes)
+    seen = sample(known, most, seed)
+    some = np.flatnonzero(target["path"].isin(set(sample(target, most, seed)["path"])).to_numpy())
+    views = {name: view(name, size, seen, some, target, root, classes, device) for name, size in candidates}
+    decision = deciding.decide({name: one.spaces for name, one in views.items()}, method, seed, least)
+    best = views[decision.tried[0].name]
+    fitted = _head(best, METHODS[method].settled(best.spaces), some, target, decision.accuracy, seed)
+    adapted = likelihood.softmax(fitted.logits(best.target))
+    tested = labelled.test(target["path"].tolist(), labels, classes, adapted, final.named(plain))
+    counts, reason = _settled(when, decision, tested)
+    used = adapted if counts else plain
+    named = adapted.argmax(1) if counts else final.named(plain)
+    report: Report = {
+        "setting": setting,
+        "images": len(target),
+        "adapted": counts,
+        "reason": reason,
+        "method": method,
+        "source": best.card.name,
+        "agreement": [*decision.kappa, *decision.gap],
+        "accuracy": list(decision.accuracy or ()),
+        "sources": [
+            {"name": t.name, "agrees": t.agrees, "carried_back": t.carried_back, "nuclear_norm": t.nuclear_norm} for t in decision.tried
+        ],
+        "shares": _shares(classes, best.spaces, named),
+        "labelled": tested,
+    }
+    network = model.of(sources.known(best.card), fitted)
+    weights = {name: tensor.numpy() for name, tensor in network.weights().items()}
+    return Adaptation(report, used, weights, _card(best, classes, known, target, report))
+
+
+def _head(
+    best: View, q: np.ndarray, some: np.ndarray, target: pd.DataFrame, accuracy: tuple[float, float, float] | None, seed: int
+) -> heads.Head:
+    """A head on the target's features that gives the labels which were carried over, so that a single photo can be labelled.
+
+    It is as sure, in the mean, as it is expected to be right.
+    """
+    labels = q.argmax(1)
+    groups = target["group"].to_numpy()[some]
+    folds = folding.split_folds(labels, groups, logistic.FOLDS, seed)
+    features = best.target[some]
+    head, _ = logistic.fit(features, labels, folds, classes=q.shape[1], penalties=logistic.PENALTIES, what="adapted head, fits")
+    expected = accuracy[0] if accuracy else 0.5
+    factor = probabilities.scale(head.logits(features).astype(np.float64), max(expected, 1.2 / q.shape[1]))
+    return heads.Head((head.weight * factor).astype(np.float32), (head.bias * factor).astype(np.float32))
+
+
+def _settled(when: str, decision: Decision, tested: Labelled | None) -> tuple[bool, str]:
+    """Whether the adapted model counts, and why. Labels of target images overrule what is concluded without any."""
+    if when != IF_SHOWN:
+        return when == ALWAYS, f"adapt.when is {when}"
+    if tested and tested["better"] is not None:
+        return tested["better"], f"{tested['n']} labelled target images show that adapting {'helps' if tested['better'] else 'harms'}"
+    unsure = f"; {tested['n']} labelled target images leave it open" if tested else ""
+    if decision.adapt:
+        return True, "the sources, each adapted by itself, agree clearly, and more than without" + unsure
+    return False, "; ".join(decision.reasons) + unsure
+
+
+def _shares(classes: list[str], spaces: Spaces, named: np.ndarray) -> dict[str, list[float]]:
+    found = np.bincount(named, minlength=len(classes)) / len(named)
+    return {name: [float(a), float(b)] for name, a, b in zip(classes, spaces.shares, found, strict=True)}
+
+
+def _card(best: View, classes: list[str], known: pd.DataFrame, target: pd.DataFrame, report: Report) -> ModelCard:
+    network = best.card
+    return ModelCard(
+        format=1,
+        shipped="adapted",
+        source=network.name,
+        library=network.library,
+        architecture=network.architecture,
+        kind=network.kind,
+        weights_sha256=network.weights_sha256,
+        transform=network.transform,
+        grey=manifest.grey(target),
+        classes=tuple(classes),
+        data_sha256=manifest.split_hash(pd.concat([known, target])),
+        versions={name: version(name) for name in PACKAGES},
+        metrics={"estimated_target_accuracy": report["accuracy"]},
+    )
