@@ -115,7 +115,6 @@ def adapt(
     adapted = likelihood.softmax(fitted.logits(best.target))
     tested = labelled.test(target["path"].tolist(), labels, classes, adapted, final.named(plain))
     counts, reason = _settled(when, decision, tested)
-    used = adapted if counts else plain
     named = adapted.argmax(1) if counts else final.named(plain)
     report: Report = {
         "setting": setting,
@@ -132,9 +131,12 @@ def adapt(
         "shares": _shares(classes, best.spaces, named),
         "labelled": tested,
     }
-    network = model.of(sources.known(best.card), fitted)
-    weights = {name: tensor.numpy() for name, tensor in network.weights().items()}
-    return Adaptation(report, used, weights, _card(best, classes, known, target, report))
+    return Adaptation(report, adapted if counts else plain, _weights(best, fitted), _card(best, classes, known, target, report))
+
+
+def _weights(best: View, head: heads.Head) -> dict[str, np.ndarray]:
+    """The network's weights with the head, under the library's names."""
+    return {name: tensor.numpy() for name, tensor in model.of(sources.known(best.card), head).weights().items()}
 
 
 def _views(

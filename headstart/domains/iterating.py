@@ -69,7 +69,7 @@ def self_training(spaces: Spaces) -> np.ndarray:
 
     The surest come first (Zou et al., ECCV 2018).
     """
-    a, b = turned(*spaces.standardised)
+    a, b = spaces.standardised  # not in main directions: the head would blow the small ones up
     q, n = moving.head(a, spaces.labels, spaces.classes, b), len(b)
     for part in np.linspace(0.2, 1, 9):
         even = with_shares(q, np.maximum(spaces.shares, 1e-6))
