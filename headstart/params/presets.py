@@ -18,13 +18,12 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
         "verdict.average": False,
         "verdict.remedies": False,
     },
-    # the race on all training images and longer, more epochs, other ways of fine-tuning if those bring too little, and an established answer whether transfer helped
+    # the race on all training images and longer, more epochs, and an established answer whether transfer helped
     "best": {
         "select_source.race.share": 1.0,
         "select_source.race.epochs": 2,
         "fine_tune.epochs": 20,
         "fine_tune.patience": 6,
-        "fine_tune.search": 21,
         "verdict.seeds": 5,
     },
 }
