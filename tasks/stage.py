@@ -23,13 +23,16 @@ from pathlib import Path
 
 from headstart import params
 from headstart.base import outputs
+from headstart.indexing import layout
 from headstart.machinery import failure, lock, progress, terminal
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.params import Block, project_code
+from headstart.params import Aim, Block, project_code
+from headstart.statistics import goals
 from headstart.training import checkpoints
 
 STATE = Path(".headstart")
 FAILURE = STATE / "failure.json"
+IMAGES = Path("data/images")
 SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 
 
@@ -146,10 +149,17 @@ def arguments(function: Callable[..., None]) -> dict[str, Block]:
     type with fewer fields (Seeded for Shared, Repeats for Verdict) is given, and depends on, these alone.
     """
     everything = params.load()
+    check_aim(everything.aim)
     blocks = {**dict(everything), "shared": everything}
     if function.__name__ in blocks:
         blocks["block"] = blocks[function.__name__]
     return {name: narrowed(blocks[name], kind) for name, kind in wanted(function).items()}
+
+
+def check_aim(aim: Aim, images: Path = IMAGES) -> None:
+    """Raise ParamsError if the aim names a class for which there is no folder of images: at once, not when the head is trained."""
+    if aim.label and (classes := layout.class_names(images)):
+        goals.check_label(aim.label, classes)
 
 
 def wanted(function: Callable[..., None]) -> dict[str, type[Block]]:

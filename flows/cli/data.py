@@ -143,6 +143,8 @@ def _import(options: argparse.Namespace) -> int:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
+    if note := images.aimless(summary.classes):
+        print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
 

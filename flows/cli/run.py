@@ -66,11 +66,13 @@ def _run(options: argparse.Namespace) -> int:
         from flows.results import show as show_module
         from flows.server import servers
         from headstart.params import presets, project_code
+        from tasks import stage
 
         project_code.check()
         values = {**(presets.PRESETS[options.preset] if options.preset else {}), **params.parse(options.assignments)}
-        params.write(values, dry=True)
+        wanted = params.would_be(values)
         images.check()
+        stage.check_aim(wanted.aim)
         servers.configure()
         print("starting Prefect", file=sys.stderr, flush=True)
         with servers.chosen() as ready:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flows.cli import common
 from flows.cli.common import Commands
+from headstart.words import lists
 
 _DEVELOP = """\
 Train a source model of your own on SOURCE_DATA, a task with many images, and register it in registry/sources/NAME/, so that
@@ -110,10 +111,11 @@ def _sources(options: argparse.Namespace) -> int:
     if options.card:
         from headstart.networks.kinds import checkpoint
 
-        written = checkpoint.write_card(options.card)
-        print(
-            f"{written}:\n{written.read_text(encoding='utf-8').strip()}\ncheck the transform: mean, std and size are how the network was trained"
-        )
+        written, twins = checkpoint.write_card(options.card)
+        print(f"{written}:\n{written.read_text(encoding='utf-8').strip()}")
+        if twins:
+            print(f"check the architecture: the same names and sizes have {lists.named(list(twins), 5)}")
+        print("check the transform: mean, std and size are how the network was trained")
         return 0
     bounds = {name: getattr(options, name) for name in ("max_parameters", "max_gflops", "licences", "here", "all_figures")}
     found, remark = sources_table.find(options.patterns, **bounds)

@@ -96,10 +96,11 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
     Call it under the run lock, after `recover`, with params.yaml as it is to be used. Raises HeadstartError.
     """
     project_code.check()
-    params.load()
+    wanted = params.load()
     with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         pauses = BACKOFF if runtime.deployment.id else ()
         images.record(say, pauses)
+        stage.check_aim(wanted.aim)
         restore.fetch_outputs(say, pauses)
         artifacts.rename(say)
         expected = estimate.tell(say, force=force)

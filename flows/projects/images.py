@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from flows.repository import dvc, git, torn
 from headstart import params
 from headstart.base import outputs
-from headstart.machinery.errors import DataError
-from headstart.words import spreadsheet
+from headstart.machinery.errors import DataError, ParamsError, Row
+from headstart.statistics import goals
+from headstart.words import formats, spreadsheet
 from tasks import stage
 
 if TYPE_CHECKING:
     from headstart.importing.datasets import Summary
-    from headstart.importing.labels_file import LeftOut
     from headstart.importing.options import Options
 
 
@@ -27,12 +27,22 @@ IMAGES = Path("data/images")
 RECORD = Path("data/images.dvc")
 IMPORTING = Path("data/.importing")  # beside the images: renames need one file system. Fixed name: the run lock admits one import
 LEFT_OUT = Path("reports/import/left_out.csv")  # what the last import could not use
+REFUSED = Path("reports/import/refused.csv")  # for what an import was refused
 PRESENT = stage.STATE / "images.json"  # the version that was last seen to lie here; tells a changed record from changed images
 
 
 def least() -> int:
     """The fewest images of a class that a run takes (validate_data.min_images_per_class)."""
     return params.load().validate_data.min_images_per_class
+
+
+def aimless(classes: Sequence[str]) -> str:
+    """What to say if the aim of params.yaml names none of these classes, so that a run would be refused; "" if it does, or names none."""
+    try:
+        goals.check_label(params.load().aim.label, classes)
+    except ParamsError as error:
+        return f"`headstart run` will refuse this until params.yaml is changed: {error}"
+    return ""
 
 
 def replace(source: str, labels: Path | None = None, how: Options | None = None) -> Summary:
@@ -64,18 +74,24 @@ def replace(source: str, labels: Path | None = None, how: Options | None = None)
         if previous.exists():
             previous.rename(IMPORTING / "done with")  # from here on the import counts
         remember()
-        _list_left_out(summary.left_out)
+        _list(LEFT_OUT, summary.left_out)
+        _list(REFUSED, ())
+    except DataError as error:
+        if not error.rows:
+            raise
+        _list(REFUSED, error.rows)
+        raise DataError(f"{error}\n{formats.count(len(error.rows), 'line')} in {REFUSED} name all of it", error.rows) from None
     finally:
         tidy()
     return summary
 
 
-def _list_left_out(left_out: Sequence[LeftOut]) -> None:
-    """Write what the import left out, all of it; remove the list of an earlier import."""
-    LEFT_OUT.unlink(missing_ok=True)
-    if left_out:
-        with outputs.whole(LEFT_OUT) as temporary:
-            spreadsheet.write(temporary, ("path", "label", "line", "reason"), left_out)
+def _list(file: Path, rows: Sequence[Row]) -> None:
+    """Write all that an import left out or was refused for; remove the list of an earlier import."""
+    file.unlink(missing_ok=True)
+    if rows:
+        with outputs.whole(file) as temporary:
+            spreadsheet.write(temporary, ("path", "label", "line", "reason"), rows)
 
 
 def update() -> Summary:

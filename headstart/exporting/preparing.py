@@ -59,7 +59,7 @@ class _Span:
 
     def places(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Which pixels (count x factor,) are averaged, and which of these there are: the last box may be smaller."""
-        at = self.low + torch.arange(self.count * self.factor, dtype=torch.float64)
+        at = self.low + torch.arange(self.count * self.factor, dtype=torch.float64)  # type: ignore[call-overload]
         return torch.minimum(at, self.high - 1).long(), (at < self.high).double()
 
     def weights(self) -> torch.Tensor:
@@ -67,7 +67,7 @@ class _Span:
         wide = self.scale.clamp(min=1)
         reach = REACH[self.how.interpolation] * wide
         centre = (self.begin + (torch.arange(self.how.size, dtype=torch.float64) + 0.5) * self.scale)[:, None]
-        at = torch.arange(self.count, dtype=torch.float64)[None]
+        at = torch.arange(self.count, dtype=torch.float64)[None]  # type: ignore[call-overload]
         first, last = (centre - reach + 0.5).clamp(min=0).floor(), torch.minimum((centre + reach + 0.5).floor(), self.count)
         taken = torch.where((at >= first) & (at < last), _filter(self.how.interpolation, (at - centre + 0.5) * (1 / wide)), 0.0)
         share = taken / taken.sum(1, keepdim=True) * 2**BITS
@@ -95,8 +95,8 @@ def _reduced(picture: torch.Tensor, rows: _Span, columns: _Span) -> torch.Tensor
     (down, here), (right, there) = rows.places(), columns.places()
     cut = picture.index_select(1, down).index_select(2, right).float() * here.float()[:, None] * there.float()
     sizes = [one.long() for one in (rows.count, rows.factor, columns.count, columns.factor)]
-    total = cut.reshape(3, *sizes).sum((2, 4)).double()
-    pixels = here.reshape(*sizes[:2]).sum(1)[:, None] * there.reshape(*sizes[2:]).sum(1)
+    total = cut.reshape(3, *sizes).sum((2, 4)).double()  # type: ignore[call-overload]
+    pixels = here.reshape(*sizes[:2]).sum(1)[:, None] * there.reshape(*sizes[2:]).sum(1)  # type: ignore[call-overload]
     return ((total + (pixels / 2).floor()) * (2**24 / pixels).floor() / 2**24).floor()
 
 

@@ -26,9 +26,10 @@ def find(given: Path, shown: str, recursive: bool) -> tuple[Path, Contents]:
     loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
     tables = [path for path in (*contents.beside, *contents.sidecars) if Path(path).suffix.lower() in TABLES]
     if loose or (tables and len({item.label for item in contents.items}) < 2):
-        raise DataError(_without_labels(contents, loose, tables, shown))
+        raise DataError(_without_labels(contents, loose, tables, shown), [(path, "", 0, "in no class folder") for path in loose])
     if contents.hollow:
-        raise DataError(f"{shown}: no file in the class folder(s) {lists.named(contents.hollow)}; fill or remove them")
+        rows = [(path, layout.name_of(path), 0, "a class folder without a file") for path in contents.hollow]
+        raise DataError(f"{shown}: no file in the class folder(s) {lists.named(contents.hollow)}; fill or remove them", rows)
     return root, contents
 
 
@@ -41,7 +42,8 @@ def check_readable(root: Path, items: list[Item], shown: str) -> list[tuple[str,
     told = reasons[0][0] if len(reasons) == 1 else "; ".join(f"{number:,} of them: {reason}" for reason, number in reasons[:5])
     if reasons[0][0] == "not an image":
         told += f"; give a folder {layout.SHAPE}"
-    raise DataError(f"none of the {len(items):,} files in {shown} is an image that can be read: {told}")
+    rows = [(path, "", 0, reason) for path, reason in bad]
+    raise DataError(f"none of the {len(items):,} files in {shown} is an image that can be read: {told}", rows)
 
 
 def _without_labels(contents: Contents, loose: list[str], tables: list[str], shown: str) -> str:

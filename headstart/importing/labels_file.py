@@ -83,7 +83,8 @@ def read(file: Path, folder: Path, *, shown: str, columns: Mapping[str, str] | N
     lost = {entry.line for entry in bad}
     groups = _grouped(found, lost, bad)
     if problems or (bad and not skip_bad):
-        raise DataError(_refusal(file, problems, bad, places, shown))
+        rest = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
+        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *rest])
     items = [layout.Item(key, row.label, _split(row.split)) for key, row in groups.items()]
     notes = [*chosen.notes, *_spelt(alike), *_amounts([item.label for item in items])]
     return Labelled(

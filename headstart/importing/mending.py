@@ -48,7 +48,10 @@ def distinct(root: Path, items: list[Item]) -> tuple[list[Item], list[LeftOut]]:
     torn = [these for these in same.values() if len({item.label for item in these}) > 1]
     if torn:
         shown = "; ".join(" and ".join(f"{item.path} ({item.label})" for item in these[:2]) for these in torn[:5])
-        raise DataError(f"{len(torn)} image(s) lie under two labels, so no copy can be dropped: {shown}; keep each under its right label")
+        rows = [(item.path, item.label, 0, f"the same image as {these[0].path}") for these in torn for item in these]
+        raise DataError(
+            f"{len(torn)} image(s) lie under two labels, so no copy can be dropped: {shown}; keep each under its right label", rows
+        )
     left: list[LeftOut] = []
     kept: set[str] = set()
     for these in same.values():

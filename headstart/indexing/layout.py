@@ -7,6 +7,7 @@ Whatever is doubtful is refused with a DataError that names it: a wrong label co
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,24 @@ def scan(root: Path, *, shown: str = "", links_within: Path | None = None, recur
 def name_of(path: str) -> str:
     """The label that a class folder gives: its name, in the one form of Unicode that all spellings of it share."""
     return unicodedata.normalize("NFC", path.rpartition("/")[2])
+
+
+def class_names(root: Path) -> list[str]:
+    """The labels that the folders below `root` give, sorted, by their names alone: no file is looked at, and nothing is refused."""
+    names = _folders(root)
+    splits = {name: _folders(root / name) for name in split_names.meanings(names)}
+    found = [label for labels in splits.values() for label in labels]
+    if any(split_names.of(label) for label in found):  # a split inside a split, or something else that only `scan` can tell
+        return []
+    return sorted({name_of(label) for label in found or names})
+
+
+def _folders(root: Path) -> list[str]:
+    try:
+        with os.scandir(root) as entries:
+            return [entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir()]
+    except OSError:
+        return []
 
 
 def check(contents: Contents, where: str) -> None:

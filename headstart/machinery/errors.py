@@ -3,6 +3,10 @@
 Raise them with a message that says what was wrong, where, and what to do; the front doors print it without a traceback.
 """
 
+from collections.abc import Iterable
+
+Row = tuple[str, str, int, str]  # the path of a file, its label, its line in the label file (0: none), what is wrong
+
 
 class HeadstartError(Exception):
     """Something failed for a reason the message explains. Exit code 1."""
@@ -18,9 +22,13 @@ class ParamsError(HeadstartError):
 
 
 class DataError(HeadstartError):
-    """The data was refused. Exit code 3."""
+    """The data was refused. Exit code 3. `rows` is the whole list of what is at fault, of which the message names some."""
 
     exit_code = 3
+
+    def __init__(self, message: str = "", rows: Iterable[Row] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class BusyError(HeadstartError):

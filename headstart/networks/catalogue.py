@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from headstart.base import outputs
+from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
 from headstart.machinery.progress import Progress
 from headstart.networks import common, skeletons, sources
@@ -166,7 +167,7 @@ def _names(pattern: str, *, parts: bool = False) -> list[str]:
     if not found:
         kinds = [kind for kind in sources.LISTS if pattern.startswith(f"{kind}:")] or list(sources.LISTS)
         known = {f"{kind}:{common.without_weights(name)}" for kind in kinds for name in sources.LISTS[kind].names("*")}
-        near = common.close(pattern.replace("*", "").replace("?", ""), sorted(known))
+        near = nearest.hint(pattern.replace("*", "").replace("?", ""), sorted(known))
         raise ParamsError(f"select_source.candidates: {pattern} matches no source; {near}")
     return found
 

@@ -6,7 +6,6 @@ Also what is known of such a network without loading it.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import fnmatch
 import os
 import re
@@ -131,13 +130,6 @@ def fixed_size(library: str, architecture: str, trunk: nn.Module) -> bool:
         cfg: Any = trunk.pretrained_cfg
         return bool(cfg.get("fixed_input_size", False))
     return architecture.startswith(("vit_", "maxvit_"))
-
-
-def close(name: str, known: list[str]) -> str:
-    """The end of a message about an unknown name."""
-    near = difflib.get_close_matches(name, known, 3)
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known[:5]) or 'none'}{more}"
 
 
 def width(trunk: nn.Module, size: int) -> int:

@@ -6,22 +6,25 @@ gives this architecture.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from headstart.networks import skeletons, state_dicts
+from headstart.networks import census, skeletons, state_dicts
 from headstart.networks.cards import FILTERS, Transform
-from headstart.networks.common import Unavailable
+from headstart.networks.census import Row
+from headstart.networks.common import Unavailable, said
 from headstart.networks.state_dicts import Tensors
 
 log = logging.getLogger(__name__)
-# What is tried, in order, the usual ones first. Networks of the same names and sizes compute the same, but may want other pictures.
+TRIED, _NEAR = 8, 4  # networks that are built, at most: of a fitting number of weights, of one that is near
+_CLASSES = 100_000  # most classes of a classifier
+_UNEXPLAINED = 3
+_PARTS = 0.2  # of all weights, from which a part of what was saved may be a network of its own
+# The usual ones: of networks with the same names and sizes, which may want other pictures, the first is taken.
 USUAL = (
     *(f"timm:resnet{n}" for n in (18, 34, 50, 101, 152)),
     *("timm:resnext50_32x4d", "timm:wide_resnet50_2", "timm:densenet121"),
@@ -42,28 +45,82 @@ USUAL = (
 )
 
 
-def tell(state: Tensors, where: Path) -> tuple[str, str, Transform]:
-    """Library, architecture and transform of weights in the file `where`. Raises Unavailable if nothing that is tried fits."""
-    order = sorted(USUAL, key=lambda name: name.partition(":")[2] not in where.name)
-    for name in order:
-        library, _, architecture = name.partition(":")
-        with contextlib.suppress(Exception):  # Unavailable, and what networks raise that cannot be built without memory
-            network, classifier = _empty(library, architecture)
-            state_dicts.fitted(state, network, classifier, where, architecture)
-            transform = _noted(where.parent, _usual(library, architecture))
-            log.info("%s: read as %s of %s, by the names and sizes of its weights", where, architecture, library)
-            return library, architecture, transform
+@dataclass(frozen=True)
+class Told:
+    """What weights are of."""
+
+    library: str
+    architecture: str
+    transform: Transform
+    twins: tuple[str, ...] = ()  # other networks of the same names and sizes, as LIBRARY:ARCHITECTURE
+
+
+def tell(state: Tensors, where: Path) -> Told:
+    """What the weights in the file `where` are of. Raises Unavailable, which names the nearest network, if nothing fits."""
+    failed: list[tuple[float, str]] = []
+    total = census.elements(state)
+    for row in candidates(state, where.name):
+        try:
+            network, classifier = _empty(row.library, row.architecture)
+            state_dicts.fitted(state, network, classifier, where, row.architecture)
+        except Exception as error:  # Unavailable, and what networks raise that cannot be built without memory
+            failed.append((abs(total - row.elements) / row.elements, f"{row.name}: {said(error).rpartition(': ')[2]}"))
+            continue
+        twins = tuple(other.name for other in census.read() if other.mark == row.mark and other != row)
+        log.info("%s: read as %s of %s, by the names and sizes of its weights", where, row.architecture, row.library)
+        if twins:
+            log.info("%s: so have %s; a card.json would say which of them it is", where, ", ".join(twins[:5]))
+        return Told(row.library, row.architecture, _noted(where.parent, _usual(row.library, row.architecture)), twins)
+    nearest = f"the nearest by size is {min(failed)[1]}; " if failed else ""
     raise Unavailable(
-        f"{where}: no architecture that is tried fits its weights; write a card.json beside it that says library, architecture and transform "
-        f"(`headstart sources --card {where}` writes what can be seen)"
+        f"{where}: no network of timm or torchvision that is tried fits its weights; {nearest}write a card.json beside it that says library, "
+        "architecture and transform"
     )
+
+
+def candidates(state: Tensors, file: str) -> list[Row]:
+    """The few networks that weights may be of, the likeliest first: by the number of their weights, and by the name of the file.
+
+    What is left over of the network's own number is its classifier: a row of weights, perhaps with a bias, for each class.
+    """
+    totals = _totals(state)
+    order = {name: number for number, name in enumerate(USUAL)}
+
+    def rank(row: Row) -> tuple[int, int, bool, int, float]:
+        left = [total - row.elements for total in totals]
+        doubt = min(_doubt(rest, row.features) for rest in left)
+        named = len(row.architecture) if row.architecture in file else 0
+        usual = order.get(row.name, len(order))
+        return doubt, -named, row.name not in order, usual if doubt < _UNEXPLAINED else 0, abs(left[0]) / row.elements
+
+    fit = sorted((row for row in census.read() if row.elements <= 1.02 * max(totals)), key=rank)  # positions may be of another size
+    explained = [row for row in fit if rank(row)[0] < _UNEXPLAINED]
+    return [*explained[:TRIED], *fit[len(explained) : len(explained) + _NEAR]]
+
+
+def _doubt(rest: int, features: int) -> int:
+    """Whether so many weights are nothing: 0, a classifier of so many features: 1, one without a bias: 2, or something else."""
+    if rest == 0:
+        return 0
+    whole = [features > 0 and rest % width == 0 and 0 < rest // width <= _CLASSES for width in (features + 1, features)]
+    return 1 + whole.index(True) if any(whole) else _UNEXPLAINED
+
+
+def _totals(state: Tensors) -> list[int]:
+    """The number of all weights, and of each large part by which their names begin (backbone., model.encoder.)."""
+    parts: dict[str, Tensors] = {"": dict(state)}
+    for key, value in state.items():
+        words = key.split(".")
+        for depth in range(1, min(len(words), 5)):
+            parts.setdefault(".".join(words[:depth]), {})[key] = value
+    numbers = [census.elements(part) for part in parts.values()]
+    return [number for number in dict.fromkeys(numbers) if number >= _PARTS * numbers[0]]
 
 
 @functools.cache
 def _empty(library: str, architecture: str) -> tuple[Any, str]:
-    """The network without memory for its weights."""
-    with torch.device("meta"):
-        return skeletons.skeleton(library, architecture)
+    """The network without memory for its weights, if it can be built so."""
+    return census.without_memory(lambda: skeletons.skeleton(library, architecture))
 
 
 def _usual(library: str, architecture: str) -> Transform:

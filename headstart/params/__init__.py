@@ -31,6 +31,7 @@ from headstart.params.file import kwargs as kwargs
 from headstart.params.file import load as load
 from headstart.params.file import parse as parse
 from headstart.params.file import set_values as set_values
+from headstart.params.file import would_be as would_be
 from headstart.params.file import write as write
 from headstart.params.wording import allowed as allowed
 from headstart.params.wording import describe as describe

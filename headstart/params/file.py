@@ -75,6 +75,20 @@ def write(values: Mapping[str, Any], path: Path = PATH, *, dry: bool = False) ->
     The whole file as it would become is checked before anything is written; raises ParamsError and leaves the file as it was.
     `dry` only checks.
     """
+    text, changes, _ = _changed(values, path)
+    if changes and not dry:
+        with outputs.whole(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return changes
+
+
+def would_be(values: Mapping[str, Any], path: Path = PATH) -> Params:
+    """What params.yaml would hold with these values, by dotted name. Raises ParamsError as `write` does."""
+    return _changed(values, path)[2]
+
+
+def _changed(values: Mapping[str, Any], path: Path) -> tuple[str, list[str], Params]:
+    """The text of params.yaml with these values, a line for each change, and what it then holds, checked."""
     from ruamel.yaml import YAML
 
     read(path)  # says clearly what is wrong with the file itself
@@ -97,11 +111,8 @@ def write(values: Mapping[str, Any], path: Path = PATH, *, dry: bool = False) ->
             block[last] = value
     buffer = io.StringIO()
     yaml.dump(document, buffer)
-    check(YAML(typ="safe").load(buffer.getvalue()), f"{path} with these changes" if changes else str(path))
-    if changes and not dry:
-        with outputs.whole(path) as temporary:
-            temporary.write_text(buffer.getvalue(), encoding="utf-8")
-    return changes
+    checked = check(YAML(typ="safe").load(buffer.getvalue()), f"{path} with these changes" if changes else str(path))
+    return buffer.getvalue(), changes, checked
 
 
 def read(path: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
 from headstart.statistics import likelihood
 
@@ -75,8 +76,7 @@ def resolve(measure: str, label: str | None, reach: float, labels: Sequence[str]
     ratio = float(counts.max() / counts.min())
     if measure == "auto":
         return Goal("balanced_accuracy" if ratio > EVEN_UP_TO else "accuracy", asked=False, ratio=ratio)
-    if measure in ("recall", "precision") and label not in names:
-        raise ParamsError(f"aim.label: there is no class {label!r}; the classes are {', '.join(names)}")
+    check_label(label, names.tolist())
     kind: dict[str, Measure] = {
         "accuracy": "accuracy",
         "balanced_accuracy": "balanced_accuracy",
@@ -84,6 +84,12 @@ def resolve(measure: str, label: str | None, reach: float, labels: Sequence[str]
         "precision": "precision",
     }
     return Goal(kind[measure], label, reach if label else None, ratio=ratio)
+
+
+def check_label(label: str | None, classes: Sequence[str]) -> None:
+    """Raise ParamsError unless the label, if there is one, is one of the classes."""
+    if label and label not in classes:
+        raise ParamsError(f"aim.label: there is no class {label!r} here; {nearest.hint(label, sorted(classes), 20)}")
 
 
 def shares(labels: np.ndarray, classes: int) -> np.ndarray:

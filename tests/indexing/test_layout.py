@@ -277,6 +277,22 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert refusal(tmp_path) == "no permission to read the folder FOLDER/dog; allow it with chmod u+rx"
 
 
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["b/1.png", "a/1.png", "@eaDir/1.png"], ["a", "b"]),
+        (["train/a/1.png", "val/b/1.png"], ["a", "b"]),
+        (["train/1.png", "a/1.png"], ["a", "train"]),
+        (["seg_train/seg_train/a/1.png"], []),
+        ([], []),
+    ],
+)
+def test_classes_by_the_names_of_folders_alone(tmp_path: Path, paths: list[str], names: list[str]) -> None:
+    touch(tmp_path, *paths)
+    assert layout.class_names(tmp_path) == names
+    assert layout.class_names(tmp_path / "none") == []
+
+
 def test_labels() -> None:
     assert [layout.check_label(label) for label in ("cat", "T-shirt", "f-18?", "ö ö")] == [""] * 4
     bad = ["", " ", "a/b", "..", ".", ".cat", "__MACOSX", "a\0b", "x" * 201]

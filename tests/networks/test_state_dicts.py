@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import sources, state_dicts, telling, transformers_names
+from headstart.networks import census, sources, state_dicts, telling, transformers_names
 from headstart.networks.common import Unavailable
 from headstart.networks.kinds import checkpoint
 
@@ -120,18 +120,47 @@ def test_the_architecture_is_told_by_the_weights(made: dict[str, torch.Tensor], 
     torch.save({"model": made}, tmp_path / "resnet18-mine.pth")
     source = sources.load(f"checkpoint:{tmp_path / 'resnet18-mine.pth'}")
     assert (source.library, source.architecture, source.transform.input_size) == ("timm", "resnet18", 224)
-    card = checkpoint.write_card(tmp_path)
+    card, twins = checkpoint.write_card(tmp_path)
+    assert twins == ("torchvision:resnet18",)
     assert sources.load(f"checkpoint:{tmp_path}").transform == source.transform
     assert json.loads(card.read_text())["architecture"] == "resnet18"
     with pytest.raises(HeadstartError, match="is there already"):
         checkpoint.write_card(tmp_path)
 
 
-def test_what_cannot_be_told_wants_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "USUAL", ("timm:resnet18",))
+def test_what_cannot_be_told_wants_a_card(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
     torch.save({"a.weight": torch.ones(3, 3), "b.weight": torch.ones(3)}, tmp_path / "a.pth")
-    with pytest.raises(Unavailable, match=r"no architecture that is tried fits its weights; write a card\.json beside it"):
+    with pytest.raises(Unavailable, match=r"no network of timm or torchvision that is tried fits its weights; write a card\.json"):
         sources.load(f"checkpoint:{tmp_path / 'a.pth'}")
+    lacking = {key: value for key, value in made.items() if key != "bn1.weight"}
+    with pytest.raises(Unavailable, match=r"the nearest by size is timm:resnet18: it lacks bn1\.weight; write a card\.json"):
+        telling.tell(lacking, tmp_path / "mine.pth")
+
+
+def test_few_networks_are_built_to_tell_an_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built: list[str] = []
+
+    def empty(library: str, architecture: str) -> tuple[nn.Module, str]:
+        built.append(f"{library}:{architecture}")
+        raise RuntimeError("none fits")
+
+    monkeypatch.setattr(telling, "_empty", empty)
+    with torch.device("meta"):
+        state = timm.create_model("resnet50", num_classes=7).state_dict()
+        head = {"head.0.weight": torch.ones(2048, 2048), "head.2.weight": torch.ones(65536, 256)}
+    for wrapped in (state, {f"backbone.{key}": value for key, value in state.items()} | head):
+        built.clear()
+        with pytest.raises(Unavailable, match="the nearest by size is timm:resnet"):
+            telling.tell(wrapped, tmp_path / "mine.pth")
+        assert built[0] == "timm:resnet50"
+        assert len(built) <= telling.TRIED + 4
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "timm:vit_tiny_patch16_224", "torchvision:mobilenet_v2", "timm:tf_efficientnet_lite0"])
+def test_the_table_of_networks_holds_what_they_are(name: str) -> None:
+    library, _, architecture = name.partition(":")
+    assert census.measured(library, architecture) in census.read()
+    assert set(telling.USUAL) <= {row.name for row in census.read()}
 
 
 # What transformers saves, by the names of version 4 and 5

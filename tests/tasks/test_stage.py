@@ -163,6 +163,16 @@ def test_bad_parameters_stop_it_before_it_starts(capsys: pytest.CaptureFixture[s
     assert "report.mistakes: -1 is wrong" in capsys.readouterr().err
 
 
+def test_an_aim_at_a_class_that_is_not_there_stops_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text("aim: {measure: recall, label: bees}\n")
+    for name in ("bee", "ant"):
+        Path("data/images", name).mkdir()
+    assert run(lambda: None) == 2
+    assert capsys.readouterr().err == "error: aim.label: there is no class 'bees' here; did you mean bee?\n"
+    Path("params.yaml").write_text("aim: {measure: recall, label: bee}\n")
+    assert run(lambda: None) == 0
+
+
 def test_while_another_run_holds_the_checkout_nothing_is_touched(capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; from headstart.machinery import lock\nwith lock.hold('headstart run'): print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -40,7 +40,7 @@ def load(name: str) -> Source:
     """
     file, card = _read_card(Path(name))
     state = state_dicts.read(file)
-    card = card or Named(*telling.tell(state, file))
+    card = card or _told(telling.tell(state, file))
     try:
         trunk, classifier = skeletons.skeleton(card.library, card.architecture)
     except Exception as error:  # whatever the libraries raise
@@ -64,8 +64,14 @@ def load(name: str) -> Source:
     )
 
 
-def write_card(path: Path) -> Path:
-    """Write a card.json beside weights with what can be seen of them, and return where it is.
+def _told(told: telling.Told) -> Named:
+    return Named(told.library, told.architecture, told.transform)
+
+
+def write_card(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write a card.json beside weights with what can be seen of them.
+
+    Returns where it is, and other networks of the same names and sizes, which the weights may be of as well.
 
     Raises Unavailable if the architecture cannot be told, HeadstartError if there is a card already.
     """
@@ -73,9 +79,9 @@ def write_card(path: Path) -> Path:
     card = _card_of(file)
     if card.exists():
         raise HeadstartError(f"{card} is there already; remove it first to have it written anew")
-    library, architecture, transform = telling.tell(state_dicts.read(file), file)
-    outputs.write_json(card, {"library": library, "architecture": architecture, "transform": transform.to_json()})
-    return card
+    told = telling.tell(state_dicts.read(file), file)
+    outputs.write_json(card, {"library": told.library, "architecture": told.architecture, "transform": told.transform.to_json()})
+    return card, told.twins
 
 
 def _card_of(file: Path) -> Path:

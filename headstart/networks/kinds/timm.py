@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from headstart.base import weights
+from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
 from headstart.networks import common, skeletons
 from headstart.networks.cards import Transform
@@ -41,7 +42,7 @@ def _check_known(name: str) -> None:
     architecture, dot, _ = name.partition(".")
     if not timm.is_model(architecture) or (dot and not timm.is_model_pretrained(name)):
         known = [*timm.list_models(), *timm.list_pretrained()]
-        raise ParamsError(f"select_source.candidates: timm {timm.__version__} has no model {name!r}; {common.close(name, known)}")
+        raise ParamsError(f"select_source.candidates: timm {timm.__version__} has no model {name!r}; {nearest.hint(name, known)}")
 
 
 def names(pattern: str) -> list[str]:

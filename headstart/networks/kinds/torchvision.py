@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from headstart.base import weights
+from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
 from headstart.networks import common, skeletons
 from headstart.networks.cards import Transform
@@ -63,7 +64,7 @@ def weights_of(name: str) -> tuple[str, Any]:
     classifiers = torchvision.models.list_models(module=torchvision.models)
     if architecture not in classifiers:
         raise ParamsError(
-            f"select_source.candidates: torchvision has no classifier {architecture!r}; {common.close(architecture, classifiers)}"
+            f"select_source.candidates: torchvision has no classifier {architecture!r}; {nearest.hint(architecture, classifiers)}"
         )
     enum = {chosen.name: chosen for chosen in torchvision.models.get_model_weights(architecture) if _complete(chosen)}
     try:

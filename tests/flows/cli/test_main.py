@@ -23,6 +23,7 @@ from flows.cli import main
 from flows.experiments import recovery, save
 from flows.projects import images
 from flows.repository import dvc
+from headstart import params
 from headstart.features.answered import Answer
 from headstart.importing.labels_file import LeftOut
 from headstart.machinery import lock
@@ -187,6 +188,10 @@ def refuse(target: Path) -> None:
     raise DataError("no images in there")
 
 
+def refuse_by_name(target: Path) -> None:
+    raise DataError("12 files are missing: a0.png and 11 more", [(f"a{number}.png", "=cat", number + 2, "missing") for number in range(12)])
+
+
 def interrupted(target: Path) -> None:
     raise KeyboardInterrupt
 
@@ -221,6 +226,31 @@ def test_a_refused_import_changes_nothing(importable: Callable[..., None], fill:
     assert main.main(["import", "photos"]) == code
     assert files() == before
     assert not images.IMPORTING.exists()
+
+
+def test_a_refused_import_lists_all_that_it_was_refused_for(importable: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    importable(refuse_by_name)
+    before = files(images.IMAGES)
+    assert main.main(["import", "photos"]) == 3
+    assert capsys.readouterr().err.endswith("a0.png and 11 more\n12 lines in reports/import/refused.csv name all of it\n")
+    lines = images.REFUSED.read_text().splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("path,label,line,reason", "a11.png,'=cat,13,missing", 13)
+    assert files(images.IMAGES) == before
+    importable(new_images)
+    assert main.main(["import", "photos"]) == 0
+    assert not images.REFUSED.exists()
+
+
+def test_an_aim_that_names_none_of_the_classes_is_said_at_once(importable: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    importable(new_images)
+    params.write({"aim.measure": "recall", "aim.label": "B"})
+    assert main.main(["import", "photos"]) == 0
+    note = "`headstart run` will refuse this until params.yaml is changed: aim.label: there is no class 'B' here; known are 0, 1, 10, 11, 2"
+    assert note in capsys.readouterr().out
+    assert main.main(["run"]) == 2
+    error = capsys.readouterr().err
+    assert "aim.label: there is no class 'B' here; did you mean b?" in error
+    assert "starting Prefect" not in error
 
 
 @pytest.mark.parametrize("recorded", [False, True])
