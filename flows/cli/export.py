@@ -9,7 +9,7 @@ from flows.cli.common import Commands
 
 _EXPORT = """\
 Write a finished model as a folder that runs without Headstart and without PyTorch: model.onnx (a picture of any size in,
-probabilities out, classes and card in its metadata), predict.py, which needs `pip install onnxruntime pillow numpy`, a README, and
+probabilities out, classes and card in its metadata), predict.py, which needs `pip install onnxruntime pillow numpy`, a README and
 export.json. The file is run against PyTorch on the validation images first, if these lie here, and is refused if it gives other
 answers.
 
