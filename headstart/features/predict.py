@@ -16,6 +16,8 @@ from headstart.networks import cards
 from headstart.statistics import likelihood
 
 MODEL = Path("models/final")
+_DEEP = (".png", ".tif", ".tiff")  # what may hold 16 bits a colour
+_CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
@@ -23,7 +25,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
-    transparent, or of one colour) has a label, as every image has, and an error that says so. Raises HeadstartError when the
+    transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError when the
     model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
@@ -38,7 +40,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str,
             return str(path), "", None, str(error)
         probabilities = likelihood.softmax(frozen.engine.run(image[None]))
         best = int(card.named(probabilities)[0])
-        return str(path), card.classes[best], float(probabilities[0, best]), _nothing_to_see(path, image)
+        remark = _nothing_to_see(path, image) or (_CUT if path.suffix.lower() in _DEEP and images.cut_to_eight(path) else "")
+        return str(path), card.classes[best], float(probabilities[0, best]), remark
 
     return in_order(one, files)
 
