@@ -209,7 +209,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "worst": float(gains.min()),
         }
     told = [row for row in rows if row["adapted"] and row["kind"] in ("even", "uneven")]
-    said["inside"] = [sum(row["told"][1] <= row["accuracy"] <= row["told"][2] for row in told), len(told)]
+    said["inside"] = [sum(bool(row["told"][1] <= row["accuracy"] <= row["told"][2]) for row in told), len(told)]
     with_methods = [row["methods"] for row in rows if "methods" in row]
     if with_methods:
         said["methods"] = {name: float(np.mean([one[name] for one in with_methods])) for name in with_methods[0]}

@@ -1,6 +1,6 @@
 """Headstart against plain fine-tuning on several folders: same weights (EfficientNet-Lite0), split and input size.
 
-    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai]
+    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.search=21]
 
 The word after a folder says which mirrors suit it, for the peers (default h); Headstart finds out itself. `--images` takes a stratified sample
 of each folder first. Sides: the frozen head, the fine-tuned model and what ships of the default pipeline (without race and baseline),
@@ -51,15 +51,16 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def ours(images: Path, folder: Path, seed: int) -> tuple[Workspace, dict[str, Any]]:
+def ours(images: Path, folder: Path, seed: int, settings: list[str]) -> tuple[Workspace, dict[str, Any]]:
     """The default pipeline: figures of its arms, and its image passes."""
     space = Workspace(folder)
-    space.set(f"seed={seed}", *SETTINGS)
+    space.set(f"seed={seed}", *SETTINGS, *settings)
     space.run("headstart", "import", str(images))
     seconds = space.run("dvc", "repro")
     metrics, tuned = space.read("reports/metrics.json"), space.read("models/fine_tuned/summary.json")
+    passes = sum(one["image_passes"] for one in [*tuned["tries"], *tuned["search"]])
     arms = {arm: {key: metrics[arm][key] for key in MEASURES} for arm in ("head", "fine_tuned", "test") if metrics.get(arm)}
-    return space, {**arms, "shipped": metrics["shipped"], "seconds": round(seconds, 1), "image_passes": tuned["image_passes"]}
+    return space, {**arms, "shipped": metrics["shipped"], "seconds": round(seconds, 1), "image_passes": passes}
 
 
 def peer(script: str, images: Path, table: pd.DataFrame, folder: Path, *words: str) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def row(images: Path, mirrors: str, seed: int, options: argparse.Namespace) -> d
         folder = Path(name)
         (folder / "sample").mkdir()
         some = sampled(images, options.images, folder / "sample")
-        space, found = ours(some, folder / "ours", seed)
+        space, found = ours(some, folder / "ours", seed, options.set)
         table = pd.read_parquet(space.folder / "data/clean.parquet")[["path", "label", "split"]]
         root = space.folder / "data/images"
         words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed))
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="of the plain peer")
     parser.add_argument("--fastai-epochs", type=int, default=5, help="of fastai, after one with the body frozen")
     parser.add_argument("--images", type=int, default=100_000, help="most images taken of a folder")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of Headstart")
     parser.add_argument("--peers", nargs="*", default=["plain", "fastai"], choices=["plain", "fastai"])
     options = parser.parse_args()
     rows = []

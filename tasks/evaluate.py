@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,12 @@ import pandas as pd
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
-from headstart.evaluation import test_split
+from headstart.evaluation import limits, test_split
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
 from headstart.statistics import goals, operating
+from headstart.statistics.operating import Point
 from headstart.words import spreadsheet
 from tasks import stage
 
@@ -50,6 +52,7 @@ def evaluate(
         "head": summaries[head]["point"],
         what_ships["arm"]: what_ships["point"],
     }
+    points, ships = {name: operating.read(point) for name, point in read.items()}, _model(what_ships["arm"], chosen, what_ships["card"])
     done = test_split.evaluate(
         manifest.read(clean),
         images,
@@ -57,17 +60,19 @@ def evaluate(
         heads.load(head / "head.safetensors", "final"),
         summaries[head]["classes"],
         models,
-        _model(what_ships["arm"], chosen, what_ships["card"]),
+        ships,
         parameters=parameters,
         verdict=proved,
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,
         goal=goals.read(summaries[head]["goal"]),
-        points={name: operating.read(point) for name, point in read.items()},
+        points=points,
         device=devices.choose(shared.device, shared.precision),
     )
-    _write(final, predictions, done)
+    known = _limits(done, clean, images, head, ships, points, block, shared)
+    done.metrics["limits"] = known.tested
+    _write(final, predictions, done, known)
     curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
     _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
     outputs.write_json(metrics, done.metrics)
@@ -75,11 +80,41 @@ def evaluate(
     _say(done.metrics)
 
 
-def _write(final: Path, predictions: Path, done: test_split.Evaluation) -> None:
-    """Write the final model and the prediction for each test image."""
+def _limits(
+    done: test_split.Evaluation,
+    clean: Path,
+    images: Path,
+    head: Path,
+    ships: test_split.Model,
+    points: dict[str, Point],
+    block: Evaluate,
+    shared: Shared,
+) -> limits.Limits:
+    """When the model that ships should not be believed."""
+    twin, final = (heads.load(head / "head.safetensors", name) for name in ("train_only", "final"))
+    return limits.choose(
+        manifest.read(clean),
+        images,
+        ships,
+        twin,
+        final,
+        done.metrics["classes"],
+        points.get(ships.name, operating.plain(len(done.metrics["classes"]))),
+        by=block.abstain.by,
+        asked=block.abstain.share,
+        false_alarms=block.false_alarms,
+        seed=shared.seed,
+        device=devices.choose(shared.device, shared.precision),
+    )
+
+
+def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:
+    """Write the final model with its limits, and the prediction for each test image."""
     with outputs.folder(final) as folder:
         weights.write(folder / cards.WEIGHTS, done.weights)
-        outputs.write_json(folder / cards.CARD, done.card.to_json())
+        outputs.write_json(folder / cards.CARD, replace(done.card, unsure=known.unsure, unlike=known.unlike).to_json())
+        if known.known is not None:
+            weights.write(folder / cards.KNOWN, {"known": known.known})
     with outputs.whole(predictions) as temporary:
         done.predictions.to_parquet(temporary, index=False)
 

@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from flows.cli import data, ending, history, predict, projects, run, serve, sources
+from flows.cli import data, ending, export, history, predict, projects, run, serve, sources
 from flows.cli.common import Commands
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
 
-GROUPS = (projects, data, run, predict, sources, history, serve)
+GROUPS = (projects, data, run, predict, export, sources, history, serve)
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,

@@ -11,16 +11,21 @@ from headstart.data import clutter
 from headstart.words import formats
 
 _PREDICT = """\
-Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error;
-`error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent). Exit code 1 if
-no file could be read. Control characters in names are written out (\\x1b), and a cell that a spreadsheet would compute begins with
-an apostrophe.
+Label images with a finished model. Folders are searched for images. Writes CSV with the columns path,label,probability,error,
+unsure,unlike. `error` says why a file could not be read, or that there is nothing to see in it (one colour, fully transparent).
+`unsure` is yes if the answer is better left to a person (evaluate.abstain), `unlike` if the image is like none of those that the
+model was made from (evaluate.false_alarms): then its label means nothing. Both are empty if the model does not know.
+
+Exit code 1 if no file could be read. Control characters in names are written out (\\x1b), and a cell that a spreadsheet would
+compute begins with an apostrophe; in JSON lines names are as they are.
 """
 
 _PREDICT_EXAMPLES = """\
 examples:
   headstart predict photo.jpg
   headstart predict inbox/ > labels.csv
+  headstart predict inbox/ --top 3 --format jsonl
+  find inbox -name '*.jpg' | headstart predict - --sort-into sorted/
   headstart predict inbox/ --model ../other/models/final
 """
 
@@ -28,17 +33,39 @@ examples:
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
     predict = commands.add("predict", _predict, help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES)
-    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, or a folder of images")
+    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, a folder of images, or - for names from input")
     predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
+    predict.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="of what is written (default: %(default)s)")
+    predict.add_argument("--top", metavar="K", type=_count, default=1, help="the K likeliest classes of each image (default: %(default)s)")
+    predict.add_argument("--sort-into", metavar="DIR", type=Path, help="link each image into a folder per label, in a new folder DIR")
+    predict.add_argument("--copy", action="store_true", help="with --sort-into: copy the images")
+
+
+def _count(text: str) -> int:
+    """A number from 1 to 10,000. Raises ValueError for anything else."""
+    number = int(text)
+    if not 1 <= number <= 10_000:
+        raise ValueError(text)
+    return number
 
 
 def _predict(options: argparse.Namespace) -> int:
     from flows.results import predict as predicting
+    from flows.results import sorting
 
     if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
         reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
-    for _ in predicting.write(options.paths, options.model, sys.stdout):
-        pass
-    if left := predicting.sidecars(options.paths):
+    paths = [path for given in options.paths for path in (_named() if str(given) == "-" else [given])]
+    if options.sort_into:
+        sorting.prepare(options.sort_into, paths)
+    for answer in predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top):
+        if options.sort_into:
+            sorting.place(answer, options.sort_into, copy=options.copy)
+    if left := predicting.sidecars(paths):
         print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
     return 0
+
+
+def _named() -> list[Path]:
+    """The paths on standard input, one a line."""
+    return [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]

@@ -66,8 +66,8 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     racing = sorted(work.gflops)[-race.sources :] if race.sources > 1 and len(work.gflops) > 1 else []
     raced = min(max(50, race.share * t), race.max_images, t)
     select += sum(4 + frozen(raced * race.views + v, g) + 1.7 * tuned(raced * race.views * race.epochs, g) for g in racing)
-    views = tune.views if isinstance(tune.views, int) else 3 if t <= 6_000 else 2
     epochs = min(tune.epochs, tune.patience + 3)
+    views = {"fresh": epochs, "auto": 3 if t <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
     trained = 0.0 if tune.strategy == "head_only" else frozen(views * t + v, work.chosen) + tuned(epochs * t, work.chosen)
     small = work.chosen * (min(work.size, base.max_size) / work.size) ** 2
     anew = two * min(t, base.max_images) * (base.views * 0.0015 + base.epochs * (0.0035 + 0.16 * small)) if base.epochs else 0.0
@@ -81,7 +81,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
         "fine_tune": trained,
         "baseline": anew * (1 + seeds),
         "verdict": again + 2 * frozen(v, work.chosen),
-        "evaluate": 3 * frozen(work.test, work.chosen),
+        "evaluate": 3 * frozen(work.test, work.chosen) + (0.0 if tune.strategy == "head_only" else frozen(min(t, 2_000) + v, work.chosen)),
     }
     idle = {"baseline"} if not base.epochs else set()
     return {name: pace * (seconds.get(name, 0.0) + (1.0 if name in idle else start)) for name, start in STARTS.items()}

@@ -71,7 +71,7 @@ def predict(
 ) -> dict[str, int]:
     """Label images with a finished model and write a file of predictions.
 
-    The file `out` gets the columns path, label, probability and error.
+    The file `out` gets the columns path, label, probability, error, unsure and unlike.
 
     Args:
         paths: Images, or folders that are searched for images, on the machine of the worker.
@@ -83,10 +83,10 @@ def predict(
     found: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
     with outputs.whole(Path(out)) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for row in predicting.write([Path(path) for path in paths], Path(model), file):
-            found[row[1] or "unreadable"] += 1
+        for answer in predicting.write([Path(path) for path in paths], Path(model), file):
+            found[answer.label or "unreadable"] += 1
             if len(rows) < LISTED:
-                rows.append(dict(zip(predicting.COLUMNS, row, strict=True)))
+                rows.append({name: getattr(answer, name) for name in predicting.COLUMNS})
     say(f"{found.total():,} files labelled; see {out}")
     artifacts.predictions(rows, found, say)
     return dict(found)

@@ -13,6 +13,7 @@ from headstart.base import outputs
 from headstart.words import naming
 
 METRICS = Path("reports/metrics.json")
+ADAPT = Path("reports/adapt.json")
 RANKING = Path("reports/ranking.json")
 VALIDATION = Path("reports/validation.json")
 VERDICT = Path("reports/verdict.json")
@@ -156,6 +157,30 @@ class Verdict(TypedDict, total=False):
     reason: str
     mix: float | None  # the share of the fine-tuned model in an average that ships
     pretrained_against_random: Compared
+
+
+class Labelled(TypedDict):
+    """What labels of `n` images of the second domain say: accuracy of the adapted and of the plain model, the first with its interval."""
+
+    n: int
+    adapted: float
+    adapted_interval: list[float]
+    plain: float
+
+
+class Adapted(TypedDict, total=False):
+    """reports/adapt.json: whether labels were carried over to a second domain."""
+
+    images: int
+    adapted: bool
+    reason: str
+    accuracy: list[float]  # estimate, lower and upper end
+    labelled: Labelled | None
+
+
+def adapted() -> Adapted:
+    """reports/adapt.json, empty if there is none."""
+    return cast(Adapted, outputs.read_object(ADAPT))
 
 
 def metrics() -> Metrics:

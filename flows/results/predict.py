@@ -1,41 +1,71 @@
-"""Label images with a finished model and write CSV, for `headstart predict` and its deployment."""
+"""Label images with a finished model and write what it says, for `headstart predict` and its deployment."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from headstart.data import clutter
+from headstart.features.answered import Answer
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
 from headstart.words import spreadsheet
 
-COLUMNS = ("path", "label", "probability", "error")
+COLUMNS = ("path", "label", "probability", "error", "unsure", "unlike")
+_SAID = {True: "yes", False: "no", None: ""}
 
 
-def write(paths: list[Path], model: Path, file: TextIO) -> Iterator[tuple[str, str, float | None, str]]:
-    """Write a line of CSV for every image below `paths`, and yield each row.
+def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", top: int = 1) -> Iterator[Answer]:
+    """Write a line for every image below `paths`, and yield each answer.
 
-    `file` has to keep line ends as they are. A row is path, label, probability of the label (0 to 1), and why the file could not be
-    read, with an empty label and no probability then, or that there is nothing to see in it. Raises HeadstartError if there is no model, before anything is written, and if no
+    `file` has to keep line ends as they are. A line of CSV has the COLUMNS, and a label and a probability for the second to the `top`-th likeliest class;
+    a line of JSON (`kind` jsonl) has the same by name, the classes in `top`. Raises HeadstartError if there is no model, before anything is written, and if no
     file could be read, at the end.
     """
     if not (model / "card.json").is_file():
         raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
     from headstart.features import predict
 
-    out = csv.writer(file, lineterminator="\n")
-    out.writerow(COLUMNS)
+    line = WRITERS[kind](file, top)
     read_any = False
-    for path, label, probability, error in predict.predict(paths, model):
-        cells = [spreadsheet.cell(terminal.name(text)) for text in (path, label)]
-        out.writerow([*cells, "" if probability is None else f"{probability:.6f}", terminal.name(error)])
-        read_any = read_any or bool(label)
-        yield path, label, probability, error
+    for answer in predict.predict(paths, model):
+        line(answer)
+        read_any = read_any or bool(answer.label)
+        yield answer
     if not read_any:
         raise HeadstartError("no file could be read as an image")
+
+
+def _csv(file: TextIO, top: int) -> Callable[[Answer], object]:
+    """Writes an answer as CSV; the header is written at once."""
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow([*COLUMNS, *(f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability"))])
+
+    def line(answer: Answer) -> None:
+        path, label, error = (terminal.name(text) for text in (answer.path, answer.label, answer.error))
+        more = [cell for name, share in answer.ranked[1:top] for cell in (spreadsheet.cell(terminal.name(name)), f"{share:.6f}")]
+        likelihood = "" if answer.probability is None else f"{answer.probability:.6f}"
+        cells = [spreadsheet.cell(path), spreadsheet.cell(label), likelihood, error, _SAID[answer.unsure], _SAID[answer.unlike]]
+        out.writerow([*cells, *more, *[""] * (2 * (top - 1) - len(more))])
+
+    return line
+
+
+def _json_lines(file: TextIO, top: int) -> Callable[[Answer], object]:
+    """Writes an answer as a line of JSON."""
+
+    def line(answer: Answer) -> None:
+        values = {name: getattr(answer, name) for name in COLUMNS}
+        values["top"] = [{"label": name, "probability": round(share, 6)} for name, share in answer.ranked[:top]]
+        file.write(json.dumps(values) + "\n")  # what is no UTF-8 in a name stays as an escape
+
+    return line
+
+
+WRITERS = {"csv": _csv, "jsonl": _json_lines}
 
 
 def sidecars(paths: list[Path]) -> list[str]:

@@ -54,6 +54,7 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")))
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
+    yield from _second_domain(files.adapted())
     for index, caveat in enumerate(metrics.get("caveats") or []):
         yield from _line("" if index else "caveats", caveat)
     yield from _health(files.validation())
@@ -107,6 +108,22 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     shown = files.answer(verdict) not in (naming.NOT_TESTED, "too_few")
     says = f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else ""
     yield from _line("transfer", f"{answer} ({verdict['standing']})" if shown else answer, says)
+
+
+def _second_domain(made: files.Adapted) -> Iterator[str]:
+    """Whether labels were carried over to a second domain, and about how many of them are right."""
+    if not made.get("images"):
+        return
+    told, tested = made.get("accuracy"), made.get("labelled")
+    about = f"about {percent(told[0])} right, between {percent(told[1])} and {percent(told[2])}" if told else ""
+    if tested:
+        low, high = tested["adapted_interval"]
+        about = f"{percent(tested['adapted'])} of {tested['n']:,} labelled ones right (95% interval {percent(low)} to {percent(high)}), {percent(tested['plain'])} without"
+    if not made["adapted"]:
+        yield from _line("target", f"labels were not carried over to {count(made['images'], 'image')}", made["reason"])
+        return
+    yield from _line("target", f"labels were carried over to {count(made['images'], 'image')}", about)
+    yield from _line("", "models/adapted/, reports/target/predictions.csv")
 
 
 def _beside(metrics: Metrics) -> str:

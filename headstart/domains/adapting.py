@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,10 +22,11 @@ from headstart.domains.methods import METHODS
 from headstart.domains.spaces import Spaces
 from headstart.domains.views import View, view
 from headstart.linear import logistic
-from headstart.networks import heads, model, sources
+from headstart.networks import common, heads, model, sources
 from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood
 
+log = logging.getLogger(__name__)
 ALWAYS, NEVER, IF_SHOWN = "always", "never", "if_shown"
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
@@ -106,7 +108,7 @@ def adapt(
     classes = list(final.classes)
     seen = sample(known, most, seed)
     some = np.flatnonzero(target["path"].isin(set(sample(target, most, seed)["path"])).to_numpy())
-    views = {name: view(name, size, seen, some, target, root, classes, device) for name, size in candidates}
+    views = _views(candidates, seen, some, target, root, classes, device)
     decision = deciding.decide({name: one.spaces for name, one in views.items()}, method, seed, least)
     best = views[decision.tried[0].name]
     fitted = _head(best, METHODS[method].settled(best.spaces), some, target, decision.accuracy, seed)
@@ -133,6 +135,28 @@ def adapt(
     network = model.of(sources.known(best.card), fitted)
     weights = {name: tensor.numpy() for name, tensor in network.weights().items()}
     return Adaptation(report, used, weights, _card(best, classes, known, target, report))
+
+
+def _views(
+    candidates: Sequence[tuple[str, int]],
+    seen: pd.DataFrame,
+    some: np.ndarray,
+    target: pd.DataFrame,
+    root: Path,
+    classes: list[str],
+    device: Device,
+) -> dict[str, View]:
+    """Both domains as each candidate sees them; one that cannot be had any more is passed over, the last raises why."""
+    views: dict[str, View] = {}
+    for number, (name, size) in enumerate(candidates, 1):
+        try:
+            with common.using(name, "adapted"):
+                views[name] = view(name, size, seen, some, target, root, classes, device)
+        except common.Unavailable as error:
+            if number == len(candidates) and not views:
+                raise
+            log.warning("passed over: %s: %s", name, error)
+    return views
 
 
 def _head(

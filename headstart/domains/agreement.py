@@ -50,13 +50,14 @@ def accuracy(named: list[np.ndarray], chosen: int, back: float) -> tuple[float, 
     """What is known without labels of the accuracy of one naming: estimate, lower and upper end (0-1).
 
     back: share of the labelled images that are right if the labels are carried back. The estimate is the mean of that and of the mean
-    agreement with the others. The lower end is the product of the least agreement and `back`: all may err together. The upper end is half
+    agreement with the others. The lower end is the product of the least agreement and the square of `back`: all may err together, most where both domains are
+    alike to every network. The upper end is half
     way from the largest agreement to one: two namings of which one is right more often than that would agree more. Both are moved by two
     standard errors. It is no interval of a stated coverage: labels of some images are needed for that.
     """
     agree = [float((named[chosen] == other).mean()) for i, other in enumerate(named) if i != chosen]
     error = 2 * np.sqrt(max(agree[0] * (1 - agree[0]), 0.01) / len(named[chosen]))
-    return (float(np.mean(agree)) + back) / 2, max(0.0, min(agree) * back - error), min(1.0, (1 + max(agree)) / 2 + error)
+    return (float(np.mean(agree)) + back) / 2, max(0.0, min(agree) * back**2 - error), min(1.0, (1 + max(agree)) / 2 + error)
 
 
 def nuclear_norm(q: np.ndarray) -> float:

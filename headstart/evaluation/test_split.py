@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
 from headstart.evaluation import caveats, curves, metrics
+from headstart.evaluation.limits import Tested
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
 from headstart.networks import heads, kept
@@ -80,6 +81,7 @@ class Metrics(TypedDict):
     head: Figures
     transfer: Transfer | None  # None if there is no network from random weights
     aim: Aim
+    limits: NotRequired[Tested]  # what `unsure` and `unlike` of the card do to the test images
     caveats: list[str]  # what to keep in mind, worst first
 
 
@@ -134,7 +136,8 @@ def evaluate(
     probabilities = {"head": likelihood.softmax(head.logits(of_source.of_source(source, test, root, device)))}
     for model in _whole(models, chosen):
         what = f"{model.name.replace('_', ' ')}, test images"
-        probabilities[model.name] = likelihood.softmax(classify.logits(model.weights, model.card, test, root, device, what))
+        give = classify.answers if model.name == chosen.name else classify.logits  # the features of what ships are wanted later
+        probabilities[model.name] = likelihood.softmax(give(model.weights, model.card, test, root, device, what)[:, : len(classes)])
     known = {name: (points or {}).get(name, operating.plain(len(classes))) for name in probabilities}
     named = {name: known[name].named(p) for name, p in probabilities.items()}
     figures = {

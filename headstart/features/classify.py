@@ -50,6 +50,28 @@ def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU) ->
     return prepared(card, weights.digest(values), make, device)
 
 
+def answering(values: dict[str, np.ndarray], card: Card, device: Device = CPU) -> Frozen:
+    """As `of_model`, but it computes logits and features: uint8 (n, size, size, 3) -> (n, classes + width)."""
+
+    def make() -> nn.Module:
+        import torch
+
+        from headstart.networks import answering, model
+
+        return answering.Answering(model.rebuild(card, {key: torch.from_numpy(np.array(value)) for key, value in values.items()}))
+
+    named = extraction.identity(card, f"answers:{weights.digest(values)}")
+    return Frozen.of(make, named, card.transform.input_size, device)
+
+
+def answers(
+    values: dict[str, np.ndarray], card: Card, table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
+) -> np.ndarray:
+    """Logits and features (n, classes + width) of the rows of `table` under a whole model; else as `logits`."""
+    rows = extraction.extract(answering(values, card, device), table, root, View.of_card(card), dtype="float32", what=what)
+    return rows[:]
+
+
 def logits(
     values: dict[str, np.ndarray], card: Card, table: pd.DataFrame, root: Path, device: Device = CPU, what: str = "images"
 ) -> np.ndarray:

@@ -11,39 +11,60 @@ from PIL import Image
 from headstart.base.cores import in_order
 from headstart.data import clutter, images
 from headstart.features import classify, transforms
+from headstart.features.answered import Answer
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
-from headstart.statistics import likelihood
+from headstart.networks.cards import ModelCard
+from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
 _DEEP = (".png", ".tif", ".tiff")  # what may hold 16 bits a colour
 _CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
-def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[tuple[str, str, float | None, str]]:
-    """Yield path, label, probability (of the label) and error for every file, in order.
+def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
+    """Yield the answer for every file, in order.
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
-    transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError when the
-    model is missing or broken, before anything is yielded, or when a path does not exist.
+    transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError
+    when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
+    known = cards.read_known(folder, card)
     view = transforms.View.of_card(card)
-    frozen = classify.of_model(arrays, card)
+    frozen = classify.of_model(arrays, card) if known is None else classify.answering(arrays, card)
     files = list(walk(paths))
 
-    def one(path: Path) -> tuple[str, str, float | None, str]:
+    def one(path: Path) -> Answer:
         try:
             image = transforms.read(path, [view], "")[0]
         except (images.Unreadable, OSError) as error:
-            return str(path), "", None, str(error)
-        probabilities = likelihood.softmax(frozen.engine.run(image[None]))
-        best = int(card.named(probabilities)[0])
-        remark = _nothing_to_see(path, image) or (_CUT if path.suffix.lower() in _DEEP and images.cut_to_eight(path) else "")
-        return str(path), card.classes[best], float(probabilities[0, best]), remark
+            return Answer(str(path), "", None, str(error))
+        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_remark(path, image))
 
     return in_order(one, files)
+
+
+def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | None) -> Answer:
+    """The answer for a file, from the logits (1, classes) that its model gives, or these and the features (1, classes + width).
+
+    `known` are the features of known images (m, width), if the model has any.
+    """
+    count = len(card.classes)
+    probabilities = likelihood.softmax(found[:, :count])
+    best = int(card.named(probabilities)[0])
+    ranked = tuple((card.classes[i], float(probabilities[0, i])) for i in np.argsort(-probabilities[0], kind="stable"))
+    unsure = bool(card.unsure_of(probabilities)[0]) if card.unsure else None
+    unlike = None
+    if card.unlike is not None and known is not None:
+        unlike = bool(limits.distances(found[:, count:], known, card.unlike.neighbours)[0] > card.unlike.distance)
+    return Answer(str(path), card.classes[best], float(probabilities[0, best]), "", unsure, unlike, ranked)
+
+
+def _remark(path: Path, view: np.ndarray) -> str:
+    """What to know of an image that was read, given how the network sees it."""
+    return _nothing_to_see(path, view) or (_CUT if path.suffix.lower() in _DEEP and images.cut_to_eight(path) else "")
 
 
 def _nothing_to_see(path: Path, view: np.ndarray) -> str:

@@ -21,10 +21,10 @@ from headstart.data import images as decoding
 from headstart.features import classify, extraction, transforms
 from headstart.features.extraction import Frozen
 from headstart.features.transforms import View
-from headstart.machinery.errors import DataError
+from headstart.machinery.errors import DataError, HeadstartError
 from headstart.networks import cards
 from headstart.networks.cards import ModelCard
-from headstart.statistics import likelihood
+from headstart.statistics import likelihood, limits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,6 +44,7 @@ class Model:
     card: ModelCard
     weights: dict[str, np.ndarray]
     device: Device = CPU
+    known: np.ndarray | None = None  # features (m, width) of known images, if the card has `unlike`
 
     @property
     def classes(self) -> list[str]:
@@ -82,14 +83,29 @@ class Model:
         size = self.card.transform.input_size
         return self._run(Frozen.of(make, extraction.identity(self.card, part), size, self.device), images)
 
+    def unsure(self, images: Sequence[Picture]) -> np.ndarray:
+        """Whether the answer (n,) for each image is better left to a person; never, if the card has no `unsure`."""
+        return self.card.unsure_of(self.predict_proba(images))
+
+    def unlike(self, images: Sequence[Picture]) -> np.ndarray:
+        """Whether each image (n,) is like none of those that the model was made from, so that its label means nothing.
+
+        Raises HeadstartError if the model does not know: only what the pipeline made does.
+        """
+        if self.card.unlike is None or self.known is None:
+            raise HeadstartError("this model does not know which images it was made from; one that `headstart run` made does")
+        return limits.distances(self.embed(images), self.known, self.card.unlike.neighbours) > self.card.unlike.distance
+
     def save(self, folder: Path | str) -> None:
-        """Write model.safetensors and card.json into `folder`, whole or not at all.
+        """Write model.safetensors, card.json and what else the model knows into `folder`, whole or not at all.
 
         `load` and `headstart predict` take this folder.
         """
         with outputs.folder(Path(folder)) as new:
             weights.write(new / cards.WEIGHTS, self.weights)
             outputs.write_json(new / cards.CARD, self.card.to_json())
+            if self.known is not None:
+                weights.write(new / cards.KNOWN, {"known": self.known})
 
     def _network(self) -> Network:
         import torch
@@ -118,7 +134,7 @@ def load(folder: Path | str = "models/final", device: Device = CPU) -> Model:
     Raises HeadstartError if the folder is missing, cannot be read, or its card lacks a field.
     """
     arrays, card = cards.read_model(Path(folder))
-    return Model(card, arrays, device)
+    return Model(card, arrays, device, cards.read_known(Path(folder), card))
 
 
 def _square(number: int, picture: Picture, view: View) -> np.ndarray:

@@ -20,10 +20,13 @@ import numpy as np
 from headstart.base import outputs, weights
 from headstart.base.grey import Grey
 from headstart.machinery.errors import HeadstartError
+from headstart.statistics import limits
 from headstart.statistics.goals import Goal
+from headstart.statistics.limits import Unlike, Unsure
 from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+KNOWN = "known.safetensors"  # beside them if the card has `unlike`: features of known images
 FILTERS = ("bilinear", "bicubic", "lanczos")  # how an image is resized
 LARGEST = 4096  # pixels a network is fed with, a side
 Three = tuple[float, float, float]  # of red, green and blue
@@ -156,11 +159,19 @@ class ModelCard:
     metrics: Mapping[str, object] = field(default_factory=dict)
     aim: Goal | None = None  # what the model is to be good at
     point: Point | None = None  # from which probability a class is named; None: the likeliest is
+    unsure: Unsure | None = None  # from which confidence an answer counts
+    unlike: Unlike | None = None  # how far from all known images an image is none of the classes
     grey: Grey | None = None  # the scale on which deep grey became 8-bit, if the images had any
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
         """The class (n,) that the model names, as an integer, from probabilities (n, classes)."""
         return np.asarray(probabilities.argmax(1)) if self.point is None else self.point.named(probabilities)
+
+    def unsure_of(self, probabilities: np.ndarray) -> np.ndarray:
+        """Whether an answer (n,) is better left to a person, from probabilities (n, classes); never, if the card has no `unsure`."""
+        factors = None if self.point is None else np.array(self.point.factors)
+        least = self.unsure.confidence if self.unsure else 0.0
+        return np.asarray(limits.confidence(probabilities, factors) < least)
 
     def to_json(self) -> dict[str, object]:
         """Plain values, as in models/final/card.json or in the card of a developed source.
@@ -169,7 +180,11 @@ class ModelCard:
         """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
-        values |= {key: asdict(one) for key, one in (("aim", self.aim), ("point", self.point)) if one is not None}
+        values |= {
+            key: asdict(one)
+            for key, one in (("aim", self.aim), ("point", self.point), ("unsure", self.unsure), ("unlike", self.unlike))
+            if one is not None
+        }
         values["grey"] = self.grey.to_json() if self.grey else None
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
 
@@ -184,7 +199,7 @@ class ModelCard:
 
 _SHIPPED = (
     *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
-    *("aim", "point", "licence", "data_sha256", "parameters", "versions", "metrics"),
+    *("aim", "point", "unsure", "unlike", "licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (
     *("format", "kind", "library", "architecture", "transform", "grey", "classes", "started_from", "licence"),
@@ -254,3 +269,21 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
     if bad := weights.told(weights.not_finite(arrays)):
         raise HeadstartError(f"{folder / WEIGHTS} holds {bad}; make the model again with `headstart run`, or copy its folder again")
     return arrays, ModelCard.from_json(content, folder / CARD)
+
+
+def files(card: ModelCard) -> tuple[str, ...]:
+    """The files of the folder of a model that this card describes."""
+    return (WEIGHTS, CARD, KNOWN) if card.unlike else (WEIGHTS, CARD)
+
+
+def read_known(folder: Path, card: ModelCard) -> np.ndarray | None:
+    """The features (m, width) of known images, at length 1, of a model folder; None if its card has no `unlike`.
+
+    Raises HeadstartError if they are missing or cannot be read.
+    """
+    if card.unlike is None:
+        return None
+    try:
+        return weights.read(folder / KNOWN)["known"]
+    except Exception as error:  # safetensors and I/O errors
+        raise HeadstartError(f"{folder / KNOWN} cannot be read ({error}); copy the model's folder again, whole") from None

@@ -10,6 +10,7 @@ from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
 from headstart.params.augmentation import Augmentation, MeasuredAugmentation
 from headstart.params.block import Block
+from headstart.params.evaluating import Evaluate
 
 
 class Seeded(Block):
@@ -238,13 +239,6 @@ class Verdict(Repeats):
         True,
         description="If the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
     )
-
-
-class Evaluate(Block):
-    """Read the test split once and measure what ships beside the other arms."""
-
-    bootstrap: int = Field(2000, ge=100, le=100_000, description="Simulated draws behind the calibration error and its interval.")
-    calibration_bins: int = Field(15, ge=2, le=100, description="Bins of the expected calibration error.")
 
 
 class Report(Block):

@@ -140,7 +140,7 @@ def store(registry: Path, model: Model, entry: Entry, images: pd.DataFrame) -> N
     """
     place = Path(HISTORY, str(entry["model"]))
     with outputs.folder(registry / place) as folder:
-        for file in (cards.WEIGHTS, cards.CARD):
+        for file in cards.files(model.card):
             shutil.copyfile(model.folder / file, folder / file)
         images.to_parquet(folder / IMAGES, index=False)
         outputs.write_json(folder / ENTRY, entry)

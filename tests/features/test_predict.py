@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from PIL import Image
 from headstart.base import cores, weights
 from headstart.data import images
 from headstart.features import predict
+from headstart.library import models as library
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import model, sources
+from headstart.networks import cards, model, sources
+from headstart.statistics import limits
+from headstart.statistics.limits import Unlike, Unsure
 from tests import tiny, toy
 
 CLASSES = ["ant", "bee", "cat"]
@@ -54,9 +58,9 @@ def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
         images = np.stack([np.asarray(Image.open(path)) for path in paths])
         expected = network(torch.from_numpy(images)).softmax(1).numpy()
     assert [path for path, *_ in answers] == [str(path.relative_to(here)) for path in paths]
-    assert [label for _, label, _, _ in answers] == [CLASSES[i] for i in expected.argmax(1)]
-    np.testing.assert_allclose([p for _, _, p, _ in answers], expected.max(1), atol=1e-4)  # type: ignore[arg-type]
-    assert {error for *_, error in answers} == {""}
+    assert [label for _, label, *_ in answers] == [CLASSES[i] for i in expected.argmax(1)]
+    np.testing.assert_allclose([answer.probability for answer in answers], expected.max(1), atol=1e-4)  # type: ignore[arg-type]
+    assert {error for _, _, _, error, *_ in answers} == {""}
 
 
 def test_deep_grey_is_seen_on_the_scale_of_the_card(made: Path, here: Path) -> None:
@@ -86,8 +90,8 @@ def test_an_unreadable_file_gets_its_reason_and_stops_nothing(made: Path, here: 
     (here / "3.png").write_bytes((here / "1.png").read_bytes()[:200])
     toy.photo().save(here / "4.png")
     answers = list(predict.predict([here / f"{n}.png" for n in (1, 2, 3, 4)], made))
-    assert [bool(error) for *_, error in answers] == [False, True, True, False]
-    for _, label, probability, _ in answers[1:3]:
+    assert [bool(error) for _, _, _, error, *_ in answers] == [False, True, True, False]
+    for _, label, probability, *_ in answers[1:3]:
         assert (label, probability) == ("", None)
     assert answers[0][1:] == answers[3][1:]
 
@@ -136,7 +140,7 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(made: Path, here: Path) -> Non
     os.mkfifo(here / "photos/pipe.jpg")
     toy.photo(size=64).save(here / "photos/a.png")
     answers = list(predict.predict([Path("photos"), Path("photos/pipe.jpg")], made))
-    assert [error for *_, error in answers] == ["", *["no ordinary file (a pipe, a socket or a device)"] * 2]
+    assert [error for _, _, _, error, *_ in answers] == ["", *["no ordinary file (a pipe, a socket or a device)"] * 2]
 
 
 def test_what_is_not_there_is_said_before_anything_else(made: Path, here: Path) -> None:
@@ -178,8 +182,8 @@ def test_an_image_in_which_there_is_nothing_to_see_is_said(made: Path, here: Pat
     Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save("b.png")
     Image.new("L", (64, 64), 0).save("c.png")
     answers = list(predict.predict([Path("a.png"), Path("b.png"), Path("c.png")], made))
-    assert all(label in CLASSES and probability for _, label, probability, _ in answers)
-    assert [error.partition(":")[0] for *_, error in answers] == ["", "fully transparent", "one colour only"]
+    assert all(label in CLASSES and probability for _, label, probability, *_ in answers)
+    assert [error.partition(":")[0] for _, _, _, error, *_ in answers] == ["", "fully transparent", "one colour only"]
 
 
 def test_colour_of_16_bits_is_said(made: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +191,7 @@ def test_colour_of_16_bits_is_said(made: Path, here: Path, monkeypatch: pytest.M
     for name in ("a.tif", "b.png", "c.jpg"):
         toy.photo(size=64).save(name)
     answers = list(predict.predict([Path("a.tif"), Path("b.png"), Path("c.jpg")], made))
-    assert [error[:42] for *_, error in answers] == ["16 bits a colour, of which the upper 8 are", "", ""]
+    assert [answer.error[:42] for answer in answers] == ["16 bits a colour, of which the upper 8 are", "", ""]
 
 
 @pytest.fixture
@@ -246,3 +250,39 @@ def test_as_many_classes_as_the_weights_have(made: Path, here: Path) -> None:
     toy.photo(size=64).save("a.png")
     with pytest.raises(HeadstartError, match="the card names 2 classes, and the weights are of 3"):
         list(predict.predict([Path("a.png")], Path("model")))
+
+
+def test_a_model_says_of_which_answers_it_is_unsure_and_which_images_are_unlike_all_it_knows(made: Path, here: Path) -> None:
+    paths = toy.images(here / "photos", per_class=3, size=64)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save("noise.png")
+    plain = list(predict.predict([*paths, Path("noise.png")], made))
+    assert {(answer.unsure, answer.unlike) for answer in plain} == {(None, None)}
+    network, card = model.load(made)
+    with torch.inference_mode():
+        squares = torch.from_numpy(np.stack([np.asarray(Image.open(path)) for path in [*paths, "noise.png"]]))
+        features = limits.unit(network.stages(network.normalise(squares)).numpy())
+    known = features[:-1].astype(np.float16)
+    far = limits.distances(features, known, 1)
+    assert far[-1] > 2 * far[:-1].max()
+    middle = float(np.median([answer.probability for answer in plain]))  # type: ignore[type-var]
+    unsure = Unsure(middle, "error", 0.05, 9, 0.5, 0.0, 0.4, False)
+    card = replace(card, unsure=unsure, unlike=Unlike(float(far[-1]) / 2, 1, 0.05, 9, 9))
+    shutil.copytree(made, here / "knowing")
+    (here / "knowing/card.json").write_text(json.dumps(card.to_json()))
+    with pytest.raises(HeadstartError, match=r"known\.safetensors cannot be read .* copy the model's folder again, whole"):
+        predict.predict([Path("noise.png")], Path("knowing"))
+    weights.write(here / "knowing/known.safetensors", {"known": known})
+    found = list(predict.predict([*paths, Path("noise.png")], Path("knowing")))
+    assert [answer.unlike for answer in found] == [False] * len(paths) + [True]
+    assert [answer.unsure for answer in found] == [(answer.probability or 0) < middle for answer in plain]
+    np.testing.assert_allclose([a.probability for a in found], [a.probability for a in plain], atol=1e-4)  # type: ignore[arg-type]
+    for answer in found:
+        assert answer.ranked[0][0] == answer.label
+        assert sum(share for _, share in answer.ranked) == pytest.approx(1)
+    again = library.load(here / "knowing")
+    assert again.unlike([paths[0], "noise.png"]).tolist() == [False, True]
+    assert again.unsure(paths).tolist() == [answer.unsure for answer in found[:-1]]
+    again.save(here / "copy")
+    assert sorted(path.name for path in (here / "copy").iterdir()) == sorted(cards.files(card))
+    with pytest.raises(HeadstartError, match="does not know which images it was made from"):
+        library.load(made).unlike(["noise.png"])

@@ -413,7 +413,7 @@ def test_a_real_model_stands_and_predicts_and_only_the_promotion_split_is_opened
         return promotion.promote()
 
     def answers(folder: Path) -> list[str]:
-        return [label for _, label, _, _ in predict.predict([images / path for path in held["path"]], folder)]
+        return [label for _, label, *_ in predict.predict([images / path for path in held["path"]], folder)]
 
     first = ships("head", made["final"])
     assert first["n"] == len(held)

@@ -24,6 +24,7 @@ from flows.experiments import recovery, save
 from flows.projects import images
 from flows.repository import dvc
 from headstart import params
+from headstart.features.answered import Answer
 from headstart.importing.labels_file import LeftOut
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
@@ -93,7 +94,8 @@ def test_a_usage_error_shows_the_usage_of_its_command(arguments: list[str], caps
         (["--help"], ["import", "run", "show", "predict", "params", "4 workspace busy"]),
         (["import", "--help"], ["torchvision:flowers102", "--labels", "A refused or failed import changes nothing"]),
         (["run", "--help"], ["--set fine_tune.epochs=5", "NAME cached|ran SECONDS"]),
-        (["predict", "--help"], ["path,label,probability,error", "models/final"]),
+        (["predict", "--help"], ["path,label,probability,error", "unsure,unlike", "models/final"]),
+        (["export", "--help"], ["onnxruntime pillow numpy", "--int8", "models/final"]),
     ],
 )
 def test_help_has_examples_and_fits(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,11 +317,12 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "card.json").write_text("{}")
 
-    def predict(paths: list[Path], model: Path) -> Iterator[tuple[str, str, float | None, str]]:
+    def predict(paths: list[Path], model: Path) -> Iterator[Answer]:
         assert model == folder
         for path in paths:
             bad = path.name.startswith("bad")
-            yield (str(path), "", None, "truncated") if bad else (str(path), 'say "a", b', 1 / 3, "")
+            ranked = (('say "a", b', 1 / 3), ("=c", 0.25))
+            yield Answer(str(path), "", None, "truncated") if bad else Answer(str(path), ranked[0][0], 1 / 3, "", False, True, ranked)
 
     replace_module(monkeypatch, "features.predict", predict=predict)
     return folder
@@ -329,11 +332,43 @@ def test_predict_writes_csv(model: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main.main(["predict", "one, two.jpg", "bad.jpg", "--model", str(model)]) == 0
     out, err = capsys.readouterr()
     assert list(csv.reader(io.StringIO(out))) == [
-        ["path", "label", "probability", "error"],
-        ["one, two.jpg", 'say "a", b', "0.333333", ""],
-        ["bad.jpg", "", "", "truncated"],
+        ["path", "label", "probability", "error", "unsure", "unlike"],
+        ["one, two.jpg", 'say "a", b', "0.333333", "", "no", "yes"],
+        ["bad.jpg", "", "", "truncated", "", ""],
     ]
     assert err == ""
+
+
+def test_predict_writes_the_likeliest_classes_and_json_lines(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["predict", "a.jpg", "bad.jpg", "--top", "3", "--model", str(model)]) == 0
+    header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert header[6:] == ["label_2", "probability_2", "label_3", "probability_3"]
+    assert [row[6:] for row in rows] == [["'=c", "0.250000", "", ""], [""] * 4]
+    assert main.main(["predict", "a.jpg", "bad.jpg", "--top", "2", "--format", "jsonl", "--model", str(model)]) == 0
+    good, bad = map(json.loads, capsys.readouterr().out.splitlines())
+    assert good["top"] == [{"label": 'say "a", b', "probability": 0.333333}, {"label": "=c", "probability": 0.25}]
+    assert (good["unsure"], good["unlike"], bad["error"], bad["top"], bad["probability"]) == (False, True, "truncated", [], None)
+    for wrong in ("0", "x"):
+        with pytest.raises(SystemExit):
+            main.main(["predict", "a.jpg", "--top", wrong])
+
+
+def test_predict_takes_names_from_standard_input_and_sorts(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in ("a.jpg", "bad.jpg"):
+        Path("in", name).write_text(name)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("in/a.jpg\nin/bad.jpg\n"))
+    assert main.main(["predict", "-", "--sort-into", "out", "--copy", "--model", str(model)]) == 0
+    assert {str(path.relative_to("out")): path.read_text() for path in Path("out").rglob("*.jpg")} == {
+        "_unlike/a.jpg": "a.jpg",
+        "_unreadable/bad.jpg": "bad.jpg",
+    }
+    capsys.readouterr()
+    assert main.main(["predict", "in/a.jpg", "--sort-into", "out", "--model", str(model)]) == 1
+    assert "out is not empty" in capsys.readouterr().err
 
 
 def test_names_are_text_in_what_predict_writes(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,7 +394,7 @@ def test_names_are_text_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_predict_fails_where_nothing_was_readable(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["predict", "bad.jpg", "--model", str(model)]) == 1
     out, err = capsys.readouterr()
-    assert out == "path,label,probability,error\nbad.jpg,,,truncated\n"
+    assert out == "path,label,probability,error,unsure,unlike\nbad.jpg,,,truncated,,\n"
     assert err == "error: no file could be read as an image\n"
 
 

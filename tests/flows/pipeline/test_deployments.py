@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from flows.pipeline import deployments, transfer
 from flows.repository import dvc
 from flows.repository.dvc import DvcError
+from headstart.features.answered import Answer
 from headstart.machinery import failure, lock
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 from tasks import stage
@@ -124,10 +125,10 @@ def test_a_run_waits_for_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("prefect_server")
 def test_predict_writes_a_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def predict(paths: list[Path], folder: Path) -> Iterator[tuple[str, str, float | None, str]]:
+    def predict(paths: list[Path], folder: Path) -> Iterator[Answer]:
         assert (paths, folder) == ([Path("in")], Path("model"))
-        yield "in/1.png", "ant", 0.75, ""
-        yield "in/2.png", "", None, "truncated"
+        yield Answer("in/1.png", "ant", 0.75, "", False, True)
+        yield Answer("in/2.png", "", None, "truncated")
 
     monkeypatch.chdir(tmp_path)
     replace_module(monkeypatch, "features.predict", predict=predict)
@@ -138,4 +139,4 @@ def test_predict_writes_a_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("model/card.json").write_text("{}")
     assert deployments.predict(["in"], model="model", out="out.csv") == {"ant": 1, "unreadable": 1}
     with Path("out.csv").open() as file:
-        assert list(csv.reader(file))[1:] == [["in/1.png", "ant", "0.750000", ""], ["in/2.png", "", "", "truncated"]]
+        assert list(csv.reader(file))[1:] == [["in/1.png", "ant", "0.750000", "", "no", "yes"], ["in/2.png", "", "", "truncated", "", ""]]

@@ -104,6 +104,8 @@ def test_less_work_costs_less() -> None:
 
     usual = total()
     assert sum(costs.expected(CELLS, params.Params(), 2.0).values()) == pytest.approx(2 * usual)
+    views = [costs.expected(CELLS, params.check({"fine_tune": {"views": each}}), 1.0)["fine_tune"] for each in (2, "auto", 3, "fresh")]
+    assert views[0] < views[1] == views[2] < views[3], "the frozen layers run in each epoch"
     assert total(**PRESETS["fast"]) < usual / 2 < usual < total(**PRESETS["best"])
     for values in ({"baseline.epochs": 0}, {"select_source.race.sources": 1}, {"fine_tune.strategy": "head_only"}, {"fine_tune.epochs": 2}):
         assert total(**values) < usual

@@ -12,13 +12,17 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from flows.projects import generate
+from headstart.exporting import folder
+from headstart.features import predict
 from headstart.params import project_code
 from tests import ROOT, tiny, toy
+from tests.exporting.test_folder import made
 
 pytestmark = pytest.mark.wheel
 UV = Path(sys.executable).with_name("uv")
@@ -125,5 +129,23 @@ def test_a_project_that_the_wheel_serves(machine: Machine, tmp_path: Path) -> No
     assert machine.run(project, "headstart", "upgrade").startswith("up to date")
     photo = next(path for path in (tmp_path / "photos").rglob("*.png"))
     header, answer = machine.run(project, "headstart", "predict", str(photo)).splitlines()
-    assert header == "path,label,probability,error"
+    assert header == "path,label,probability,error,unsure,unlike"
     assert answer.split(",")[1] in {path.name for path in (tmp_path / "photos").iterdir()}
+
+
+def test_an_export_runs_where_there_are_three_packages_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty environment: onnxruntime, pillow and numpy as they are here, and what these need."""
+    monkeypatch.chdir(tmp_path)
+    final = made(tmp_path)
+    toy.images(tmp_path / "photos", per_class=2, size=(90, 70))
+    folder.write(final, tmp_path / "out", None)
+    venv.create(tmp_path / "empty")
+    pins = [f"{name}=={version(name)}" for name in ("onnxruntime", "pillow", "numpy")]
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", tmp_path / "empty/bin/python", *pins], check=True)
+    command = [tmp_path / "empty/bin/python", "-I", tmp_path / "out/predict.py", "photos"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(",")[:3] for line in done.stdout.splitlines()[1:]]
+    expected = [(answer.path, answer.label, answer.probability) for answer in predict.predict([Path("photos")], final)]
+    assert [(path, label) for path, label, _ in rows] == [(path, label) for path, label, _ in expected]
+    assert all(abs(float(row[2]) - (answer[2] or 0)) < 1e-4 for row, answer in zip(rows, expected, strict=True))

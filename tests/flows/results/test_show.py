@@ -243,3 +243,20 @@ def test_it_pays_for_nothing_heavy() -> None:
     code = "import sys; from flows.cli import main; main.main(['show'])\nprint(sorted({'torch', 'prefect', 'numpy', 'pandas', 'pydantic', 'dvc'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_second_domain_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reports").mkdir()
+    files.METRICS.write_text(json.dumps(metrics()))
+    assert "target" not in show.summary()
+    files.ADAPT.write_text(json.dumps({"images": 40, "adapted": True, "reason": "r", "accuracy": [0.7, 0.4, 0.93]}))
+    words = " ".join(show.summary().split())
+    assert "target labels were carried over to 40 images about 70.0% right, between 40.0% and 93.0%" in words
+    tested = {"n": 30, "adapted": 0.8, "adapted_interval": [0.61, 0.92], "plain": 0.3}
+    files.ADAPT.write_text(json.dumps({"images": 40, "adapted": True, "reason": "r", "accuracy": [0.7, 0.4, 0.93], "labelled": tested}))
+    assert "80.0% of 30 labelled ones right (95% interval 61.0% to 92.0%), 30.0% without" in " ".join(show.summary().split())
+    files.ADAPT.write_text(json.dumps({"images": 40, "adapted": False, "reason": "they agree too little", "accuracy": [0.7, 0.4, 0.93]}))
+    words = " ".join(show.summary().split())
+    assert "target labels were not carried over to 40 images they agree too little" in words
+    assert "70.0%" not in words

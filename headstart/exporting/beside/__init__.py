@@ -1,0 +1,1 @@
+"""What lies beside an exported model, and is copied there as it is."""

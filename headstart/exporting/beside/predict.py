@@ -1,0 +1,51 @@
+"""Label images with model.onnx: python predict.py PHOTO_OR_FOLDER... > labels.csv (pip install onnxruntime pillow numpy)"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+
+def load(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The model, and what it says of itself: classes, factors, near, card."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session, {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+
+
+def pixels(path: Path, near: int) -> np.ndarray:
+    """A photo as uint8 (height, width, 3), upright, transparency over white. A large JPEG is decoded at a reduced scale, never below `near`."""
+    with Image.open(path) as image:
+        image.draft(None, (near, near))  # type: ignore[arg-type]
+        if image.mode.startswith("I") or image.mode == "F":
+            raise ValueError("grey of more than 8 bits; save it as 8-bit on the scale that the card names")
+        upright = ImageOps.exif_transpose(image)
+        if not upright.has_transparency_data:
+            return np.asarray(upright.convert("RGB"))
+        clear, white = upright.convert("RGBA"), Image.new("RGB", upright.size, "white")
+        white.paste(clear, mask=clear.getchannel("A"))
+        return np.asarray(white)
+
+
+def main(arguments: list[str]) -> None:
+    """Write a line of CSV for every file."""
+    session, facts = load(Path(__file__).with_name("model.onnx"))
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["path", "label", "probability", "error"])
+    for given in map(Path, arguments):
+        for path in sorted(one for one in given.rglob("*") if one.is_file()) if given.is_dir() else [given]:
+            try:
+                [probabilities] = session.run(None, {"picture": pixels(path, facts["near"])})
+            except (OSError, ValueError, SyntaxError) as error:
+                out.writerow([path, "", "", error])
+                continue
+            best = int((probabilities * np.array(facts["factors"])).argmax())
+            out.writerow([path, facts["classes"][best], f"{probabilities[best]:.6f}", ""])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
