@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -79,9 +80,13 @@ def configure() -> None:
 
 def _home_is_writable() -> bool:
     """Whether Prefect may write where it does if nothing else is said: ~/.prefect."""
-    home = Path.home() / ".prefect"
-    nearest = next((folder for folder in (home, *home.parents) if folder.exists()), Path("/"))
-    return os.access(nearest, os.W_OK)
+    try:
+        home = Path.home() / ".prefect"  # raises RuntimeError where nobody has a home
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            return True
+    except (OSError, RuntimeError):  # asking for permission is not enough: root has it on what cannot be written
+        return False
 
 
 def chosen() -> contextlib.AbstractContextManager[Callable[[], None]]:

@@ -107,4 +107,6 @@ def long(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
 def modes(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
     modes = failing["mode"].value_counts()
     kinds = lists.listing([f"{mode} ({n:,})" for mode, n in sorted(modes.items(), key=lambda item: (-item[1], str(item[0])))])
-    return f"{formats.count(len(failing), 'image has', 'images have')} an unusual colour mode: {kinds}"
+    deep = int((failing["mode"].str.endswith(";16") & ~failing["mode"].str.startswith("I")).sum())  # I;16 is deep grey, of one scale
+    cut = f". Of {deep:,} with 16 bits a colour the upper 8 are used, so values below 256 are black" if deep else ""
+    return f"{formats.count(len(failing), 'image has', 'images have')} an unusual colour mode: {kinds}{cut}"

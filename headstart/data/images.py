@@ -35,6 +35,7 @@ SUFFIXES = frozenset(  # what counts as a photo if only the name is looked at
 SLOW_PIXELS = 4_000_000  # most pixels of a format that Pillow decodes in Python, at about a microsecond each
 SCANS = 2_000_000_000  # most pixels x scans of a progressive JPEG: 20 scans of the largest picture, where 10 are usual
 TEXT = 2**26  # most bytes of text or of an ICC profile in a PNG, unpacked; they are read and not used
+DEEP = ";16"  # ends the mode of colour of 16 bits a channel
 _USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
@@ -48,7 +49,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded file: the upright RGB picture, the mode it was stored in and its format.
+    """A decoded file: the upright RGB picture, the mode it was stored in (RGB;16: 16 bits a channel) and its format.
 
     Of deep grey also the span of its values, and the values themselves, upright, as int32 or float32 (height, width).
     """
@@ -96,7 +97,7 @@ def decode(file: IO[bytes], max_pixels: int, near: int | None, scale: Grey | Non
     if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
         Image.MAX_IMAGE_PIXELS = max_pixels  # PIL must not refuse what the user allows; only ever raised, so threads cannot disagree
     with _identify(file, name) as image:
-        mode, kind = image.mode, image.format or ""
+        mode, kind = _stored(image), image.format or ""
         if reason := _of_camera(image):
             raise Unreadable(reason)
         _check_size(image.size, max_pixels)
@@ -134,6 +135,24 @@ def as_rgb(image: Image.Image, scale: Grey | None = None) -> Image.Image:
 def is_deep(image: Image.Image) -> bool:
     """Whether a picture is grey of more than 8 bits."""
     return image.mode.startswith("I") or image.mode == "F"
+
+
+def _stored(image: Image.Image) -> str:
+    """The mode in which a picture is stored: RGB;16 for colour of 16 bits a channel, of which Pillow keeps the upper 8."""
+    return f"{image.mode}{DEEP}" if _is_cut(image) else image.mode
+
+
+def _is_cut(image: Image.Image) -> bool:
+    return not is_deep(image) and any(DEEP in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def cut_to_eight(path: Path) -> bool:
+    """Whether of a picture's 16 bits a channel only the upper 8 are used, as of all colour. Reads the header; False for no picture."""
+    try:
+        with files.open_regular(path) as file, _identify(file, path.name) as image:
+            return _is_cut(image)
+    except (Unreadable, OSError):
+        return False
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -18,6 +18,8 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
+_DEEP = (".png", ".tif", ".tiff")  # what may hold 16 bits a colour
+_CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
@@ -25,8 +27,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
-    transparent, or of one colour) has a label, as every image has, and an error that says so. Raises HeadstartError when the
-    model is missing or broken, before anything is yielded, or when a path does not exist.
+    transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError
+    when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     arrays, card = cards.read_model(folder)
     known = cards.read_known(folder, card)
@@ -39,7 +41,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
             image = transforms.read(path, [view], "")[0]
         except (images.Unreadable, OSError) as error:
             return Answer(str(path), "", None, str(error))
-        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_nothing_to_see(path, image))
+        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_remark(path, image))
 
     return in_order(one, files)
 
@@ -58,6 +60,11 @@ def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | N
     if card.unlike is not None and known is not None:
         unlike = bool(limits.distances(found[:, count:], known, card.unlike.neighbours)[0] > card.unlike.distance)
     return Answer(str(path), card.classes[best], float(probabilities[0, best]), "", unsure, unlike, ranked)
+
+
+def _remark(path: Path, view: np.ndarray) -> str:
+    """What to know of an image that was read, given how the network sees it."""
+    return _nothing_to_see(path, view) or (_CUT if path.suffix.lower() in _DEEP and images.cut_to_eight(path) else "")
 
 
 def _nothing_to_see(path: Path, view: np.ndarray) -> str:

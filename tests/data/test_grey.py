@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from headstart.base.grey import Grey, Span
 from headstart.data import images, manifest
 from headstart.indexing import indexer, inspection
 from tests import toy
-from tests.data.test_kinds import with_chunk
+from tests.data.test_kinds import chunk, with_chunk
 
 
 def whole(low: float, high: float, declared: float = 0.0) -> Span:
@@ -119,6 +120,18 @@ def test_a_declared_depth_is_respected(tmp_path: Path) -> None:
     _, span = inspection.look(tmp_path / "a.pgm")
     assert span
     assert (span.declared, span.high) == (65535.0, pytest.approx(65535, rel=0.01))
+
+
+@pytest.mark.parametrize(("kind", "bands", "mode"), [(2, 3, "RGB;16"), (6, 4, "RGBA;16"), (0, 1, "I;16")])
+def test_colour_of_16_bits_is_told_from_grey_of_16_bits(tmp_path: Path, kind: int, bands: int, mode: str) -> None:
+    values = np.arange(4 * 4 * bands, dtype=">u2").reshape(4, 4 * bands) * 100
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts))
+    row, span = inspection.look(tmp_path / "a.png")
+    assert (row["mode"], span is None, images.cut_to_eight(tmp_path / "a.png")) == (mode, mode != "I;16", mode != "I;16")
+    assert not images.cut_to_eight(tmp_path / "none.png")
 
 
 def test_an_orientation_turns_deep_grey_too() -> None:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from headstart.base import cores, weights
+from headstart.data import images
 from headstart.features import predict
 from headstart.library import models as library
 from headstart.machinery.errors import HeadstartError
@@ -183,6 +184,14 @@ def test_an_image_in_which_there_is_nothing_to_see_is_said(made: Path, here: Pat
     answers = list(predict.predict([Path("a.png"), Path("b.png"), Path("c.png")], made))
     assert all(label in CLASSES and probability for _, label, probability, *_ in answers)
     assert [error.partition(":")[0] for _, _, _, error, *_ in answers] == ["", "fully transparent", "one colour only"]
+
+
+def test_colour_of_16_bits_is_said(made: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "cut_to_eight", lambda path: path.name != "b.png")
+    for name in ("a.tif", "b.png", "c.jpg"):
+        toy.photo(size=64).save(name)
+    answers = list(predict.predict([Path("a.tif"), Path("b.png"), Path("c.jpg")], made))
+    assert [answer.error[:42] for answer in answers] == ["16 bits a colour, of which the upper 8 are", "", ""]
 
 
 @pytest.fixture

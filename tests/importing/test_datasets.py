@@ -516,6 +516,16 @@ def test_groups(tmp_path: Path) -> None:
         Options(group_pattern="(")
 
 
+def test_sub_folders_of_a_class_can_be_its_groups(tmp_path: Path) -> None:
+    for label in ("ant", "bee"):
+        toy.images(tmp_path / "in" / label, ("p1", "p2"), per_class=3)
+    assert load(tmp_path / "in", tmp_path, how=Options(recursive=True, group_by_folder=True)).groups == 4
+    groups = belonging.read(tmp_path / "target")
+    assert sorted(set(groups.values())) == ["ant/p1", "ant/p2", "bee/p1", "bee/p2"]
+    assert {path.partition("/")[0] for path, group in groups.items() if group.startswith("ant/")} == {"ant"}
+    assert len(groups) == 12
+
+
 def test_options_are_kept_for_an_update(tmp_path: Path) -> None:
     how = Options(columns={"path": "a", "label": "b"}, skip_bad=True, group_pattern="x", least=4)
     assert Options.from_json(how.to_json(), tmp_path, 4) == how

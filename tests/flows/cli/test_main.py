@@ -697,3 +697,24 @@ def test_a_long_list_of_sources_counts_nothing_unasked(
     assert counted == ["test_vit.r160_in1k", "test_vit2.r160_in1k", "test_vit3.r160_in1k"]
     assert main.main(["sources", "timm:resnet*", "--all-figures"]) == 0
     assert len(counted) > 60
+
+
+def test_a_card_is_written_for_weights_of_one_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headstart.networks import state_dicts, telling
+    from headstart.networks.cards import Transform
+
+    transform = Transform(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.9)
+    told = telling.Told("timm", "efficientnet_b0", transform, ("timm:tf_efficientnet_b0",))
+    monkeypatch.setattr(state_dicts, "read", lambda file: {})
+    monkeypatch.setattr(telling, "tell", lambda state, file: told)
+    (tmp_path / "best.pth").touch()
+    assert main.main(["sources", "--card", str(tmp_path / "best.pth")]) == 0
+    shown = capsys.readouterr().out
+    assert json.loads((tmp_path / "card.json").read_text())["architecture"] == "efficientnet_b0"
+    assert shown.startswith(f"{tmp_path / 'card.json'}:\n{{")
+    assert "check the architecture: the same names and sizes have timm:tf_efficientnet_b0\ncheck the transform" in shown
+    assert main.main(["sources", "--card", str(tmp_path / "best.pth")]) == 1
+    assert "is there already; remove it first" in capsys.readouterr().err
+    assert main.main(["sources", "--card", str(tmp_path / "none.pth")]) == 1

@@ -71,6 +71,17 @@ def test_a_run_does_without_a_server_that_is_away(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("home", ["file/home", "home"])
+def test_a_home_that_cannot_be_written_is_not_needed(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "environ", {"HOME": str(tmp_path / home), "PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    servers.configure()
+    own = str(servers.HOME.resolve())
+    assert os.environ.get("PREFECT_HOME") == (own if home == "file/home" else None)
+    assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+
+
 def test_a_process_is_known_by_more_than_its_number() -> None:
     mark = servers.mark(os.getpid())
     assert servers.alive(mark)
