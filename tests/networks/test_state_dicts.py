@@ -152,7 +152,7 @@ def test_few_networks_are_built_to_tell_an_architecture(monkeypatch: pytest.Monk
         built.clear()
         with pytest.raises(Unavailable, match="the nearest by size is timm:resnet"):
             telling.tell(wrapped, tmp_path / "mine.pth")
-        assert built[0] == "timm:resnet50"
+        assert "timm:resnet50" in built[:2]
         assert len(built) <= telling.TRIED + 4
 
 
