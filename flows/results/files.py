@@ -75,6 +75,14 @@ class Aim(TypedDict):
     reached: Reached | None
 
 
+class Limits(TypedDict):
+    """What `unsure` and `unlike` do to the test images: shares (0-1)."""
+
+    answered: float
+    error: float | None
+    false_alarms: float | None
+
+
 class Metrics(TypedDict, total=False):
     """reports/metrics.json. It also has the scores of each arm under the arm's name (`scores_of`)."""
 
@@ -86,6 +94,7 @@ class Metrics(TypedDict, total=False):
     test: Scores  # of what ships
     transfer: Agreement | None
     aim: Aim
+    limits: Limits
     caveats: list[str]
 
 

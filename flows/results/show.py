@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from flows.results import files
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
-from headstart.words import aims, naming
+from headstart.words import aims, limits, naming
 from headstart.words.formats import count, percent
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
@@ -85,6 +85,8 @@ def _detail(metrics: Metrics) -> Iterator[str]:
         yield from _line(label, _score(test, name) + (" expected calibration error" if name == "ece" else ""))
     yield from _line("images", f"{metrics['n_train']:,} training, {metrics['n_validation']:,} validation, {metrics['n_test']:,} test")
     yield from _classes(test.get("per_class") or {})
+    if made := metrics.get("limits"):
+        yield from _line("limits", limits.unsure(made["answered"], made["error"]), limits.unlike(made["false_alarms"]))
     chosen = files.ranking().get("reason", "").removeprefix("no clear winner: ")
     for label, why in (("source", chosen), ("transfer", verdict.get("evidence")), ("ships", verdict.get("reason"))):
         if why:

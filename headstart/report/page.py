@@ -44,6 +44,7 @@ def render(findings: Findings, *, mistakes: int) -> str:
         aim=aim_module.aim(findings),
         photos=photos.photos(findings),
         domains=domains.domains(findings),
+        limits=result.limits_of(findings),
         transfer=transfer.transfer(findings),
         mistakes=mistakes_module.mistakes(findings, mistakes),
         data=data.data(findings),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from headstart.report import charts
 from headstart.report.findings import Findings
-from headstart.words import formats, naming
+from headstart.words import formats, limits, naming
 from headstart.words.formats import percent
 
 if TYPE_CHECKING:
@@ -115,6 +115,15 @@ def result(f: Findings) -> Result:
     rows = [Measure(title, why, [_cell(figures, key) for _, figures in columns]) for key, (title, why) in MEASURES.items()]
     n_train, n_validation, n_test = f.metrics["n_train"], f.metrics["n_validation"], f.metrics["n_test"]
     return Result([name for name, _ in columns], rows, _bars(columns), n_train, n_validation, n_test)
+
+
+def limits_of(f: Findings) -> list[str]:
+    """What the model that ships leaves to a person, and what it calls unlike all that it knows; empty in a result of an earlier version."""
+    made = f.metrics.get("limits")
+    if made is None:
+        return []
+    told = limits.unsure(made["answered"], made["error"]), limits.unlike(made["false_alarms"])
+    return [f"{one[0].upper()}{one[1:]}." for one in told]
 
 
 def _cell(figures: Figures, key: Key) -> tuple[str, tuple[str, str] | None]:

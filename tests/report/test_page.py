@@ -23,7 +23,7 @@ from headstart.report import page as pages
 from headstart.words import formats
 from tasks.report import report as write_report
 from tests import ROOT
-from tests.left import LITE, Page, a_try, changed, curve, dump, leave, page
+from tests.left import LITE, Page, a_try, changed, curve, dump, leave, page, rendered
 
 
 @pytest.fixture(scope="module")
@@ -458,3 +458,14 @@ def test_percent() -> None:
         "0%",
     ]
     assert [formats.short(value) for value in (1.0, 0.925, 0.9)] == ["100%", "92.5%", "90%"]
+
+
+def test_what_it_leaves_to_a_person(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    assert "leaves to a person" not in rendered(paths).text
+    changed(paths["metrics"], limits={"answered": 0.92, "error": 0.013, "false_alarms": 0.04})
+    text = " ".join(rendered(paths).text.split())
+    assert (
+        "What it leaves to a person 8.0% of the test images are left to a person (`unsure`); of the other answers 1.3% are wrong." in text
+    )
+    assert "4.0% of the test images, which are of its classes, are called unlike all that it knows (`unlike`)." in text

@@ -260,3 +260,18 @@ def test_a_second_domain_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     words = " ".join(show.summary().split())
     assert "target labels were not carried over to 40 images they agree too little" in words
     assert "70.0%" not in words
+
+
+def test_what_is_left_to_a_person_is_told() -> None:
+    write(files.METRICS, metrics())
+    assert "left to a person" not in show.summary()
+    write(files.METRICS, metrics(limits={"answered": 0.92, "error": 0.013, "false_alarms": None}))
+    words = " ".join(show.summary().split())
+    assert "limits 8.0% of the test images are left to a person (`unsure`); of the other answers 1.3% are wrong" in words
+    assert "too few validation images to tell which pictures are unlike all that it knows" in words
+    write(files.METRICS, metrics(limits={"answered": 0.0, "error": None, "false_alarms": 0.04}))
+    words = " ".join(show.summary().split())
+    assert (
+        "limits 100% of the test images are left to a person (`unsure`) 4.0% of the test images, which are of its classes, are called unlike"
+        in words
+    )
