@@ -88,7 +88,7 @@ def accuracy(images: Path, test: pd.DataFrame, folder: Path) -> float:
     apart = folder / "predict"  # with caches of its own
     apart.mkdir(exist_ok=True)
     with contextlib.chdir(apart):
-        found = [label for _, label, _, _ in predict.predict([images / path for path in test["path"]], folder / "model")]
+        found = [answer.label for answer in predict.predict([images / path for path in test["path"]], folder / "model")]
     return round(float((test["label"].to_numpy() == found).mean()), 4)
 
 
