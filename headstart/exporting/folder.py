@@ -137,7 +137,7 @@ def said(told: Told) -> list[str]:
         f"probabilities differ by {checked['largest_difference']:.1e} at most."
     ]
     if small := told.get("int8"):
-        change = f"{100 * abs(small['lost']):.1f} points of accuracy {'lost' if small['lost'] > 0 else 'gained'} on {formats.count(small['images'], 'validation image')}"
+        change = f"{_change(small['lost'])} on {formats.count(small['images'], 'validation image')}"
         lines.append(f"{EIGHT_BITS}: {'refused, ' if small['refused'] else ''}{change}.")
     return lines
 
@@ -160,3 +160,9 @@ def _readme(card: ModelCard, told: Told) -> str:
 {" ".join(said(told))}
 Grey of more than 8 bits is refused by predict.py; `headstart predict` reads it.
 """
+
+
+def _change(lost: float) -> str:
+    if not lost:
+        return "no accuracy lost"
+    return f"{100 * abs(lost):.1f} points of accuracy {'lost' if lost > 0 else 'gained'}"
