@@ -114,7 +114,7 @@ def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
     assert card["classes"] == metrics["classes"]
     assert card["metrics"]["accuracy"] == metrics["test"]["accuracy"]
     verdict = json.loads((project / "reports/verdict.json").read_text())
-    assert verdict["standing"] == "indicative"
+    assert verdict["standing"] == "established", "few validation images leave it open, so folds were looked at"
     assert verdict["ships"] == metrics["shipped"]
     tuned = json.loads((project / "models/fine_tuned/summary.json").read_text())
     changed = {"fine_tuned", "average"} if tuned["changed"] else set()
