@@ -12,6 +12,7 @@ by `--seed-spread` from seed to seed. `accuracy` is that of the better arm, `n` 
   nominal one since no test could use it up (a sign test claims nothing on fewer than five at 5%, seven at 1%).
 - `naive`: the rate of a t interval that takes all seeds x images as independent (crossed), or the images (folds, one seed).
 - `one_seed`: the same rates of an indicative verdict, whose interval leaves out the seeds, so that they grow with the spread.
+- `auto`: the rates of `verdict.seeds: auto`, which looks at one fold alone first, and at all of them if that does not settle it.
 - `power`: verdicts "positive" at 5% by true difference, in points.
 
 Ends with a line of JSON: these, and `lowest`, `highest` and `highest_1pct` of five seeds. Half a minute of one core.
@@ -30,6 +31,7 @@ from scipy.special import expit
 from scipy.stats import t
 from workspace import report
 
+from headstart.proof.proving import FIRST_LOOK
 from headstart.statistics import intervals
 
 SEEDS, MARGIN, LEVELS = 5, 0.01, (0.05, 0.01)
@@ -68,7 +70,7 @@ class World:
     ) -> Iterator[np.ndarray]:
         """Paired differences of `count` simulations of arms of `accuracy` and `accuracy - gap`, some at a time.
 
-        Each (simulations, seeds, n) where the design is crossed, else (simulations, n).
+        Each (simulations, seeds, n) where the design is crossed, else (simulations, n). "auto" is folds after a look at the first of them alone.
         """
         arms = [self.arm(accuracy), self.arm(accuracy - gap)]
         for _ in range(0, count, AT_ONCE):
@@ -77,7 +79,9 @@ class World:
             for level, deviation in arms:
                 own = random.standard_normal((AT_ONCE, 1, n), np.float32) * self.disagreement
                 seeds = random.standard_normal((AT_ONCE, SEEDS, 1), np.float32) * deviation
-                logits = shared + own + seeds + level if design != "folds" else (shared + own)[:, 0] + seeds[:, fold(n), 0] + level
+                logits = (
+                    shared + own + seeds + level if design not in ("folds", "auto") else (shared + own)[:, 0] + seeds[:, fold(n), 0] + level
+                )
                 logits = logits[:, 0] if design == "one_seed" else logits
                 right.append(random.random(logits.shape, np.float32) < expit(logits))
             yield right[0].astype(np.float32) - right[1]
@@ -92,8 +96,10 @@ def lower(differences: np.ndarray, design: str, level: float) -> np.ndarray:
     """Lower ends of the verdict's intervals."""
     if design == "crossed":
         return intervals.crossed(differences, level)[0]
-    if design == "folds":
-        return intervals.folds(differences, fold(differences.shape[-1]), level)[0]
+    if design in ("folds", "auto"):
+        of = fold(differences.shape[-1])
+        ends = intervals.folds(differences, of, level)[0]
+        return ends if design == "folds" else np.maximum(ends, intervals.images(differences[:, of == 0], level / FIRST_LOOK)[0])
     return intervals.images(differences, level)[0]
 
 
@@ -148,8 +154,9 @@ def main() -> None:
     options = parser.parse_args()
     world, random = World(options.seed_spread, options.difficulty, options.disagreement), np.random.default_rng(0)
     rates = error_rates(world, ("crossed", "folds"), options.simulations, random)
+    twice = error_rates(world, ("auto",), options.simulations, random)
     single = error_rates(world, ("one_seed",), options.simulations, random)
-    found = power(world, ("crossed", "folds", "one_seed"), max(options.simulations // 5, 2 * AT_ONCE), random)
+    found = power(world, ("crossed", "folds", "auto", "one_seed"), max(options.simulations // 5, 2 * AT_ONCE), random)
     report(
         {
             "seed_spread": options.seed_spread,
@@ -157,6 +164,8 @@ def main() -> None:
             "lowest": min(row["rate"] for row in rates),
             "highest": max(row["rate"] for row in rates),
             "highest_1pct": max(row["rate_1pct"] for row in rates),
+            "auto": twice,
+            "auto_highest": max(row["rate"] for row in twice),
             "one_seed": single,
             "power": found,
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
@@ -140,10 +141,8 @@ def evaluate(
         probabilities[model.name] = likelihood.softmax(give(model.weights, model.card, test, root, device, what)[:, : len(classes)])
     known = {name: (points or {}).get(name, operating.plain(len(classes))) for name in probabilities}
     named = {name: known[name].named(p) for name, p in probabilities.items()}
-    figures = {
-        name: metrics.describe(p, labels, classes, predicted=named[name], draws=bootstrap, bins=bins, seed=seed)
-        for name, p in probabilities.items()
-    }
+    describe = partial(metrics.describe, labels=labels, classes=classes, draws=bootstrap, bins=bins, seed=seed)
+    figures = {name: describe(p, predicted=named[name]) for name, p in probabilities.items()}
     shipped, point = probabilities[chosen.name], known[chosen.name]
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}  # as in the trainings that the verdict compared
     told = _metrics(source.name, chosen.name, classes, table, figures, _transfer(right, test["sha256"].to_numpy(str), verdict))
