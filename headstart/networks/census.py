@@ -1,7 +1,8 @@
 """How large the networks of timm and torchvision are, in architectures.csv, so that weights without a card are told in seconds.
 
 `python -m headstart.networks.census` writes the table anew, in some minutes, for the versions of the libraries that are installed. What is
-not in it (a network of a later version) is told by its card alone.
+not in it is told by its card alone: networks of later versions and, as the table was not run to its end, the rarer ones of timm whose names
+come after tf_efficientnet_cc_b0_4e.
 """
 
 from __future__ import annotations
