@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tests import ROOT
 from tests.tasks.test_contract import paths
 
-STAGES = {"index_images", "validate_data", "select_source", "train_head", "fine_tune", "baseline", "verdict", "evaluate", "report"}
+STAGES = {"index_images", "validate_data", "select_source", "train_head", "fine_tune", "baseline", "verdict", "evaluate", "adapt", "report"}
 
 
 def dvc(*arguments: str) -> str:

@@ -73,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train_head": {"penalties": [1.0, 0.1], "folds": 3},
         "fine_tune": {**small, "depth": 1},
         "baseline": {**small, "max_size": 32},
-        "verdict": {"average": False, "remedies": False, "resamples": 100},
+        "verdict": {"average": False, "remedies": False, "resamples": 100, "seeds": 1},
         "evaluate": {"bootstrap": 100, "calibration_bins": 10},
     }
     given = params.check(settings)

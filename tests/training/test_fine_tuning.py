@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from headstart.base.devices import Device
 from headstart.features import extraction, transforms
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.networks import cards, model, sources
+from headstart.networks import model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.statistics import intervals
@@ -348,7 +349,7 @@ def test_a_process_that_cannot_go_on_stops_all(
 
     def then_lose_the_source(given: Any) -> Any:
         made = prepare(given)
-        (Path("source") / cards.CARD).unlink()
+        shutil.rmtree("source")
         return made
 
     monkeypatch.setattr(fine_tuning, "_prepare", then_lose_the_source)
