@@ -26,6 +26,7 @@ SMALL = [
     "baseline.epochs=2",
     "baseline.views=1",
     "baseline.max_size=32",
+    "verdict.seeds=1",
     "evaluate.bootstrap=100",
 ]
 ROW = 2 * (32 + 16 + 24 + 40 + 80 + 112 + 192 + 320 + 1280)  # bytes per image: what Lite0's stages give, averaged, in half precision
@@ -114,7 +115,7 @@ def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
     assert card["classes"] == metrics["classes"]
     assert card["metrics"]["accuracy"] == metrics["test"]["accuracy"]
     verdict = json.loads((project / "reports/verdict.json").read_text())
-    assert verdict["standing"] == "established", "few validation images leave it open, so folds were looked at"
+    assert verdict["standing"] == "indicative"
     assert verdict["ships"] == metrics["shipped"]
     tuned = json.loads((project / "models/fine_tuned/summary.json").read_text())
     changed = {"fine_tuned", "average"} if tuned["changed"] else set()
