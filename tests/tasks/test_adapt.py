@@ -65,7 +65,7 @@ def test_the_model_that_is_made_gives_the_labels_of_the_table() -> None:
     assert len(told) == 42
     again = list(predict([Path("other") / path for path in told["path"]], Path("models/adapted")))
     assert [one.label for one in again] == told["label"].tolist()
-    assert [p for _, _, p, _ in again] == pytest.approx(told["probability"].tolist(), abs=1e-3)
+    assert [one.probability for one in again] == pytest.approx(told["probability"].tolist(), abs=1e-3)
     assert len(pd.read_csv("reports/target/label_these.csv")) == 5
 
 
