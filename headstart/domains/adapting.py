@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict
 
@@ -22,13 +21,12 @@ from headstart.domains.methods import METHODS
 from headstart.domains.spaces import Spaces
 from headstart.domains.views import View, view
 from headstart.linear import logistic
-from headstart.networks import common, heads, model, sources
+from headstart.networks import common, heads, made, model, sources
 from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood
 
 log = logging.getLogger(__name__)
 ALWAYS, NEVER, IF_SHOWN = "always", "never", "if_shown"
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
 class Source(TypedDict):
@@ -196,19 +194,5 @@ def _shares(classes: list[str], spaces: Spaces, named: np.ndarray) -> dict[str, 
 
 
 def _card(best: View, classes: list[str], known: pd.DataFrame, target: pd.DataFrame, report: Report) -> ModelCard:
-    network = best.card
-    return ModelCard(
-        format=1,
-        shipped="adapted",
-        source=network.name,
-        library=network.library,
-        architecture=network.architecture,
-        kind=network.kind,
-        weights_sha256=network.weights_sha256,
-        transform=network.transform,
-        grey=manifest.grey(target),
-        classes=tuple(classes),
-        data_sha256=manifest.split_hash(pd.concat([known, target])),
-        versions={name: version(name) for name in PACKAGES},
-        metrics={"estimated_target_accuracy": report["accuracy"]},
-    )
+    data = manifest.split_hash(pd.concat([known, target]))
+    return made.card("adapted", best.card, classes, manifest.grey(target), data, {"estimated_target_accuracy": report["accuracy"]})

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
@@ -21,7 +20,7 @@ from headstart.evaluation import caveats, curves, metrics
 from headstart.evaluation.limits import Tested
 from headstart.evaluation.metrics import Figures
 from headstart.features import classify, of_source
-from headstart.networks import heads, kept
+from headstart.networks import heads, kept, made
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.proof import comparison
 from headstart.statistics import likelihood, operating, records
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from headstart.proof.shipping import Verdict
 
 Answers = tuple[np.ndarray, np.ndarray]  # probabilities (n, classes), and the class (n,) that is named
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
 class Transfer(TypedDict):
@@ -230,28 +228,13 @@ def _says(found: str, answer: str) -> str:
 
 
 def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Mapping[str, object], test: Figures) -> ModelCard:
-    network = chosen.card
-    return ModelCard(
-        format=1,
-        shipped=chosen.name,
-        source=network.name,
-        library=network.library,
-        architecture=network.architecture,
-        kind=network.kind,
-        weights_sha256=network.weights_sha256,
-        transform=network.transform,
-        grey=manifest.grey(table),
-        classes=tuple(classes),
-        data_sha256=manifest.split_hash(table),
-        parameters=parameters,
-        versions={name: version(name) for name in PACKAGES},
-        metrics={
-            "accuracy": test["accuracy"],
-            "balanced_accuracy": test["balanced_accuracy"],
-            "macro_f1": test["macro_f1"],
-            "ece": test["ece"],
-        },
-    )
+    figures = {
+        "accuracy": test["accuracy"],
+        "balanced_accuracy": test["balanced_accuracy"],
+        "macro_f1": test["macro_f1"],
+        "ece": test["ece"],
+    }
+    return made.card(chosen.name, chosen.card, classes, manifest.grey(table), manifest.split_hash(table), figures, parameters)
 
 
 def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, ships: Answers, by_head: Answers) -> pd.DataFrame:
