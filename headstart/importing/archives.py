@@ -7,6 +7,7 @@ to its end, where its checksum is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import lzma
 import shutil
 import struct
@@ -18,14 +19,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from headstart.importing import member_names
+from headstart.importing import archive_kinds, member_names
 from headstart.importing.shelf import LONGEST, shortened
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError, ParamsError
 from headstart.machinery.progress import Progress
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
-SUFFIXES = (".zip", *TAR_SUFFIXES)
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 KEEP_FREE = 2**28  # bytes of disk left alone
 LIMITS = {  # of what an archive may hold, so that one made to fill a disk or to break programs does neither
     "files": 2_000_000,
@@ -34,6 +34,7 @@ LIMITS = {  # of what an archive may hold, so that one made to fill a disk or to
     "ratio": 100,  # bytes unpacked for each byte of the archive, from SMALL on
 }
 SMALL = 2**26  # bytes that may be unpacked from an archive however small
+_HEADER = 2**20  # most bytes of a long name, or of what else stands before a member of a .tar, which are read at once
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, RuntimeError),
     *(ValueError, OverflowError),
@@ -48,8 +49,8 @@ class _Member(NamedTuple):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the name is that of an archive that `unpack` takes."""
-    return path.name.lower().endswith(SUFFIXES)
+    """Whether a file is an archive that `unpack` takes, or is called so."""
+    return path.name.lower().endswith(SUFFIXES) or bool(archive_kinds.of(path))
 
 
 def parse_limits(assignments: list[str]) -> dict[str, int]:
@@ -75,7 +76,11 @@ def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[s
     member_names.check_encoding(encoding)
     budget = _Budget(archive, {**LIMITS, **(limits or {})}, shutil.disk_usage(folder).free - KEEP_FREE)
     megabytes = archive.stat().st_size >> 20
-    members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
+    kind = archive_kinds.of(archive)
+    if not kind:
+        what = archive_kinds.instead(archive) or "does not begin like an archive, so it is damaged or none: download or pack it again"
+        raise DataError(f"{archive} {what}")
+    members = _zip_members if kind == archive_kinds.ZIP else _tar_members
     packed = 0
     try:
         with (
@@ -87,12 +92,27 @@ def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[s
                 _write(archive, member, folder)
                 packed += member.packed
                 progress.step((packed >> 20) - progress.done)
-    except _DAMAGED as error:
-        raise DataError(f"{archive} is damaged or no archive of its name's kind ({error}); download or pack it again") from None
-    except OSError as error:
-        if error.errno is None:  # what gzip and bz2 raise for bytes that are not theirs
-            raise DataError(f"{archive} is damaged or no archive of its name's kind ({error}); download or pack it again") from None
-        raise
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (
+            None,
+            errno.EINVAL,
+        ):  # None: what gzip and bz2 raise; EINVAL: of a wrong offset
+            raise
+        raise DataError(f"{archive} is damaged or no archive of its name's kind: {_damage(error)}; download or pack it again") from None
+
+
+def _damage(error: Exception) -> str:
+    """What is wrong with an archive, in our words: those of the libraries are many, and some are several lines."""
+    text = str(error).lower()
+    if isinstance(error, NotImplementedError):
+        return "it is packed in a way that is not known here"
+    if isinstance(error, EOFError) or any(
+        word in text for word in ("end-of-stream", "unexpected end", "truncated", "missing", "not a zip")
+    ):
+        return "it ends early, it seems"
+    if "crc" in text or "check" in text:
+        return "a checksum is wrong, so bytes of it have changed"
+    return "its bytes make no sense"
 
 
 class _Budget:
@@ -151,13 +171,15 @@ def _zip_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Me
         infos = file.infolist()
         names = member_names.of_zip(archive, infos, encoding)
         for info, name in zip(infos, names, strict=True):  # all of them before the first is written
+            if not name:
+                raise DataError(f"{archive} is damaged or no archive of its name's kind: a member has no name; pack it again")
             member_names.check(archive, name)
             if kind := member_names.unusual(info):
                 raise member_names.refusal(archive, name, kind)
             if info.flag_bits & 1:
                 raise DataError(f"{archive}: the member {name!r} is encrypted; unpack it yourself and give the folder")
         for info, name in zip(infos, names, strict=True):
-            folder = info.is_dir() or name.endswith("/")
+            folder = name.endswith("/")
             yield _Member(name, info.file_size, info.compress_size, None if folder else partial(file.open, info))
 
 
@@ -177,7 +199,16 @@ def _tar_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Me
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is damaged or missing ends an archive with an error; tarfile would take it for the end of the archive."""
+    """A header that is damaged or missing ends an archive with an error; tarfile would take it for the end of the archive.
+
+    A long name and the like is read at once, so one that claims a gigabyte is refused.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> _Header:
+        kinds = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if self.type in kinds and self.size > _HEADER:
+            raise tarfile.ReadError(f"a header of {self.size >> 20} MiB")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> _Header:

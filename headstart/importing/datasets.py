@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data import belonging, clutter, provenance
-from headstart.importing import archives, folders, labels_file, mending
+from headstart.importing import archive_kinds, archives, folders, labels_file, mending
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
@@ -165,7 +165,7 @@ def _existing(source: str, target: Path, current: Path) -> Path:
     if not path.exists():
         raise DataError(f"there is no {source}; give {KINDS}")
     if path.is_file() and not archives.is_archive(path):
-        raise DataError(f"{source} is a file, and no archive Headstart knows; give {KINDS}")
+        raise DataError(f"{source} {archive_kinds.instead(path) or f'is a file, and no archive Headstart knows; give {KINDS}'}")
     if not path.is_file() and not path.is_dir():
         raise DataError(f"{source} is neither a file nor a folder; give {KINDS}")
     real = path.resolve()

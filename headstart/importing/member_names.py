@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import stat
 import struct
@@ -21,7 +20,7 @@ _GUESSES = ("cp437", "cp850", "cp1252", "cp932", "gbk", "euc_kr", "cp1251", "cp8
 def check_encoding(encoding: str) -> None:
     """Raise ParamsError for the name of an encoding that there is not."""
     try:
-        codecs.lookup(encoding or "utf-8")
+        "a".encode(encoding or "utf-8")  # raises for rot13, hex and the like too, which are none of text
     except (LookupError, ValueError):
         raise ParamsError(f"--encoding {encoding} is unknown; some that are known: {', '.join(_GUESSES)}") from None
 

@@ -63,7 +63,7 @@ def tiff(**tags: object) -> bytes:
         ("a.avi", b"RIFF\x40\0\0\0AVI LIST" + JUNK, "a video"),
         ("a.webm", b"\x1aE\xdf\xa3" + JUNK, "a video"),
         ("a.mpg", b"\0\0\1\xba" + JUNK, "a video"),
-        ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs pointer, not the picture itself: run git lfs pull"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs pointer, not the file itself: run git lfs pull"),
         ("a.jpg", b"/annex/objects/SHA256E-s9--0.jpg\n", "run git annex get"),
         ("a.jpg", b"<!DOCTYPE html>\n<html><title>404", "a web page"),
         ("a.jpg", b"PK\3\4" + JUNK, "an archive: unpack it"),

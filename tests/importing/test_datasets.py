@@ -197,10 +197,13 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     assert "torchvision:NAME, demo or digits" in refusal("dmeo", tmp_path)
     (tmp_path / "photo.jpg").touch()
     (tmp_path / "photos.rar").touch()
-    assert "is a file, and no archive Headstart knows" in refusal(tmp_path / "photo.jpg", tmp_path)
+    assert "is empty" in refusal(tmp_path / "photo.jpg", tmp_path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.jpg")
+    assert "is one image: give a folder" in refusal(tmp_path / "photo.jpg", tmp_path)
+    (tmp_path / "photos.rar").write_bytes(b"words")
     assert "is a file, and no archive Headstart knows" in refusal(tmp_path / "photos.rar", tmp_path)
     (tmp_path / "photos.zip").write_bytes(b"PK")
-    assert "is damaged or no archive" in refusal(tmp_path / "photos.zip", tmp_path)
+    assert "is damaged or none" in refusal(tmp_path / "photos.zip", tmp_path)
 
 
 def test_folders_that_are_refused(tmp_path: Path) -> None:
@@ -252,7 +255,7 @@ def test_a_folder_whose_files_have_one_reason_says_it(tmp_path: Path) -> None:
         (tmp_path / "in" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     says = refusal(tmp_path / "in", tmp_path)
     assert "none of the 3 files in" in says
-    assert says.endswith("is an image that can be read: a git-lfs pointer, not the picture itself: run git lfs pull, then import again")
+    assert says.endswith("is an image that can be read: a git-lfs pointer, not the file itself: run git lfs pull, then import again")
     (tmp_path / "in/cat/4.pdf").write_text("%PDF-1.7")
     assert "3 of them: a git-lfs pointer" in refusal(tmp_path / "in", tmp_path)
 
