@@ -1,8 +1,7 @@
 """How large the networks of timm and torchvision are, in architectures.csv, so that weights without a card are told in seconds.
 
-`python -m headstart.networks.census` writes the table anew, in some minutes, for the versions of the libraries that are installed. What is
-not in it is told by its card alone: networks of later versions and, as the table was not run to its end, the rarer ones of timm whose names
-come after tf_efficientnet_cc_b0_4e.
+`python -m headstart.networks.census` writes the table anew, in half an hour, for the versions of the libraries that are installed. What is
+not in it is told by its card alone: networks of later versions, and those that cannot be built without an answer or another package.
 """
 
 from __future__ import annotations
@@ -86,10 +85,11 @@ def read() -> tuple[Row, ...]:
 
 
 def _all() -> Iterator[Row]:
-    """All networks with published weights that can be built so and end in a linear layer."""
+    """All networks with published weights, and what the table has besides, that can be built so and end in a linear layer."""
     import timm
 
-    names = [("timm", name) for name in sorted({name.partition(".")[0] for name in timm.list_pretrained()})]
+    had = {row.architecture for row in read() if row.library == "timm"} & set(timm.list_models())
+    names = [("timm", name) for name in sorted({name.partition(".")[0] for name in timm.list_pretrained()} | had)]
     names += [("torchvision", name) for name in skeletons.architectures("torchvision")]
     with Progress(len(names), "measuring networks") as progress:
         for library, name in names:
