@@ -153,7 +153,7 @@ def _side() -> int:
             try:
                 with Image.open(Path(place, name)) as image:
                     sides.append(min(image.size))
-            except (OSError, ValueError):
+            except Exception:  # whatever Pillow raises at what is no picture
                 continue
         if len(sides) >= SAMPLE:
             break

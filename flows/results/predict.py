@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from headstart.data import clutter
+from headstart.data import clutter, photos
 from headstart.features.answered import Answer
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
@@ -70,4 +70,4 @@ WRITERS = {"csv": _csv, "jsonl": _json_lines}
 
 def sidecars(paths: list[Path]) -> list[str]:
     """The files below folders that say something about photos and are none: they are not labelled."""
-    return [str(found) for path in paths if path.is_dir() for found in clutter.walk(path) if clutter.is_sidecar(found.name)]
+    return [str(found) for path in paths if path.is_dir() for found in clutter.walk(path) if photos.is_sidecar(found)]

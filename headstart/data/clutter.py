@@ -1,4 +1,6 @@
-"""What lies among photos and is none: the one list that import, prediction and every walk go by.
+"""What lies among photos and is none, by its name: the one list that import, prediction and every walk go by.
+
+photos.py also looks into files whose names say nothing.
 
 Bookkeeping is what systems leave behind (thumbnails and bins of NAS boxes, Windows, macOS, cameras): passed over without a word, and no
 class. Sidecars are files about photos (.xml, .json, .xmp): left out too, but counted and said.
@@ -23,17 +25,27 @@ _BOOKKEEPING = frozenset(
     + ["@qts_thumb", "@appstore", "~snapshot", "network recycle bin", "lost+found", "aquota.user", "aquota.group"]
     # cameras and their programs
     + ["canonmsc", "autprint.mrk", "zbthumbnail.info", "pspbrwse.jbf", "avf_info", "nikon001.dsc", "ncspclst.dat", "sonycard.ind"]
+    # tools that copy, sync and develop
+    + ["_gsdata_", "captureone", "nksc_param", "wpsettings.dat", "indexervolumeguid"]
     # notebooks and version control
     + ["__pycache__", "node_modules"]
 )
 _EXACT = frozenset(["RECYCLER", "RECYCLED"])  # of Windows; in small letters they may be classes of waste
-_LEFT = re.compile(r"~\$.*|@eadir.*|synoeastream.*|.*@synoeastream|.*@synoresource|.*\.(ctg|thm|lrv|tmp|part|partial|crdownload|swp)")
+_LEFT = re.compile(
+    r"~\$.*|@eadir.*|synoeastream.*|.*@synoeastream|.*@synoresource|.*\.(ctg|thm|lrv|tmp|part|partial|crdownload|swp)"
+    r"|.*zone\.identifier|.*~|#.*#|.*\.ffs_(db|lock|tmp)|.*\.lock|albumart(small|_\{.*\}_(small|large))\.jpg|sync\.ffs_db"
+)
 SIDECARS = frozenset(
     [".xml", ".txt", ".json", ".jsonl", ".xmp", ".aae", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".md", ".rst", ".log", ".ini", ".cfg"]
     + [".pp3", ".dop", ".cos", ".on1", ".nksc", ".arp", ".dxo", ".gpx", ".kml", ".srt", ".vtt", ".url", ".lnk", ".webloc", ".md5", ".sha1"]
     + [".sha256", ".sfv", ".nfo", ".db", ".sqlite", ".dvc", ".py", ".ipynb", ".sh", ".bat", ".doc", ".docx", ".odt", ".xls", ".xlsx"]
     + [".ods", ".rtf", ".tex", ".bib", ".wld", ".tfw", ".jgw", ".pgw", ".aux", ".prj", ".pkl", ".pt", ".pth", ".names", ".data", ".lst"]
-    + [".imagemeta", ".cff", ".bak", ".thumb", ".license", ".manifest"]
+    + [".imagemeta", ".cff", ".bak", ".orig", ".thumb", ".license", ".manifest"]
+)
+
+BESIDE = frozenset(  # folders that people have beside class folders: passed over, and said, if no photo is in them
+    ["annotations", "annotation", "labels", "label", "xml", "xmls", "json", "txt", "csv", "meta", "metadata", "docs", "doc", "splits"]
+    + ["imagesets", "lists", "sidecars", "scripts", "code", "checkpoints", "logs"]
 )
 
 

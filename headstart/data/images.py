@@ -36,7 +36,6 @@ SLOW_PIXELS = 4_000_000  # most pixels of a format that Pillow decodes in Python
 SCANS = 2_000_000_000  # most pixels x scans of a progressive JPEG: 20 scans of the largest picture, where 10 are usual
 TEXT = 2**26  # most bytes of text or of an ICC profile in a PNG, unpacked; they are read and not used
 DEEP = ";16"  # ends the mode of colour of 16 bits a channel
-_USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
@@ -82,10 +81,10 @@ def why_not(path: Path) -> str:
     """Why a file does not start like an image that can be read, "" if it does; reads its header only, of usual photos 16 bytes."""
     try:
         with files.open_regular(path) as file:
-            if file.read(16).startswith(_USUAL):
+            if file.read(16).startswith(kinds.USUAL):
                 return ""
             with _identify(file, path.name) as image:
-                return _of_camera(image)
+                return _misread(image)
     except Unreadable as error:
         return str(error)
     except OSError as error:
@@ -98,7 +97,7 @@ def decode(file: IO[bytes], max_pixels: int, near: int | None, scale: Grey | Non
         Image.MAX_IMAGE_PIXELS = max_pixels  # PIL must not refuse what the user allows; only ever raised, so threads cannot disagree
     with _identify(file, name) as image:
         mode, kind = _stored(image), image.format or ""
-        if reason := _of_camera(image):
+        if reason := _misread(image):
             raise Unreadable(reason)
         _check_size(image.size, max_pixels)
         try:
@@ -169,16 +168,15 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
     file.seek(0)
     head = file.read(kinds.HEAD)
     if not head:
-        raise Unreadable("zero bytes")
-    if reason := kinds.by_head(head):
+        raise Unreadable(kinds.ZERO_BYTES)
+    if reason := kinds.by_head(head, name):
         raise Unreadable(reason)
     try:
         return Image.open(file, formats=(*FORMATS, "HEIF") if head[4:8] == b"ftyp" and "HEIF" in Image.OPEN else FORMATS)
     except MemoryError:
         raise
     except UnidentifiedImageError:
-        tiff = kinds.of_tiff(file) if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else ""
-        raise Unreadable(kinds.by_suffix(name) or tiff or "not an image") from None
+        raise Unreadable(kinds.otherwise(file, head, name)) from None
     except Image.DecompressionBombError:
         raise Unreadable("too many pixels") from None
     except Exception as error:
@@ -194,9 +192,9 @@ def _hush() -> None:
         PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = TEXT, 2 * TEXT
 
 
-def _of_camera(image: Image.Image) -> str:
-    """What is said of a camera's raw file, which Pillow takes for a TIFF, or for the small preview in it; "" for pictures."""
-    return kinds.raw() if image.format == "TIFF" and kinds.is_raw(image.tag_v2) else ""  # type: ignore[attr-defined]
+def _misread(image: Image.Image) -> str:
+    """What is said of a file that Pillow reads wrongly: a camera's raw file, which Pillow takes for a TIFF, or for the small preview in it; "" for pictures."""
+    return kinds.of_tags(image.tag_v2) if image.format == "TIFF" else ""  # type: ignore[attr-defined]
 
 
 def _check_work(file: IO[bytes], image: Image.Image) -> None:
@@ -280,7 +278,7 @@ def _decoding_reason(error: Exception) -> str:
     early = isinstance(error, (EOFError, struct.error)) or any(
         sign in text for sign in ("truncated", "not processed", "unexpected end", "eof")
     )
-    return "truncated: the file ends early" if early else "broken image data"
+    return "truncated: the file ends early" if early else kinds.BROKEN
 
 
 def system_reason(error: OSError) -> str:

@@ -24,9 +24,18 @@ _FITS = "a FITS file: save its picture as PNG or TIFF"
 _EPS = f"PostScript: {_CONVERT}"
 _DOCUMENT = "an office document: save its pictures as files"
 _HTML = "a web page, perhaps of a failed download: download it again"
+_XML = "text (XML), no image"
 LFS = "a git-lfs pointer, not the file itself: run git lfs pull, then import again"
 _ANNEX = "a git-annex pointer, not the file itself: run git annex get, then import again"
 _HEIC = f"HEIC: install Headstart with its plug-in (pip install 'headstart[heic]'), or {_CONVERT}"
+_MICROSCOPE = "a microscope's or scanner's file: export its pictures as PNG or TIFF (Fiji, QuPath)"
+_OTHER_CODEC = f"a picture in a format that is not read: {_CONVERT}"
+_TABLE = "a table or a file of records: save its pictures as files"
+_BASE64 = "a picture written as text (base64): decode it into a file"
+ZERO_BYTES, NO_IMAGE, BROKEN = "zero bytes", "not an image", "broken image data"
+USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")  # how usual photos begin
+_ZEROS = f"{NO_IMAGE} but zeros, as a broken copy or a failed download leaves: copy or download it again"
+NOTHING = frozenset([ZERO_BYTES, NO_IMAGE, _XML, _HTML, _ZEROS, _ARCHIVE, _DOCUMENT, _TABLE])  # in a file whose name promises no picture
 _HDR = f"a high dynamic range picture: {_CONVERT}, or to a TIFF of one grey channel"
 
 _STARTS: list[tuple[bytes, str]] = [
@@ -74,6 +83,25 @@ _STARTS: list[tuple[bytes, str]] = [
     (b"icns", f"a macOS icon: {_CONVERT}"),
     (b"AT&TFORM", f"DjVu: {_CONVERT}"),
     (b"\xd7\xcd\xc6\x9a", f"a Windows metafile: {_CONVERT}"),
+    (b"ZISRAWFILE", _MICROSCOPE),
+    (b"\xda\xce\xbe\x0a", _MICROSCOPE),
+    (b"BPG\xfb", _OTHER_CODEC),
+    (b"FLIF", _OTHER_CODEC),
+    (b"II\xbc", _OTHER_CODEC),
+    (b"\xabKTX", _OTHER_CODEC),
+    (b"\x8aMNG", _OTHER_CODEC),
+    (b"\x8bJNG", _OTHER_CODEC),
+    (b"SDPX", _OTHER_CODEC),
+    (b"XPDS", _OTHER_CODEC),
+    (b"\x59\xa6\x6a\x95", _OTHER_CODEC),
+    (b"P7\n", _OTHER_CODEC),
+    (b"PF\n", _HDR),
+    (b"NRRD", _ARRAY),
+    (b"PAR1", _TABLE),
+    (b"SQLite format 3", _TABLE),
+    (b"/9j/4A", _BASE64),
+    (b"iVBORw0KGgo", _BASE64),
+    (b"data:image/", _BASE64),
 ]
 _FIRST = frozenset(start[0] for start, _ in _STARTS) | frozenset(
     b"<\xef \t\r\n"
@@ -94,18 +122,29 @@ _SUFFIXES = {
     **dict.fromkeys((".eps", ".ps", ".ai"), _EPS),
     **dict.fromkeys((".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef"), _RAW),
     **dict.fromkeys((".srw", ".x3f", ".3fr", ".fff", ".iiq", ".mrw", ".mef", ".mos", ".erf", ".kdc", ".dcr", ".rwl", ".raw", ".gpr"), _RAW),
+    **dict.fromkeys((".vob", ".ogv", ".asf", ".mxf", ".hevc", ".h264", ".h265", ".264", ".265", ".dav", ".mjpg", ".mjpeg"), _VIDEO),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts"), _VIDEO),
-    **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat", ".nii"), _ARRAY),
+    **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zarr"), _ARRAY),
+    **dict.fromkeys(
+        (".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".ims", ".mrc", ".mrxs", ".ndpi", ".svs", ".scn", ".bif"), _MICROSCOPE
+    ),
+    **dict.fromkeys(
+        (".bpg", ".flif", ".jxr", ".wdp", ".hdp", ".ktx", ".mng", ".jng", ".dpx", ".cin", ".pam", ".ras", ".xbm", ".xpm"), _OTHER_CODEC
+    ),
+    **dict.fromkeys(
+        (".cur", ".emf", ".wmf", ".sid", ".ecw", ".kra", ".ora", ".clip", ".afphoto", ".xcf", ".psb", ".djvu", ".icns"), _OTHER_CODEC
+    ),
+    **dict.fromkeys((".parquet", ".tfrecord", ".tfrecords", ".arrow", ".lmdb", ".mdb"), _TABLE),
     **dict.fromkeys((".fits", ".fit", ".fts"), _FITS),
-    **dict.fromkeys((".exr", ".hdr"), _HDR),
+    **dict.fromkeys((".exr", ".hdr", ".pfm"), _HDR),
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz"), _ARCHIVE),
     **dict.fromkeys((".html", ".htm"), _HTML),
 }
 RAW_TAGS = (33422, 50706, 37398, 50740)  # CFA pattern, version of DNG, pattern of TIFF/EP, private data of DNG
 
 
-def by_head(head: bytes) -> str:
-    """What a file is by its first HEAD bytes, if that is no picture; "" otherwise.
+def by_head(head: bytes, name: str = "") -> str:
+    """What a file is by its first HEAD bytes, if that is no picture; "" otherwise. Of an archive `name` may tell what is in it (.svgz).
 
     Called before any decoder sees the file: some would take noise for a picture.
     """
@@ -121,8 +160,28 @@ def by_head(head: bytes) -> str:
     if head[:2] in (b"II", b"MM") and head[8:10] == b"CR":
         return _RAW
     if head[:1] and head[0] in _FIRST:
-        return next((what for start, what in _STARTS if head.startswith(start)), "") or _text(head)
+        what = next((what for start, what in _STARTS if head.startswith(start)), "") or _text(head)
+        return by_suffix(name.lower().removesuffix(".gz")) or what if what == _ARCHIVE else what
     return ""
+
+
+def otherwise(file: IO[bytes], head: bytes, name: str) -> str:
+    """What a file is that no decoder takes: by the end of its name, else by what its first HEAD bytes look like."""
+    if said := by_suffix(name):
+        return said
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return of_tiff(file) or BROKEN
+    if head.startswith(USUAL):
+        return BROKEN
+    if not head.strip(b"\0"):
+        return _ZEROS
+    if head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G":  # packets of a transport stream
+        return _VIDEO
+    if head[:4] in (b"\x08\0\x05\0", b"\x08\0\0\0", b"\x08\0\x08\0"):  # the first tags of a DICOM file without its preamble
+        return _DICOM
+    if head[:4] == b"\1\0\0\0" and head[40:44] == b" EMF":
+        return _OTHER_CODEC
+    return NO_IMAGE
 
 
 def by_suffix(name: str) -> str:
@@ -142,7 +201,7 @@ def _text(head: bytes) -> str:
         return ""
     if re.search(rb"<svg[\s>]", begins):
         return _SVG
-    return _HTML if re.match(rb"<(!doctype html|html|head|body)\b", begins) else "text (XML), no image"
+    return _HTML if re.match(rb"<(!doctype html|html|head|body)\b", begins) else _XML
 
 
 def is_raw(tags: Any) -> bool:
@@ -151,9 +210,12 @@ def is_raw(tags: Any) -> bool:
     return bool(preview) or int(tags.get(262, 0)) in (32803, 34892) or any(tag in tags for tag in RAW_TAGS)
 
 
-def raw() -> str:
-    """What is said of a camera's raw file."""
-    return _RAW
+def of_tags(tags: Any) -> str:
+    """Why a TIFF that Pillow reads is not used: a camera's raw file, or signed bytes, which it takes for unsigned; "" for pictures."""
+    if is_raw(tags):
+        return _RAW
+    first = [value[0] if isinstance(value, tuple) and value else value for value in (tags.get(339, 1), tags.get(258, 1))]
+    return "a TIFF in signed whole numbers of 8 bits: save it as 8 or 16 bits, whole numbers" if first == [2, 8] else ""
 
 
 def of_tiff(file: IO[bytes]) -> str:
@@ -173,6 +235,8 @@ def of_tiff(file: IO[bytes]) -> str:
         bands, bits, kinds = int(tags.get(277, 1)), tags.get(258, (1,)), tags.get(339, (1,))
         bits, kind = (bits if isinstance(bits, tuple) else (bits,)), (kinds[0] if isinstance(kinds, tuple) else kinds)
         compression = int(tags.get(259, 1))
+        if 256 not in tags:  # no width, so none of the rest means anything
+            return ""
     except Exception:
         return ""
     numbers = {1: "whole", 2: "signed whole", 3: "floating-point", 5: "complex", 6: "complex"}.get(kind, "undefined")

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.base.cores import in_order
-from headstart.data import clutter, images
+from headstart.data import images, photos
 from headstart.features import classify, transforms
 from headstart.features.answered import Answer
 from headstart.machinery.errors import HeadstartError
@@ -80,14 +80,14 @@ def _nothing_to_see(path: Path, view: np.ndarray) -> str:
 
 
 def walk(paths: list[Path]) -> Iterator[Path]:
-    """Files, and the files below folders in sorted order; bookkeeping and sidecars are left out there (headstart/data/clutter.py).
+    """Files, and the files below folders in sorted order; bookkeeping and sidecars are left out there (headstart/data/photos.py).
 
     Raises HeadstartError for a path that is not there, and for a folder that may not be read.
     """
     for path in paths:
         if path.is_dir():
             try:
-                yield from (found for found in clutter.walk(path) if not clutter.is_sidecar(found.name))
+                yield from photos.walk(path)
             except OSError as error:
                 raise HeadstartError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it with chmod u+rx") from None
         elif path.exists() or path.is_symlink():

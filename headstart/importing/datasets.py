@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headstart.data import belonging, clutter, provenance
+from headstart.data import belonging, clutter, photos, provenance
 from headstart.importing import archive_kinds, archives, folders, labels_file, mending
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
@@ -209,10 +209,12 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options) -> _Taken
 def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
     """The files of a folder with their labels, from a table or from the folders that they lie in."""
     if labels is None:
-        root, found = folders.find(given, shown, how.recursive)
-        sidecars = [*found.sidecars, *(path for path in found.beside if clutter.is_sidecar(path))]
-        others = [path for path in found.beside if not clutter.is_sidecar(path)]
-        return _Taken(root, found.items, skipped=others, sidecars=sidecars, notes=[*found.notes, *map(_without_classes, found.unlabelled)])
+        root, found = folders.find(given, shown, how.recursive, how.skip_bad)
+        beside = {path for path in found.beside if photos.is_sidecar(root / path)}
+        left = [LeftOut(path, "", 0, reason) for path, reason in found.bad]
+        notes = [*found.notes, *map(_without_classes, found.unlabelled)]
+        others = [path for path in found.beside if path not in beside]
+        return _Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
     read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad)
     return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
 

@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.data import clutter, images
+from headstart.data import clutter, images, photos
 from headstart.indexing import layout
 from headstart.indexing.layout import Contents, Item
 from headstart.machinery.errors import DataError
 from headstart.words import lists
 
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xls", ".ods", ".xml")  # what may be a table of labels
+_READ = (".csv", ".tsv", ".txt")  # those that are read
+_WORDS = re.compile(r"label|annotation|class|train|test|target|meta|ground.?truth|instances", re.IGNORECASE)
+_NO_FILE = "without a file"
 
 
-def find(given: Path, shown: str, recursive: bool) -> tuple[Path, Contents]:
+def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False) -> tuple[Path, Contents]:
     """The folder that holds the classes or splits, and what lies there.
 
     `shown` names what was given in messages. Raises DataError for a layout that leaves a label in doubt, images without a label, and
     classes without an image.
     """
-    root = _unwrap(given)
-    contents = layout.scan(root, shown=shown, links_within=given, recursive=recursive)
+    root, passed = _unwrap(given)
+    contents = layout.scan(root, shown=shown, links_within=given, recursive=recursive, skip_bad=skip_bad)
+    contents = contents._replace(notes=[*contents.notes, *(f"left out the folder {path}: no photo is in it" for path in passed)])
     loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
-    tables = [path for path in (*contents.beside, *contents.sidecars) if Path(path).suffix.lower() in TABLES]
+    tables = _tables([*contents.beside, *contents.sidecars])
     if loose or (tables and len({item.label for item in contents.items}) < 2):
         raise DataError(_without_labels(contents, loose, tables, shown), [(path, "", 0, "in no class folder") for path in loose])
+    if contents.sidecars and not contents.items:
+        raise DataError(f"{shown} holds no photo, but {clutter.kinds(contents.sidecars)}; give a folder {layout.SHAPE}")
     if contents.hollow:
-        rows = [(path, layout.name_of(path), 0, "a class folder without a file") for path in contents.hollow]
-        raise DataError(f"{shown}: no file in the class folder(s) {lists.named(contents.hollow)}; fill or remove them", rows)
+        reasons = {path: _hollow(path, contents.sidecars) for path in contents.hollow}
+        rows = [(path, layout.name_of(path), 0, f"a class folder {reason}") for path, reason in reasons.items()]
+        if skip_bad:
+            return root, contents._replace(bad=[*contents.bad, *((path, reason) for path, _, _, reason in rows)])
+        told = [path if reason == _NO_FILE else f"{path} ({reason})" for path, reason in reasons.items()]
+        raise DataError(
+            f"{shown}: no file in the class folder(s) {lists.named(told)}; fill or remove them, or leave them out with --skip-bad", rows
+        )
     return root, contents
+
+
+def _hollow(folder: str, sidecars: Sequence[str]) -> str:
+    """What a class folder holds that has no photo."""
+    inside = [path for path in sidecars if path.startswith(f"{folder}/")]
+    return f"with no photo but {clutter.kinds(inside)}" if inside else _NO_FILE
 
 
 def check_readable(root: Path, items: list[Item], shown: str) -> list[tuple[str, str]]:
@@ -49,24 +69,42 @@ def check_readable(root: Path, items: list[Item], shown: str) -> list[tuple[str,
 def _without_labels(contents: Contents, loose: list[str], tables: list[str], shown: str) -> str:
     """What to say of images that no class folder labels."""
     if tables:
-        return f"{shown} holds {lists.named(tables, 3)} beside its images or folders, which is a table of labels, it seems: add --labels {tables[0]}"
+        read = next((path for path in tables if path.lower().endswith(_READ)), "")
+        what = (
+            f"add --labels {read}"
+            if read
+            else f"save it as CSV, with a column of file names and one of labels, and add --labels {Path(tables[0]).stem}.csv"
+        )
+        return f"{shown} holds {lists.named(tables, 3)} beside its images or folders, which is a table of labels, it seems: {what}"
     if not contents.items:
         return (
             f"the {len(loose):,} image(s) of {shown} lie in no class folder, so nothing gives their labels; if they are one class, give the "
-            f"folder above, with a folder per class; or name a table of labels with --labels FILE.csv"
+            f"folder above, with a folder per class; or name a table of labels with --labels FILE.csv; if their names say the class, move them "
+            f"into a folder per class"
         )
     return f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them"
 
 
-def _unwrap(root: Path) -> Path:
-    """The folder that holds the classes or splits: a single folder around them is passed by."""
+def _tables(paths: Sequence[str]) -> list[str]:
+    """Those of these files that may be tables of labels, the likeliest first: CSV, and others whose names say so."""
+    found = [path for path in paths if path.lower().endswith(TABLES)]
+    sure = [path for path in found if path.lower().endswith((".csv", ".tsv")) or _WORDS.search(Path(path).stem)]
+    rank = {".csv": 0, ".tsv": 1, ".txt": 2}
+    return sorted(sure, key=lambda path: (rank.get(Path(path).suffix.lower(), 3), "submission" in path.lower(), path.count("/"), path))
+
+
+def _unwrap(root: Path) -> tuple[Path, list[str]]:
+    """The folder that holds the classes or splits, and folders without a photo that lie outside: a single folder around it is passed by."""
+    given, passed = root, list[str]()
     while True:
         visible = [entry for entry in _listing(root) if not clutter.is_bookkeeping(entry.name)]
         folders = [entry for entry in visible if entry.is_dir(follow_symlinks=False)]
         loose = [entry for entry in visible if entry not in folders and Path(entry.name).suffix.lower() in images.SUFFIXES]
-        if len(folders) != 1 or loose or not _has_folders(Path(folders[0].path)):
-            return root
-        root = Path(folders[0].path)
+        full = [entry for entry in folders if len(folders) == 1 or photos.holds_any(Path(entry.path))]
+        if len(full) != 1 or loose or not _has_folders(Path(full[0].path)):
+            return root, passed
+        passed += [Path(entry.path).relative_to(given).as_posix() for entry in folders if entry not in full]
+        root = Path(full[0].path)
 
 
 def _has_folders(folder: Path) -> bool:

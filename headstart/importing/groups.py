@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 
 from headstart.importing.options import Options
+from headstart.indexing import layout
 from headstart.indexing.layout import Item
 from headstart.machinery.errors import DataError
 from headstart.words import lists
@@ -14,7 +16,7 @@ from headstart.words import lists
 def of(items: list[Item], how: Options) -> tuple[dict[str, str], list[str]]:
     """The group of each path that has one, and what people should know. Raises DataError if nothing has a group."""
     if how.group_by_folder:
-        flag, given = "--group-by-folder", {item.path: _folder(item) for item in items}
+        flag, given = "--group-by-folder", _folders(items)
         advice = "it wants a folder for each group: CLASS/GROUP/FILE, or files with --labels in folders of their own"
     elif how.group_pattern:
         flag, given = "--group-pattern", {item.path: _found(how.group_pattern, item.path) for item in items}
@@ -29,10 +31,18 @@ def of(items: list[Item], how: Options) -> tuple[dict[str, str], list[str]]:
     return groups, note
 
 
-def _folder(item: Item) -> str:
-    """The folder that holds a file, unless it is that of its class."""
-    folder = PurePosixPath(item.path).parent
-    return "" if folder.name in ("", item.label) else folder.as_posix()
+def _folders(items: list[Item]) -> dict[str, str]:
+    """The folder that holds each file, "" for that of its class: the outermost of this name, or one that was doubled around all its files."""
+    holds = Counter((item.label, PurePosixPath(item.path).parent) for item in items)
+    sizes = Counter(item.label for item in items)
+    found = {}
+    for item in items:
+        folder = PurePosixPath(item.path).parent
+        names = [layout.name_of(part) for part in folder.parts]
+        called = bool(names) and names[-1] == item.label
+        own = called and (names.index(item.label) == len(names) - 1 or holds[item.label, folder] == sizes[item.label])
+        found[item.path] = "" if own or not names else folder.as_posix()
+    return found
 
 
 def _found(pattern: str, path: str) -> str:

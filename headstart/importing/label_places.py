@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from headstart.data import images
+from headstart.data import images, photos
 from headstart.indexing import layout
 from headstart.words import lists
 
@@ -43,7 +43,7 @@ class Places:
             for place, folders, files in os.walk(self.root):
                 folders[:] = sorted(folder for folder in folders if not layout.is_hidden(folder))
                 below = Path(place).relative_to(self.root)
-                shown = (file for file in files if not layout.is_hidden(file) and Path(file).suffix.lower() in images.SUFFIXES)
+                shown = (file for file in files if not layout.is_hidden(file) and not photos.is_sidecar(Path(place, file)))
                 self._listed += [(below / file).as_posix() for file in shown]
             self._listed.sort()
             names, stems = defaultdict(list), defaultdict(list)

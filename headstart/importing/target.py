@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from headstart.data import clutter, images
+from headstart.data import images, photos
 from headstart.data.settings import two_domains
 from headstart.importing import labels_file
 from headstart.importing.copying import Cloner
@@ -41,7 +41,7 @@ def _files(folder: Path, current: Path) -> list[Path]:
     real, used = folder.resolve(), current.resolve()
     if real.is_relative_to(used) or used.is_relative_to(real):
         raise DataError(f"--target {folder} overlaps {current}, where the imported data set lives; copy it elsewhere first")
-    files = [path for path in clutter.walk(folder) if path.suffix.lower() in images.SUFFIXES]
+    files = list(photos.walk(folder))
     for path in files:
         try:
             str(path.relative_to(folder)).encode()

@@ -16,7 +16,7 @@ import pyarrow as pa
 from headstart.base import grey
 from headstart.base.cores import in_order
 from headstart.base.grey import Span
-from headstart.data import belonging, clutter, manifest, provenance
+from headstart.data import belonging, manifest, photos, provenance
 from headstart.indexing import duplicates, inspection, layout, splits, twins
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
@@ -46,7 +46,7 @@ def index(
     folder changes meanwhile.
     """
     contents = layout.scan(folder)
-    beside = [path for path in contents.beside if not clutter.is_sidecar(path)]
+    beside = [path for path in contents.beside if not photos.is_sidecar(folder / path)]
     if beside:
         raise DataError(
             f"{len(beside)} file(s) lie beside the class folders of {folder} and have no label: {lists.named(beside)}; move them"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.data import clutter
+from headstart.data import clutter, photos
 from headstart.data.clutter import is_bookkeeping as is_hidden
 from headstart.indexing import listing, split_names
 from headstart.indexing.listing import SHAPE as SHAPE
@@ -37,7 +37,8 @@ class Contents(NamedTuple):
     """What a labelled folder contains.
 
     The files, sorted by path; the paths of files beside the class folders; the class folders without a file; sidecars in class folders;
-    folders of a split without class folders, hence without labels, with their number of files; and what a reader should know besides.
+    folders of a split without class folders, hence without labels, with their number of files; what a reader should know besides; and
+    what is no file that may be read, with the reason.
     """
 
     items: list[Item]
@@ -46,6 +47,7 @@ class Contents(NamedTuple):
     sidecars: Sequence[str] = ()
     unlabelled: Sequence[tuple[str, int]] = ()
     notes: Sequence[str] = ()
+    bad: Sequence[tuple[str, str]] = ()
 
     @property
     def hollow(self) -> list[str]:
@@ -54,17 +56,21 @@ class Contents(NamedTuple):
         return [path for path in self.empty if name_of(path) not in labels]
 
 
-def scan(root: Path, *, shown: str = "", links_within: Path | None = None, recursive: bool = False) -> Contents:
+def scan(root: Path, *, shown: str = "", links_within: Path | None = None, recursive: bool = False, skip_bad: bool = False) -> Contents:
     """Find every file below `root`; bookkeeping is passed over (.DS_Store, Thumbs.db, @eaDir, #recycle: headstart/data/clutter.py).
 
     `shown` names the folder in messages. Links to files are followed. `links_within`: what is imported; links are followed only to files
     and folders below that folder, and a split without class folders is left out, as it has no labels. Otherwise links to folders are
-    refused, and so is such a split. `recursive`: files of sub-folders belong to the class folder above them.
+    refused, and so is such a split. `recursive`: files of sub-folders belong to the class folder above them. `skip_bad`: links that lead
+    nowhere or astray, pipes and devices are left out.
 
-    Raises DataError for a mixed or too deep layout, a split given twice or without train, names that are not UTF-8, and links
-    that lead nowhere or astray. Too few classes are for `check` to refuse.
+    Raises DataError for a mixed or too deep layout, a split given twice or without train, names that are not UTF-8, and, unless `skip_bad`,
+    for all that it would leave out. Too few classes are for `check` to refuse.
     """
-    return _Reader(root, shown or str(root), links_within and links_within.resolve(), recursive).read()
+    contents = _Reader(root, shown or str(root), links_within and links_within.resolve(), recursive).read()
+    if contents.bad and not skip_bad:
+        raise listing.refusal(shown or str(root), contents.bad)
+    return contents
 
 
 def name_of(path: str) -> str:
@@ -139,6 +145,7 @@ class _Reader:
     recursive: bool
     notes: list[str] = field(default_factory=list)
     spelled: dict[str, set[str]] = field(default_factory=dict)  # the spellings of each label
+    bare: list[str] = field(default_factory=list)  # folders that hold sidecars alone
 
     def read(self) -> Contents:
         self._lister = listing.Lister(self.root, self.shown, self.within)
@@ -147,7 +154,7 @@ class _Reader:
         given = {name: split for name, split in split_names.meanings(inner).items() if inner[name].folders}
         if not given:
             found = self._classes(list(inner.values()), "")
-            self._refuse_splits_without_classes({item.label for item in found.items})
+            self._refuse_splits_without_classes({item.label for item in found.items}, [*top.files, *found.sidecars])
             return self._told(found._replace(beside=top.files))
         unlabelled = self._without_labels(inner, given)
         self._check_splits(given)
@@ -162,10 +169,13 @@ class _Reader:
         return self._told(contents._replace(unlabelled=unlabelled))
 
     def _once(self, folder: listing.Folder) -> listing.Folder:
-        """The folder of a split inside a folder of the same split (seg_train/seg_train/CLASS) is that split."""
+        """A folder alone inside that of a split is that split, if it is called like one or holds folders (train/images/CLASS)."""
         meaning = split_names.word(folder.path)
-        while meaning and len(folder.folders) == 1 and not folder.files and split_names.word(folder.folders[0]) == meaning:
-            folder = self._lister.open(f"{folder.path}/{folder.folders[0]}")
+        while meaning and len(folder.folders) == 1 and not folder.files:
+            inside = self._lister.open(f"{folder.path}/{folder.folders[0]}")
+            if split_names.word(folder.folders[0]) != meaning and (inside.files or not inside.folders):
+                break
+            folder = inside
         return folder
 
     def _told(self, contents: Contents) -> Contents:
@@ -175,8 +185,14 @@ class _Reader:
                 self.notes.append(
                     f"the class {label!r} is written in {len(names)} ways that look the same (composed, decomposed): one class"
                 )
+        labels = {item.label for item in contents.items}
+        for path in sorted(self.bare):
+            if name_of(path).lower() not in clutter.BESIDE:
+                contents.empty.append(path)
+            elif name_of(path) not in labels:
+                self.notes.append(f"left out the folder {path}: no photo is in it")
         beside, empty, sidecars = (sorted(part) for part in (contents.beside, contents.empty, contents.sidecars))
-        return Contents(sorted(contents.items), beside, empty, sidecars, contents.unlabelled, self.notes)
+        return Contents(sorted(contents.items), beside, empty, sidecars, contents.unlabelled, self.notes, sorted(self._lister.bad))
 
     def _classes(self, folders: list[listing.Folder], split: str) -> Contents:
         """What lies in class folders."""
@@ -190,12 +206,13 @@ class _Reader:
             if problem := check_label(label):
                 raise DataError(f"{self.shown}: the name of the class folder {folder.path!r} {problem}; rename it")
             files = self._lister.below(folder) if folder.folders else folder.files
-            photos = [path for path in files if not clutter.is_sidecar(path)]
-            sidecars += [path for path in files if clutter.is_sidecar(path)]
-            found.items.extend(Item(path, label, split) for path in photos)
+            beside = [path for path in files if photos.is_sidecar(self.root / path)]
+            sidecars += beside
+            left = set(beside)
+            found.items.extend(Item(path, label, split) for path in files if path not in left)
             self.spelled.setdefault(label, set()).add(folder.path.rpartition("/")[2])
-            if not photos:
-                found.empty.append(folder.path)
+            if len(beside) == len(files):
+                (self.bare if beside else found.empty).append(folder.path)
         return found._replace(sidecars=sidecars)
 
     def _why_deep(self, folders: list[listing.Folder], deep: list[listing.Folder]) -> str:
@@ -209,6 +226,13 @@ class _Reader:
                 f"seems; move the files up one folder, or add --recursive"
             )
         if len(deep) == len(folders) and not any(folder.files for folder in folders):
+            shared = set(one.folders).intersection(*(folder.folders for folder in folders))
+            if len(folders) > 1 and len(shared) > 1:
+                paths = lists.named([folder.path for folder in folders], 5)
+                return (
+                    f"{self.shown}: {paths} hold the same class folders ({lists.named(sorted(shared), 5)}), so they look like splits, but by "
+                    f"name they mean none that Headstart knows; call them train, val and test, or give one of them: {self.shown}/{one.path}"
+                )
             names = lists.named([folder.path for folder in folders], 5)
             return (
                 f"{self.shown} seems to be one level too high: its folders ({names}) hold folders, not files, so {inside} lies inside a class "
@@ -223,6 +247,9 @@ class _Reader:
     def _without_labels(self, inner: dict[str, listing.Folder], given: dict[str, str]) -> list[tuple[str, int]]:
         """The folders beside those of splits: refused, but for a flat test folder and the like, of which nothing is known."""
         others = {name: folder for name, folder in inner.items() if name not in given and (folder.folders or folder.files)}
+        for name in [name for name in others if name.lower() in clutter.BESIDE and not photos.holds_any(self.root / others[name].path)]:
+            del others[name]
+            self.notes.append(f"left out the folder {name}: no photo is in it")
         flat = [name for name in others if not others[name].folders and self._may_lack_labels(name)]
         if self.within is not None:
             for name in flat:
@@ -245,10 +272,12 @@ class _Reader:
         word = split_names.word(name)
         return word in split_names.UNLABELLED or split_names.SPLITS.get(word) in ("validation", "test")
 
-    def _refuse_splits_without_classes(self, labels: set[str]) -> None:
+    def _refuse_splits_without_classes(self, labels: set[str], others: list[str]) -> None:
         if labels and all(split_names.of(label) for label in labels):
             found = lists.named(sorted(labels))
-            raise DataError(f"{self.shown}: {found} hold(s) files but no class folders, so nothing gives the labels; make it {SHAPE}")
+            tables = sorted(path for path in others if path.lower().endswith((".csv", ".tsv")) and "submission" not in path.lower())
+            what = f"if {tables[0]} is a table of labels, add --labels {tables[0]}, else " if tables else ""
+            raise DataError(f"{self.shown}: {found} hold(s) files but no class folders, so nothing gives the labels; {what}make it {SHAPE}")
 
     def _check_splits(self, given: dict[str, str]) -> None:
         meanings: dict[str, str] = {}

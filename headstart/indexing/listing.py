@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.data.clutter import is_bookkeeping
 from headstart.machinery.errors import DataError
+from headstart.words import lists
 
 SHAPE = "CLASS/FILE, or train/CLASS/FILE with val/ and test/ beside train/"
 MOST = 64  # folders one inside the other
-_ADVICE = "replace it by what it points to (cp -rL copies a folder with its links resolved) or remove it"
+_ADVICE = "replace a link by what it points to (cp -rL copies a folder with its links resolved), remove it, or leave it out with --skip-bad"
 
 
 @dataclass
@@ -46,9 +48,10 @@ class Lister:
     root: Path
     shown: str
     within: Path | None
+    bad: list[tuple[str, str]] = field(default_factory=list)  # what is no file that may be read: its path below the root, and what it is
 
     def open(self, path: str) -> Folder:
-        """List the folder at `path` below the root. Raises DataError for what cannot be listed and what is neither file nor folder."""
+        """List the folder at `path` below the root; what is neither file nor folder goes to `bad`. Raises DataError if it cannot be listed."""
         shown = f"{self.shown}/{path}" if path else self.shown
         try:
             with os.scandir(self.root / path) as entries:
@@ -84,38 +87,58 @@ class Lister:
 
     def _sort(self, entry: os.DirEntry[str], path: str, folder: Folder) -> None:
         check_name(path)
-        if entry.is_symlink():
-            if self._leads_to_folder(Path(entry.path), path):
-                folder.folders.append(entry.name)
-            else:
-                folder.files.append(path)
+        link = entry.is_symlink()
+        problem = self._astray(Path(entry.path)) if link else ""
+        if problem:
+            self.bad.append((path, problem))
         elif entry.is_dir():
             folder.folders.append(entry.name)
         elif entry.is_file():
             folder.files.append(path)
         else:
-            raise DataError(f"{self.shown}/{path} is neither a file nor a folder; remove it")
+            self.bad.append((path, "is neither a file nor a folder"))
 
-    def _leads_to_folder(self, link: Path, path: str) -> bool:
-        """Whether a link leads to a folder, rather than to a file.
+    def _astray(self, link: Path) -> str:
+        """What is wrong with a link, "" if nothing is.
 
-        Raises DataError for one that leads nowhere, round in a circle, out of the folder that it must stay in, or to what is neither.
+        It may lead nowhere, round in a circle, out of the folder that it must stay in, or to what is neither a file nor a folder.
         """
         try:
             target = link.resolve(strict=True)
             kind = target.stat().st_mode
         except (OSError, RuntimeError):
-            raise DataError(f"{self.shown}/{path} is a link that leads nowhere, or nowhere that may be read; {_ADVICE}") from None
+            return f"is a link that leads nowhere, or nowhere that may be read{_fetched(link)}"
         inside = self.within is None or target.is_relative_to(self.within)
         if stat.S_ISREG(kind):
-            if not inside:
-                raise DataError(f"{self.shown}/{path} is a link that points outside the folder; {_ADVICE}")
-            return False
+            return "" if inside else "is a link that points outside the folder"
         if not stat.S_ISDIR(kind):
-            raise DataError(f"{self.shown}/{path} is a link to something that is no file; {_ADVICE}")
+            return "is a link to something that is no file"
         if self.within is None or not inside:
-            outside = "" if self.within is None else " that lies outside"
-            raise DataError(f"{self.shown}/{path} is a link to a folder{outside}; {_ADVICE}")
+            return f"is a link to a folder{'' if self.within is None else ' that lies outside'}"
         if link.parent.resolve().is_relative_to(target):
-            raise DataError(f"{self.shown}/{path} is a link to a folder that it lies in, so it leads round in a circle; {_ADVICE}")
-        return True
+            return "is a link to a folder that it lies in, so it leads round in a circle"
+        return ""
+
+
+def refusal(shown: str, bad: Sequence[tuple[str, str]]) -> DataError:
+    """The error for what is no file that may be read: all of it, with the reasons."""
+    rows = [(path, "", 0, reason) for path, reason in bad]
+    if len(bad) == 1:
+        (path, reason), *_ = bad
+        return DataError(f"{shown}/{path} {reason}; {_ADVICE}", rows)
+    reasons: dict[str, list[str]] = {}
+    for path, reason in bad:
+        reasons.setdefault(reason, []).append(path)
+    lines = [f"  - {len(paths):,}: each {reason}: {lists.named(paths, 5)}" for reason, paths in reasons.items()]
+    return DataError(f"{shown} holds {len(bad):,} that cannot be used:\n" + "\n".join(lines) + f"\n{_ADVICE}", rows)
+
+
+def _fetched(link: Path) -> str:
+    """What brings the file that a link of git-annex or DVC should lead to."""
+    try:
+        target = str(link.readlink())
+    except OSError:
+        return ""
+    if "annex/objects" in target:
+        return " (git-annex: run git annex get)"
+    return " (DVC: run dvc pull)" if ".dvc/cache" in target or "files/md5" in target else ""

@@ -9,6 +9,9 @@ SPLITS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "devel", "development"), "validation"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
+    "vld": "validation",
+    "minival": "validation",
+    "trainval": "train",
     "eval": "validation",  # validation or test: see `meanings`
     "evaluation": "validation",
     "holdout": "test",
@@ -19,13 +22,33 @@ UNLABELLED = ("pred", "prediction", "predict", "unlabelled", "unlabeled", "unlab
 _EITHER = frozenset(["eval", "evaluation", "holdout", "heldout"])  # they give way where another folder has their meaning
 _FILLERS = frozenset(
     ["set", "sets", "data", "dataset", "datasets", "split", "seg", "image", "images", "img", "imgs", "photos", "pictures", "folder"]
-    + ["files", "samples", "raw", "clean", "final", "new", "cls", "classification"]
+    + [
+        "files",
+        "samples",
+        "raw",
+        "clean",
+        "final",
+        "new",
+        "cls",
+        "classification",
+        "x",
+        "my",
+        "copy",
+        "kopie",
+        "copie",
+        "public",
+        "private",
+    ]
+    + ["small", "large", "full", "mini", "tiny", "v", "version", "official", "original", "augmented", "cropped", "resized", "processed"]
+    + ["rgb", "jpg", "jpeg", "png", "seen", "unseen", "i"]
 )
 
 
 def word(name: str) -> str:
     """The word that makes a name that of a split, "" if none does: train of seg_train, TrainSet, `training data`, train2017."""
     parts = re.findall(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+", re.sub(r"(?i)(hold|held)[ _-]*(?=out)", r"\1", name))
+    joined = [part.lower() for part in parts if part.lower() not in _FILLERS]
+    parts = ["trainval"] if joined == ["train", "val"] else parts
     left = [part for part in (_without_set(part.lower()) for part in parts) if part not in _FILLERS]
     rest = re.sub(r"[A-Za-z0-9 _.()-]", "", name)
     return left[0] if len(left) == 1 and not rest and (left[0] in SPLITS or left[0] in UNLABELLED) else ""

@@ -216,7 +216,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     for name in ("src/a", "docs/b.c"):
         (tmp_path / "code" / name).parent.mkdir(parents=True)
         (tmp_path / "code" / name).write_text("no photo")
-    assert "is an image that can be read: not an image; give a folder CLASS/FILE" in refusal(tmp_path / "code", tmp_path)
+    assert "holds no photo, but 1 .c, 1 a; give a folder CLASS/FILE" in refusal(tmp_path / "code", tmp_path)
     toy.images(tmp_path / "hollow", per_class=2)
     (tmp_path / "hollow/cow").mkdir()
     assert "no file in the class folder(s) cow; fill or remove them" in refusal(tmp_path / "hollow", tmp_path)
@@ -227,16 +227,19 @@ def test_what_lies_beside_the_classes(tmp_path: Path) -> None:
     (tmp_path / "in/LICENSE").write_text("free")
     (tmp_path / "in/README.md").write_text("about")
     (tmp_path / "in/ant/notes.txt").write_text("a sidecar: left out and said")
-    (tmp_path / "in/ant/notes").write_text("neither: kept, not counted, and quarantined later")
+    (tmp_path / "in/ant/call.mp3").write_bytes(b"ID3 no picture, and no name of one")
+    (tmp_path / "in/ant/broken.jpg").write_bytes(b"meant to be one: kept, not counted, and quarantined later")
+    toy.photo().save(tmp_path / "in/ant/IMG0001", "JPEG")
     summary = load(tmp_path / "in", tmp_path)
-    assert summary.skipped == ["LICENSE"]
-    assert summary.sidecars == ["ant/notes.txt", "README.md"]
-    assert summary.unreadable == [("ant/notes", "not an image")]
+    assert summary.skipped == []
+    assert summary.sidecars == ["ant/call.mp3", "ant/notes.txt", "LICENSE", "README.md"]
+    assert summary.unreadable == [("ant/broken.jpg", "not an image")]
     assert str(summary) == (
-        "6 files in 3 classes; left out, as they have no label: LICENSE; left out, as they are no photos: 1 .md, 1 .txt; "
-        "not counted, as they cannot be read: ant/notes"
+        "7 files in 3 classes; left out, as they are no photos: 1 .md, 1 .mp3, 1 .txt, 1 LICENSE; "
+        "not counted, as they cannot be read: ant/broken.jpg"
     )
-    assert (tmp_path / "target/ant/notes").exists()
+    assert (tmp_path / "target/ant/broken.jpg").exists()
+    assert (tmp_path / "target/ant/IMG0001").exists()
     assert not (tmp_path / "target/ant/notes.txt").exists()
     shutil.rmtree(tmp_path / "target")
     toy.photo().save(tmp_path / "in/stray.JPG")
@@ -293,7 +296,9 @@ def test_a_class_that_is_empty_in_every_split_is_refused(tmp_path: Path) -> None
     (tmp_path / "in/train/cow").mkdir()
     (tmp_path / "in/val/cow").mkdir()
     (tmp_path / "in/val/cow/about.txt").write_text("no image")
-    assert "no file in the class folder(s) train/cow, val/cow; fill or remove them" in refusal(tmp_path / "in", tmp_path)
+    assert "no file in the class folder(s) train/cow, val/cow (with no photo but 1 .txt); fill or remove them" in refusal(
+        tmp_path / "in", tmp_path
+    )
     toy.photo(9).save(tmp_path / "in/train/cow/1.png")
     assert load(tmp_path / "in", tmp_path).files == 13
 
@@ -529,6 +534,17 @@ def test_sub_folders_of_a_class_can_be_its_groups(tmp_path: Path) -> None:
     assert len(groups) == 12
 
 
+def test_a_group_may_be_called_like_its_class(tmp_path: Path) -> None:
+    for label in ("ant", "bee"):
+        toy.images(tmp_path / "in" / label, (label, "p2"), per_class=2)
+    assert load(tmp_path / "in", tmp_path, how=Options(recursive=True, group_by_folder=True)).groups == 4
+    assert sorted(set(belonging.read(tmp_path / "target").values())) == ["ant/ant", "ant/p2", "bee/bee", "bee/p2"]
+    toy.images(tmp_path / "doubled/ant", ("ant",), per_class=3)
+    toy.images(tmp_path / "doubled/bee", ("p1", "p2"), per_class=3)
+    shutil.rmtree(tmp_path / "target")
+    assert load(tmp_path / "doubled", tmp_path, how=Options(recursive=True, group_by_folder=True)).groups == 2
+
+
 def test_options_are_kept_for_an_update(tmp_path: Path) -> None:
     how = Options(columns={"path": "a", "label": "b"}, skip_bad=True, group_pattern="x", least=4)
     assert Options.from_json(how.to_json(), tmp_path, 4) == how
@@ -542,3 +558,45 @@ def test_options_that_do_not_fit_the_source(tmp_path: Path) -> None:
     toy.images(tmp_path / "in", per_class=2)
     assert "--columns goes with --labels" in refusal(tmp_path / "in", tmp_path, ParamsError, how=Options(columns={"path": "a"}))
     assert "drop-duplicates goes with a folder" in refusal("demo", tmp_path, ParamsError, how=Options(drop_duplicates=True))
+
+
+def test_folders_of_annotations_beside_the_classes_are_left_out_and_said(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in/images", per_class=2)
+    (tmp_path / "in/annotations").mkdir()
+    (tmp_path / "in/annotations/0.xml").write_text("<x/>")
+    assert "left out the folder annotations: no photo is in it" in load(tmp_path / "in", tmp_path).notes
+    shutil.rmtree(tmp_path / "target")
+    (tmp_path / "in/annotations").rename(tmp_path / "in/images/labels")
+    summary = load(tmp_path / "in", tmp_path)
+    assert summary.classes == ["ant", "bee", "cat"]
+    assert "left out the folder labels: no photo is in it" in summary.notes
+
+
+def test_class_folders_without_a_photo_can_be_left_out(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    (tmp_path / "in/cow").mkdir()
+    (tmp_path / "in/ant/gone.png").symlink_to("nowhere")
+    assert "--skip-bad" in refusal(tmp_path / "in", tmp_path)
+    left = load(tmp_path / "in", tmp_path, how=Options(skip_bad=True)).left_out
+    assert [one.path for one in left] == ["ant/gone.png", "cow"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("labels.csv", "add --labels labels.csv"),
+        ("labels.txt", "add --labels labels.txt"),
+        ("annotations.json", "save it as CSV, with a column of file names and one of labels, and add --labels annotations.csv"),
+        ("Labels.xlsx", "save it as CSV"),
+    ],
+)
+def test_a_table_beside_images_without_classes_is_named(tmp_path: Path, table: str, says: str) -> None:
+    toy.images(tmp_path / "in", ("images",), per_class=2)
+    (tmp_path / "in" / table).write_text("x")
+    assert says in refusal(tmp_path / "in", tmp_path)
+
+
+def test_a_table_beside_flat_splits_is_named(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("train", "test"), per_class=2)
+    (tmp_path / "in/train.csv").write_text("x")
+    assert "if train.csv is a table of labels, add --labels train.csv" in refusal(tmp_path / "in", tmp_path)

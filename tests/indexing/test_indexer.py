@@ -66,7 +66,8 @@ def test_bad_files_become_rows_with_a_reason(tmp_path: Path) -> None:
     whole = (tmp_path / "ant/0000.png").read_bytes()
     (tmp_path / "ant/empty.jpg").touch()
     (tmp_path / "ant/half.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "bee/notes").write_text("not a photo")
+    (tmp_path / "bee/notes.jpg").write_text("not a photo")
+    (tmp_path / "bee/notes").write_text("nor is it one by its name, so it is no row")
     (tmp_path / "bee/0000.xml").write_text("a sidecar is no row")
     (tmp_path / "README.md").write_text("nor is a text beside the classes")
     Image.new("RGB", (1, 1)).save(tmp_path / "bee/dot.png")
@@ -77,14 +78,14 @@ def test_bad_files_become_rows_with_a_reason(tmp_path: Path) -> None:
         "ant/empty.jpg": "zero bytes",
         "ant/half.png": "truncated: the file ends early",
         "bee/dot.png": "too small to hold a picture: 1x1",
-        "bee/notes": "not an image",
+        "bee/notes.jpg": "not an image",
         "cat/big.png": "too many pixels: 200x100, the limit is 10000",
     }
     assert set(bad["split"]) == {""}
     assert set(bad["group"]) == {-1}
     assert set(bad["pixels_sha256"]) == set(bad["phash"]) == {""}
     assert (bad["width"] == 0).all()
-    assert bad.loc["bee/notes", "bytes"] == 11
+    assert bad.loc["bee/notes.jpg", "bytes"] == 11
     assert (table.loc[table["readable"], "split"] != "").all()
     assert len(table) == 23
 

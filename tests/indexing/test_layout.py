@@ -239,7 +239,9 @@ def test_links_to_files_are_followed(tmp_path: Path) -> None:
     assert [item.path for item in layout.scan(root, links_within=root).items] == ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"]
     (root / "cat/3.jpg").symlink_to(tmp_path / "outside.jpg")
     assert "cat/3.jpg" in [item.path for item in layout.scan(root).items]  # as DVC links into its cache
-    assert "FOLDER/cat/3.jpg is a link that points outside the folder; replace it" in refusal(root, links_within=root)
+    assert "FOLDER/cat/3.jpg is a link that points outside the folder; replace a link by what it points to" in refusal(
+        root, links_within=root
+    )
 
 
 def test_links_that_are_refused(tmp_path: Path) -> None:
@@ -298,3 +300,42 @@ def test_labels() -> None:
     bad = ["", " ", "a/b", "..", ".", ".cat", "__MACOSX", "a\0b", "x" * 201]
     assert all(layout.check_label(label) for label in bad)
     layout.check_labels(["cat", "cat", "dog"])
+
+
+def test_all_that_is_no_file_is_told_at_once_or_left_out(tmp_path: Path) -> None:
+    root = touch(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    for number in range(3):
+        (root / f"cat/gone{number}.jpg").symlink_to(f"../.git/annex/objects/{number}")
+    (root / "dog/far.jpg").symlink_to("/etc/hostname")
+    os.mkfifo(root / "dog/pipe.jpg")
+    says = refusal(root, links_within=root)
+    assert says.startswith("FOLDER holds 5 that cannot be used:")
+    assert "3: each is a link that leads nowhere, or nowhere that may be read (git-annex: run git annex get): cat/gone0.jpg" in says
+    assert "leave it out with --skip-bad" in says
+    contents = layout.scan(root, links_within=root, skip_bad=True)
+    assert [item.path for item in contents.items] == ["cat/1.jpg", "dog/1.jpg"]
+    assert dict(contents.bad)["dog/pipe.jpg"] == "is neither a file nor a folder"
+
+
+@pytest.mark.parametrize("names", [("tr", "te"), ("fold0", "fold1"), ("labeled", "gold")])
+def test_splits_by_names_of_their_own_are_named_as_such(tmp_path: Path, names: tuple[str, str]) -> None:
+    says = refusal(touch(tmp_path, *(f"{name}/{label}/1.jpg" for name in names for label in ("cat", "dog"))))
+    assert "hold the same class folders (cat, dog), so they look like splits" in says
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *(("x_train", "train"), ("Train_small", "train"), ("trainval", "train"), ("train_val", "train"), ("train.v1i", "train")),
+        *(("minival", "validation"), ("vld", "validation"), ("test_public", "test"), ("trains", ""), ("test tube", "")),
+    ],
+)
+def test_more_names_of_splits(name: str, split: str) -> None:
+    assert split_names.of(name) == split
+
+
+def test_a_folder_around_the_classes_of_a_split_is_passed_by(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/images/{label}/1.jpg" for split in ("train", "val") for label in ("cat", "dog")))
+    assert {(item.label, item.split) for item in layout.scan(tmp_path).items} == {
+        (label, split) for label in ("cat", "dog") for split in ("train", "validation")
+    }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.data import clutter
+from headstart.data import photos
 from headstart.data.settings.setting import Setting
 
 FOLDER = ".target"  # below the data set
@@ -20,7 +20,7 @@ def _means(images: Path) -> bool:
 
 def _unlabelled(images: Path) -> list[str]:
     folder = images / FOLDER
-    found = (path for path in clutter.walk(folder) if not clutter.is_sidecar(path.name)) if folder.is_dir() else ()
+    found = photos.walk(folder) if folder.is_dir() else ()
     return sorted(path.relative_to(images).as_posix() for path in found)
 
 
