@@ -215,7 +215,7 @@ def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Ta
         notes = [*found.notes, *map(_without_classes, found.unlabelled)]
         others = [path for path in found.beside if path not in beside]
         return _Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
-    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad)
+    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding)
     return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.importing.label_table import Table
+from headstart.indexing import split_names
 from headstart.machinery.errors import DataError, ParamsError
 from headstart.words import lists
 
@@ -25,14 +26,20 @@ NAMES: dict[str, tuple[str, ...]] = {
     "split": ("split", "set", "subset", "partition", "usage", "phase"),
     "group": ("group", "groupid"),
 }
-FLAGS = {"isvalid": "validation", "isval": "validation", "isvalidation": "validation", "istest": "test"}  # columns of yes and no
+FLAGS = {
+    **dict.fromkeys(("istrain", "istraining", "istrainingimage", "istrainingimg", "intrain"), "train"),
+    "isvalid": "validation",
+    "isval": "validation",
+    "isvalidation": "validation",
+    "istest": "test",
+}  # columns of yes and no
 YES, NO = ("true", "1", "1.0", "yes", "y", "t"), ("false", "0", "0.0", "no", "n", "f", "")
 # What images that belong together have in common. Only the user knows whether it counts.
 TOGETHER = re.compile(
     r"(patient|subject|person|camera|site|hospital|ingot|wafer|video|sequence|seq|lesion|location|study|series|slide|specimen|burst|plot)(id|no|number)?"
 )
 ADVICE = "say which it is: --columns path=NAME,label=NAME"
-_SHOWN = 12  # columns that a message names
+_SHOWN, _LOOKED = 12, 30  # columns that a message names; rows that are looked at to find the column of files
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ def choose(table: Table, given: Mapping[str, str], file: Path, is_file: Callable
                 places[role] = found
     flag = _flag(names, places) if headed else ""
     notes: list[str] = []
+    if headed and "path" not in given:
+        _by_content(table, names, places, is_file, notes)
     if headed and "path" in places and "label" not in places:
         _only_one_left(table, names, places, file, notes)
     if "path" not in places or "label" not in places:
@@ -87,6 +96,12 @@ def choose(table: Table, given: Mapping[str, str], file: Path, is_file: Callable
     unused = [_called(names, number) for number in range(width) if number not in used] if headed else []
     if unused:
         notes.append(f"ignored columns: {lists.named(unused, _SHOWN)}")
+    if "split" not in places:
+        notes += [
+            f"split={names[n]} in --columns keeps the split that this column gives"
+            for n in range(width)
+            if headed and n not in used and _gives_split(table, n)
+        ]
     if "group" not in places:
         notes += [
             f"group={name} in --columns keeps the images of one {name} in one split" for name in unused if TOGETHER.fullmatch(_plain(name))
@@ -136,6 +151,20 @@ def _usual(table: Table, role: str, names: list[str], taken: set[int], is_file: 
     return found[0] if found else None
 
 
+def _by_content(table: Table, names: list[str], places: dict[str, int], is_file: Callable[[str], bool], notes: list[str]) -> None:
+    """Have the column count that names files, if none has a usual name or the one that has names none."""
+    some = [row for _, row in table.rows[1 : _LOOKED + 1]]
+    named = [sum(is_file(row[column]) for row in some if column < len(row)) for column in range(len(names))]
+    if ("path" in places and named[places["path"]]) or any(map(is_file, names)):  # a first row that names a file is no header
+        return
+    best = max(named, default=0)
+    if 2 * best >= max(len(some), 1) and named.count(best) == 1:
+        places["path"] = named.index(best)
+        if places.get("label") == places["path"]:
+            del places["label"]
+        notes.append(f"files are named in the column {_called(names, places['path'])}")
+
+
 def _flag(names: list[str], places: dict[str, int]) -> str:
     return FLAGS.get(_plain(names[places["split"]]), "") if "split" in places else ""
 
@@ -144,7 +173,7 @@ def _only_one_left(table: Table, names: list[str], places: dict[str, int], file:
     """The labels are in the one column whose use is not known. Raises DataError if others hold nothing but 0 and 1."""
     left = [number for number in range(len(names)) if number not in places.values() and names[number]]
     left = [number for number in left if not TOGETHER.fullmatch(_plain(names[number]))]
-    flags = [number for number in left if {row[number].strip().lower() for _, row in table.rows[1:] if number < len(row)} <= {*YES, *NO}]
+    flags = [number for number in left if all(_marks(row[number]) for _, row in table.rows[1:] if number < len(row))]
     if len(flags) > 1:
         shown = lists.named([names[number] for number in flags], _SHOWN)
         raise DataError(
@@ -154,6 +183,23 @@ def _only_one_left(table: Table, names: list[str], places: dict[str, int], file:
     if len(left) == 1:
         places["label"] = left[0]
         notes.append(f"labels are from the column {names[left[0]]}")
+
+
+def _gives_split(table: Table, column: int) -> bool:
+    """Whether a column holds nothing but names of splits, and several of them."""
+    found = {row[column].strip() for _, row in table.rows[1:] if column < len(row)}
+    return 1 < len(found) <= _SHOWN and all(split_names.of(text) for text in found)
+
+
+def _marks(text: str) -> bool:
+    """Whether a field says how far a label holds: yes or no, a mark, a number from -1 to 1."""
+    text = text.strip().lower()
+    if text in (*YES, *NO, "x", "-", "+"):
+        return True
+    try:
+        return -1 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _unknown(table: Table, names: list[str], headed: bool, file: Path, is_file: Callable[[str], bool]) -> str:

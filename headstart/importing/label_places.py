@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import urllib.parse
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -21,13 +23,15 @@ class Places:
         self._bases = (folder, beside)
         self._names: dict[str, list[str]] = {}  # paths below the root by name, folded
         self._stems: dict[str, list[str]] = {}  # the same by name without its ending
+        self._numbers: dict[str, list[str]] = {}  # those of which that is a number, without the zeros before it
         self._listed: list[str] | None = None
 
     def find(self, name: str) -> tuple[Path | None, list[str]]:
         """The file, or None and the paths (below the folder) of those that it may be.
 
         As it is written, below the folder or beside the label file, with slashes of either kind; else the only image whose path ends in
-        the same way, with as many of the folders as any has, whatever its case, ending and the encoding of its accents.
+        the same way, with as many of the folders as any has, whatever its case, ending and the encoding of its accents; last, the only one
+        whose name is the same number.
         """
         for text in dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))):
             for base in self._bases:
@@ -46,11 +50,13 @@ class Places:
                 shown = (file for file in files if not layout.is_hidden(file) and not photos.is_sidecar(Path(place, file)))
                 self._listed += [(below / file).as_posix() for file in shown]
             self._listed.sort()
-            names, stems = defaultdict(list), defaultdict(list)
+            names, stems, numbers = defaultdict(list), defaultdict(list), defaultdict(list)
             for path in self._listed:
                 names[layout.folded(PurePosixPath(path).name)].append(path)
                 stems[layout.folded(PurePosixPath(path).stem)].append(path)
-            self._names, self._stems = dict(names), dict(stems)
+                if number := _number(PurePosixPath(path).stem):
+                    numbers[number].append(path)
+            self._names, self._stems, self._numbers = dict(names), dict(stems), dict(numbers)
         return self._listed
 
     def what_lies_there(self) -> str:
@@ -60,17 +66,34 @@ class Places:
 
     def _alike(self, name: str) -> list[str]:
         self.listed()
-        path = PurePosixPath(name.partition("?")[0] if "://" in name else name)
-        stem = path.stem if path.suffix.lower() in images.SUFFIXES else path.name
-        found = (
-            self._names.get(layout.folded(path.name))
-            or self._stems.get(layout.folded(path.name))
-            or self._stems.get(layout.folded(stem), [])
-        )
+        path = PurePosixPath(urllib.parse.unquote(name.partition("?")[0]) if "://" in name else name.strip("'\""))
+        found: list[str] = []
+        for spelling in _spellings(path.name):
+            found = found or self._names.get(spelling) or self._stems.get(spelling) or []
+        found = found or self._numbers.get(_number(path.name), [])
         folders = [layout.folded(part) for part in path.parts[:-1]]
         shared = {one: _shared(folders, [layout.folded(part) for part in PurePosixPath(one).parts[:-1]]) for one in found}
         most = max(shared.values(), default=0)
         return [one for one in found if shared[one] == most]
+
+
+def _spellings(name: str) -> list[str]:
+    """What a file may be called whose name a table gives: without its endings, or the mark that Label Studio puts before it."""
+    plain = re.sub(r"^[0-9a-f]{8}-", "", name)
+    found = [name, plain]
+    for one in (name, plain):
+        stem = PurePosixPath(one.rstrip("."))
+        found.append(stem.name)
+        while stem.suffix.lower() in images.SUFFIXES or re.fullmatch(r"\.[A-Za-z]{2,5}", stem.suffix):
+            stem = PurePosixPath(stem.stem)
+            found.append(stem.name)
+    return [layout.folded(one) for one in dict.fromkeys(found)]
+
+
+def _number(name: str) -> str:
+    """A name that is a number, as a spreadsheet or pandas may have left it (007 -> 7, 7.0), "" for other names."""
+    match = re.fullmatch(r"0*(\d+)(?:\.0)?", name)
+    return match[1] if match else ""
 
 
 def _shared(wanted: list[str], there: list[str]) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data import kinds
+from headstart.importing import member_names
 from headstart.machinery.errors import DataError
 
 SHAPE = "a CSV with a column of file names and one of labels"
@@ -20,6 +23,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _OTHER = {b"PK\x03\x04": "an Excel workbook or another archive", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"PAR1": "a Parquet file"}
+_TITLES = 20  # lines before the first row that are looked at
 _SEEN = 200  # records that are looked at to tell what separates columns
 
 
@@ -34,20 +38,21 @@ class Table:
     rows: list[tuple[int, list[str]]]
 
 
-def read(file: Path, folder: Path) -> Table:
-    """The rows of a label file, which may also lie in `folder`; empty ones are left out.
+def read(file: Path, folder: Path, encoding: str = "") -> Table:
+    """The rows of a label file, which may also lie in `folder`; empty ones are left out, and so are comments (#) and a title before them.
 
-    Raises DataError for a file that is missing, is no text, is no valid CSV or has no rows.
+    `encoding` is that of a file that is neither UTF-8 nor marked. Raises DataError for a file that is missing, is no text, is in another
+    encoding than it should be, is no valid CSV or has no rows.
     """
     path = file if file.is_file() else folder / file
-    text = _decoded(_content(path, file), file)
-    first, _, rest = text.partition("\n")
-    separator = ""
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        separator, text = first.strip()[4], rest
-    shift = 1 if separator else 0
-    separator = separator or _separator(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    text = _decoded(_content(path, file), file, encoding)
+    said = re.match(r"\"?sep=(\\t|tab|.)\"?[ ,;\t]*\r?(\n|$)", text, re.IGNORECASE)
+    text = text[said.end() :] if said else text
+    passed, text = _without_comments(text)
+    shift = passed + (1 if said else 0)
+    separator = {"\\t": "\t", "tab": "\t"}.get(said[1].lower(), said[1]) if said else _separator(text)
+    quote = "'" if re.match(rf"'[^']*'{re.escape(separator)}'", text) else '"'
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True, quotechar=quote)
     rows: list[tuple[int, list[str]]] = []
     try:
         for fields in reader:
@@ -74,21 +79,66 @@ def _missing(file: Path, path: Path) -> bytes:
     raise DataError(f"{file} {what}; give {SHAPE}" if what else f"there is no labels file {file}; give {SHAPE}")
 
 
-def _decoded(content: bytes, file: Path) -> str:
+def _without_comments(text: str) -> tuple[int, str]:
+    """The text without the comments and titles before its first row, and how many lines these are.
+
+    A line that begins with # is the header if it has as many fields as the next; one with a single field before an empty line is a title.
+    """
+    lines = text.splitlines(keepends=True)
+    passed = 0
+    while passed + 1 < min(len(lines), _TITLES):
+        line, following = lines[passed].strip(), lines[passed + 1].strip()
+        counts = [max(part.count(mark) for mark in SEPARATORS) for part in (line, following)]
+        title = not counts[0] and not following and any(mark in one for one in lines[passed + 2 :] for mark in SEPARATORS)
+        if (line.startswith("#") and (following.startswith("#") or counts[0] != counts[1])) or not line or title:
+            passed += 1
+        else:
+            break
+    rest = "".join(lines[passed:])
+    return passed, rest[1:].lstrip(" ") if rest.startswith("#") else rest
+
+
+def _refuse_what_is_no_table(content: bytes, file: Path) -> None:
+    """Raise DataError for a workbook, a JSON, a page: what people have labels in, and what failed downloads leave."""
     for mark, what in _OTHER.items():
         if content.startswith(mark):
             raise DataError(f"{file} is {what}, not text; save the table as CSV in UTF-8")
+    begins = content[:400].removeprefix(codecs.BOM_UTF8).lstrip()
+    if re.match(rb"[\[{]\s*[\[{\"]", begins) and b"}" in content[-400:] + b"]":
+        raise DataError(f"{file} is JSON; make it {SHAPE}")
+    if reason := kinds.by_head(begins[: kinds.HEAD]):
+        raise DataError(
+            f"{file} is {reason}" if "pointer" in reason or "page" in reason else f"{file} is {reason.partition(':')[0]}; give {SHAPE}"
+        )
+
+
+def _decoded(content: bytes, file: Path, given: str) -> str:
+    _refuse_what_is_no_table(content, file)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     head = content[:400]
     if encoding == "utf-8" and head.count(0) > len(head) // 4:  # UTF-16 without a mark: every other byte of plain letters is zero
         encoding = "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
     try:
         text = content.decode(encoding)
-    except UnicodeDecodeError:
-        raise DataError(f"{file} is not UTF-8 text; save it as CSV in UTF-8") from None
+    except UnicodeDecodeError as error:
+        try:
+            text = content.decode(given) if given else ""
+        except (UnicodeDecodeError, LookupError):
+            text = ""
+        if not text:
+            raise DataError(_question(content, error.start, file, given)) from None
     if "\0" in text:
         raise DataError(f"{file} holds zero bytes, so it is no text; save the table as CSV in UTF-8")
     return text.lstrip("\r\n")
+
+
+def _question(content: bytes, place: int, file: Path, given: str) -> str:
+    """Ask for the encoding of a table, and show what its first doubtful line would be in some."""
+    if given:
+        return f"{file} is not valid {given}; give another --encoding, or save it as CSV in UTF-8"
+    line = content[content.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0].strip()
+    readings = member_names.readings(line[:80])
+    return f"{file} is not UTF-8 text; save it as CSV in UTF-8, or give --encoding, as which it reads right: {readings}"
 
 
 def _separator(text: str) -> str:

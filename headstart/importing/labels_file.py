@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,20 +17,22 @@ from typing import NamedTuple
 from headstart.importing import label_columns, label_table
 from headstart.importing.label_columns import NO, YES, Columns
 from headstart.importing.label_places import Places
-from headstart.indexing import layout
+from headstart.indexing import layout, split_names
 from headstart.machinery.errors import DataError
 from headstart.words import lists
 
-EMPTY = ("", "nan", "#n/a")  # labels that are none: the last two are how pandas and spreadsheets write one
-AMOUNTS = 30  # different numbers from which labels look like amounts
+EMPTY = ("", "nan", "n/a", "<na>", "#n/a", "#value!", "#ref!")  # labels that are none: how pandas and spreadsheets write one
+PERHAPS = ("na", "none", "null", "nil", "-", "?", "undefined")  # these may be classes: they are told
+AMOUNTS, FEW = 30, 5  # different numbers from which labels look like amounts: whole ones, others
 # What is wrong with a row, and how that is told of many; `skip_bad` leaves these out.
 MISSING, NO_LABEL, TWICE, TWO_LABELS = "missing", "no label", "named twice", "two labels"
-DOUBTFUL, OUTSIDE = "may be several files", "outside the folder"
+DOUBTFUL, OUTSIDE, NO_SPLIT = "may be several files", "outside the folder", "no split"
 _TOLD = {
     MISSING: "file(s) are missing",
     DOUBTFUL: "file(s) may be any of several",
     OUTSIDE: "file(s) lie outside {shown}",
     NO_LABEL: "row(s) have no label",
+    NO_SPLIT: "row(s) have no split while others do",
     TWICE: "file(s) are named twice",
     TWO_LABELS: "file(s) have two labels",
 }
@@ -64,29 +67,35 @@ class _Row(NamedTuple):
     group: str
 
 
-def read(file: Path, folder: Path, *, shown: str, columns: Mapping[str, str] | None = None, skip_bad: bool = False) -> Labelled:
+def read(
+    file: Path, folder: Path, *, shown: str, columns: Mapping[str, str] | None = None, skip_bad: bool = False, encoding: str = ""
+) -> Labelled:
     """The labels that a table gives to files in `folder`.
 
     `columns` names columns by role (path, label, split, group), for tables that do not use the usual names. Paths are relative to the
     folder or to the table, which may lie in the folder. `shown` names the folder in messages. Raises DataError that lists all problems
     with their counts: missing files, empty and unfit labels, unknown splits, files named twice, with two labels or lying outside the
-    folder. `skip_bad` leaves out what has such a problem of its own. Raises ParamsError for a column that is not there.
+    folder. `skip_bad` leaves out what has such a problem of its own. `encoding` is that of a table that is no UTF-8 and does not say what
+    it is. Raises ParamsError for a column that is not there.
     """
-    table = label_table.read(file, folder)
+    table = label_table.read(file, folder, encoding)
     places = Places(folder, table.path.parent)
     chosen = label_columns.choose(table, columns or {}, file, lambda name: places.find(name)[0] is not None)
     rows, problems = _rows(table, chosen, file)
     _refuse_several(rows, file)
     found, bad, alike = _found(rows, places)
     bad += _labels(rows, problems)
-    _splits(rows, problems)
+    splits, lacking = _splits(rows, problems)
+    bad += lacking
     lost = {entry.line for entry in bad}
     groups = _grouped(found, lost, bad)
     if problems or (bad and not skip_bad):
         rest = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
         raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *rest])
-    items = [layout.Item(key, row.label, _split(row.split)) for key, row in groups.items()]
-    notes = [*chosen.notes, *_spelt(alike), *_amounts([item.label for item in items])]
+    items = [layout.Item(key, row.label, splits.get(row.split, "")) for key, row in groups.items()]
+    labels = [item.label for item in items]
+    _refuse_splits(labels, file)
+    notes = [*chosen.notes, *_spelt(alike), *_amounts(labels), *_doubtful(labels)]
     return Labelled(
         sorted(items),
         {key: row.group for key, row in groups.items() if row.group},
@@ -110,7 +119,9 @@ def _rows(table: label_table.Table, columns: Columns, file: Path) -> tuple[list[
         name, label, split, group = ("" if at is None or at >= len(fields) else fields[at] for at in places)
         label, split = label.strip(), split.strip()
         if columns.flag and split.lower() in (*YES, *NO):
-            split = columns.flag if split.lower() in YES else "train"
+            yes, no = (columns.flag, "train") if columns.flag != "train" else ("train", "test")
+            split = yes if split.lower() in YES else no
+        label = unicodedata.normalize("NFC", label)
         rows.append(_Row(line, name, "" if label.lower() in EMPTY else label, split, group.strip()))
     if not rows:
         raise DataError(f"{file} names no files; give {label_table.SHAPE}")
@@ -120,7 +131,7 @@ def _rows(table: label_table.Table, columns: Columns, file: Path) -> tuple[list[
 def _refuse_several(rows: list[_Row], file: Path) -> None:
     """Raise DataError for rows that give several labels at once: a|b, or a list."""
     labels = Counter(row.label for row in rows if row.label)
-    several = [label for label in labels if "|" in label or re.fullmatch(r"\[.*\]|\{.*\}", label)]
+    several = [label for label in labels if "|" in label or re.fullmatch(r"\[.*\]|\{.*\}|\(.*,.*\)", label)]
     for separator in (";", ","):
         parts = [{part.strip() for part in label.split(separator)} for label in labels if separator in label]
         again = Counter(part for these in parts for part in these) + Counter(labels.keys())
@@ -165,21 +176,31 @@ def _labels(rows: list[_Row], problems: dict[str, list[str]]) -> list[LeftOut]:
     return [LeftOut(row.name, "", row.line, NO_LABEL) for row in rows if not row.label]
 
 
-def _splits(rows: list[_Row], problems: dict[str, list[str]]) -> None:
+def _splits(rows: list[_Row], problems: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
+    """What each text in the column of splits means, and the rows without one while others have one."""
     first: dict[str, int] = {}
     for row in rows:
         first.setdefault(row.split, row.line)
-    unknown = [f"{split!r} (line {line})" for split, line in first.items() if split and not _split(split)]
+    meant = split_names.meanings(first)
+    unknown = [f"{split!r} (line {line})" for split, line in first.items() if split and split not in meant]
     if unknown:
-        problems[f"split(s) are unknown, known are {', '.join(layout.SPLITS)}"] += unknown
+        advice = "rename them, or say which column it is: --columns split=NAME"
+        problems[f"split(s) are unknown, known are {', '.join(layout.SPLITS)}; {advice}"] += unknown
     if "" in first and len(first) > 1:
-        problems["line(s) have no split while others do"] += [f"line {row.line}" for row in rows if not row.split]
-    elif "" not in first and not unknown and "train" not in map(_split, first):
+        return meant, [LeftOut(row.name, row.label, row.line, NO_SPLIT) for row in rows if not row.split]
+    if "" not in first and not unknown and "train" not in meant.values():
         problems["split is missing"].append("train")
+    return meant, []
 
 
-def _split(text: str) -> str:
-    return layout.SPLITS.get(text.lower(), "")
+def _refuse_splits(labels: list[str], file: Path) -> None:
+    """Raise DataError if the labels are the names of splits: they would be folders of these names."""
+    names = sorted(set(labels))
+    if names and all(split_names.of(label) for label in names):
+        raise DataError(
+            f"{file}: the labels {lists.named(names)} are names of splits; if the column is that of splits, name the one of labels with "
+            "--columns label=NAME, else give the classes other names"
+        )
 
 
 def _grouped(found: Mapping[str, list[_Row]], lost: set[int], bad: list[LeftOut]) -> dict[str, _Row]:
@@ -190,7 +211,8 @@ def _grouped(found: Mapping[str, list[_Row]], lost: set[int], bad: list[LeftOut]
         said = list(dict.fromkeys((row.label, row.split) for row in usable))
         if len(said) > 1:
             words = " and ".join(f"{label!r}{f' in {split}' if len({s for _, s in said}) > 1 else ''}" for label, split in said)
-            bad += [LeftOut(row.name, row.label, row.line, f"{TWO_LABELS}: {words}") for row in usable]
+            called = usable[0].name if len({row.name for row in usable}) == 1 else key
+            bad += [LeftOut(called, row.label, row.line, f"{TWO_LABELS}: {words}") for row in usable]
         elif usable:
             kept[key] = usable[0]
             first = usable[0].line
@@ -230,14 +252,25 @@ def _spelt(alike: list[tuple[str, str]]) -> list[str]:
 def _amounts(labels: list[str]) -> list[str]:
     """A note if the labels are numbers that look measured rather than chosen."""
     different = set(labels)
-    if len(different) < AMOUNTS or not all(re.fullmatch(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?", label) for label in different):
+    if not all(re.fullmatch(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?", label) for label in different):
         return []
-    whole = all(re.fullmatch(r"\d+", label) for label in different)
-    if whole and len(labels) > 5 * len(different):  # numbers of classes
+    whole = all(re.fullmatch(r"[+-]?\d+([.,]0+)?", label) for label in different)
+    if len(different) < (AMOUNTS if whole else FEW) or len(labels) > (5 if whole else 20) * len(different):  # numbers of classes
         return []
     return [
         f"the labels look like amounts: {len(different):,} different numbers. Headstart learns classes; sort the amounts into a few ranges first"
     ]
+
+
+def _doubtful(labels: list[str]) -> list[str]:
+    """Notes on labels that may not be meant as classes: words for nothing, and several other labels in one."""
+    different = set(labels)
+    none = sorted(label for label in different if label.lower() in PERHAPS)
+    notes = [f"{lists.named(none)} is taken as a class; if it means that there is no label, leave the field empty"] if none else []
+    joined = [label for label in different if len(parts := re.split(r"\s*(?:[+&/:]| and )\s*", label)) > 1 and set(parts) <= different]
+    if joined:
+        notes.append(f"{lists.named(sorted(joined))} is taken as a class of its own, though it looks like several labels at once")
+    return notes
 
 
 def _shown(path: str) -> str:

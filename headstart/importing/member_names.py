@@ -93,13 +93,17 @@ def _question(archive: Path, raw: list[bytes], encoding: str) -> str:
     shown = raw[0].decode(errors="backslashreplace")
     if encoding:
         return f"{archive}: the name {shown} is not valid {encoding}; give another --encoding"
-    readings: dict[str, str] = {}
-    for guess in _GUESSES:
-        text = _decoded(raw[0], guess)
-        if text and text.isprintable():
-            readings.setdefault(text, guess)
-    guesses = "; ".join(f"{guess}: {text}" for text, guess in readings.items())
     return (
         f"{archive}: the name {shown} is not valid UTF-8 ({len(raw):,} such name(s)), and the archive does not say what it is; give "
-        f"--encoding, as which it reads right: {guesses}"
+        f"--encoding, as which it reads right: {readings(raw[0])}"
     )
+
+
+def readings(raw: bytes) -> str:
+    """What bytes would be in the encodings of usual computers."""
+    found: dict[str, str] = {}
+    for guess in _GUESSES:
+        text = _decoded(raw, guess)
+        if text and text.isprintable():
+            found.setdefault(text, guess)
+    return "; ".join(f"{guess}: {text}" for text, guess in found.items())

@@ -8,6 +8,7 @@ Whatever is doubtful is refused with a DataError that names it: a wrong label co
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,14 +108,22 @@ def check(contents: Contents, where: str) -> None:
 
 
 def check_labels(labels: Iterable[str]) -> None:
-    """Raise DataError for labels that differ only in case."""
+    """Raise DataError for labels that differ only in case, in blanks or in characters that cannot be seen, and for one number twice."""
+    names = sorted(set(labels))
+    numbers = all(re.fullmatch(r"\d+(\.0*)?", label) for label in names)
     seen: dict[str, str] = {}
-    for label in sorted(set(labels)):
-        other = seen.setdefault(folded(label), label)
+    for label in names:
+        other = seen.setdefault(str(float(label)) if numbers else _seen(label), label)
         if other != label:
-            raise DataError(
-                f"the labels {other!r} and {label!r} differ only in case; if they are one class, give them one name, else two clearer ones"
-            )
+            how = "are one number" if numbers else "differ only in case" if folded(label) == folded(other) else "look the same"
+            shown = f"{other!r} and {label!r}" if how != "look the same" else f"{other!a} and {label!a}"
+            raise DataError(f"the labels {shown} {how}; if they are one class, give them one name, else two clearer ones")
+
+
+def _seen(label: str) -> str:
+    """A label as people see it: without its case, without what has no width, and with one kind of blank."""
+    visible = "".join(" " if letter.isspace() else letter for letter in label if unicodedata.category(letter) != "Cf")
+    return folded(" ".join(visible.split()))
 
 
 def check_label(label: str) -> str:

@@ -110,7 +110,7 @@ def test_every_kind_of_problem_in_one_message(folder: Path) -> None:
         ('path,label\n1.jpg,"cat, dog"\n2.jpg,dog\n', "several labels to 1 file(s), such as 'cat, dog'"),
         ('path,label\n1.jpg,"[""cat"", ""dog""]"\n', "several labels"),
         ("path,label\n", "names no files"),
-        ("path,label,split\n1.jpg,cat,train\n2.jpg,dog,\n", "1 line(s) have no split while others do: line 3"),
+        ("path,label,split\n1.jpg,cat,train\n2.jpg,dog,\n", "1 row(s) have no split while others do: 2.jpg (line 3)"),
         ("path,label,split\n1.jpg,cat,val\n2.jpg,dog,test\n", "split is missing: train"),
         ('path,label\n1.jpg,"cat\n', "is not valid CSV"),
         ("path,label\n,cat\n", "1 file(s) are missing"),
@@ -124,7 +124,7 @@ def test_files_that_are_no_csv(folder: Path) -> None:
     with pytest.raises(DataError, match="there is no labels file"):
         labels_file.read(folder.parent / "gone.csv", folder, shown="PHOTOS")
     (folder.parent / "latin.csv").write_bytes("path,label\n1.jpg,café\n".encode("latin1"))
-    with pytest.raises(DataError, match="is not UTF-8 text; save it as CSV in UTF-8"):
+    with pytest.raises(DataError, match=r"is not UTF-8 text; save it as CSV in UTF-8, or give --encoding, .*cp1252: 1.jpg,café"):
         labels_file.read(folder.parent / "latin.csv", folder, shown="PHOTOS")
 
 
@@ -250,3 +250,100 @@ def test_a_workbook_is_named(folder: Path) -> None:
     (folder.parent / "labels.xlsx").write_bytes(b"PK\x03\x04 and so on")
     with pytest.raises(DataError, match="is an Excel workbook or another archive, not text; save the table as CSV in UTF-8"):
         labels_file.read(folder.parent / "labels.xlsx", folder, shown="PHOTOS")
+
+
+@pytest.mark.parametrize(
+    "name", ["https://shop.example/my%20photos/%32.jpg", "3fa85f64-2.jpg", '"""2.jpg"""', "2.jpg.png", "2.dcm", "2.", "002", "2.0"]
+)
+def test_files_as_other_tools_name_them(folder: Path, name: str) -> None:
+    assert [item.path for item in given(folder, f"path,label\n{name},cat\n").items] == ["2.jpg"]
+
+
+def test_a_number_means_one_file_or_none(folder: Path) -> None:
+    (folder / "02.jpg").write_bytes((folder / "1.jpg").read_bytes())
+    assert "may be any of several" in refusal(folder, "path,label\n0002,cat\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by a tool\n# on a day\npath,label\n1.jpg,cat\n2.jpg,dog\n",
+        "#path,label\n1.jpg,cat\n2.jpg,dog\n",
+        "Labels of 2023\n\npath,label\n1.jpg,cat\n2.jpg,dog\n",
+        "'path','label'\n'1.jpg','cat'\n'2.jpg','dog'\n",
+        '"sep=;"\npath;label\n1.jpg;cat\n2.jpg;dog\n',
+        "sep=\\t\npath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n",
+        "path label\n\n1.jpg cat\n\n2.jpg dog\n",
+    ],
+)
+def test_what_stands_before_the_rows(folder: Path, text: str) -> None:
+    assert read(folder, text)[0] == [("1.jpg", "cat", ""), ("2.jpg", "dog", "")]
+
+
+def test_the_column_that_names_files_is_found_by_them(folder: Path) -> None:
+    done = given(folder, "uri,kind,age\n1.jpg,cat,3\n2.jpg,dog,4\n", columns={"label": "kind"})
+    assert [item.path for item in done.items] == ["1.jpg", "2.jpg"]
+    assert done.notes[0] == "files are named in the column uri"
+    done = given(folder, "id,asset,label\n77,1.jpg,cat\n78,2.jpg,dog\n")
+    assert done.notes == ["files are named in the column asset", "ignored columns: id"]
+
+
+def test_an_encoding_can_be_given(folder: Path) -> None:
+    (folder.parent / "labels.csv").write_bytes("path,label\n1.jpg,café\n".encode("cp1252"))
+    read = labels_file.read(folder.parent / "labels.csv", folder, shown="PHOTOS", encoding="cp1252")
+    assert [item.label for item in read.items] == ["café"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'[{"path": "1.jpg", "label": "cat"}]', "is JSON; make it a CSV"),
+        (b'{"path": "1.jpg"}\n{"path": "2.jpg"}\n', "is JSON; make it a CSV"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "run git lfs pull"),
+        (b"<!DOCTYPE html><html></html>", "is a web page"),
+        (b"\x1f\x8b\x08" + bytes(40), "is an archive; give a CSV"),
+    ],
+)
+def test_what_is_no_table_is_named(folder: Path, content: bytes, says: str) -> None:
+    (folder.parent / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        labels_file.read(folder.parent / "labels.csv", folder, shown="PHOTOS")
+
+
+@pytest.mark.parametrize("rows", ["0.3,0.7", "1,-1", "x,", "yes,no", "1.0,0.0"])
+def test_a_column_for_each_label_is_several_labels(folder: Path, rows: str) -> None:
+    assert "several labels: a column of 0 and 1 for each of 2 (cat, dog)" in refusal(folder, f"path,cat,dog\n1.jpg,{rows}\n2.jpg,{rows}\n")
+
+
+def test_two_spellings_of_a_label(folder: Path) -> None:
+    done = given(folder, "path,label\n1.jpg,caf\u00e9\n2.jpg,cafe\u0301\n")
+    assert {item.label for item in done.items} == {"caf\u00e9"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (("None", "dog"), "None is taken as a class; if it means that there is no label, leave the field empty"),
+        (("N/A", "dog"), ""),
+        (("0.25", "0.75"), ""),
+    ],
+)
+def test_labels_that_may_be_none(folder: Path, labels: tuple[str, str], note: str) -> None:
+    done = given(folder, f"path,label\n1.jpg,{labels[0]}\n2.jpg,{labels[1]}\n", skip_bad=True)
+    assert done.notes == [note] * bool(note)
+    assert [one.reason for one in done.left_out] == ["no label"] * (labels[0] == "N/A")
+
+
+def test_labels_that_are_splits_and_splits_by_other_names(folder: Path) -> None:
+    assert "the labels test, train are names of splits" in refusal(folder, "path,label\n1.jpg,train\n2.jpg,test\n")
+    assert [item.split for item in given(folder, "path,label,usage\n1.jpg,a,Training\n2.jpg,b,PublicTest\n").items] == ["train", "test"]
+    assert [item.split for item in given(folder, "path,label,is_train\n1.jpg,a,1\n2.jpg,b,0\n").items] == ["train", "test"]
+    assert (
+        "split=mode in --columns keeps the split that this column gives"
+        in given(folder, "path,label,mode\n1.jpg,a,train\n2.jpg,b,test\n").notes
+    )
+    assert [one.reason for one in given(folder, "path,label,split\n1.jpg,a,train\n2.jpg,b,\n", skip_bad=True).left_out] == ["no split"]
+
+
+def test_a_file_named_in_two_ways_is_told_once(folder: Path) -> None:
+    assert "1 file(s) have two labels: 2.jpg: 'cat' and 'dog' (lines 2 and 3)" in refusal(folder, "path,label\n2.jpg,cat\n2,dog\n")

@@ -339,3 +339,20 @@ def test_a_folder_around_the_classes_of_a_split_is_passed_by(tmp_path: Path) -> 
     assert {(item.label, item.split) for item in layout.scan(tmp_path).items} == {
         (label, split) for label in ("cat", "dog") for split in ("train", "validation")
     }
+
+
+@pytest.mark.parametrize(
+    ("labels", "how"),
+    [
+        (("cafe", "cafe\u200b"), "look the same"),
+        (("a b", "a\u00a0b"), "look the same"),
+        (("coop", "co\u00adop"), "look the same"),
+        (("1", "1.0"), "are one number"),
+        (("7", "007"), "are one number"),
+        (("Cat", "cat"), "differ only in case"),
+    ],
+)
+def test_labels_that_people_cannot_tell_apart(labels: tuple[str, str], how: str) -> None:
+    with pytest.raises(DataError, match=how):
+        layout.check_labels(labels)
+    layout.check_labels(["007", "bond", "7"])  # no numbers but names
