@@ -42,6 +42,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "training/test_parallel.py": ALL,
     "machinery/test_malloc.py": ("test_freed",),
     "machinery/test_lock.py": ALL,
+    "networks/test_libraries.py": ALL,
     "test_arrows.py": ALL,
     "base/test_devices.py": ("test_no_driver",),
     "choice/test_race.py": ("test_a_race_of_real_networks", "test_who_goes_on"),
