@@ -47,7 +47,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "test_arrows.py": ALL,
     "base/test_devices.py": ("test_no_driver",),
     "choice/test_race.py": ("test_a_race_of_real_networks", "test_who_goes_on"),
-    "choice/test_selection.py": ("test_only_training_images", "test_the_same_images", "test_two_validation_images"),
+    "choice/test_selection.py": ("test_only_training_images", "test_the_same_images", "test_no_race_is_decided"),
     "developing/test_develop.py": ("test_a_source_from", "test_the_same_bytes"),
     "flows/forms/test_given.py": ALL,
     "flows/projects/test_new.py": ALL,

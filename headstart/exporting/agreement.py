@@ -45,7 +45,9 @@ def on_squares(run: Callable[[torch.Tensor], torch.Tensor], folder: Path, files:
     """How `run`, uint8 (n, size, size, 3) -> probabilities (n, classes), and a model folder agree on what they see of image files."""
     network, card = model.load(folder)
     squares = [read(file, card) for file in files] or [np.array(transforms.plain(one, View.of_card(card))) for one in pictures()]
-    return compare(_each(run, squares), _each(lambda square: network(square).softmax(1), squares))
+    with torch.inference_mode():  # one after the other: a loaded program is not known to bear several threads
+        given = np.stack([run(torch.from_numpy(square)[None])[0].numpy() for square in squares])
+    return compare(given, _each(lambda square: network(square).softmax(1), squares))
 
 
 def read(file: Path, card: ModelCard) -> np.ndarray:

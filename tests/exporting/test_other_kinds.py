@@ -36,7 +36,7 @@ def test_timm_loads_the_hub_s_form_with_classes_and_transform(final: Path) -> No
     assert network.pretrained_cfg["label_names"] == list(CLASSES)
     data = timm.data.resolve_model_data_config(network)
     card = cards.read_model(final)[1]
-    assert (data["input_size"], data["crop_pct"]) == ((3, card.transform.input_size, card.transform.input_size), card.transform.crop)
+    assert (tuple(data["input_size"]), data["crop_pct"]) == ((3, card.transform.input_size, card.transform.input_size), card.transform.crop)
     assert (tuple(data["mean"]), tuple(data["std"]), data["interpolation"]) == (tiny.MEAN, tiny.STD, card.transform.interpolation)
     toy.photo(1, 2, size=(90, 70)).save("a.png")
     look = timm.data.create_transform(**data)
