@@ -19,7 +19,7 @@ from torch import nn
 
 from headstart.base import outputs
 from headstart.machinery.progress import Progress
-from headstart.networks import skeletons
+from headstart.networks import libraries, skeletons
 from headstart.networks.state_dicts import HARMLESS
 
 Made = TypeVar("Made")
@@ -86,7 +86,7 @@ def read() -> tuple[Row, ...]:
 
 def _all() -> Iterator[Row]:
     """All networks with published weights, and what the table has besides, that can be built so and end in a linear layer."""
-    import timm
+    timm = libraries.timm()
 
     had = {row.architecture for row in read() if row.library == "timm"} & set(timm.list_models())
     names = [("timm", name) for name in sorted({name.partition(".")[0] for name in timm.list_pretrained()} | had)]
