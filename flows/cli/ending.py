@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from flows.repository import child
 
 INTERRUPTED = 130
-GRACE = 3.5  # seconds to end in good order, locks released and children asked; then everything is ended
+GRACE = 2.5  # seconds to end in good order, locks released and children asked; then everything is ended
 _ending, _saying = threading.Lock(), threading.Lock()
 
 

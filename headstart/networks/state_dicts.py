@@ -5,13 +5,8 @@ Nothing is run: pickles are read by PyTorch's reader of tensors alone.
 
 from __future__ import annotations
 
-import argparse
-import collections
-import importlib
-import pickle
 import re
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,11 +17,11 @@ import torch
 from torch import nn
 
 from headstart.base.weights import named
-from headstart.networks import skeletons
+from headstart.networks import skeletons, weight_files
 from headstart.networks.common import Unavailable, said
 
 Tensors = dict[str, torch.Tensor]
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".th")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".th", ".npz")
 # The file that counts if a folder holds several; after them any one file with such an ending.
 USUAL = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt", "best.pth", "best.pt", "model_best.pth.tar", "last.ckpt")
 # Where trainings keep the weights in what they save, the better ones first: the running mean, then the weights themselves.
@@ -37,8 +32,8 @@ NESTED = (
 HARMLESS = re.compile(
     r"(.*\.)?(num_batches_tracked|total_ops|total_params|relative_position_index|attn_mask|n_averaged|mask_token|position_ids|head_dist\.(weight|bias))$"
 )
-_OTHER = {b"\x89HDF": "a Keras or HDF5 file", b"PK\x03\x04": "", b"GGUF": "a GGUF file"}
-_DEPTH = 3  # dictionaries within each other
+_ARRAYS = (torch.Tensor, np.ndarray)
+_DEPTH = 5  # dictionaries within each other
 
 
 def find(path: Path) -> Path:
@@ -63,26 +58,12 @@ def read(path: Path) -> Tensors:
 
     Raises Unavailable, which says what the file holds instead.
     """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        else:
-            with torch.serialization.safe_globals(_plain()), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of pickle protocols, which its users can do nothing about
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise Unavailable(f"{path} does not exist") from None
-    except pickle.UnpicklingError as error:
-        raise Unavailable(_objects(path, str(error))) from None
-    except Exception as error:  # whatever the readers raise at bytes that are not theirs
-        raise Unavailable(_unread(path, error)) from None
+    content = weight_files.read(path)
     found = next(_dictionaries(content, _DEPTH), None)
     if found is None:
-        what = (
-            f"a dictionary with {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        )
+        what = f"a {type(content).__name__}"
+        if isinstance(content, Mapping):
+            what = f"a dictionary with {', '.join(str(key)[:40] for key in list(content)[:5])}" if content else "an empty dictionary"
         raise Unavailable(f"{path} holds no weights by name but {what}; save model.state_dict()")
     return found
 
@@ -152,6 +133,9 @@ def _converted(state: Tensors, network: nn.Module) -> Iterator[Tensors]:
     """The same under other names: as timm itself converts what papers' authors published, and as transformers names them."""
     from headstart.networks import transformers_names
 
+    in_order = _in_order(state, network)
+    if in_order:
+        yield in_order
     convert = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
     for change in (transformers_names.to_timm, convert and (lambda values: convert(dict(values), network))):
         if change:
@@ -161,11 +145,22 @@ def _converted(state: Tensors, network: nn.Module) -> Iterator[Tensors]:
                 continue
 
 
+def _in_order(state: Tensors, network: nn.Module) -> Tensors:
+    """The same under the names of a network whose parts were put into nn.Sequential, which numbers them; {} if they are not in order."""
+    wanted = {key: value for key, value in network.state_dict().items() if not HARMLESS.match(key)}
+    given = {key: value for key, value in state.items() if not HARMLESS.match(key)}
+    if not all(re.match(r"\d+\.", key) for key in given) or len(given) < len(wanted):
+        return {}
+    pairs = list(zip(wanted.items(), given.items(), strict=False))
+    fit = all(one.shape == other.shape and name.rpartition(".")[2] == key.rpartition(".")[2] for (name, one), (key, other) in pairs)
+    return {name: value for (name, _), (_, value) in pairs} if fit else {}
+
+
 def _dictionaries(content: Any, depth: int) -> Iterator[Tensors]:
     """State dicts within what was saved, the one that counts first."""
     if not isinstance(content, Mapping):
         return
-    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
+    tensors = {key: _tensor(value) for key, value in content.items() if isinstance(key, str) and isinstance(value, _ARRAYS)}
     weights = [key for key, value in tensors.items() if value.ndim]
     if weights and len(tensors) > len(content) / 2:
         yield tensors
@@ -176,35 +171,8 @@ def _dictionaries(content: Any, depth: int) -> Iterator[Tensors]:
             yield from _dictionaries(content[key], depth - 1)
 
 
-def _plain() -> list[Any]:
-    """Plain values that trainings save beside weights; to read them runs nothing."""
-    kinds: list[Any] = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict, np.dtype, np.ndarray]
-    inner: Any = importlib.import_module("numpy._core.multiarray")
-    kinds += [inner.scalar, inner._reconstruct]
-    return kinds + [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
-
-
-def _objects(path: Path, error: str) -> str:
-    if "TorchScript" in error:
-        return f"{path} is a TorchScript program; save model.state_dict()"
-    found = re.search(r"GLOBAL (?:[\w.]+\.)?(\w+)", error)
-    kind = f" ({found[1]})" if found else ""
-    return f"{path} holds Python objects{kind}, which are never run; save model.state_dict()"
-
-
-def _unread(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        return f"{path} is empty; copy it again"
-    if head.startswith(b"version https://git-lfs"):
-        return f"{path} is a pointer of git-lfs, not the weights; run `git lfs pull` where it came from"
-    what = next((what for mark, what in _OTHER.items() if what and head.startswith(mark)), "")
-    if what:
-        return f"{path} is {what}, not PyTorch's; save model.state_dict() or a .safetensors file"
-    if "TorchScript" in str(error):
-        return f"{path} is a TorchScript program; save model.state_dict()"
-    return f"{path} cannot be read as weights ({said(error)}); copy it again, or save model.state_dict() or a .safetensors file"
+def _tensor(value: Any) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
 
 
 def _shape(value: torch.Tensor) -> str:

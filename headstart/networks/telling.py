@@ -71,7 +71,7 @@ def tell(state: Tensors, where: Path) -> Told:
         if twins:
             log.info("%s: so have %s; a card.json would say which of them it is", where, ", ".join(twins[:5]))
         return Told(row.library, row.architecture, _noted(where.parent, _usual(row.library, row.architecture)), twins)
-    nearest = f"the nearest by size is {min(failed)[1]}; " if failed else ""
+    nearest = f"the nearest by size is {min(failed)[1]}; if it is that network with changes, it cannot be used, else " if failed else ""
     raise Unavailable(
         f"{where}: no network of timm or torchvision that is tried fits its weights; {nearest}write a card.json beside it that says library, "
         "architecture and transform"

@@ -46,6 +46,8 @@ def load(name: str) -> Source:
     except Exception as error:  # whatever the libraries raise
         raise Unavailable(f"{_card_of(file)}: {common.said(error)}") from None
     values, head = state_dicts.fitted(state, trunk, classifier, file, card.architecture, card.transform.input_size)
+    if bad := weights.told(weights.not_finite({**values, **head})):
+        raise Unavailable(f"{file} holds {bad}")
     trunk.load_state_dict(values, strict=False)
     features = common.width(trunk, card.transform.input_size)
     return Source(
