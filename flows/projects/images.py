@@ -260,6 +260,8 @@ def _was_on_record(version: str) -> bool:
 
 def _refuse_own_folder(source: str) -> None:
     """A folder that contains data/ would be copied into itself."""
+    if not source.strip():
+        raise ParamsError("SOURCE is empty; give a folder, an archive or a name, as `headstart import --help` has them")
     folder = Path(source)
     if folder.is_dir() and IMPORTING.parent.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{source} contains this checkout's own {IMPORTING.parent}/ folder; name the folder of images itself")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def check(library: str, architecture: str) -> None:
     """
     known = architectures(library)
     name = architecture.partition(".")[0] if library == "timm" else architecture
-    if name not in known:
+    if name not in known or not re.fullmatch(r"[\w.-]+", architecture):
         near = difflib.get_close_matches(name, known, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"`headstart sources {library}:*` lists what there is"
         raise HeadstartError(f"{library} has no architecture {architecture[:100]!r}; {hint}")

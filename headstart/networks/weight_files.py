@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from headstart.data import kinds
 from headstart.networks.common import Unavailable
 
 _OTHER = {
@@ -100,8 +99,8 @@ def _other(head: bytes, size: int) -> str:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") + 8 > size:
         return "is a .safetensors file that ends early; copy it again"
     what = next((what for mark, what in _OTHER.items() if head.startswith(mark)), "")
-    if not what and (said_of := kinds.by_head(head)):
-        return f"is {said_of}"
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "is a web page, perhaps of a failed download: download it again"
     return (
         f"is {what}, not PyTorch's; {_ADVICE}"
         if what

@@ -391,6 +391,7 @@ def changed(**values: Any) -> str:
         (json.dumps({**CARD, "architecture": "resnet50"}), r"does not fit resnet50: it lacks layer1\.0\.conv3\.weight"),
         (json.dumps({**CARD, "architecture": "resnet14t"}), r"does not fit resnet14t: it lacks conv1\.0\.weight"),
         (json.dumps({**CARD, "architecture": "resnet19"}), r"card\.json: timm has no architecture 'resnet19'; did you mean resnet1"),
+        (json.dumps({**CARD, "architecture": "resnet18.hf-hub:a/b"}), r"card\.json: timm has no architecture 'resnet18.hf-hub:a/b'"),
         (json.dumps({**CARD, "architecture": "hf-hub:a/b"}), r"card\.json: timm has no architecture 'hf-hub:a/b'"),
         (
             json.dumps({**CARD, "library": "torchvision", "architecture": "resnet19"}),

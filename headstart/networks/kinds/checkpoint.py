@@ -77,6 +77,8 @@ def write_card(path: Path) -> tuple[Path, tuple[str, ...]]:
 
     Raises Unavailable if the architecture cannot be told, HeadstartError if there is a card already.
     """
+    if not path.exists():
+        raise Unavailable(f"{path} does not exist")
     file = state_dicts.find(path)
     card = _card_of(file)
     if card.exists():
