@@ -4,14 +4,19 @@ They are what the frozen part of a network computed for each image.
 
 A store is known by what its rows depend on (weights, cut, view, code), so it never goes stale, and ten new images cost ten rows.
 Deleting the folder costs only time. Rows are appended first and their keys after, so a killed run leaves a shorter store, not a broken one.
+Who writes holds a lock on the store's .json meanwhile, and takes what others wrote since: two writers at once share a store.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -30,11 +35,18 @@ class Store:
         self._data, self._keys = folder / f"{stem}.rows", folder / f"{stem}.keys"
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
-        self._position = {key: i for i, key in enumerate(self._whole_keys())}
-        (folder / f"{stem}.json").write_text(text + "\n")
+        self._told = folder / f"{stem}.json"
+        with self._alone() as file:
+            file.seek(0)
+            if file.read() != text + "\n":
+                file.truncate(0)
+                file.write(text + "\n")
+            os.utime(self._told)  # when it was opened last, for `prune`
+            self._read()
 
     def __len__(self) -> int:
-        return len(self._position)
+        """How many rows lie on disk."""
+        return self._count
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """The keys (SHA-256 in hex) that have no row yet, each once, in order."""
@@ -44,18 +56,36 @@ class Store:
         """Add rows (n, *shape) under n keys."""
         if self.dtype == np.float16:
             rows = np.clip(rows, -LARGEST, LARGEST)
-        with self._data.open("ab") as file:
-            file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
-        with self._keys.open("ab") as file:
-            file.write(b"".join(bytes.fromhex(key) for key in keys))
-        for key in keys:
-            self._position[key] = len(self._position)
+        with self._alone():
+            if (self._keys.stat().st_size if self._keys.exists() else 0) != self._count * KEY_BYTES:
+                self._read()  # another writer was here
+            new = [i for i, key in enumerate(keys) if key not in self._position]
+            with self._data.open("ab") as file:
+                file.write(np.ascontiguousarray(rows[new], self.dtype).tobytes())
+            with self._keys.open("ab") as file:
+                file.write(b"".join(bytes.fromhex(keys[i]) for i in new))
+            for i in new:
+                self._position[keys[i]] = self._count
+                self._count += 1
 
     def rows(self, keys: Iterable[str]) -> Rows:
         """The rows of `keys`, in that order, read when they are asked for."""
         positions = np.array([self._position[key] for key in keys], dtype=np.int64)
         data = np.memmap(self._data, self.dtype, "r", shape=(len(self), *self.shape))
         return Rows(data, positions)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[TextIO]:
+        """The open .json of the store, while nobody else writes to it."""
+        self._told.parent.mkdir(parents=True, exist_ok=True)
+        with self._told.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _read(self) -> None:
+        keys = self._whole_keys()
+        self._position = {key: i for i, key in enumerate(keys)}
+        self._count = len(keys)
 
     def _whole_keys(self) -> list[str]:
         """The keys whose rows were written in full; cuts off what a killed run left beyond them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,26 @@ def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
     prune(tmp_path, [], needed=0, budget=0)
     [again] = opened(tmp_path, "a")
     assert np.array_equal(again.rows([key(2)])[:], row(2)[None])
+
+
+def test_two_writers_at_once_share_a_store(tmp_path: Path) -> None:
+    one, other = store(tmp_path), store(tmp_path)
+    one.append([key(1), key(2)], np.stack([row(1), row(2)]))
+    other.append([key(3), key(2)], np.stack([row(3), row(2)]))
+    one.append([key(4)], row(4)[None])
+    for opened in (one, store(tmp_path)):
+        assert len(opened) == 4
+        assert np.array_equal(opened.rows([key(n) for n in (1, 2, 3, 4)])[:], [row(n) for n in (1, 2, 3, 4)])
+
+
+def test_many_writers_at_once_leave_every_row_right(tmp_path: Path) -> None:
+    def write(first: int) -> None:
+        made = store(tmp_path)
+        for number in range(first, first + 40, 4):
+            made.append([key(n) for n in range(number, number + 4)], np.stack([row(n) for n in range(number, number + 4)]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, (0, 10, 20, 30)))
+    numbers = list(range(70))
+    assert len(store(tmp_path)) == 70
+    assert np.array_equal(store(tmp_path).rows(map(key, numbers))[:], np.stack([row(n) for n in numbers]))

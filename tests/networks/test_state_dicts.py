@@ -127,7 +127,7 @@ def test_the_architecture_is_told_by_the_weights(made: dict[str, torch.Tensor], 
     assert twins == ("torchvision:resnet18",)
     assert sources.load(f"checkpoint:{tmp_path}").transform == source.transform
     assert json.loads(card.read_text())["architecture"] == "resnet18"
-    with pytest.raises(Unavailable, match="nowhere.pth does not exist"):
+    with pytest.raises(Unavailable, match=r"nowhere\.pth does not exist"):
         checkpoint.write_card(tmp_path / "nowhere.pth")
     with pytest.raises(HeadstartError, match="is there already"):
         checkpoint.write_card(tmp_path)
