@@ -76,7 +76,11 @@ def register(commands: Commands) -> None:
         "--group-pattern", metavar="REGEX", default="", help=f"keep images in whose path it finds the same text {_GROUPS}"
     )
     add.add_argument("--recursive", action="store_true", help="files of sub-folders belong to the class folder above them")
-    add.add_argument("--encoding", default="", help="of the names in an archive, or of a table of labels, that does not say it, for example cp437, cp932 or gbk")
+    add.add_argument(
+        "--encoding",
+        default="",
+        help="of the names in an archive, or of a table of labels, that does not say it, for example cp437, cp932 or gbk",
+    )
     add.add_argument(
         "--limit",
         metavar="NAME=NUMBER",
