@@ -143,7 +143,7 @@ def test_bad_labels_files_are_refused(tmp_path: Path) -> None:
         ("path,label\nx/0000.png,a/b\nx/0001.png,\n", "1 label(s) cannot be the name of a folder"),
         ("path,label\nx/0000.png,Cat\nx/0001.png,cat\n", "the labels 'Cat' and 'cat' differ only in case"),
         ("path,label\nx/0000.png,cat\nx/0001.png,cat\n", "has one class, 'cat'"),
-        ("path,label\nx/0000.png,train\nx/0001.png,test\n", "hold(s) files but no class folders"),
+        ("path,label\nx/0000.png,train\nx/0001.png,test\n", "are names of splits"),
         ("path,label\ngone.png,cat\n", "1 file(s) are missing: gone.png (line 2)"),
     ]:
         csv.write_text(text)
