@@ -154,6 +154,15 @@ def cut_to_eight(path: Path) -> bool:
         return False
 
 
+def has_own_scale(path: Path, scale: Grey | None) -> bool:
+    """Whether a picture is deep grey of a kind for which `scale` says nothing, so that it is shown on its own. Reads the header."""
+    try:
+        with files.open_regular(path) as file, _identify(file, path.name) as image:
+            return is_deep(image) and (scale is None or (scale.real if image.mode == "F" else scale.integer) is None)
+    except (Unreadable, OSError):
+        return False
+
+
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     """Turn a picture of our own, in place."""
     image.info = {}  # else a caller could apply the orientation twice

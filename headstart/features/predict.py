@@ -18,7 +18,8 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
-_DEEP = (".png", ".tif", ".tiff")  # what may hold 16 bits a colour
+_DEEP = (".png", ".tif", ".tiff", ".pgm", ".pfm", ".jp2")  # what may hold 16 bits
+_OWN = "grey of more than 8 bits, of which the model knows no scale: shown on the depth that holds its own values, perhaps too bright or too dark"
 _CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
@@ -41,7 +42,7 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
             image = transforms.read(path, [view], "")[0]
         except (images.Unreadable, OSError) as error:
             return Answer(str(path), "", None, str(error))
-        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_remark(path, image))
+        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_remark(path, image, card))
 
     return in_order(one, files)
 
@@ -62,9 +63,11 @@ def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | N
     return Answer(str(path), card.classes[best], float(probabilities[0, best]), "", unsure, unlike, ranked)
 
 
-def _remark(path: Path, view: np.ndarray) -> str:
+def _remark(path: Path, view: np.ndarray, card: ModelCard) -> str:
     """What to know of an image that was read, given how the network sees it."""
-    return _nothing_to_see(path, view) or (_CUT if path.suffix.lower() in _DEEP and images.cut_to_eight(path) else "")
+    if (said := _nothing_to_see(path, view)) or path.suffix.lower() not in _DEEP:
+        return said
+    return _CUT if images.cut_to_eight(path) else _OWN if images.has_own_scale(path, card.grey) else ""
 
 
 def _nothing_to_see(path: Path, view: np.ndarray) -> str:

@@ -194,6 +194,17 @@ def test_colour_of_16_bits_is_said(made: Path, here: Path, monkeypatch: pytest.M
     assert [answer.error[:42] for answer in answers] == ["16 bits a colour, of which the upper 8 are", "", ""]
 
 
+def test_deep_grey_without_a_scale_is_said(made: Path, here: Path) -> None:
+    toy.deep(here / "photos", {"dim": 219}, per_class=1, size=64)
+    given = [Path("photos/dim/0000.png")]
+    assert [answer.error[:53] for answer in predict.predict(given, made)] == ["grey of more than 8 bits, of which the model knows no"]
+    card = json.loads((made / "card.json").read_text())
+    shutil.copytree(made, here / "scaled")
+    for scale, known in (({"integer": [0.0, 1023.0]}, True), ({"real": [0.0, 1.0]}, False)):
+        (here / "scaled/card.json").write_text(json.dumps({**card, "grey": scale}))
+        assert [answer.error == "" for answer in predict.predict(given, Path("scaled"))] == [known]
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Lets nothing connect but to this machine itself; returns what was tried."""
