@@ -172,11 +172,11 @@ class FineTune(Block):
         "source",
         description="What BatchNorm normalises with in training: source keeps the statistics of the source, batch uses and gathers those of the images.",
     )
-    search: int = Field(
-        0,
+    whole: float = Field(
+        2000.0,
         ge=0,
-        le=1000,
-        description="Most passes over the training images (of 2,000 of them at most) of a search for another way (all of the network on fresh views of whole pictures, by rate and BatchNorm statistics), done if last_stages does not beat the frozen head on validation; below 7 none is done.",
+        le=1e9,
+        description="Most work (GFLOPs: multiply-adds (10^9) of an image, times the images seen; 50 times as much on a GPU) of training all of the network on fresh views, which is tried if last_stages leaves 10 validation images and 5% of them wrong; 0: never.",
     )
     cache_gib: float = Field(
         20.0,

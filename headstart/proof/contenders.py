@@ -1,7 +1,8 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
 The frozen head ships unless another contender gains more on the validation images by more than a paired standard error: each at its own
-operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). The averages of
+operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). One that gains neither more nor less
+by that much ships if it is likelier with LIKELIER certainty: few images show that far sooner. The averages of
 source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let
 the
 best of several mixes win by luck more often than not.
@@ -27,6 +28,7 @@ from headstart.statistics.operating import Point
 from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
+LIKELIER = 0.95  # one-sided certainty of a paired t test, if a contender ships for its likelihood without gaining more
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
@@ -60,9 +62,17 @@ class Contender:
         """What each image (n,) brings: 1 or 0, or, if classes count alike, so much that the mean is the balanced accuracy."""
         return np.asarray(self.right(labels) * self.goal.counts(labels))
 
+    def merits(self, labels: np.ndarray) -> np.ndarray:
+        """The log likelihood (n,) in nats of each label, at the best temperature and as the goal counts it.
+
+        The temperature takes out how sure a model is overall, which moves no prediction.
+        """
+        logits = self.logits / likelihood.temperature(self.logits, labels)
+        return self.goal.merits(logits, labels, goals.shares(labels, self.logits.shape[1]))
+
     def merit(self, labels: np.ndarray) -> float:
-        """Mean log likelihood (nats) of the labels (n,), as the goal counts them."""
-        return self.goal.merit(self.logits, labels, goals.shares(labels, self.logits.shape[1]))
+        """The mean of `merits`."""
+        return float(self.merits(labels).mean())
 
     def likelihood(self, labels: np.ndarray) -> float:
         """Mean log likelihood (nats) of the labels (n,)."""
@@ -168,13 +178,20 @@ def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, l
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
-    """What ships already, or `other` if it gains more.
+    """What ships already, or `other` if it is better.
 
-    Which is better is decided by paired.better with `certainty`.
+    With `certainty`, it must gain more (paired.better). Without, it is enough if it is likelier and does not gain less.
     """
-    if paired.better(other.gain(labels), shipped.contender.gain(labels), certainty):
-        reason = f"{other.subject} beats {shipped.contender.subject} on validation: {compared(other, shipped.contender, labels)}"
-        return Shipped(other, reason)
+    before = shipped.contender
+    told = compared(other, before, labels)
+    if paired.better(other.gain(labels), before.gain(labels), certainty):
+        return Shipped(other, f"{other.subject} beats {before.subject} on validation: {told}")
+    if certainty is None and not paired.better(before.gain(labels), other.gain(labels)):
+        ours, theirs = other.merits(labels), before.merits(labels)
+        if paired.better(ours, theirs, LIKELIER):
+            gap, error = paired.difference(ours, theirs)
+            likelier = f"its probabilities fit the labels of the validation images better, by {gap:.3f} nats per image (standard error {error:.3f})"
+            return Shipped(other, f"{other.subject} beats {before.subject}: {likelier}; {told}")
     return shipped
 
 

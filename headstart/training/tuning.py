@@ -1,10 +1,9 @@
-"""Fine-tuning as the stage does it: settle what is left open, train, and try again in other ways if that brought nothing.
+"""Fine-tuning as the stage does it: settle what is left open, train, and try again in another way if that left too much wrong.
 
-What is left open is which changes of the pictures keep their labels (augmenting.py). A training whose best weights are those that it
-began with has lost what the head knew and never won it back: it is tried once more at a tenth of the rate. If neither is better than the
-head beyond the error, and the head is wrong often enough for that to be told, other ways are searched (searching.py) and the winner is
-trained in full. Of all trainings the one with the lowest validation loss counts. If none was better than the head, this is said, and the
-network is the frozen head that it began with.
+What is left open is which changes of the pictures keep their labels (augmenting.py). If the usual training leaves many validation images
+wrong, all of the network is trained too (whole.py). A training whose best weights are those that it began with has lost what the head knew
+and never won it back: if there is no other, it is tried once more at a tenth of the rate. Of all trainings the one with the lowest
+validation loss counts. If none was better than the head, this is said, and the network is the frozen head that it began with.
 """
 
 from __future__ import annotations
@@ -15,18 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding
-from headstart.features import of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune, MeasuredAugmentation
-from headstart.training import augmenting, fine_tuning, outcome, searching
+from headstart.training import augmenting, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change, Chosen
-from headstart.training.searching import Found
 
 log = logging.getLogger(__name__)
 GENTLER = 0.1  # factor on the rate if a training brought nothing
@@ -77,7 +73,6 @@ class Summary(outcome.Summary):
     augmentation: dict[str, float | bool]  # as the views were drawn
     changes: list[Change]
     tries: list[Try]
-    search: list[searching.Row]  # best first in each round; none if there was no search
     changed: bool  # whether there is a fine-tuned network; if not, it is the frozen head that it began with
 
 
@@ -110,13 +105,11 @@ def tune(
     settled = block.model_copy(update={"augmentation": MeasuredAugmentation(**chosen.augmentation.model_dump())})
     train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
     tries = [train_as(settled)]
-    if not tries[0].result.best and tries[0].result.summary["phases"]:
+    if settled.strategy == "last_stages" and _leaves_much(tries[0], table, classes):
+        all_of_it = whole.way(settled, card, len(train), on_gpu=device.kind != "cpu")
+        tries += [train_as(all_of_it)] if all_of_it else []
+    if not any(one.result.best for one in tries) and tries[0].result.summary["phases"]:
         tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
-    found = Found(None, [])
-    if _searches(tries, table, root, card, head, classes, settled, device):
-        found = searching.run(table, root, card, head, classes, settled, seed=seed, device=device)
-        if found.block:
-            tries.append(train_as(found.block))
     best = min(tries, key=lambda one: one.loss)
     done = best.result
     summary: Summary = {
@@ -124,7 +117,6 @@ def tune(
         "augmentation": best.block.augmentation.model_dump(),
         "changes": chosen.changes,
         "tries": [one.row for one in tries],
-        "search": found.rows,
         "changed": done.best > 0,
     }
     return Tuned(done, best.block, summary)
@@ -142,25 +134,6 @@ def _train(
     return _Trained(block, done)
 
 
-def _searches(
-    tries: list[_Trained],
-    table: pd.DataFrame,
-    root: Path,
-    card: SourceCard,
-    head: Head,
-    classes: list[str],
-    block: FineTune,
-    device: Device,
-) -> bool:
-    """Whether other ways are searched after these trainings."""
-    if not block.search or block.strategy != "last_stages":
-        return False
-    held = table[table["split"] == "validation"].reset_index(drop=True)
-    before = _head_logits(card, head, held, root, device)
-    best = min(tries, key=lambda one: one.loss)
-    return searching.needed(before, best.result.logits, encoding.encode(held["label"], classes))
-
-
-def _head_logits(card: SourceCard, head: Head, some: pd.DataFrame, root: Path, device: Device) -> np.ndarray:
-    """Logits (n, classes) that the frozen head gives for these images."""
-    return head.logits(of_source.of_source(card, some, root, device))
+def _leaves_much(one: _Trained, table: pd.DataFrame, classes: list[str]) -> bool:
+    """Whether a training leaves so many validation images wrong that all of the network is to be tried."""
+    return whole.needed(one.result.logits, encoding.encode(table.loc[table["split"] == "validation", "label"], classes))
