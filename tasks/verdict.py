@@ -46,7 +46,7 @@ def verdict(
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
-    random_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
+    random_block = Baseline.model_validate(summaries[baseline]["settled"])
     prove = partial(
         proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
-from headstart.params.augmentation import Augmentation, MeasuredAugmentation
+from headstart.params.augmentation import MeasuredAugmentation
 from headstart.params.block import Block
 from headstart.params.evaluating import Evaluate
 
@@ -117,6 +117,10 @@ class SelectSource(Block):
     depths: bool = Field(
         True, description="Probe the chosen source at every depth, which says how many stages fine_tune.depth: auto retrains."
     )
+    changes: bool = Field(
+        True,
+        description="Measure whether mirrored and turned pictures keep their labels, which fine_tune.augmentation and baseline.augmentation leave to auto; without it they are not made.",
+    )
     race: Race = Field(default_factory=Race, description="The race of the leading sources.")
 
 
@@ -207,7 +211,7 @@ class Baseline(Block):
     max_images: int = Field(
         2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split."
     )
-    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+    augmentation: MeasuredAugmentation = Field(default_factory=MeasuredAugmentation, description="How the views are drawn.")
 
 
 class Repeats(Block):

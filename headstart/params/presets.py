@@ -12,6 +12,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
     "fast": {
         "select_source.race.sources": 1,
         "select_source.depths": False,
+        "select_source.changes": False,
         "fine_tune.strategy": "head_only",
         "fine_tune.views": 1,
         "baseline.epochs": 0,

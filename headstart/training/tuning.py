@@ -1,6 +1,6 @@
-"""Fine-tuning as the stage does it: settle what is left open, train, and try again in another way if that left too much wrong.
+"""Fine-tuning as the stage does it: train, and try again in another way if that left too much wrong.
 
-What is left open is which changes of the pictures keep their labels (augmenting.py). If the usual training leaves many validation images
+If the usual training leaves many validation images
 wrong, all of the network is trained too (whole.py). A training whose best weights are those that it began with has lost what the head knew
 and never won it back: if there is no other, it is tried once more at a tenth of the rate. Of all trainings the one with the lowest
 validation loss counts. If none was better than the head, this is said, and the network is the frozen head that it began with.
@@ -20,9 +20,9 @@ from headstart.base.devices import CPU, Device
 from headstart.data import encoding
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
-from headstart.params import FineTune, MeasuredAugmentation
+from headstart.params import FineTune
 from headstart.training import augmenting, fine_tuning, outcome, whole
-from headstart.training.augmenting import Change, Chosen
+from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
 GENTLER = 0.1  # factor on the rate if a training brought nothing
@@ -92,21 +92,20 @@ def tune(
     head: Head,
     classes: list[str],
     block: FineTune,
+    changes: list[Change],
     *,
     seed: int,
     device: Device = CPU,
 ) -> Tuned:
-    """Fine-tune the source that `card` names from a head of the train split alone. Raises what fine_tuning.run raises."""
-    train = table[table["split"] == "train"].reset_index(drop=True)
-    if block.strategy == "head_only":  # which looks at no changed picture
-        chosen = Chosen(block.augmentation.settled(), [])
-    else:
-        chosen = augmenting.choose(block.augmentation, train, root, card, classes, seed=seed, device=device)
-    settled = block.model_copy(update={"augmentation": MeasuredAugmentation(**chosen.augmentation.model_dump())})
+    """Fine-tune the source that `card` names from a head of the train split alone.
+
+    `changes` is what augmenting.measure found of the pictures. Raises what fine_tuning.run raises.
+    """
+    settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
     train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
     tries = [train_as(settled)]
     if settled.strategy == "last_stages" and _leaves_much(tries[0], table, classes):
-        all_of_it = whole.way(settled, card, len(train), on_gpu=device.kind != "cpu")
+        all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
         tries += [train_as(all_of_it)] if all_of_it else []
     if not any(one.result.best for one in tries) and tries[0].result.summary["phases"]:
         tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
@@ -115,7 +114,7 @@ def tune(
     summary: Summary = {
         **done.summary,
         "augmentation": best.block.augmentation.model_dump(),
-        "changes": chosen.changes,
+        "changes": changes,
         "tries": [one.row for one in tries],
         "changed": done.best > 0,
     }
