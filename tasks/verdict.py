@@ -84,7 +84,7 @@ def _field(
     arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
     tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if summary["changed"] else None
-    averages = contenders.averages(frozen, tuned, data) if tuned and average else []
+    averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
     return shipping.Field(frozen, tuned, averages, scratch, _absent(summary))
 
 

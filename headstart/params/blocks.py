@@ -176,6 +176,9 @@ class FineTune(Block):
         "source",
         description="What BatchNorm normalises with in training: source keeps the statistics of the source, batch uses and gathers those of the images.",
     )
+    keep: Literal["best", "last"] = Field(
+        "best", description="Which epoch's weights a phase ends with: those of the lowest validation loss, or those of the last."
+    )
     whole: float = Field(
         2000.0,
         ge=0,
@@ -237,7 +240,7 @@ class Verdict(Repeats):
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
     average: bool = Field(
         True,
-        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation.",
+        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation, and both models side by side (at twice the cost of a prediction).",
     )
     remedies: bool = Field(
         True,

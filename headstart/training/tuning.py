@@ -1,9 +1,9 @@
 """Fine-tuning as the stage does it: train, and try again in another way if that left too much wrong.
 
-If the usual training leaves many validation images
-wrong, all of the network is trained too (whole.py). A training whose best weights are those that it began with has lost what the head knew
-and never won it back: if there is no other, it is tried once more at a tenth of the rate. Of all trainings the one with the lowest
-validation loss counts. If none was better than the head, this is said, and the network is the frozen head that it began with.
+If the usual training leaves many validation images wrong, all of the network is trained too (whole.py). Which of both counts is decided by
+the validation loss of a network by itself or with the frozen head beside it, as the two may ship together (proof/contenders.py). If
+neither is better than the head, the usual training is tried once more at a tenth of the rate: it has lost what the head knew and never won
+it back. If that brings nothing either, this is said, and the network is the frozen head that it began with.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding
+from headstart.features import of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune
+from headstart.statistics import likelihood
 from headstart.training import augmenting, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change
 
@@ -29,7 +32,7 @@ GENTLER = 0.1  # factor on the rate if a training brought nothing
 
 
 class Try(TypedDict):
-    """A training, and the epoch after which its validation loss (nats) was lowest; 0: before the first, so it brought nothing."""
+    """A training, the epoch whose weights are kept (0: those before the first, so it brought nothing), and its validation loss (nats)."""
 
     strategy: str
     statistics: str  # of BatchNorm
@@ -51,6 +54,10 @@ class _Trained:
     def loss(self) -> float:
         """On validation, of the best epoch (nats)."""
         return self.result.curve[self.result.best]["validation_loss"]
+
+    def beside(self, head: np.ndarray, labels: np.ndarray) -> float:
+        """The lower validation loss (nats) of the network by itself, and with the head beside it that gives the logits `head` (n, classes)."""
+        return min(self.loss, _loss((head + self.result.logits) / 2, labels))
 
     @property
     def row(self) -> Try:
@@ -103,13 +110,19 @@ def tune(
     """
     settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
     train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
-    tries = [train_as(settled)]
-    if settled.strategy == "last_stages" and _leaves_much(tries[0], table, classes):
+    held = table[table["split"] == "validation"].reset_index(drop=True)
+    labels = encoding.encode(held["label"], classes)
+    best = train_as(settled)
+    tries = [best]
+    if settled.strategy == "last_stages" and whole.needed(best.result.logits, labels):
         all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
-        tries += [train_as(all_of_it)] if all_of_it else []
-    if not any(one.result.best for one in tries) and tries[0].result.summary["phases"]:
+        if all_of_it:
+            tries.append(train_as(all_of_it))
+            before = head.logits(of_source.of_source(card, held, root, device))
+            best = min(tries, key=lambda one: one.beside(before, labels))
+    if not best.result.best and best.result.summary["phases"]:
         tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
-    best = min(tries, key=lambda one: one.loss)
+        best = min([best, tries[-1]], key=lambda one: one.loss)
     done = best.result
     summary: Summary = {
         **done.summary,
@@ -133,6 +146,6 @@ def _train(
     return _Trained(block, done)
 
 
-def _leaves_much(one: _Trained, table: pd.DataFrame, classes: list[str]) -> bool:
-    """Whether a training leaves so many validation images wrong that all of the network is to be tried."""
-    return whole.needed(one.result.logits, encoding.encode(table.loc[table["split"] == "validation", "label"], classes))
+def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """At the best temperature, as in training (nats)."""
+    return float(-likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels).mean())

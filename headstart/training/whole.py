@@ -2,7 +2,8 @@
 
 Cached activations of a few views are cheap, but early layers that do not fit the images stay as they are, and the rest sees the same views
 again and again. This way costs a pass through all of the network, forward and back, for each image and epoch, so its work is bounded: by
-counting, never by a clock.
+counting, never by a clock. At a rate at which early layers learn, validation loss first rises and then falls below where it began, by chance
+here or there: the last weights are kept, at which the rate has fallen to nothing.
 """
 
 from __future__ import annotations
@@ -40,5 +41,5 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     if epochs < min(FEWEST_EPOCHS, block.epochs):
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
-    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "patience": epochs, "rate": min(1.0, FACTOR * block.rate)}
+    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last", "rate": min(1.0, FACTOR * block.rate)}
     return block.model_copy(update={**changed, "augmentation": seen})

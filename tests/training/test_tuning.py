@@ -38,12 +38,15 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     return asked
 
 
+HEAD = {"logits": np.zeros((1, 2))}  # that the frozen head gives for the validation image
 GOOD = {"rate": 1.0}  # the highest rate at which a training brings something
 
 
 def tune(good: float, **block: Any) -> tuning.Tuned:
     GOOD["rate"] = good
-    return tuning.tune(TABLE, Path(), None, None, ["ant", "bee"], FineTune(**block), CHANGES, seed=0)  # type: ignore[arg-type]
+    return tuning.tune(
+        TABLE, Path(), None, SimpleNamespace(logits=lambda _: HEAD["logits"]), ["ant", "bee"], FineTune(**block), CHANGES, seed=0
+    )  # type: ignore[arg-type]
 
 
 def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> None:
@@ -94,6 +97,7 @@ def replace_in(block: FineTune, **made: bool) -> FineTune:
 def much_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole, "needed", lambda *_: True)
     monkeypatch.setattr(whole, "way", lambda block, *_, **__: block.model_copy(update={"strategy": "full", "rate": 0.1 * block.rate}))
+    monkeypatch.setattr(tuning.of_source, "of_source", lambda *_: None)
 
 
 def test_all_of_the_network_is_trained_if_much_is_wrong_and_counts_if_it_is_best(plans: list[Plan], much_is_wrong: None) -> None:
@@ -114,6 +118,22 @@ def test_if_neither_brought_anything_the_first_is_done_again_more_gently(plans: 
     done = tune(0.0, rate=0.01)
     assert [(plan.rate, plan.strategy) for plan in plans[2:]] == [(pytest.approx(0.001), "last_stages")]
     assert done.summary["changed"] is False
+
+
+def test_one_that_is_better_only_with_the_head_beside_it_counts(monkeypatch: pytest.MonkeyPatch, much_is_wrong: None) -> None:
+    """Each knows one of two images; the head knows the one that all of the network does not."""
+    table = pd.DataFrame({"split": ["train", "validation", "validation"], "label": ["ant", "ant", "bee"]})
+
+    def run(*arguments: Any, **_: Any) -> Any:
+        full = arguments[5].strategy == "full"
+        logits = np.array([[0.0, 9.0], [0.0, 9.9]]) if full else np.array([[5.0, 0.0], [5.0, 0.0]])
+        curve = [{"validation_loss": 0.69}, {"validation_loss": 0.9}]
+        return SimpleNamespace(curve=curve, best=int(full), summary={"phases": [{}], "image_passes": 4}, logits=logits)
+
+    monkeypatch.setattr(fine_tuning, "run", run)
+    head: Any = SimpleNamespace(logits=lambda _: np.array([[9.9, 0.0], [9.0, 0.0]]))
+    done = tuning.tune(table, Path(), None, head, ["ant", "bee"], FineTune(), [], seed=0)  # type: ignore[arg-type]
+    assert (done.block.strategy, done.summary["changed"], len(done.summary["tries"])) == ("full", True, 2)
 
 
 @pytest.mark.parametrize("strategy", ["gradual", "full"])

@@ -35,7 +35,7 @@ def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float
     way = whole.way(block, card, int(1.0 / work / 6), on_gpu=False)
     assert way is not None
     seen = way.augmentation
-    assert (way.strategy, way.views, way.epochs, way.patience) == ("full", "fresh", 6, 6)
+    assert (way.strategy, way.views, way.epochs, way.keep) == ("full", "fresh", 6, "last")
     assert way.rate == pytest.approx(whole.FACTOR * 1e-3)
     assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (1.0, 0.0, 0.0, True)
     assert way.label_smoothing == 0.2, "what it does not change is the block's"
