@@ -208,3 +208,13 @@ def test_contenders_are_measured_on_the_validation_images_alone(data: contenders
     averages = contenders.averages(frozen, other, data)
     assert [one.mix for one in averages] == list(contenders.MIXES)
     assert all(one.logits.shape == whole.logits.shape for one in averages)
+    pair = contenders.both(frozen, replace(whole, logits=-whole.logits, weights=_turned(values)))
+    asked = contenders.measure("both", pair.weights, pair.card, data)
+    np.testing.assert_allclose(asked.logits, pair.logits, atol=2e-2)
+    assert np.abs(whole.logits).max() > 0.1, "or the pair would answer as each of the two"
+
+
+def _turned(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same network with the signs of its head turned round."""
+    weight, bias = list(values)[-2:]
+    return {**values, weight: -values[weight], bias: -values[bias]}
