@@ -183,7 +183,7 @@ class FineTune(Block):
         "best", description="Which epoch's weights a phase ends with: those of the lowest validation loss, or those of the last."
     )
     whole: float = Field(
-        2000.0,
+        1400.0,
         ge=0,
         le=1e9,
         description="Most work (GFLOPs: multiply-adds (10^9) of an image, times the images seen; 50 times as much on a GPU) of training all of the network on fresh views, which is tried if last_stages leaves 10 validation images and 5% of them wrong; 0: never.",

@@ -18,6 +18,7 @@ from headstart.training import fine_tuning
 FEWEST_WRONG = 10  # validation images: fewer cannot tell trainings apart
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
+DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
 FEWEST_EPOCHS = 4  # at this rate the network first forgets, and shorter trainings end before they are past that
 ON_GPU = 50.0  # times the work that a CPU does at most
 
@@ -41,5 +42,6 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     if epochs < min(FEWEST_EPOCHS, block.epochs):
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
-    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last", "rate": min(1.0, FACTOR * block.rate)}
-    return block.model_copy(update={**changed, "augmentation": seen})
+    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
+    rates = {"rate": min(1.0, FACTOR * block.rate), "decay": DECAY}
+    return block.model_copy(update={**changed, **rates, "augmentation": seen})

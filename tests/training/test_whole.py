@@ -36,7 +36,7 @@ def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float
     assert way is not None
     seen = way.augmentation
     assert (way.strategy, way.views, way.epochs, way.keep) == ("full", "fresh", 6, "last")
-    assert way.rate == pytest.approx(whole.FACTOR * 1e-3)
+    assert (way.rate, way.decay) == (pytest.approx(whole.FACTOR * 1e-3), whole.DECAY)
     assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (1.0, 0.0, 0.0, True)
     assert way.label_smoothing == 0.2, "what it does not change is the block's"
     assert FineTune.model_validate(way.model_dump()) == way
