@@ -43,6 +43,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "machinery/test_malloc.py": ("test_freed",),
     "machinery/test_lock.py": ALL,
     "networks/test_libraries.py": ALL,
+    "flows/server/test_be_heard.py": ("test_the_server_hears",),
     "exporting/test_other_kinds.py": ALL,
     "test_arrows.py": ALL,
     "base/test_devices.py": ("test_no_driver",),
