@@ -1,6 +1,6 @@
 """Headstart against plain fine-tuning on several folders: same weights (EfficientNet-Lite0), split and input size.
 
-    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.search=21]
+    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.whole=0]
 
 The word after a folder says which mirrors suit it, for the peers (default h); Headstart finds out itself. `--images` takes a stratified sample
 of each folder first. Sides: the frozen head, the fine-tuned model and what ships of the default pipeline (without race and baseline),
@@ -58,7 +58,7 @@ def ours(images: Path, folder: Path, seed: int, settings: list[str]) -> tuple[Wo
     space.run("headstart", "import", str(images))
     seconds = space.run("dvc", "repro")
     metrics, tuned = space.read("reports/metrics.json"), space.read("models/fine_tuned/summary.json")
-    passes = sum(one["image_passes"] for one in [*tuned["tries"], *tuned["search"]])
+    passes = sum(one["image_passes"] for one in tuned["tries"])
     arms = {arm: {key: metrics[arm][key] for key in MEASURES} for arm in ("head", "fine_tuned", "test") if metrics.get(arm)}
     return space, {**arms, "shipped": metrics["shipped"], "seconds": round(seconds, 1), "image_passes": passes}
 

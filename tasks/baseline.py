@@ -20,6 +20,7 @@ def baseline(
     images: Path = Path("data/images"),
     clean: Path = Path("data/clean.parquet"),
     architecture: Path = Path("models/architecture.json"),
+    changes: Path = Path("models/changes.json"),
     out: Path = Path("models/baseline"),
     curve: Path = Path("reports/curves/baseline.csv"),
     *,
@@ -34,13 +35,14 @@ def baseline(
     table, wanted = manifest.read(clean), Architecture.from_json(outputs.read_json(architecture), architecture)
     classes = encoding.classes(table)
     card = designs.random_card(wanted, block.max_size, shared.seed)
-    runs, first = {}, None
+    runs, first, settled = {}, None, block
     if block.epochs:
         from headstart.networks import model
-        from headstart.training import scratch  # and with them PyTorch, which takes seconds
+        from headstart.training import augmenting, scratch  # and with them PyTorch, which takes seconds
 
         place = devices.choose(shared.device, shared.precision)
-        plan = scratch.plan_of(block)
+        settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, outputs.read_json(changes))})
+        plan = scratch.plan_of(settled)
         for one in designs.trainings(table, seeds=verdict.runs, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
             done = scratch.train(one.table, images, card.design, classes, plan, seed=one.seed, device=place)
             runs[one.labels, one.number] = records.of_run(one.table, done)
@@ -50,7 +52,7 @@ def baseline(
         records.write(folder / "trials.safetensors", runs)
         if first:
             model.save(folder / cards.WEIGHTS, first.network)
-        made = {"card": card.to_json(), "classes": classes, "parameters": {"baseline": block.model_dump()}}
+        made = {"card": card.to_json(), "classes": classes, "parameters": {"baseline": block.model_dump()}, "settled": settled.model_dump()}
         outputs.write_json(folder / "summary.json", {**first.summary, **made} if first else made)
     with outputs.whole(curve) as temporary:
         pd.DataFrame(first.curve if first else []).to_csv(temporary, index=False)

@@ -23,6 +23,7 @@ def fine_tune(
     images: Path = Path("data/images"),
     clean: Path = Path("data/clean.parquet"),
     source: Path = Path("models/source.json"),
+    changes: Path = Path("models/changes.json"),
     head: Path = Path("models/head"),
     out: Path = Path("models/fine_tuned"),
     curve: Path = Path("reports/curves/fine_tune.csv"),
@@ -35,7 +36,7 @@ def fine_tune(
     classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
     place = devices.choose(shared.device, shared.precision)
     begin = heads.load(head / "head.safetensors", "train_only")
-    tuned = tuning.tune(table, images, card, begin, classes, block, seed=shared.seed, device=place)
+    tuned = tuning.tune(table, images, card, begin, classes, block, outputs.read_json(changes), seed=shared.seed, device=place)
     done, settled = tuned.result, tuned.block.model_dump(exclude={"processes"})
     parameters = block.model_dump(exclude={"processes"})  # which do not say what is made, but with what
     with outputs.folder(out) as folder:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from headstart.base import devices, outputs
 from headstart.choice import selection
-from headstart.data import manifest
+from headstart.data import encoding, manifest
 from headstart.params import SelectSource, Shared
+from headstart.training import augmenting
 from tasks import stage
 
 
@@ -19,6 +20,7 @@ def select_source(
     clean: Path = Path("data/clean.parquet"),
     source: Path = Path("models/source.json"),
     architecture: Path = Path("models/architecture.json"),
+    changes: Path = Path("models/changes.json"),
     ranking: Path = Path("reports/ranking.json"),
     *,
     block: SelectSource,
@@ -26,13 +28,18 @@ def select_source(
 ) -> None:
     """Choose a source model and write the choice.
 
-    Writes the choice, its architecture alone, and every candidate with its scores and cost or the reason it was skipped.
+    Writes the choice, its architecture alone, which changes of the pictures keep their labels by its features, and every candidate with its
+    scores and cost or the reason it was skipped.
     """
-    place = devices.choose(shared.device, shared.precision)
-    done = selection.select(manifest.read(clean), images, block, seed=shared.seed, device=place)
+    place, table = devices.choose(shared.device, shared.precision), manifest.read(clean)
+    done = selection.select(table, images, block, seed=shared.seed, device=place)
+    train, measured = table[table["split"] == "train"], list[augmenting.Change]()
+    if block.changes:
+        measured = augmenting.measure(train, images, done.chosen, encoding.classes(table), seed=shared.seed, device=place)
     parameters = {"seed": shared.seed, "select_source": block.model_dump()}
     outputs.write_json(source, {**done.chosen.to_json(), "parameters": parameters})
     outputs.write_json(architecture, done.chosen.design.to_json())
+    outputs.write_json(changes, measured)
     outputs.write_json(ranking, done.report)
     print(f"chosen: {done.report['reason']}")
 

@@ -46,7 +46,7 @@ def verdict(
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
-    random_block = Baseline.model_validate(summaries[baseline]["parameters"]["baseline"])
+    random_block = Baseline.model_validate(summaries[baseline]["settled"])
     prove = partial(
         proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],
@@ -84,7 +84,7 @@ def _field(
     arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
     tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if summary["changed"] else None
-    averages = contenders.averages(frozen, tuned, data) if tuned and average else []
+    averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
     return shipping.Field(frozen, tuned, averages, scratch, _absent(summary))
 
 

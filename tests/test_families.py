@@ -120,7 +120,7 @@ def test_a_remedy_makes_a_contender_of_its_name_that_has_words(name: str) -> Non
 
 def test_remedies_are_listed_in_the_order_in_which_they_are_tried() -> None:
     assert [name for name in naming.CONTENDERS if name in REMEDIES] == list(REMEDIES)
-    assert not set(naming.CONTENDERS) - set(REMEDIES) - {"fine_tuned", "head", "average", "scratch"}
+    assert not set(naming.CONTENDERS) - set(REMEDIES) - {"fine_tuned", "head", "average", "both", "scratch"}
 
 
 # Checks

@@ -19,6 +19,7 @@ from headstart.indexing import layout
 from headstart.params import Params
 from headstart.training import designs
 
+LOOKED_AT = 400  # training images that are mirrored and turned, at most
 SAMPLE = 16  # images that are looked at for their size
 FEW = 60  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -68,6 +69,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     racing = sorted(work.gflops)[-race.sources :] if enough else []
     raced = min(max(50, race.share * t), race.max_images, t)
     select += sum(4 + frozen(raced * race.views + v, g) + 1.7 * tuned(raced * race.views * race.epochs, g) for g in racing)
+    select += 3 + frozen(3 * min(t, LOOKED_AT), work.chosen) if block.select_source.changes else 0.0
     epochs = min(tune.epochs, tune.patience + 3)
     views = {"fresh": epochs, "auto": 3 if t <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
     trained = 0.0 if tune.strategy == "head_only" else frozen(views * t + v, work.chosen) + tuned(epochs * t, work.chosen)

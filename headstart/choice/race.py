@@ -46,6 +46,7 @@ BLOCK = FineTune(
     cache_gib=20.0,
     processes="auto",
     statistics="source",
+    keep="best",
     augmentation=MeasuredAugmentation(
         min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False, quarter_turns=False
     ),

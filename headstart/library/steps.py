@@ -35,6 +35,7 @@ from headstart.statistics import goals, likelihood, operating, records
 
 if TYPE_CHECKING:
     from headstart.choice.selection import Selection
+    from headstart.training.augmenting import Change
 
 Kind = TypeVar("Kind", bound=Block)
 
@@ -152,7 +153,8 @@ def fine_tune(images: Images, head: FittedHead, *, seed: int = 0, device: Device
     from headstart.training import tuning
 
     block = _block(FineTune, "fine_tune", options)
-    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, seed=seed, device=device)
+    changes = _changes(images, head, seed, device) if block.strategy != "head_only" else []
+    tuned = tuning.tune(images.usable, images.root, head.source, head.train_only, head.classes, block, changes, seed=seed, device=device)
     record = records.of_run(images.usable, tuned.result)
     labels = encoding.encode(images.split("validation")["label"], head.classes)
     point = operating.choose(head.goal, likelihood.softmax(tuned.result.logits), labels, head.classes)
@@ -176,9 +178,11 @@ def prove(
     baseline: how it is trained (headstart.params.Baseline(epochs=5)); options: those of verdict in params.yaml (seeds, label_curve, level,
     ...).
     """
-    from headstart.training import designs, scratch
+    from headstart.training import augmenting, designs, scratch
 
     block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
+    augmentation = augmenting.settled(fresh.augmentation, _changes(images, head, seed, device))
+    fresh = fresh.model_copy(update={"augmentation": augmentation})
     card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
     plan = scratch.plan_of(fresh)
     for one in designs.trainings(images.usable, seeds=block.runs, label_curve=block.label_curve, images=fresh.max_images, seed=seed):
@@ -219,6 +223,13 @@ def evaluate(images: Images, model: Model, *, split: str = "test", seed: int = 0
     return metrics.describe(
         probabilities, labels, model.classes, predicted=named, draws=block.bootstrap, bins=block.calibration_bins, seed=seed
     )
+
+
+def _changes(images: Images, head: FittedHead, seed: int, device: Device) -> list[Change]:
+    """Which changes of the pictures keep their labels; what the source gives for them is computed once."""
+    from headstart.training import augmenting
+
+    return augmenting.measure(images.split("train"), images.root, head.source, head.classes, seed=seed, device=device)
 
 
 def _block(kind: type[Kind], name: str, options: dict[str, Any]) -> Kind:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from headstart.networks import pairs
+
 # Modules of these names only hold the blocks of a network; their children are the stages. `layer1` and the like are stages themselves.
 CONTAINERS = {"blocks", "stages", "features", "layers", "encoder", "levels", "trunk_output", "trunk", "body"}
 
@@ -25,10 +27,12 @@ def chain(trunk: nn.Module) -> nn.Sequential:
     """Cut `trunk` into named stages.
 
     Together they compute what `trunk` computes, in eval mode (`verify` measures it).
-    A network that cannot be traced becomes one stage called `trunk`.
+    A pair, and a network that cannot be traced, become one stage called `trunk`.
     Names have `.` replaced by `-`, as module names cannot hold dots; `name` gives a stage's name back.
     """
     trunk.eval()
+    if isinstance(trunk, pairs.Pair):  # no single tensor is all that its rest needs
+        return nn.Sequential(OrderedDict(trunk=trunk))
     try:
         graph = _trace(trunk)
         stages = _cut(trunk, graph).eval()

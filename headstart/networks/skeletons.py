@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import libraries
+from headstart.networks import libraries, pairing, pairs
 
 
 def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
@@ -19,6 +19,12 @@ def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
 
     Raises HeadstartError for an unknown library or architecture.
     """
+    if architecture.startswith(pairing.PREFIX):
+        name = architecture.removeprefix(pairing.PREFIX)
+        if name.startswith(pairing.PREFIX):
+            raise HeadstartError(f"{architecture[:100]!r} is a pair of pairs, which nothing here makes")
+        (first, classifier), (second, _) = skeleton(library, name), skeleton(library, name)
+        return pairs.Pair(first, second), classifier
     if library == "timm":
         timm = libraries.timm()
 
@@ -31,6 +37,10 @@ def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
 
 def fit_size(trunk: nn.Module, shapes: Mapping[str, Sequence[int]], size: int) -> None:
     """Build a network that takes one size only for `size` pixels, in place, if that is what weights of these shapes were made for."""
+    if isinstance(trunk, pairs.Pair):
+        for name, one in trunk.named_children():
+            fit_size(one, {key.removeprefix(f"{name}."): shape for key, shape in shapes.items() if key.startswith(f"{name}.")}, size)
+        return
     wanted = trunk.state_dict()
     other = [key for key, shape in shapes.items() if key in wanted and tuple(wanted[key].shape) != tuple(shape)]
     if other and all(any(word in key for word in ("pos_embed", "relative_position")) for key in other):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
-from headstart.params.augmentation import Augmentation, MeasuredAugmentation
+from headstart.params.augmentation import MeasuredAugmentation
 from headstart.params.block import Block
 from headstart.params.evaluating import Evaluate
 
@@ -120,6 +120,10 @@ class SelectSource(Block):
     depths: bool = Field(
         True, description="Probe the chosen source at every depth, which says how many stages fine_tune.depth: auto retrains."
     )
+    changes: bool = Field(
+        True,
+        description="Measure whether mirrored and turned pictures keep their labels, which fine_tune.augmentation and baseline.augmentation leave to auto; without it they are not made.",
+    )
     race: Race = Field(default_factory=Race, description="The race of the leading sources.")
 
 
@@ -175,11 +179,14 @@ class FineTune(Block):
         "source",
         description="What BatchNorm normalises with in training: source keeps the statistics of the source, batch uses and gathers those of the images.",
     )
-    search: int = Field(
-        0,
+    keep: Literal["best", "last"] = Field(
+        "best", description="Which epoch's weights a phase ends with: those of the lowest validation loss, or those of the last."
+    )
+    whole: float = Field(
+        1400.0,
         ge=0,
-        le=1000,
-        description="Most passes over the training images (of 2,000 of them at most) of a search for another way (all of the network on fresh views of whole pictures, by rate and BatchNorm statistics), done if last_stages does not beat the frozen head on validation; below 7 none is done.",
+        le=1e9,
+        description="Most work (GFLOPs: multiply-adds (10^9) of an image, times the images seen; 50 times as much on a GPU) of training all of the network on fresh views, which is tried if last_stages leaves 10 validation images and 5% of them wrong; 0: never.",
     )
     cache_gib: float = Field(
         20.0,
@@ -210,7 +217,7 @@ class Baseline(Block):
     max_images: int = Field(
         2_000, ge=20, le=10_000_000, description="Most images (stratified) of the training split, and of the validation split."
     )
-    augmentation: Augmentation = Field(default_factory=Augmentation, description="How the views are drawn.")
+    augmentation: MeasuredAugmentation = Field(default_factory=MeasuredAugmentation, description="How the views are drawn.")
 
 
 class Repeats(Block):
@@ -236,7 +243,7 @@ class Verdict(Repeats):
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
     average: bool = Field(
         True,
-        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation.",
+        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation, and both models side by side (at twice the cost of a prediction).",
     )
     remedies: bool = Field(
         True,

@@ -12,6 +12,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
     "fast": {
         "select_source.race.sources": 1,
         "select_source.depths": False,
+        "select_source.changes": False,
         "fine_tune.strategy": "head_only",
         "fine_tune.views": 1,
         "baseline.epochs": 0,
@@ -24,6 +25,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
         "select_source.race.epochs": 2,
         "fine_tune.epochs": 20,
         "fine_tune.patience": 6,
+        "fine_tune.whole": 10_000.0,
         "verdict.seeds": 5,
     },
 }

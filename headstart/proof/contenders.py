@@ -1,15 +1,17 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
 The frozen head ships unless another contender gains more on the validation images by more than a paired standard error: each at its own
-operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). The averages of
+operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). One that gains neither more nor less
+by that much ships if it is likelier with LIKELIER certainty: few images show that far sooner. The averages of
 source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let
 the
-best of several mixes win by luck more often than not.
+best of several mixes win by luck more often than not. So does the pair of both models, whose logits are averaged: fine-tuning far from the
+source leaves weights that cannot be averaged.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -19,6 +21,7 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding
 from headstart.features import classify, of_source
+from headstart.networks import kept, pairing
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.statistics import goals, likelihood, operating, paired
@@ -26,7 +29,8 @@ from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
 from headstart.words import naming
 
-HEAD, FINE_TUNED, AVERAGE, SCRATCH = "head", "fine_tuned", "average", "scratch"
+HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
+LIKELIER = 0.95  # one-sided certainty of a paired t test, if a contender ships for its likelihood without gaining more
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
@@ -60,9 +64,17 @@ class Contender:
         """What each image (n,) brings: 1 or 0, or, if classes count alike, so much that the mean is the balanced accuracy."""
         return np.asarray(self.right(labels) * self.goal.counts(labels))
 
+    def merits(self, labels: np.ndarray) -> np.ndarray:
+        """The log likelihood (n,) in nats of each label, at the best temperature and as the goal counts it.
+
+        The temperature takes out how sure a model is overall, which moves no prediction.
+        """
+        logits = self.logits / likelihood.temperature(self.logits, labels)
+        return self.goal.merits(logits, labels, goals.shares(labels, self.logits.shape[1]))
+
     def merit(self, labels: np.ndarray) -> float:
-        """Mean log likelihood (nats) of the labels (n,), as the goal counts them."""
-        return self.goal.merit(self.logits, labels, goals.shares(labels, self.logits.shape[1]))
+        """The mean of `merits`."""
+        return float(self.merits(labels).mean())
 
     def likelihood(self, labels: np.ndarray) -> float:
         """Mean log likelihood (nats) of the labels (n,)."""
@@ -145,6 +157,14 @@ def averages(head: Contender, tuned: Contender, data: DataSet) -> list[Contender
     ]
 
 
+def both(head: Contender, tuned: Contender) -> Contender:
+    """Both models side by side, their logits averaged: what one has wrong by chance, the other may have right. Nothing is computed anew."""
+    bias, weight = sorted(set(tuned.weights) - set(kept.of_source(tuned.card)))
+    joined = pairing.weights(head.weights, tuned.weights, (weight, bias), 0.5)
+    card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=2 * head.weights[weight].shape[1])
+    return replace(tuned, name=BOTH, weights=joined, card=card, logits=(head.logits + tuned.logits) / 2)
+
+
 def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """The average of two arrays with a share (0-1) of the second; counters (integers) are the second's."""
     if not np.issubdtype(second.dtype, np.floating):
@@ -155,7 +175,7 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "") -> Shipped:
     """What ships of the contenders, by their gains on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages; the likeliest of them competes for them all. None if there is no fine-tuned model, of
+    tuned: the fine-tuned model first, then averages and the pair; the likeliest of them competes for them all. None if there is no fine-tuned model, of
     which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
     """
     shipped = Shipped(head, absent)
@@ -168,13 +188,20 @@ def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, l
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
-    """What ships already, or `other` if it gains more.
+    """What ships already, or `other` if it is better.
 
-    Which is better is decided by paired.better with `certainty`.
+    With `certainty`, it must gain more (paired.better). Without, it is enough if it is likelier and does not gain less.
     """
-    if paired.better(other.gain(labels), shipped.contender.gain(labels), certainty):
-        reason = f"{other.subject} beats {shipped.contender.subject} on validation: {compared(other, shipped.contender, labels)}"
-        return Shipped(other, reason)
+    before = shipped.contender
+    told = compared(other, before, labels)
+    if paired.better(other.gain(labels), before.gain(labels), certainty):
+        return Shipped(other, f"{other.subject} beats {before.subject} on validation: {told}")
+    if certainty is None and not paired.better(before.gain(labels), other.gain(labels)):
+        ours, theirs = other.merits(labels), before.merits(labels)
+        if paired.better(ours, theirs, LIKELIER):
+            gap, error = paired.difference(ours, theirs)
+            likelier = f"its probabilities fit the labels of the validation images better, by {gap:.3f} nats per image (standard error {error:.3f})"
+            return Shipped(other, f"{other.subject} beats {before.subject}: {likelier}; {told}")
     return shipped
 
 

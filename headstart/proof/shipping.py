@@ -29,7 +29,7 @@ class Field:
 
     head: Contender
     tuned: Contender | None  # None if fine-tuning changed nothing
-    averages: list[Contender]
+    averages: list[Contender]  # of weights, and the pair of both
     scratch: Contender | None  # None if none was trained
     absent: str = ""  # why there is no fine-tuned model
 
@@ -40,7 +40,7 @@ class Field:
 
     @property
     def pretrained(self) -> list[Contender]:
-        """The fine-tuned model, first, and its averages."""
+        """The fine-tuned model, first, and its averages with the head."""
         return [self.tuned, *self.averages] if self.tuned else []
 
 

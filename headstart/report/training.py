@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from headstart.training.augmenting import Change
     from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
-    from headstart.training.searching import Row
     from headstart.training.tuning import Summary, Try
 
 NOTHING = "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head that it began with."
@@ -55,7 +54,6 @@ class Tuning:
     reason: str
     nothing: bool  # whether the network is as it began
     settled: list[str]  # sentences: what was measured before training, and what was tried again
-    search: list[Row]  # the ways that were searched, best first in each round
 
 
 def head(f: Findings) -> Head:
@@ -113,16 +111,15 @@ def tuning(f: Findings) -> Tuning:
         paid=shipped in naming.PAID,
         reason=NOTHING if nothing else against_head(f.fine_tuned["validation"]),
         nothing=nothing,
-        settled=[*_tries(f.fine_tuned["tries"]), *_searched(f.fine_tuned), *_changes(f.fine_tuned["changes"])],
-        search=f.fine_tuned["search"],
+        settled=[*_whole(f.fine_tuned), *_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
     )
 
 
 def _tries(tries: list[Try]) -> list[str]:
     """That a training was done again more gently, in a sentence."""
-    if len(tries) < 2 or tries[0]["best_epoch"]:
+    first, last = tries[0], tries[-1]
+    if len(tries) < 2 or last["strategy"] != first["strategy"]:
         return []
-    first, last = tries[:2]
     outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
     return [
         f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
@@ -130,22 +127,21 @@ def _tries(tries: list[Try]) -> list[str]:
     ]
 
 
-def _searched(summary: Summary) -> list[str]:
-    """That other ways were searched, and what became of the winner, in a sentence."""
-    rows, tries = summary["search"], summary["tries"]
-    if not rows:
+def _whole(summary: Summary) -> list[str]:
+    """That all of the network was tried too, and what became of it, in a sentence."""
+    tries = summary["tries"]
+    tried = next((one for one in tries[1:] if one["strategy"] != tries[0]["strategy"]), None)
+    if tried is None:
         return []
-    start = "As that was not better than the frozen head by a standard error on validation, other ways were tried briefly, the better half for longer"
-    *others, won = tries
-    if won["strategy"] == tries[0]["strategy"]:
-        return [f"{start}: in the last round none was better than the head."]
-    name = next(row["way"] for row in reversed(rows) if row["place"] == 1)
-    taken = (
-        "and counts"
-        if won["validation_loss"] < min(one["validation_loss"] for one in others)
-        else "and was no better than what had been tried"
+    outcome = (
+        f"its lowest validation loss was {tried['validation_loss']:.3f} nats, against {tries[0]['validation_loss']:.3f} before"
+        if tried["best_epoch"]
+        else f"no epoch had a lower validation loss than the frozen head ({tried['validation_loss']:.3f} nats)"
     )
-    return [f"{start}. The winner ({name}) was then trained in full, to a validation loss of {won['validation_loss']:.3f} nats, {taken}."]
+    return [
+        "As training a part of the network left many validation images wrong, all of it was trained too, on a new view of each picture in each of "
+        f"{tried['epochs']} epochs, at a highest rate of {tried['rate']:g}: {outcome}."
+    ]
 
 
 def _changes(changes: list[Change]) -> list[str]:

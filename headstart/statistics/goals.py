@@ -46,16 +46,15 @@ class Goal:
         images = np.bincount(labels)
         return len(labels) / (np.count_nonzero(images) * images[labels])
 
-    def merit(self, logits: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> float:
-        """Mean log likelihood (nats) of the labels (n,), the higher the better.
+    def merits(self, logits: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """The log likelihood (n,) in nats of each of the labels (n,), times how much it counts: the higher the better.
 
         logits: (n, classes); prior: (classes,) shares of the classes. If classes count alike, it is that of a world in which they are equally common.
         """
-        weights = self.counts(labels)
-        return float((weights * likelihood.of_labels(self.seen(logits, prior), labels)).sum() / weights.sum())
+        return np.asarray(self.counts(labels) * likelihood.of_labels(self.seen(logits, prior), labels))
 
     def seen(self, logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) as they are, or, if classes count alike, in that world; `prior` is that of `merit`."""
+        """Logits (n, classes) as they are, or, if classes count alike, in that world; `prior` is that of `merits`."""
         return logits - np.log(prior) if self.even else logits
 
 

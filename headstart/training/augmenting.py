@@ -7,7 +7,7 @@ is shown, with 95% confidence, to cost at most MARGIN of the images. Few images 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,7 +20,7 @@ from headstart.features import extraction, of_source, transforms
 from headstart.features.transforms import View
 from headstart.linear import logistic
 from headstart.networks.cards import SourceCard
-from headstart.params import Augmentation, MeasuredAugmentation
+from headstart.params import MeasuredAugmentation
 from headstart.statistics import intervals
 
 MOST = 400  # training images that are looked at
@@ -30,7 +30,7 @@ CERTAINTY = 0.95  # one-sided
 
 
 class Change(TypedDict):
-    """A change of the pictures, and what it costs, as in models/fine_tuned/summary.json."""
+    """A change of the pictures, and what it costs, as in models/changes.json."""
 
     change: str  # horizontal_flip, vertical_flip or quarter_turns
     n: int
@@ -40,24 +40,20 @@ class Change(TypedDict):
     made: bool
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """How the views are drawn, and what was measured to decide it."""
+def measure(train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], *, seed: int, device: Device = CPU) -> list[Change]:
+    """Measure each change on training images of `train` and the features of the source that `card` names.
 
-    augmentation: Augmentation
-    changes: list[Change]
-
-
-def choose(
-    wanted: MeasuredAugmentation, train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], *, seed: int, device: Device = CPU
-) -> Chosen:
-    """Measure each change that is left to `auto`, on training images of `train` and the features of the source that `card` names.
-
-    A source without features of its own (random weights) shows nothing, so nothing is then changed.
+    A source without features of its own (random weights) shows nothing.
     """
-    asked = [name for name in transforms.CHANGES if getattr(wanted, name) == "auto"]
-    found = _measure(asked, sampling.sample(train, MOST, seed), root, card, classes, seed, device) if asked and card.features else []
-    return Chosen(wanted.settled(**{change["change"]: change["made"] for change in found}), found)
+    return (
+        _measure(list(transforms.CHANGES), sampling.sample(train, MOST, seed), root, card, classes, seed, device) if card.features else []
+    )
+
+
+def settled(wanted: MeasuredAugmentation, changes: list[Change]) -> MeasuredAugmentation:
+    """How views are drawn if what is left to auto is made as `changes` say; what was not measured is not made."""
+    made = wanted.settled(**{change["change"]: change["made"] for change in changes})
+    return MeasuredAugmentation(**made.model_dump())
 
 
 def _measure(

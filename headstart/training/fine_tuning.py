@@ -86,6 +86,7 @@ def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int)
         seed=seed,
         regulariser=block.regulariser,
         strength=block.regulariser_strength,
+        keep=block.keep,
     )
     return Plan(
         strategy=block.strategy,

@@ -100,7 +100,7 @@ def plan_of(block: Baseline) -> Plan:
         weight_decay=block.weight_decay,
         label_smoothing=block.label_smoothing,
         views=block.views,
-        augmentation=block.augmentation,
+        augmentation=block.augmentation.settled(),
     )
 
 

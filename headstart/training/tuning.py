@@ -1,10 +1,9 @@
-"""Fine-tuning as the stage does it: settle what is left open, train, and try again in other ways if that brought nothing.
+"""Fine-tuning as the stage does it: train, and try again in another way if that left too much wrong.
 
-What is left open is which changes of the pictures keep their labels (augmenting.py). A training whose best weights are those that it
-began with has lost what the head knew and never won it back: it is tried once more at a tenth of the rate. If neither is better than the
-head beyond the error, and the head is wrong often enough for that to be told, other ways are searched (searching.py) and the winner is
-trained in full. Of all trainings the one with the lowest validation loss counts. If none was better than the head, this is said, and the
-network is the frozen head that it began with.
+If the usual training leaves many validation images wrong, all of the network is trained too (whole.py). Which of both counts is decided by
+the validation loss of a network by itself or with the frozen head beside it, as the two may ship together (proof/contenders.py). If
+neither is better than the head, the usual training is tried once more at a tenth of the rate: it has lost what the head knew and never won
+it back. If that brings nothing either, this is said, and the network is the frozen head that it began with.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from headstart.data import encoding
 from headstart.features import of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
-from headstart.params import FineTune, MeasuredAugmentation
-from headstart.training import augmenting, fine_tuning, outcome, searching
-from headstart.training.augmenting import Change, Chosen
-from headstart.training.searching import Found
+from headstart.params import FineTune
+from headstart.statistics import likelihood
+from headstart.training import augmenting, fine_tuning, outcome, whole
+from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
 GENTLER = 0.1  # factor on the rate if a training brought nothing
 
 
 class Try(TypedDict):
-    """A training, and the epoch after which its validation loss (nats) was lowest; 0: before the first, so it brought nothing."""
+    """A training, the epoch whose weights are kept (0: those before the first, so it brought nothing), and its validation loss (nats)."""
 
     strategy: str
     statistics: str  # of BatchNorm
@@ -56,6 +55,10 @@ class _Trained:
         """On validation, of the best epoch (nats)."""
         return self.result.curve[self.result.best]["validation_loss"]
 
+    def beside(self, head: np.ndarray, labels: np.ndarray) -> float:
+        """The lower validation loss (nats) of the network by itself, and with the head beside it that gives the logits `head` (n, classes)."""
+        return min(self.loss, _loss((head + self.result.logits) / 2, labels))
+
     @property
     def row(self) -> Try:
         """What is told of it."""
@@ -77,7 +80,6 @@ class Summary(outcome.Summary):
     augmentation: dict[str, float | bool]  # as the views were drawn
     changes: list[Change]
     tries: list[Try]
-    search: list[searching.Row]  # best first in each round; none if there was no search
     changed: bool  # whether there is a fine-tuned network; if not, it is the frozen head that it began with
 
 
@@ -97,34 +99,36 @@ def tune(
     head: Head,
     classes: list[str],
     block: FineTune,
+    changes: list[Change],
     *,
     seed: int,
     device: Device = CPU,
 ) -> Tuned:
-    """Fine-tune the source that `card` names from a head of the train split alone. Raises what fine_tuning.run raises."""
-    train = table[table["split"] == "train"].reset_index(drop=True)
-    if block.strategy == "head_only":  # which looks at no changed picture
-        chosen = Chosen(block.augmentation.settled(), [])
-    else:
-        chosen = augmenting.choose(block.augmentation, train, root, card, classes, seed=seed, device=device)
-    settled = block.model_copy(update={"augmentation": MeasuredAugmentation(**chosen.augmentation.model_dump())})
+    """Fine-tune the source that `card` names from a head of the train split alone.
+
+    `changes` is what augmenting.measure found of the pictures. Raises what fine_tuning.run raises.
+    """
+    settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
     train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
-    tries = [train_as(settled)]
-    if not tries[0].result.best and tries[0].result.summary["phases"]:
+    held = table[table["split"] == "validation"].reset_index(drop=True)
+    labels = encoding.encode(held["label"], classes)
+    best = train_as(settled)
+    tries = [best]
+    if settled.strategy == "last_stages" and whole.needed(best.result.logits, labels):
+        all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
+        if all_of_it:
+            tries.append(train_as(all_of_it))
+            before = head.logits(of_source.of_source(card, held, root, device))
+            best = min(tries, key=lambda one: one.beside(before, labels))
+    if not best.result.best and best.result.summary["phases"]:
         tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
-    found = Found(None, [])
-    if _searches(tries, table, root, card, head, classes, settled, device):
-        found = searching.run(table, root, card, head, classes, settled, seed=seed, device=device)
-        if found.block:
-            tries.append(train_as(found.block))
-    best = min(tries, key=lambda one: one.loss)
+        best = min([best, tries[-1]], key=lambda one: one.loss)
     done = best.result
     summary: Summary = {
         **done.summary,
         "augmentation": best.block.augmentation.model_dump(),
-        "changes": chosen.changes,
+        "changes": changes,
         "tries": [one.row for one in tries],
-        "search": found.rows,
         "changed": done.best > 0,
     }
     return Tuned(done, best.block, summary)
@@ -142,25 +146,6 @@ def _train(
     return _Trained(block, done)
 
 
-def _searches(
-    tries: list[_Trained],
-    table: pd.DataFrame,
-    root: Path,
-    card: SourceCard,
-    head: Head,
-    classes: list[str],
-    block: FineTune,
-    device: Device,
-) -> bool:
-    """Whether other ways are searched after these trainings."""
-    if not block.search or block.strategy != "last_stages":
-        return False
-    held = table[table["split"] == "validation"].reset_index(drop=True)
-    before = _head_logits(card, head, held, root, device)
-    best = min(tries, key=lambda one: one.loss)
-    return searching.needed(before, best.result.logits, encoding.encode(held["label"], classes))
-
-
-def _head_logits(card: SourceCard, head: Head, some: pd.DataFrame, root: Path, device: Device) -> np.ndarray:
-    """Logits (n, classes) that the frozen head gives for these images."""
-    return head.logits(of_source.of_source(card, some, root, device))
+def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """At the best temperature, as in training (nats)."""
+    return float(-likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels).mean())

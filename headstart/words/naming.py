@@ -50,6 +50,13 @@ CONTENDERS = {
         "average of frozen head and fine-tuned model",
         "It paid: its average with the frozen head ships.",
     ),
+    "both": Words(
+        "both together",
+        "the frozen head and the fine-tuned model together",
+        "the frozen and the fine-tuned network together ({architecture})",
+        "frozen head and fine-tuned model together",
+        "It paid: it ships together with the frozen head, both being asked.",
+    ),
     "scratch": Words(
         "from random weights",
         "the network from random weights",
@@ -63,7 +70,7 @@ CONTENDERS = {
     "bss": _remedy("BSS", "features of little use held down"),
     "more_layers": _remedy("more layers", "all stages retrained, the deeper the slower"),
 }
-PAID = ("fine_tuned", "average")  # contenders by which fine-tuning paid, if they ship
+PAID = ("fine_tuned", "average", "both")  # contenders by which fine-tuning paid, if they ship
 
 # Whether transfer helped: after "Transfer" or alone, and as a sentence.
 NOT_TESTED = "not tested"  # there was no network from random weights to compare with

@@ -47,7 +47,7 @@ def test_however_it_is_weighted_probabilities_keep_to_the_shares_of_the_classes(
 def test_the_log_loss_counts_classes_alike_if_the_goal_does() -> None:
     x, y, parts = planted(500)
     found = logistic.cross_validate(x, y, parts, classes=2, penalties=[1.0], goal=EVEN, what="x")
-    assert found.figures["log_loss"] == pytest.approx(-EVEN.merit(found.held_out, y, goals.shares(y, 2)))
+    assert found.figures["log_loss"] == pytest.approx(-EVEN.merits(found.held_out, y, goals.shares(y, 2)).mean())
     plain = logistic.cross_validate(x, y, parts, classes=2, penalties=[1.0], what="x")
     assert (plain.held_out == found.held_out).all()
     assert plain.figures["log_loss"] == pytest.approx(-likelihood.of_labels(plain.held_out, y).mean())

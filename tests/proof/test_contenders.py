@@ -44,9 +44,31 @@ def test_the_frozen_head_ships_unless_beaten_by_a_standard_error() -> None:
     assert kept.reason.startswith("nothing beats the frozen head by a standard error on validation: the fine-tuned model 80.0%")
 
 
+@pytest.mark.parametrize(("fewer", "ships"), [(0, True), (1, True), (5, False)])
+def test_one_that_is_likelier_ships_unless_it_gains_less(fewer: int, ships: bool) -> None:
+    """Both are right about as often, but the fine-tuned model is less sure when it is wrong."""
+    head, tuned = made("head", 80), made("fine_tuned", 80 - fewer, sure=9.0)
+    wrong = np.abs(tuned.logits.argmax(1) - LABELS) == 1
+    tuned = replace(tuned, logits=np.where(wrong[:, None], tuned.logits / 90, tuned.logits))
+    shipped = contenders.choose(head, [tuned], None, LABELS)
+    assert (shipped.contender is tuned) == ships
+    if ships:
+        assert (
+            "the fine-tuned model beats the frozen head: its probabilities fit the labels of the validation images better, by 0."
+            in shipped.reason
+        )
+        assert f"the fine-tuned model {80 - fewer}.0% of 100 images right, the frozen head 80.0%" in shipped.reason
+
+
+def test_how_sure_a_model_is_overall_does_not_count() -> None:
+    head, tuned = made("head", 90, sure=30.0), made("fine_tuned", 90, sure=2.2)
+    assert tuned.likelihood(LABELS) > head.likelihood(LABELS) + 1
+    assert contenders.choose(head, [tuned], None, LABELS).contender is head
+
+
 def test_the_likeliest_mix_stands_for_the_fine_tuned_model() -> None:
     averages = [made("average", 95, sure=3.0, mix=0.25), made("average", 96, sure=4.0, mix=0.5)]
-    shipped = contenders.choose(made("head", 90), [made("fine_tuned", 97, sure=0.5), *averages], None, LABELS)
+    shipped = contenders.choose(made("head", 90), [made("fine_tuned", 94, sure=9.0), *averages], None, LABELS)
     assert (shipped.contender.name, shipped.contender.mix) == ("average", 0.5)
     assert "the average with 50% fine-tuned weights beats the frozen head" in shipped.reason
 
@@ -186,3 +208,13 @@ def test_contenders_are_measured_on_the_validation_images_alone(data: contenders
     averages = contenders.averages(frozen, other, data)
     assert [one.mix for one in averages] == list(contenders.MIXES)
     assert all(one.logits.shape == whole.logits.shape for one in averages)
+    pair = contenders.both(frozen, replace(whole, logits=-whole.logits, weights=_turned(values)))
+    asked = contenders.measure("both", pair.weights, pair.card, data)
+    np.testing.assert_allclose(asked.logits, pair.logits, atol=2e-2)
+    assert np.abs(whole.logits).max() > 0.1, "or the pair would answer as each of the two"
+
+
+def _turned(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same network with the signs of its head turned round."""
+    weight, bias = list(values)[-2:]
+    return {**values, weight: -values[weight], bias: -values[bias]}

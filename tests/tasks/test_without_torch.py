@@ -86,6 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         card = sources.load(tiny.checkpoint(Path("source"))).card().to_json()
         Path("models/source.json").write_text(json.dumps({**card, "parameters": {}}))
         Path("models/architecture.json").write_text(json.dumps(card))
+        Path("models/changes.json").write_text("[]")
         Path("settings.json").write_text(json.dumps(settings))
         train_head.train_head(block=given.train_head, shared=given)
         fine_tune.fine_tune(block=given.fine_tune, shared=given)

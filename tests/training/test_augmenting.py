@@ -57,25 +57,25 @@ def plant(patch: pytest.MonkeyPatch, tell: float = 2.0) -> list[list[str]]:
 
 def test_what_keeps_the_labels_is_done_and_nothing_else(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    chosen = augmenting.choose(MeasuredAugmentation(rotation=5), table(400), Path(), card, CLASSES, seed=0)
-    assert chosen.augmentation == Augmentation(rotation=5, horizontal_flip=True, vertical_flip=False, quarter_turns=False)
-    assert [(change["change"], change["n"], change["made"]) for change in chosen.changes] == [
+    changes = augmenting.measure(table(400), Path(), card, CLASSES, seed=0)
+    assert drawn(changes, rotation=5) == Augmentation(rotation=5, horizontal_flip=True, vertical_flip=False, quarter_turns=False)
+    assert [(change["change"], change["n"], change["made"]) for change in changes] == [
         ("horizontal_flip", 400, True),
         ("vertical_flip", 400, False),
         ("quarter_turns", 400, False),
     ]
-    harmless, *harmful = (change["difference"] for change in chosen.changes)
+    harmless, *harmful = (change["difference"] for change in changes)
     assert abs(harmless) < 0.03
     assert max(harmful) < -0.5
-    assert all(0.95 < change["accuracy"] < 1 for change in chosen.changes)
+    assert all(0.95 < change["accuracy"] < 1 for change in changes)
 
 
 def test_few_images_show_nothing(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, tell=5.0)
-    few = augmenting.choose(MeasuredAugmentation(), table(40), Path(), card, CLASSES, seed=0)
-    assert few.changes[0]["difference"] == 0
-    assert few.augmentation == Augmentation()
-    assert augmenting.choose(MeasuredAugmentation(), table(80), Path(), card, CLASSES, seed=0).augmentation.horizontal_flip
+    few = augmenting.measure(table(40), Path(), card, CLASSES, seed=0)
+    assert few[0]["difference"] == 0
+    assert drawn(few) == Augmentation()
+    assert drawn(augmenting.measure(table(80), Path(), card, CLASSES, seed=0)).horizontal_flip
 
 
 def test_what_makes_all_pictures_unlike_the_plain_ones_is_not_done(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,22 +87,24 @@ def test_what_makes_all_pictures_unlike_the_plain_ones_is_not_done(card: SourceC
         return [plain, *(each + 10 for each in changed)]
 
     monkeypatch.setattr(augmenting, "_features", moved)
-    chosen = augmenting.choose(MeasuredAugmentation(), table(400), Path(), card, CLASSES, seed=0)
-    assert [change["made"] for change in chosen.changes] == [False, False, False]
-    assert chosen.changes[0]["difference"] < -0.3, "though mirroring keeps the labels"
+    changes = augmenting.measure(table(400), Path(), card, CLASSES, seed=0)
+    assert [change["made"] for change in changes] == [False, False, False]
+    assert changes[0]["difference"] < -0.3, "though mirroring keeps the labels"
 
 
-def test_what_is_said_is_not_measured(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = plant(monkeypatch)
-    wanted = MeasuredAugmentation(horizontal_flip=False, vertical_flip=True)
-    chosen = augmenting.choose(wanted, table(400), Path(), card, CLASSES, seed=0)
-    assert asked == [["quarter_turns"]]
-    assert (chosen.augmentation.horizontal_flip, chosen.augmentation.vertical_flip) == (False, True)
-    augmenting.choose(MeasuredAugmentation(**Augmentation().model_dump()), table(400), Path(), card, CLASSES, seed=0)
-    assert len(asked) == 1
+def test_what_is_said_is_done_whatever_was_measured(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    changes = augmenting.measure(table(400), Path(), card, CLASSES, seed=0)
+    assert drawn(changes, horizontal_flip=False, vertical_flip=True) == Augmentation(horizontal_flip=False, vertical_flip=True)
+    assert drawn([]) == Augmentation(), "what was not measured is not made"
 
 
 def test_random_weights_show_nothing(card: SourceCard, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = plant(monkeypatch)
-    chosen = augmenting.choose(MeasuredAugmentation(), table(400), Path(), replace(card, features=None), CLASSES, seed=0)
-    assert (chosen.augmentation, chosen.changes, asked) == (Augmentation(), [], [])
+    assert augmenting.measure(table(400), Path(), replace(card, features=None), CLASSES, seed=0) == []
+    assert asked == []
+
+
+def drawn(changes: list[augmenting.Change], **block: Any) -> Augmentation:
+    """How views are drawn after these changes were measured."""
+    return augmenting.settled(MeasuredAugmentation(**block), changes).settled()

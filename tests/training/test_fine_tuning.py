@@ -366,10 +366,12 @@ def test_more_processes_than_gpus_are_refused_before_anything_is_computed(card: 
 def test_a_plan_is_what_its_block_says() -> None:
     """Every field of the block is in the plan or in its recipe, under its own name or as the numbers that it stands for."""
     table = pd.DataFrame({"split": ["train"] * 4 + ["test"], "label": ["ant", "bee", "bee", "bee", "ant"]})
-    block = FineTune(depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2, statistics="batch")
+    block = FineTune(
+        depth=2, epochs=7, patience=3, class_weights="balanced", regulariser="bss", views=4, processes=2, statistics="batch", keep="last"
+    )
     plan = fine_tuning.plan_of(block, table, ["ant", "bee"], 5)
     named = {**vars(plan), **vars(plan.recipe), "regulariser_strength": plan.recipe.strength}
-    same = set(FineTune.model_fields) - {"class_weights", "augmentation", "search"}  # tuning.py searches
+    same = set(FineTune.model_fields) - {"class_weights", "augmentation", "whole"}  # which is tuning.py's
     assert plan.augmentation == Augmentation(), "what is left to auto has not been measured here"
     assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
     assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])

@@ -77,6 +77,15 @@ def test_each_phase_ends_with_its_best_weights(monkeypatch: pytest.MonkeyPatch) 
     assert [p["validation_loss"] for p in done.phases] == [0.5, 0.45]
 
 
+def test_if_the_last_weights_are_wanted_a_phase_ends_with_them_and_nothing_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [0.1, 0.9, 0.5, 0.8, 0.7], seen)
+    network = tail()
+    done = run(network, phase(4), keep="last", patience=1)
+    assert state(network) == seen[4]
+    assert (done.best, done.phases[0]["best_epoch"], done.phases[0]["epochs"]) == (4, 4, 4)
+
+
 def test_a_phase_that_never_helps_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [0.1, 0.9, 0.5, 0.2])
     network = tail()

@@ -118,7 +118,7 @@ def test_a_run_leaves_a_model_a_report_and_metrics(project: Path) -> None:
     assert verdict["standing"] == "indicative"
     assert verdict["ships"] == metrics["shipped"]
     tuned = json.loads((project / "models/fine_tuned/summary.json").read_text())
-    changed = {"fine_tuned", "average"} if tuned["changed"] else set()
+    changed = {"fine_tuned", "average", "both"} if tuned["changed"] else set()
     assert {arm["name"] for arm in verdict["arms"]} == {"head", "scratch", *changed}
     assert set(metrics) >= {"head", "scratch", metrics["shipped"]}
     assert ("fine_tuned" in metrics) is tuned["changed"]

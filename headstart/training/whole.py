@@ -1,0 +1,47 @@
+"""All of the network, on views that are drawn anew in each epoch: what is tried if less of it leaves too much wrong.
+
+Cached activations of a few views are cheap, but early layers that do not fit the images stay as they are, and the rest sees the same views
+again and again. This way costs a pass through all of the network, forward and back, for each image and epoch, so its work is bounded: by
+counting, never by a clock. At a rate at which early layers learn, validation loss first rises and then falls below where it began, by chance
+here or there: the last weights are kept, at which the rate has fallen to nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headstart.networks import common, sources
+from headstart.networks.cards import SourceCard
+from headstart.params import FineTune
+from headstart.training import fine_tuning
+
+FEWEST_WRONG = 10  # validation images: fewer cannot tell trainings apart
+SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
+FACTOR = 3.0  # on the rate of the block
+DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
+FEWEST_EPOCHS = 4  # at this rate the network first forgets, and shorter trainings end before they are past that
+ON_GPU = 50.0  # times the work that a CPU does at most
+
+
+def needed(logits: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether there is enough to gain over a network that gives these logits (n, classes) for validation images of `labels` (n,)."""
+    wrong = int((logits.argmax(1) != labels).sum())
+    return wrong >= max(FEWEST_WRONG, SHARE_WRONG * len(labels))
+
+
+def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:
+    """The block that trains all of the source on so many images, for as many of the block's epochs as `block.whole` has work for.
+
+    None if those are too few. Pictures are seen whole, and mirrored and turned as the block has it: crops, turns by some degrees and
+    colours are not measured (augmenting.py).
+    """
+    if not block.whole:
+        return None
+    each = common.gflops(sources.known(card).trunk, card.transform.input_size)
+    epochs = min(block.epochs, int(block.whole * (ON_GPU if on_gpu else 1) / (each * images)))
+    if epochs < min(FEWEST_EPOCHS, block.epochs):
+        return None
+    seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
+    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
+    rates = {"rate": min(1.0, FACTOR * block.rate), "decay": DECAY}
+    return block.model_copy(update={**changed, **rates, "augmentation": seen})

@@ -1,0 +1,52 @@
+"""When all of a network is trained, in which way, and how much work that may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.networks import common, sources
+from headstart.params import FineTune
+from headstart.training import whole
+from tests import tiny
+
+
+@pytest.mark.parametrize(("n", "wrong", "needed"), [(40, 9, False), (40, 10, True), (400, 19, False), (400, 20, True)])
+def test_it_is_tried_if_a_twentieth_is_wrong_and_ten_images(n: int, wrong: int, needed: bool) -> None:
+    labels = np.arange(n) % 2
+    named = np.where(np.arange(n) < wrong, 1 - labels, labels)
+    assert whole.needed(np.eye(2)[named], labels) is needed
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> float:
+    """GFLOPs of an image, of the source at `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    source = sources.load(tiny.checkpoint(Path("source")))
+    return common.gflops(source.trunk, source.transform.input_size)
+
+
+def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float) -> None:
+    card = sources.load("checkpoint:source").card()
+    block = FineTune(rate=1e-3, epochs=6, whole=1.0, label_smoothing=0.2)
+    block = block.model_copy(update={"augmentation": block.augmentation.model_copy(update={"vertical_flip": True})})
+    way = whole.way(block, card, int(1.0 / work / 6), on_gpu=False)
+    assert way is not None
+    seen = way.augmentation
+    assert (way.strategy, way.views, way.epochs, way.keep) == ("full", "fresh", 6, "last")
+    assert (way.rate, way.decay) == (pytest.approx(whole.FACTOR * 1e-3), whole.DECAY)
+    assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (1.0, 0.0, 0.0, True)
+    assert way.label_smoothing == 0.2, "what it does not change is the block's"
+    assert FineTune.model_validate(way.model_dump()) == way
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(100, 10), (125, 8), (250, 4), (251, None)])
+def test_its_work_is_bounded(images: int, epochs: int | None, work: float) -> None:
+    card = sources.load("checkpoint:source").card()
+    block = FineTune(whole=1000.5 * work)
+    way = whole.way(block, card, images, on_gpu=False)
+    assert (way.epochs if way else None) == epochs
+    assert whole.way(block, card, images, on_gpu=True) is not None
+    assert whole.way(block.model_copy(update={"whole": 0.0}), card, images, on_gpu=True) is None
