@@ -75,7 +75,10 @@ def leave(
     dump(paths["validation"], _validation(classes, a_class))
     dump(paths["ranking"], _ranking())
     dump(paths["adapt"], adapting.nothing("labelled", "there is no second domain"))
-    dump(paths["labels"] / "labels.json", {"images": 400, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []})
+    dump(
+        paths["labels"] / "labels.json",
+        {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
+    )
     penalties = [
         {"penalty": p, "log_loss": 0.3 + 0.06 * np.log10(p / 0.03) ** 2, "accuracy": 0.93 - 0.01 * np.log10(p / 0.03) ** 2}
         for p in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

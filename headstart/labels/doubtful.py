@@ -64,6 +64,7 @@ class Doubts(TypedDict):
     """The content of reports/labels/labels.json."""
 
     images: int
+    classes: list[str]
     singles: int  # labels that are contradicted, outside blocks
     expected: list[float]  # how many of these are expected to be wrong, and a 95% interval
     labels: list[Doubt]  # blocks first, then singles, the most doubtful first; MOST at most
@@ -75,7 +76,7 @@ def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]
 
     features: (n, d) of all rows of the table, by the source; head: that of the training and validation images, with its out-of-fold logits.
     """
-    logits, labels = _logits(table, features, head), encoding.encode(table["label"], classes)
+    logits, labels = held_out(table, features, head), encoding.encode(table["label"], classes)
     probabilities = likelihood.softmax(logits)
     places = _places(table)
     sizes = np.bincount(labels, minlength=len(classes))
@@ -90,6 +91,7 @@ def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]
     paths, names = table["path"].to_numpy(str), np.array(classes)
     return {
         "images": len(table),
+        "classes": classes,
         "singles": len(singles),
         "expected": [round(value, 1) for value in expected.among(singles)],
         "labels": [
@@ -133,7 +135,7 @@ def _singles(probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray, a
     return np.asarray(rows[np.argsort(confident.margins(probabilities, labels)[rows], kind="stable")][:many])
 
 
-def _logits(table: pd.DataFrame, features: Features, head: Head) -> np.ndarray:
+def held_out(table: pd.DataFrame, features: Features, head: Head) -> np.ndarray:
     """Logits (n, classes) of heads that were not fitted on the image they are for."""
     test = (table["split"] == "test").to_numpy()
     assert head.held_out is not None
