@@ -4,7 +4,7 @@
 
 Each FOLDER holds a folder per class. Features of the frozen source are kept in DIR and cost a pass once. For every seed, 3% of the labels are changed at random, and the
 head is fitted as the pipeline fits it: out of fold on train and validation, and on these two for the test images. Then 28 consecutive files of each class are taken, eight of
-one class are replaced by a neighbouring class's photos from the same stretch of file numbers, and the list has to name that block. PYTHON is an interpreter that has cleanlab, whose
+one class are replaced by photos of another class from the same stretch of file numbers, both classes drawn at random, and the list has to name that block. PYTHON is an interpreter that has cleanlab, whose
 ranking of the same probabilities is printed beside ours. Ends with one line of JSON.
 """
 
@@ -44,20 +44,20 @@ kept = np.load(sys.argv[1])
 labels, probabilities = kept["labels"], kept["probabilities"]
 orders = {how: np.argsort(rank.get_label_quality_scores(labels, probabilities, method=how), kind="stable").tolist()
           for how in ("normalized_margin", "self_confidence")}
-found = filter.find_label_issues(labels, probabilities, filter_by="low_normalized_margin", n_jobs=1)
+found = filter.find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
 print(json.dumps({"orders": orders, "found": np.flatnonzero(found).tolist()}))
 """
 
 
-def fitted(table: pd.DataFrame, features: np.ndarray, seed: int, penalties: list[float]) -> Head:
-    """The head of train and validation with its out-of-fold logits, as the stage train_head fits it."""
+def fitted(table: pd.DataFrame, features: np.ndarray, seed: int, penalties: list[float]) -> tuple[Head, dict[str, Any]]:
+    """The head of train and validation with its out-of-fold logits, as the stage train_head fits it, and how it was fitted."""
     classes, seen = encoding.classes(table), (table["split"] != "test").to_numpy()
     labels, block, aim = encoding.encode(table["label"], classes)[seen], TrainHead(), Aim()
     goal = goals.resolve(aim.measure, aim.label, aim.reach, list(table.loc[seen, "label"]))
     parts = folding.split_folds(labels, table["group"].to_numpy()[seen], block.folds, seed)
     how: dict[str, Any] = {"classes": len(classes), "penalties": penalties, "balanced": None, "goal": goal}
     head, validated = logistic.fit(features[seen], labels, parts, **how, what="head, fits")
-    return replace(head, held_out=validated.held_out)
+    return replace(head, held_out=validated.held_out), {"penalty": validated.penalty, "balanced": validated.balanced}
 
 
 def changed(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -82,11 +82,12 @@ def ask_peer(python: str, probabilities: np.ndarray, labels: np.ndarray) -> dict
 def singles(kind: Kind, seed: int, penalties: list[float], peer: str) -> dict[str, Any]:
     """The share of planted labels in the top of the list, and what is said of how many there are."""
     table, rows = changed(kind.table, seed)
-    classes, head = encoding.classes(table), fitted(table, kind.features, seed, penalties)
-    told = doubtful.find(table, kind.features, head, classes)
+    classes = encoding.classes(table)
+    head, how = fitted(table, kind.features, seed, penalties)
+    told = doubtful.find(table, kind.features, head, classes, **how)
     labels, probabilities = encoding.encode(table["label"], classes), likelihood.softmax(doubtful.held_out(table, kind.features, head))
     top = round(TOP * len(table))
-    order = np.argsort(confident.margins(probabilities, labels), kind="stable")
+    order = np.argsort(confident.confidence(probabilities, labels), kind="stable")
     listed = {one["path"] for one in told["labels"] if not one["block"]}
     hits = int(table["path"].iloc[rows].isin(listed).sum())
     row: dict[str, Any] = {
@@ -98,8 +99,8 @@ def singles(kind: Kind, seed: int, penalties: list[float], peer: str) -> dict[st
     row |= {"of_these_planted": hits, "expected": told["expected"], "blocks": len(told["blocks"])}
     if peer:
         theirs = ask_peer(peer, probabilities, labels)
-        for how, one in theirs["orders"].items():
-            row[f"cleanlab_{how}"] = float(np.isin(rows, one[:top]).mean())
+        for name, one in theirs["orders"].items():
+            row[f"cleanlab_{name}"] = float(np.isin(rows, one[:top]).mean())
         row |= {"cleanlab_listed": len(theirs["found"]), "cleanlab_planted": int(np.isin(rows, theirs["found"]).sum())}
     return row
 
@@ -118,7 +119,8 @@ def block(kind: Kind, seed: int, penalties: list[float]) -> dict[str, Any]:
     first = int(random.integers(0, OF_CLASS - IN_BLOCK + 1))
     wrong = np.flatnonzero(table["label"] == one)[first : first + IN_BLOCK]
     features[wrong] = kind.features[beyond]
-    told: Doubts = doubtful.find(table, features, fitted(table, features, seed, penalties), encoding.classes(table))
+    head, how = fitted(table, features, seed, penalties)
+    told: Doubts = doubtful.find(table, features, head, encoding.classes(table), **how)
     paths = set(table["path"].iloc[wrong])
     right = [found["number"] for found in told["blocks"] if (found["label"], found["suggested"]) == (one, other)]
     named_files = {doubt["path"] for doubt in told["labels"] if doubt["block"] in right}
@@ -133,7 +135,8 @@ def block(kind: Kind, seed: int, penalties: list[float]) -> dict[str, Any]:
 def measure(folder: Path, work: Path, card: Any, seeds: int, penalties: list[float], peer: str) -> dict[str, Any]:
     """All that is measured on a folder."""
     kind = read(folder, work / folder.name, card)
-    clean = doubtful.find(kind.table, kind.features, fitted(kind.table, kind.features, 0, penalties), encoding.classes(kind.table))
+    head, how = fitted(kind.table, kind.features, 0, penalties)
+    clean = doubtful.find(kind.table, kind.features, head, encoding.classes(kind.table), **how)
     rows, blocks = [], []
     for seed in range(seeds):
         rows.append(singles(kind, seed, penalties, peer))

@@ -76,7 +76,7 @@ def evaluate(
     )
     known = _limits(done, clean, images, head, ships, points, block, shared)
     done.metrics["limits"] = known.tested
-    _labels(labels, done, clean, images, card, heads.load(head / "head.safetensors", "final"), shared)
+    _labels(labels, done, clean, images, card, head, shared)
     _write(final, predictions, done, known)
     curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
     _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
@@ -113,13 +113,14 @@ def _limits(
     )
 
 
-def _labels(
-    out: Path, done: test_split.Evaluation, clean: Path, images: Path, source: SourceCard, head: heads.Head, shared: Shared
-) -> None:
+def _labels(out: Path, done: test_split.Evaluation, clean: Path, images: Path, source: SourceCard, head: Path, shared: Shared) -> None:
     """Write which labels to look at, and note in the metrics how many."""
+    fitted, how = heads.load(head / "head.safetensors", "final"), outputs.read_json(head / "summary.json")["final"]
     table = manifest.read(clean)
     features = of_source.of_source(source, table, images, devices.choose(shared.device, shared.precision))
-    found = doubtful.find(table, features, head, done.metrics["classes"])
+    found = doubtful.find(
+        table, features, fitted, done.metrics["classes"], penalty=how["penalty"], balanced=how["class_weights"] == "balanced"
+    )
     lists.write(out, found)
     counted = done.metrics["labels"] = {"singles": found["singles"], "expected": found["expected"], "blocks": len(found["blocks"])}
     done.metrics["caveats"] += [said] if (said := label_words.caveat(**counted)) else []

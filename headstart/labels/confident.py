@@ -1,8 +1,8 @@
 """Confident learning: which labels a model contradicts (Northcutt, Jiang & Chuang, JAIR 70, 2021).
 
 The probabilities must be of models that did not see the image they are for. A class's threshold is the mean probability of that class over the images
-labelled so: what is above it counts as confidently of the class, whatever the label says. With the lowest margins, as many as
-count as another class, these are the images that cleanlab 2.9 finds with filter_by="low_normalized_margin" (benchmarks/labels.py compares them).
+labelled so: what is above it counts as confidently of the class, whatever the label says. Those of the lowest probability of
+their label, as many as count as another class, are what cleanlab 2.9 finds with filter_by="low_self_confidence" (benchmarks/labels.py compares them).
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ def others(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return without.argmax(1)
 
 
-def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How much likelier (n,) the label is than the likeliest other class, from -1 to 1: the lower, the more doubtful (normalised margin)."""
-    rows = np.arange(len(labels))
-    return np.asarray(probabilities[rows, labels] - probabilities[rows, others(probabilities, labels)])
+def confidence(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The probability (n,) of each label: the lower, the more doubtful (self-confidence)."""
+    return np.asarray(probabilities[np.arange(len(labels)), labels])

@@ -1,14 +1,14 @@
 """Which labels to look at: single ones that a model of the other images contradicts, and blocks of consecutive files.
 
 Everything comes from what the stages before have computed: the out-of-fold logits of the head on the frozen base for training and validation images, the head of
-these two for the test images, and the features of the source. Nothing is decided by it: the list is for people, and no label changes by itself.
+these two for the test images, and the features of the source; only for blocks are heads fitted, at one penalty. Nothing is decided by it: the list is for people, and no label changes by itself.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,13 @@ import pandas as pd
 from headstart.base.reading import Features
 from headstart.data import encoding
 from headstart.labels import confident, contamination, neighbours, scan
+from headstart.linear import logistic
 from headstart.networks.heads import Head
 from headstart.statistics import likelihood
 
 MOST = 1000  # labels that are listed
-APART = 4  # files of a class that lie within a fourth of its length have no say on each other when blocks are looked for
-AGREED = 0.6  # share of the neighbours that name one other class for a file to count as looking like it
+APART = 4  # parts of the files of a class: when blocks are looked for, files within one part's length have no say on each other
+AGREED = 0.45  # what neighbours and head give one other class, on average, for a file to count as looking like it
 HALF = 0.5
 LEVEL = 0.05  # chance that a data set without a block has one named
 
@@ -71,17 +72,19 @@ class Doubts(TypedDict):
     blocks: list[Block]
 
 
-def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]) -> Doubts:
+def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str], *, penalty: float, balanced: bool) -> Doubts:
     """The labels of a clean manifest to look at.
 
-    features: (n, d) of all rows of the table, by the source; head: that of the training and validation images, with its out-of-fold logits.
+    features: (n, d) of all rows of the table, by the source; head: that of the training and validation images, with its out-of-fold logits;
+    penalty, balanced: what it was fitted with.
     """
     logits, labels = held_out(table, features, head), encoding.encode(table["label"], classes)
     probabilities = likelihood.softmax(logits)
     places = _places(table)
     sizes = np.bincount(labels, minlength=len(classes))
     near = neighbours.near(features, labels, places, sizes[labels] // APART, len(classes))
-    runs = _runs(labels, places, near.votes)
+    apart = _by_others(features, labels, places * APART // sizes[labels], len(classes), penalty, balanced)
+    runs = _runs(labels, places, near.votes if apart is None else (near.votes + apart) / 2)
     suggested, block = confident.others(probabilities, labels), np.zeros(len(labels), np.int64)
     for number, (rows, other, _) in enumerate(runs, 1):
         block[rows], suggested[rows] = number, other
@@ -125,14 +128,14 @@ def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]
 
 
 def _singles(probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """The labels to look at among the rows that are `apart` (n,) bool, the lowest margin first.
+    """The labels to look at among the rows that are `apart` (n,) bool, those of the least probability first.
 
     They are as many as count as another class, or are wrong with a chance of more than half, whichever are more.
     """
     counted = confident.counted(probabilities, labels) != labels
     many = max(int((counted & apart).sum()), int(((wrong > HALF) & apart).sum()))
     rows = np.flatnonzero(apart)
-    return np.asarray(rows[np.argsort(confident.margins(probabilities, labels)[rows], kind="stable")][:many])
+    return np.asarray(rows[np.argsort(confident.confidence(probabilities, labels)[rows], kind="stable")][:many])
 
 
 def held_out(table: pd.DataFrame, features: Features, head: Head) -> np.ndarray:
@@ -145,6 +148,20 @@ def held_out(table: pd.DataFrame, features: Features, head: Head) -> np.ndarray:
     if len(rows):
         logits[rows] = head.logits(features[rows])
     return logits
+
+
+def _by_others(
+    features: Features, labels: np.ndarray, parts: np.ndarray, classes: int, penalty: float, balanced: bool
+) -> np.ndarray | None:
+    """Probabilities (n, classes) by heads that were fitted without the part (n,) of the files that an image lies in; None if all are one part.
+
+    A head that was fitted on files of the same wrong block has learned it.
+    """
+    folds = np.unique(parts, return_inverse=True)[1]
+    if not folds.any():
+        return None
+    how: dict[str, Any] = {"classes": classes, "penalties": [penalty], "balanced": balanced, "what": "looking for blocks, fits"}
+    return likelihood.softmax(logistic.cross_validate(features, labels, folds, **how).held_out)
 
 
 def _places(table: pd.DataFrame) -> np.ndarray:
@@ -165,7 +182,7 @@ def _in_order(path: str) -> tuple[str, list[tuple[int, int, str]]]:
 
 
 def _runs(labels: np.ndarray, places: np.ndarray, votes: np.ndarray) -> list[tuple[np.ndarray, int, float]]:
-    """Blocks: the rows of each in order, the class that they look like, and the chance; by label, then place."""
+    """Blocks, from what every image looks like to those that were made apart (n, classes): the rows of each in order, the class that they look like, and the chance; by label, then place."""
     rows = np.arange(len(labels))
     others = votes.copy()
     others[rows, labels] = -1.0

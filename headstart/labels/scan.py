@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-LEAST = 3  # marks in a run
+LEAST = 5  # marks in a run
 DENSE = 0.75  # share of marks in a run
 LARGEST = 0.5  # of the row: a run that is longer is no part of it
 

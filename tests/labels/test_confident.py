@@ -27,8 +27,8 @@ def test_a_class_without_an_image_is_never_suggested() -> None:
     assert np.isinf(confident.thresholds(probabilities, np.array([0, 1]))[2])
 
 
-def test_margins_and_the_other_class() -> None:
+def test_the_probability_of_the_label_and_the_other_class() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
     assert confident.others(probabilities, np.array([0, 2])).tolist() == [1, 0]
-    np.testing.assert_allclose(confident.margins(probabilities, np.array([0, 2])), [0.2, -0.3])
+    np.testing.assert_allclose(confident.confidence(probabilities, np.array([0, 2])), [0.5, 0.2])
     assert probabilities[0, 0] == 0.5

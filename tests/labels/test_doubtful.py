@@ -34,7 +34,7 @@ def found(rows: pd.DataFrame, features: np.ndarray) -> Doubts:
     labels, seen = encoding.encode(rows["label"], CLASSES), (rows["split"] != "test").to_numpy()
     parts = folding.split_folds(labels[seen], rows["group"].to_numpy()[seen], 3, 0)
     head, validated = logistic.fit(features[seen], labels[seen], parts, classes=3, penalties=[1.0], what="head")
-    return doubtful.find(rows, features, replace(head, held_out=validated.held_out), CLASSES)
+    return doubtful.find(rows, features, replace(head, held_out=validated.held_out), CLASSES, penalty=1.0, balanced=False)
 
 
 def relabelled(rows: pd.DataFrame, changes: dict[int, str]) -> pd.DataFrame:
