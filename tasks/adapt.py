@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,16 @@ import pandas as pd
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest, settings
 from headstart.data.settings import two_domains
-from headstart.domains import adapting
+from headstart.domains import outcome
 from headstart.features import classify
 from headstart.networks import cards
 from headstart.params import Adapt, Shared
 from headstart.statistics import likelihood
 from headstart.words import spreadsheet
 from tasks import stage
+
+if TYPE_CHECKING:
+    from headstart.domains import adapting
 
 
 def adapt(
@@ -37,12 +41,14 @@ def adapt(
     setting = settings.of(images)
     rows = manifest.read(target)
     rows = rows[rows["readable"]].reset_index(drop=True)
-    if rows.empty or block.when == adapting.NEVER:
+    if rows.empty or block.when == outcome.NEVER:
         reason = "adapt.when is never" if len(rows) else "there is no second domain (headstart import --target)"
         _write(adapted, predictions, None, [], block.ask)
-        outputs.write_json(out, adapting.nothing(setting.name, reason))
+        outputs.write_json(out, outcome.nothing(setting.name, reason))
         print(f"nothing to adapt: {reason}")
         return
+    from headstart.domains import adapting  # and with it PyTorch, which takes seconds
+
     arrays, card = cards.read_model(final)
     device = devices.choose(shared.device, shared.precision)
     plain = likelihood.softmax(classify.logits(arrays, card, rows, images, device, "target, as it is"))
@@ -103,7 +109,7 @@ def _write(
         spreadsheet.write(folder / "label_these.csv", ("path", "label"), [(found[i][0], "") for i in drawn])
 
 
-def _say(report: adapting.Report) -> None:
+def _say(report: outcome.Report) -> None:
     print(f"{'adapted' if report['adapted'] else 'not adapted'}: {report['reason']}")
     if report["adapted"] and report["accuracy"]:
         about, low, high = report["accuracy"]

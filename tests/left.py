@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from headstart import params
-from headstart.domains import adapting
+from headstart.domains import outcome
 from headstart.evaluation import caveats
 from headstart.proof import comparison
 from headstart.report import findings
@@ -74,11 +74,11 @@ def leave(
     dump(paths["metrics"], metrics)
     dump(paths["validation"], _validation(classes, a_class))
     dump(paths["ranking"], _ranking())
-    dump(paths["adapt"], adapting.nothing("labelled", "there is no second domain"))
     dump(
         paths["labels"] / "labels.json",
         {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
     )
+    dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
     penalties = [
         {"penalty": p, "log_loss": 0.3 + 0.06 * np.log10(p / 0.03) ** 2, "accuracy": 0.93 - 0.01 * np.log10(p / 0.03) ** 2}
         for p in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

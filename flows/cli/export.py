@@ -8,12 +8,17 @@ from pathlib import Path
 from flows.cli.common import Commands
 
 _EXPORT = """\
-Write a finished model as a folder that runs without Headstart and without PyTorch: model.onnx (a picture of any size in,
-probabilities out, classes and card in its metadata), predict.py, which needs `pip install onnxruntime pillow numpy`, a README and
-export.json. The file is run against PyTorch on the validation images first, if these lie here, and is refused if it gives other
-answers.
+Write a finished model as a folder that runs without Headstart:
 
---int8 adds model.int8.onnx, a quarter of the size. It is left out, with exit code 1, if it loses more than 1 point of accuracy on
+onnx   model.onnx (a picture of any size in, probabilities out, classes and card in its metadata) and predict.py, which needs
+       `pip install onnxruntime pillow numpy`
+hf     the form of a model hub, which timm and transformers load: model.safetensors, config.json and a model card
+torch  model.pt2, a program of torch.export, which needs PyTorch alone
+
+Each with a README and export.json. What was written is run against the model on the validation images first, if these lie here,
+and is refused if it gives other answers.
+
+For onnx, --int8 adds model.int8.onnx, a quarter of the size. It is left out, with exit code 1, if it loses more than 1 point of accuracy on
 the validation images.
 """
 
@@ -22,13 +27,20 @@ examples:
   headstart export onnx
   headstart export onnx --int8 --out ~/ants
   headstart export onnx --model registry/model
+  headstart export hf --out ~/ants-for-timm
 """
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
-    export = commands.add("export", _export, help="a model to take away, as ONNX", description=_EXPORT, epilog=_EXPORT_EXAMPLES)
-    export.add_argument("kind", choices=["onnx"], help="what to write")
+    export = commands.add(
+        "export",
+        _export,
+        help="a model to take away: ONNX, a model hub's form, or PyTorch alone",
+        description=_EXPORT,
+        epilog=_EXPORT_EXAMPLES,
+    )
+    export.add_argument("kind", choices=["onnx", "hf", "torch"], help="what to write")
     export.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("export"), help="the folder, replaced if there (default: %(default)s)"
     )
@@ -39,6 +51,6 @@ def register(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from flows.results import export
 
-    told, lines = export.write(options.model, options.out, int8=options.int8)
+    told, lines = export.write(options.kind, options.model, options.out, int8=options.int8)
     print("\n".join(lines))
     return 1 if told.get("int8", {}).get("refused") else 0

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from flows.projects import images
 from headstart.base import cores, outputs
+from headstart.data import folding
 from headstart.indexing import layout
 from headstart.params import Params
 from headstart.training import designs
 
 SAMPLE = 16  # images that are looked at for their size
-OPEN = 50  # validation images: fewer mostly leave the verdict open, and folds are trained
+FEW = 60  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 # GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once
@@ -63,7 +64,8 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     race, tune, base = block.select_source.race, block.fine_tune, block.baseline
     scored = min(t, block.select_source.max_images)
     select = sum(6 + frozen(scored, g) + two * 0.0013 * scored * work.classes for g in work.gflops)
-    racing = sorted(work.gflops)[-race.sources :] if race.sources > 1 and len(work.gflops) > 1 else []
+    enough = race.sources > 1 and len(work.gflops) > 1 and v >= folding.LEAST_RACED
+    racing = sorted(work.gflops)[-race.sources :] if enough else []
     raced = min(max(50, race.share * t), race.max_images, t)
     select += sum(4 + frozen(raced * race.views + v, g) + 1.7 * tuned(raced * race.views * race.epochs, g) for g in racing)
     epochs = min(tune.epochs, tune.patience + 3)
@@ -72,8 +74,8 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     small = work.chosen * (min(work.size, base.max_size) / work.size) ** 2
     anew = two * min(t, base.max_images) * (base.views * 0.0015 + base.epochs * (0.0035 + 0.16 * small)) if base.epochs else 0.0
     seeds = block.verdict.runs - 1
-    folds = designs.FOLDS - 1 if block.verdict.seeds == "auto" and v < OPEN else 0
-    again = folds * (anew + 1) + seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
+    folds = designs.FOLDS if block.verdict.seeds == "auto" and v < folding.ENOUGH_IMAGES else 0  # unless the first look settles it
+    again = folds * ((anew if t >= FEW else 0) + 1) + seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
     seconds = {
         "index_images": two * 0.003 * work.n,
         "select_source": select,

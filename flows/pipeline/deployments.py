@@ -23,7 +23,7 @@ from flows.pipeline import develop as develop_module
 from flows.pipeline import transfer as transfer_flow
 from flows.repository import dvc
 from flows.results import predict as predicting
-from flows.server import internals
+from flows.server import internals, registration
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError
@@ -119,6 +119,7 @@ def stop_with_worker() -> None:
     """Under a worker, end when it dies: nobody else could cancel us then, or say that we crashed."""
     if internals.begun_by_worker():
         stage.die_with_parent()
+        registration.be_heard()
 
 
 @contextlib.contextmanager

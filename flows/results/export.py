@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.machinery.errors import HeadstartError
+from headstart.machinery.errors import HeadstartError, ParamsError
 
 if TYPE_CHECKING:
-    from headstart.exporting.folder import Told
+    from headstart.exporting.told import Told
 
 CLEAN, IMAGES = Path("data/clean.parquet"), Path("data/images")
-OURS = ("export.json", "model.onnx")  # what tells a folder that an export made from any other
+KINDS = {"onnx": "onnx_folder", "torch": "program", "hf": "hub_folder"}  # of headstart.exporting, whose `write` makes it
+TOLD = "export.json"  # what tells a folder that an export made from any other, by the field `model_sha256`
 
 
-def write(model: Path, out: Path, *, int8: bool) -> tuple[Told, list[str]]:
+def write(kind: str, model: Path, out: Path, *, int8: bool = False) -> tuple[Told, list[str]]:
     """Export the model in the folder `model` to `out`; what became of it, and the same in sentences.
 
-    Raises HeadstartError if there is no model, and if `out` is there and is no export.
+    Raises HeadstartError if there is no model, and if `out` is there and is no export; ParamsError for int8 of another kind than onnx.
     """
+    if int8 and kind != "onnx":
+        raise ParamsError(f"--int8 is for `headstart export onnx`, not for {kind}")
     if not (model / "card.json").is_file():
         raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
-    if (
-        out.exists()
-        and not (out.is_dir() and all((out / name).is_file() for name in OURS))
-        and not (out.is_dir() and not any(out.iterdir()))
-    ):
+    if out.exists() and not _replaceable(out):
         raise HeadstartError(f"{out} is there and is no export; name another folder with --out, or move it away")
-    from headstart.exporting import folder
+    from headstart.exporting import told
     from headstart.networks import cards
 
-    known = folder.photos(CLEAN, IMAGES, cards.read_model(model)[1])
-    told = folder.write(model, out, known, int8=int8)
-    return told, [f"{out}: model.onnx, predict.py, README.md, export.json", *folder.said(told)]
+    known = told.photos(CLEAN, IMAGES, cards.read_model(model)[1])
+    room = import_module(f"headstart.exporting.{KINDS[kind]}")
+    done: Told = room.write(model, out, known, **({"int8": True} if int8 else {}))
+    names = ", ".join(sorted(path.name for path in out.iterdir()))
+    return done, [f"{out}: {names}", *told.said(done)]
+
+
+def _replaceable(out: Path) -> bool:
+    """Whether an export made the folder `out`, or nothing is in it."""
+    if not out.is_dir():
+        return False
+    try:
+        return not any(out.iterdir()) or "model_sha256" in json.loads((out / TOLD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False

@@ -145,14 +145,31 @@ def ask_for_life(server: SyncPrefectClient) -> None:
 
     They may have died with it. A heartbeat in their name starts the clock of `crash_zombies`; the server that got their own is gone.
     """
+    _beat(server, [(str(run.id), run.name) for run in busy(server)])
+
+
+def be_heard() -> None:
+    """Have the server hear of this flow run before it begins to work.
+
+    Its own heartbeats go out beside its work: one that is killed before the first would be called running for good.
+    """
+    import httpx
+    from prefect import get_client, runtime
+
+    with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as server:
+        _beat(server, [(str(runtime.flow_run.id), str(runtime.flow_run.name))])
+
+
+def _beat(server: SyncPrefectClient, runs: list[tuple[str, str]]) -> None:
+    """A heartbeat in the name of each flow run, given by its id and its name."""
     from prefect.events import Event
 
     beats = [
         Event(
             event="prefect.flow-run.heartbeat",
-            resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},  # type: ignore[arg-type]
+            resource={"prefect.resource.id": f"prefect.flow-run.{number}", "prefect.resource.name": name},  # type: ignore[arg-type]
         )
-        for run in busy(server)
+        for number, name in runs
     ]
     if beats:
         server.request("POST", "/events", json=[beat.model_dump(mode="json") for beat in beats])

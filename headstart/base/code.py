@@ -10,7 +10,10 @@ import ast
 import hashlib
 import importlib.util
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")  # what results are computed with
 
 
 @cache
@@ -26,6 +29,11 @@ def fingerprint(*names: str) -> str:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             total.update(f"{name}/{inside}\0{_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The installed version of each of PACKAGES."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def _place(name: str) -> Path:

@@ -16,7 +16,6 @@ from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from headstart.base.devices import CPU, Device
 from headstart.choice import scores
@@ -204,6 +203,8 @@ def _gap(first: _Lap, second: _Lap) -> tuple[float, float]:
 
 def _report(rounds: list[dict[str, _Lap]], final: list[str], ranked: list[str], last: dict[str, _Lap], taken: str) -> Report:
     """How it went, and how well the ranking foretold it; `last` is the last round that `taken` ran in."""
+    from scipy.stats import kendalltau  # takes half a second to import, and a race is rare
+
     rows: list[Row] = []
     for number, laps in enumerate(rounds, 1):
         first = next(iter(laps.values()))

@@ -22,6 +22,7 @@ from headstart.base.devices import CPU, Device
 from headstart.choice import depth, race, ranking, scores, scoring
 from headstart.choice.ranking import Row
 from headstart.choice.scoring import Candidate
+from headstart.data import folding
 from headstart.data.sampling import sample
 from headstart.networks import catalogue, common
 from headstart.networks.cards import SourceCard
@@ -116,7 +117,10 @@ def _settle(
     """Rank, race and probe what was scored. Raises Unavailable for a candidate that turns out to be broken."""
     report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
-    if block.race.sources > 1 and len(scored) > 1:
+    held = int((table["split"] == "validation").sum())
+    if block.race.sources > 1 and len(scored) > 1 and held < folding.LEAST_RACED:
+        report["reason"] += f"; no race, as {held} validation images are too few to overrule the ranking"
+    elif block.race.sources > 1 and len(scored) > 1:
         field = [found[name].card for name in entrants(report["candidates"], report["chosen"], block.race.sources)]
         limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, block.race).items()])
         done = race.run(

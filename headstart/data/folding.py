@@ -31,6 +31,7 @@ def split_folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int) -
 
 
 ENOUGH_IMAGES = 200  # in the validation split; below, folds of train and validation
+LEAST_RACED = 20  # in the validation split; with fewer, a race of sources is decided by luck alone
 FEWEST_FOLDS = 3
 
 

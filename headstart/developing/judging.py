@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base import weights
+from headstart.base.code import versions
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, manifest
 from headstart.developing.develop import Summary
@@ -20,7 +20,6 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import paired
 
 THUMBNAIL = 8  # pixels
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
 class AgainstBaseline(TypedDict):
@@ -116,7 +115,7 @@ def evaluate(table: pd.DataFrame, root: Path, trained: Path, summary: Summary, *
             "licence": "own",
             "data_sha256": manifest.data_hash(table),
             "parameters": summary["parameters"],
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": versions(),
             "weights_sha256": _trunk_digest(summary["library"], summary["architecture"], arrays),
         },
         trained.with_name("summary.json"),

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from headstart.domains import deciding, labelled, probabilities
 from headstart.domains.deciding import Decision
 from headstart.domains.labelled import Labelled
 from headstart.domains.methods import METHODS
+from headstart.domains.outcome import ALWAYS, IF_SHOWN, Report
 from headstart.domains.spaces import Spaces
 from headstart.domains.views import View, view
 from headstart.linear import logistic
@@ -26,32 +26,6 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood
 
 log = logging.getLogger(__name__)
-ALWAYS, NEVER, IF_SHOWN = "always", "never", "if_shown"
-
-
-class Source(TypedDict):
-    """What is known without labels of one source: shares (0-1), and agreement with the others beyond chance."""
-
-    name: str
-    agrees: float
-    carried_back: float
-    nuclear_norm: float
-
-
-class Report(TypedDict):
-    """The content of reports/adapt.json. Without a second domain, `setting` and zero images alone count."""
-
-    setting: str
-    images: int  # without labels, that can be read
-    adapted: bool
-    reason: str
-    method: str
-    source: str | None  # of the adapted model
-    agreement: list[float]  # beyond chance: adapted, plain, and the ends of the 95% interval of the difference
-    accuracy: list[float]  # of the adapted model on the target, without labels: estimate, lower and upper end; [] if there is no telling
-    sources: list[Source]
-    shares: dict[str, list[float]]  # of each class: among the labelled images, and as the target is now labelled
-    labelled: Labelled | None  # what labels of some target images say
 
 
 @dataclass(frozen=True)
@@ -62,23 +36,6 @@ class Adaptation:
     probabilities: np.ndarray  # (m, classes) of the target, by what counts
     weights: dict[str, np.ndarray] | None
     card: ModelCard | None
-
-
-def nothing(setting: str, reason: str) -> Report:
-    """The report of a run that has nothing to adapt to."""
-    return {
-        "setting": setting,
-        "images": 0,
-        "adapted": False,
-        "reason": reason,
-        "method": "",
-        "source": None,
-        "agreement": [],
-        "accuracy": [],
-        "sources": [],
-        "shares": {},
-        "labelled": None,
-    }
 
 
 def adapt(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
-from scipy.stats import binomtest
 
 from headstart.statistics import operating, paired
 
@@ -35,6 +34,8 @@ def test(paths: list[str], labels: Mapping[str, str], classes: list[str], adapte
     if not len(rows):
         return None
     truth = np.array([classes.index(labels[paths[i]]) for i in rows])
+    from scipy.stats import binomtest  # takes half a second to import, and labels of the target are rare
+
     ours, theirs = adapted.argmax(1)[rows] == truth, plain[rows] == truth
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     n, apart = len(rows), won + lost

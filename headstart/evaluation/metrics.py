@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from headstart.statistics import calibration, intervals
 from headstart.statistics.intervals import Ends
@@ -82,7 +82,7 @@ def shares(confusion: np.ndarray) -> tuple[dict[Measure, np.ndarray], dict[Measu
     values, smooth = _values(confusion), _smooth(confusion)
     near, variances = _values(smooth), _variances(smooth)
     images = confusion.sum((-2, -1))
-    less = (stats.norm.ppf(TAIL) / stats.t.ppf(TAIL, np.maximum(images - 1, 1))) ** 2  # as the variance is an estimate
+    less = (ndtri(TAIL) / stdtrit(np.maximum(images - 1, 1), TAIL)) ** 2  # as the variance is an estimate
     n = {key: less * near[key] * (1 - near[key]) / variances[key] for key in variances}
     n["accuracy"] = images
     return values, {key: intervals.share(values[key] * n[key], n[key]) for key in values}

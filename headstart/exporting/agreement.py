@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from PIL import Image
 
 from headstart.base.cores import in_order, one_thread
 from headstart.exporting.beside import predict
@@ -15,6 +16,7 @@ from headstart.exporting.onnx_file import PICTURE
 from headstart.features import transforms
 from headstart.features.transforms import View
 from headstart.networks import model
+from headstart.networks.cards import ModelCard
 
 SIZES = ((64, 64), (37, 50), (240, 320), (900, 1200), (31, 97))  # height and width of the drawn pictures
 
@@ -36,28 +38,46 @@ def answers(path: Path, files: Iterable[Path]) -> np.ndarray:
 def reference(folder: Path, files: Iterable[Path]) -> np.ndarray:
     """The probabilities (n, classes) that a model folder gives for image files, by Pillow and PyTorch."""
     network, card = model.load(folder)
-    view = View.of_card(card)
+    return _each(lambda square: network(square).softmax(1), (read(file, card) for file in files))
 
-    def one(file: Path) -> np.ndarray:
+
+def on_squares(run: Callable[[torch.Tensor], torch.Tensor], folder: Path, files: Iterable[Path]) -> Agreement:
+    """How `run`, uint8 (n, size, size, 3) -> probabilities (n, classes), and a model folder agree on what they see of image files."""
+    network, card = model.load(folder)
+    squares = [read(file, card) for file in files] or [np.array(transforms.plain(one, View.of_card(card))) for one in pictures()]
+    with torch.inference_mode():  # one after the other: a loaded program is not known to bear several threads
+        given = np.stack([run(torch.from_numpy(square)[None])[0].numpy() for square in squares])
+    return compare(given, _each(lambda square: network(square).softmax(1), squares))
+
+
+def read(file: Path, card: ModelCard) -> np.ndarray:
+    """What a model sees of a file: uint8 (size, size, 3)."""
+    return transforms.read(file, [View.of_card(card)], "")[0].copy()
+
+
+def _each(run: Callable[[torch.Tensor], torch.Tensor], squares: Iterable[np.ndarray]) -> np.ndarray:
+    """What `run` gives for each of the squares (size, size, 3), by itself."""
+
+    def one(square: np.ndarray) -> np.ndarray:
         one_thread()
         with torch.inference_mode():
-            square = torch.from_numpy(transforms.read(file, [view], "")[0].copy())
-            return network(square[None])[0].softmax(0).numpy()
+            return run(torch.from_numpy(square)[None])[0].numpy()
 
-    return np.stack(list(in_order(one, files)))
+    return np.stack(list(in_order(one, squares)))
+
+
+def pictures() -> list[Image.Image]:
+    """Random pictures of several sizes, the same at every call."""
+    random = np.random.default_rng(0)
+    return [Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in SIZES]
 
 
 def drawn(path: Path, folder: Path) -> Agreement:
     """How an exported file and a model folder agree on random pictures of several sizes: for where there are no images."""
-    from PIL import Image
-
     network, card = model.load(folder)
-    view, random, run = View.of_card(card), np.random.default_rng(0), _session(path)[0]
-    pictures = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
-    squares = [np.array(transforms.plain(Image.fromarray(one), view)) for one in pictures]
-    with torch.inference_mode():
-        theirs = np.stack([network(torch.from_numpy(one)[None])[0].softmax(0).numpy() for one in squares])
-    return compare(np.stack([run(one) for one in pictures]), theirs)
+    view, run, given = View.of_card(card), _session(path)[0], pictures()
+    theirs = _each(lambda square: network(square).softmax(1), (np.array(transforms.plain(one, view)) for one in given))
+    return compare(np.stack([run(np.asarray(one)) for one in given]), theirs)
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Agreement:

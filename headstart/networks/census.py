@@ -20,7 +20,7 @@ from torch import nn
 
 from headstart.base import outputs
 from headstart.machinery.progress import Progress
-from headstart.networks import skeletons
+from headstart.networks import libraries, skeletons
 from headstart.networks.state_dicts import HARMLESS
 
 Made = TypeVar("Made")
@@ -87,7 +87,7 @@ def read() -> tuple[Row, ...]:
 
 def _all() -> Iterator[Row]:
     """All networks with published weights that can be built so and end in a linear layer."""
-    import timm
+    timm = libraries.timm()
 
     names = [("timm", name) for name in sorted({name.partition(".")[0] for name in timm.list_pretrained()})]
     names += [("torchvision", name) for name in skeletons.architectures("torchvision")]

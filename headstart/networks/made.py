@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
+from headstart.base.code import versions
 from headstart.base.grey import Grey
 from headstart.networks.cards import ModelCard, SourceCard
-
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")
 
 
 def card(
@@ -36,6 +34,6 @@ def card(
         classes=tuple(classes),
         data_sha256=data_sha256,
         parameters=parameters or {},
-        versions={name: version(name) for name in PACKAGES},
+        versions=versions(),
         metrics=metrics,
     )

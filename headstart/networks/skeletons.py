@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from headstart.machinery.errors import HeadstartError
+from headstart.networks import libraries
 
 
 def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
@@ -18,7 +19,7 @@ def skeleton(library: str, architecture: str) -> tuple[nn.Module, str]:
     Raises HeadstartError for an unknown library or architecture.
     """
     if library == "timm":
-        import timm
+        timm = libraries.timm()
 
         check(library, architecture)
         trunk = timm.create_model(architecture, pretrained=False, num_classes=0)
@@ -39,11 +40,11 @@ def whole(library: str, architecture: str) -> nn.Module:
     """An untrained network of a library with its classifier. Raises HeadstartError for an unknown library or architecture."""
     check(library, architecture)
     if library == "timm":
-        import timm
+        timm = libraries.timm()
 
         made: nn.Module = timm.create_model(architecture, pretrained=False)
         return made
-    import torchvision
+    torchvision = libraries.torchvision()
 
     # Weights are loaded over these values: auxiliary classifiers are for training from scratch only.
     extra = {"aux_logits": False, "init_weights": False} if architecture in ("googlenet", "inception_v3") else {}
@@ -68,11 +69,11 @@ def check(library: str, architecture: str) -> None:
 def architectures(library: str) -> tuple[str, ...]:
     """The architectures of a library. Raises HeadstartError for one that is not known."""
     if library == "timm":
-        import timm
+        timm = libraries.timm()
 
         return tuple(timm.list_models())
     if library == "torchvision":
-        import torchvision
+        torchvision = libraries.torchvision()
 
         return tuple(torchvision.models.list_models(module=torchvision.models))
     raise HeadstartError(f"the library {library[:100]!r} is not known; known are timm and torchvision")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.networks import census, skeletons, state_dicts
+from headstart.networks import census, libraries, skeletons, state_dicts
 from headstart.networks.cards import FILTERS, Transform
 from headstart.networks.census import Row
 from headstart.networks.common import Unavailable, said
@@ -126,12 +126,12 @@ def _empty(library: str, architecture: str) -> tuple[Any, str]:
 def _usual(library: str, architecture: str) -> Transform:
     """The transform that a library gives an architecture."""
     if library == "timm":
-        import timm
+        timm = libraries.timm()
 
         cfg: Any = timm.get_pretrained_cfg(architecture)
         how = cfg.interpolation if cfg.interpolation in FILTERS else "bicubic"
         return Transform(cfg.input_size[-1], tuple(cfg.mean), tuple(cfg.std), how, float(cfg.crop_pct or 1.0))  # type: ignore[arg-type]
-    from torchvision import models
+    models = libraries.torchvision().models
 
     wanted = models.get_model_weights(architecture)["DEFAULT"].transforms()
     size = wanted.crop_size[0]

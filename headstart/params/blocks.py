@@ -76,7 +76,10 @@ class Race(Block):
     """A short fine-tune of the leading sources, by successive halving."""
 
     sources: int = Field(
-        3, ge=0, le=50, description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1: no race."
+        3,
+        ge=0,
+        le=50,
+        description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1, or fewer than 20 validation images: no race.",
     )
     epochs: int = Field(
         1,

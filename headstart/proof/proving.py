@@ -179,7 +179,10 @@ def _proof(
     curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, subject: str, label_curve: bool
 ) -> Proof:
     whole, (at, size) = curve[-1], (sizes["pretrained"], sizes["random"])
-    note = f" (the network from random weights was trained at {size} pixels, {subject} at {at})" if at != size else ""
+    notes = [f"the network from random weights was trained at {size} pixels, {subject} at {at}"] if at != size else []
+    if any(len(one.right) == 1 for one in theirs.values()):
+        notes.append("in the folds it was given a head alone, as training it had brought nothing")
+    note = f" ({'; '.join(notes)})" if notes else ""
     return {
         "answer": whole["answer"],
         "standing": whole["standing"],

@@ -47,7 +47,8 @@ def folds(
     """Records of both networks in FOLDS folds of train and validation, each of which is held out once.
 
     The source that `card` names has a head on the frozen base, at its own size, or is fine-tuned, at the size of `design`, if `unfrozen`.
-    `design` is what is trained from random weights; `known` is the record of that on the validation split as it is, which may be a fold.
+    `design` is what is trained from random weights; `known` is the record of that on the validation split as it is, which may be a fold. If
+    its training brought nothing there, the folds fit what it began with: a head on random weights.
     """
     ours: Records = {}
     theirs: Records = {}
@@ -59,7 +60,7 @@ def folds(
         else:
             ours[at] = _frozen(one, data, card, blocks.head)
         same = one.number == 0 and np.array_equal(np.sort(known.images), np.sort(ours[at].images))
-        theirs[at] = known if same else _random(one, data, design, blocks.baseline)
+        theirs[at] = known if same else _random(one, data, design, blocks.baseline if known.best else None)
     return ours, theirs
 
 
@@ -83,13 +84,16 @@ def _frozen(training: Training, data: DataSet, card: SourceCard, block: TrainHea
     fitted = _head(training, data, card, block)
     held = training.table[training.table["split"] == "validation"].reset_index(drop=True)
     named = fitted.logits(of_source.of_source(card, held, data.root, data.device)).argmax(1)
-    right = named == encoding.encode(held["label"], data.classes)
-    return Record(held["sha256"].to_numpy(str), right[None], np.zeros(1, np.int64), 0)
+    return records.untrained(training.table, named == encoding.encode(held["label"], data.classes))
 
 
-def _random(training: Training, data: DataSet, design: Architecture, block: Baseline) -> Record:
+def _random(training: Training, data: DataSet, design: Architecture, block: Baseline | None) -> Record:
+    """The record of a network from random weights, trained as `block` says, or with a head alone."""
     from headstart.training import scratch
 
+    if block is None:
+        right = scratch.head_alone(training.table, data.root, design, data.classes, seed=training.seed)
+        return records.untrained(training.table, right)
     plan = scratch.plan_of(block)
     done = scratch.train(training.table, data.root, design, data.classes, plan, seed=training.seed, device=data.device)
     return records.of_run(training.table, done)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from headstart.checks.validation import Validation
     from headstart.choice.selection import Ranking
-    from headstart.domains.adapting import Report as Adapted
+    from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
     from headstart.labels.doubtful import Doubts

@@ -13,8 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc
-from scipy.stats import t
+from scipy.special import betainc, stdtrit
 
 Ends = tuple[np.ndarray, np.ndarray]  # lower and upper
 CONFIDENCE = 0.95  # of the interval of one model's figures
@@ -123,7 +122,7 @@ def _ends(mean: np.ndarray, variance: np.ndarray, freedom: np.ndarray, n: int, l
     """
     if 0.5**n > level:
         return np.full_like(mean, -1), np.full_like(mean, 1)
-    quantile = t.ppf(1 - level, freedom)
+    quantile = stdtrit(freedom, 1 - level)
     reach, k = quantile * np.sqrt(variance), quantile**2 / n
     low = np.minimum(mean - reach, -unit * _wilson(-mean / unit, k))
     high = np.maximum(mean + reach, unit * _wilson(mean / unit, k))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from headstart.statistics import goals, paired
 from headstart.statistics.goals import Goal
@@ -126,7 +126,7 @@ def _between(cuts: np.ndarray, at: int) -> float:
 def lower_bound(hits: np.ndarray | int, n: np.ndarray | int, certainty: float = CERTAINTY) -> np.ndarray:
     """What a share is at least, with a one-sided certainty, if `hits` of `n` were (Clopper & Pearson)."""
     hits, n = np.asarray(hits), np.asarray(n)
-    bound = beta.ppf(1 - certainty, np.maximum(hits, 1), n - hits + 1)
+    bound = betaincinv(np.maximum(hits, 1), n - hits + 1, 1 - certainty)
     return np.asarray(np.where(hits > 0, bound, 0.0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import stdtrit
 
 from headstart.statistics import intervals
 
@@ -35,9 +36,7 @@ def better(first: np.ndarray, second: np.ndarray, certainty: float | None = None
     gap, error = difference(first, second)
     if certainty is None:
         return beyond_error(gap, error)
-    from scipy.stats import t
-
-    return len(first) > 1 and gap > error * float(t.ppf(certainty, len(first) - 1))
+    return len(first) > 1 and gap > error * float(stdtrit(len(first) - 1, certainty))
 
 
 def beyond_error(gap: float, error: float) -> bool:

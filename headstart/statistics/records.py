@@ -47,6 +47,11 @@ def of_run(table: pd.DataFrame, done: Run) -> Record:
     return Record(table.loc[table["split"] == "validation", "sha256"].to_numpy(str), done.right, np.array(done.steps), done.best)
 
 
+def untrained(table: pd.DataFrame, right: np.ndarray) -> Record:
+    """The record of a network on `table` that was not trained; `right` (n,) says which validation images were."""
+    return Record(table.loc[table["split"] == "validation", "sha256"].to_numpy(str), right[None], np.zeros(1, np.int64), 0)
+
+
 def only(one: Record, images: np.ndarray) -> Record:
     """A record of those of its held-out images that are among `images`, in the order of `images`."""
     place = {image: number for number, image in enumerate(one.images)}

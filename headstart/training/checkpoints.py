@@ -16,14 +16,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from headstart.base import outputs, weights
-from headstart.base.code import fingerprint
+from headstart.base.code import fingerprint, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +35,6 @@ log = logging.getLogger(__name__)
 FOLDER = Path(".headstart/checkpoints")
 LARGEST = 4 * 2**30  # bytes of all checkpoints together; the newest stays, however large
 SHARE = 0.05  # of the time that may go into writing them; no result depends on when they are written
-PACKAGES = ("numpy", "onnxruntime", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
 class Content(NamedTuple):
@@ -148,10 +146,9 @@ def keeping(folder: Path | None = None) -> Iterator[Keeper]:
 def key(determines: Mapping[str, object]) -> str:
     """The name of a training among all others.
 
-    A hash of what determines it (values that JSON can hold), of this library's code and of the versions of PACKAGES.
+    A hash of what determines it (values that JSON can hold), of this library's code and of the versions of what it computes with.
     """
-    versions = {name: version(name) for name in PACKAGES}
-    return hashlib.sha256(json.dumps([determines, fingerprint("headstart"), versions]).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([determines, fingerprint("headstart"), versions()]).encode()).hexdigest()[:24]
 
 
 def images(frozen: Frozen, table: pd.DataFrame, views: Sequence[View], how: str) -> str:

@@ -38,7 +38,7 @@ from headstart.training import cached, checkpoints, loop, parallel, strategies
 from headstart.training import run as run_module
 from headstart.training.cached import Photos, Wanted
 from headstart.training.examples import Examples, Recipe
-from headstart.training.measure import measure, outputs
+from headstart.training.measure import logits, measure, outputs
 from headstart.training.run import Row
 
 LARGEST_START = 2000  # images that the head on random weights is fitted on
@@ -146,6 +146,18 @@ def train(
         "validation": {"n": right.shape[1], "accuracy": float(right[best].mean())},
     }
     return Result(network, curve, summary, right, best, done.steps)
+
+
+def head_alone(table: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], *, seed: int) -> np.ndarray:
+    """Which validation images of `table` (n,) are right with what `train` begins with: a head on the best of several draws of random weights.
+
+    Raises DataError when a file has changed since it was indexed.
+    """
+    photos = Photos.of(table, root, classes)
+    network = begin(photos.train, root, wanted, classes, seed)[1]
+    held = extraction.Streamed(pixels.decoder(wanted.transform.input_size), photos.validation, root, View.of(wanted.transform))
+    right: np.ndarray = logits(whole(network), held).argmax(1) == encoding.encode(photos.validation["label"], classes)
+    return right
 
 
 def _examples(photos: Photos, transform: Transform, plan: Plan, seed: int) -> tuple[Examples, Examples]:

@@ -12,8 +12,11 @@ from typing import TypedDict
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.adamw import adamw
 
 WARM_UP = 0.25  # share of the steps in which the rate rises
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # as PyTorch has them
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of a weight, by PyTorch's names
 LARGEST_GRADIENT = 1.0  # norm: without the statistics of the batch, one bad step can throw a network far off
 
 
@@ -28,49 +31,78 @@ class Group(TypedDict):
 class Updates:
     """The steps that change the weights of `groups`.
 
-    The rates are those of one cycle of `steps` steps, of which `done` were done before.
+    The rates are those of one cycle of `steps` steps, of which `done` were done before. The arithmetic is PyTorch's: its function, as an
+    object of its optimizer imports the compiler, which takes longer than a short training.
     """
 
     def __init__(self, groups: Sequence[Group], steps: int, done: int = 0) -> None:
+        self.groups = groups
         self.weights: list[nn.Parameter] = [weight for group in groups for weight in group["params"]]
-        self.optimizer = torch.optim.AdamW(({**group, "initial_lr": group["lr"]} for group in groups), fused=True)
         self.number, self.steps = done, steps
-        self._set_rates()
+        self._moments: list[dict[str, torch.Tensor]] = []  # of each weight, from the first step on
 
     @property
     def rate(self) -> float:
         """The highest rate of the next step."""
-        return max(group["lr"] for group in self.optimizer.param_groups)
+        return max(self._rate(group) for group in self.groups)
+
+    def _rate(self, group: Group) -> float:
+        return group["lr"] * one_cycle(self.number, self.steps)
 
     def step(self, gradients: Sequence[torch.Tensor], norm: torch.Tensor) -> None:
         """Move the weights against their gradients of this norm; too long ones are shortened in place."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
         nn.utils.clip_grads_with_norm_(self.weights, LARGEST_GRADIENT, norm)
-        self.optimizer.step()
+        self._moments = self._moments or [_nothing(weight) for weight in self.weights]
+        done = 0
+        for group in self.groups:
+            part = slice(done, done + len(group["params"]))
+            done = part.stop
+            first, second, steps = ([each[name] for each in self._moments[part]] for name in MOMENTS)
+            with torch.no_grad():
+                adamw(
+                    list(group["params"]),
+                    list(gradients[part]),
+                    first,
+                    second,
+                    [],
+                    steps,
+                    fused=True,
+                    amsgrad=False,
+                    beta1=BETAS[0],
+                    beta2=BETAS[1],
+                    lr=self._rate(group),
+                    weight_decay=group["weight_decay"],
+                    eps=EPSILON,
+                    maximize=False,
+                )
 
     def advance(self) -> None:
         """Go on to the rates of the next step."""
         self.number += 1
-        self._set_rates()
-
-    def _set_rates(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * one_cycle(self.number, self.steps)
 
     def state(self) -> dict[str, torch.Tensor]:
         """AdamW's moments, by the number of the weight and their name."""
-        moments = self.optimizer.state_dict()["state"].items()
-        return {f"{number}.{name}": value for number, each in moments for name, value in each.items()}
+        return {f"{number}.{name}": value for number, each in enumerate(self._moments) for name, value in each.items()}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave; the rates are those of this object."""
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, array in state.items():
-            number, _, name = key.partition(".")
-            weight = self.weights[int(number)]
-            moments.setdefault(int(number), {})[name] = like(weight, array) if array.shape == weight.shape else torch.from_numpy(array)
-        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self._moments = []
+        for number, weight in enumerate(self.weights if state else []):
+            saved = {name: state[f"{number}.{name}"] for name in MOMENTS}
+            self._moments.append(
+                {
+                    name: like(weight, array) if array.shape == weight.shape else torch.from_numpy(array).to(weight.device)
+                    for name, array in saved.items()
+                }
+            )
+
+
+def _nothing(weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The moments of a weight before the first step."""
+    first, second = (torch.zeros_like(weight, memory_format=torch.preserve_format, requires_grad=False) for _ in range(2))
+    return dict(zip(MOMENTS, (first, second, torch.zeros((), dtype=torch.float32, device=weight.device)), strict=True))
 
 
 def added(gradients: Sequence[Sequence[torch.Tensor]], weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:

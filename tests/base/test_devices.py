@@ -38,18 +38,27 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         setattr(where, switch, value)
 
 
-def with_flags(monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
-    """A CPU as Linux describes one with these flags."""
-    monkeypatch.setattr(Path, "read_text", lambda self: f"model name\t: a CPU\nflags\t\t: fpu {flags} avx2\n")
+def with_flags(monkeypatch: pytest.MonkeyPatch, vendor: str, flags: str) -> None:
+    """A CPU as Linux describes one of this vendor with these flags."""
+    text = f"vendor_id\t: {vendor}\nmodel name\t: a CPU\nflags\t\t: fpu {flags} avx2\n"
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("flags", ["avx512_bf16", "amx_bf16", "avx512f"])
-def test_the_cpu_trains_in_bfloat16_where_it_has_instructions(
-    precision: str, flags: str, no_gpu: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("vendor", "flags", "taken"),
+    [
+        ("AuthenticAMD", "avx512_bf16", ("auto", "bfloat16")),
+        ("GenuineIntel", "avx512_bf16 amx_bf16", ("auto", "bfloat16")),
+        ("GenuineIntel", "avx512_bf16", ("bfloat16",)),
+        ("AuthenticAMD", "avx512f", ()),
+    ],
+)
+def test_the_cpu_trains_in_bfloat16_where_it_has_instructions_and_by_itself_where_these_are_faster(
+    precision: str, vendor: str, flags: str, taken: tuple[str, ...], no_gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_flags(monkeypatch, flags)
-    expected = CPU_BFLOAT16 if "bf16" in flags and precision in ("auto", "bfloat16") else CPU
+    with_flags(monkeypatch, vendor, flags)
+    expected = CPU_BFLOAT16 if precision in taken else CPU
     assert devices.choose("cpu", precision) == devices.choose("auto", precision) == expected
 
 

@@ -17,12 +17,21 @@ from headstart import params
 from headstart.base import cores
 from headstart.choice import race, ranking, scores, scoring, selection
 from headstart.choice.race import Race
+from headstart.data import folding
 from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards as cards_module
 from headstart.networks import common, sources
 from headstart.networks.cards import SourceCard
 from tests import tiny
+
+LEAST_RACED = folding.LEAST_RACED
+
+
+@pytest.fixture(autouse=True)
+def _small_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two validation images be enough for a race, so that races here are of few images."""
+    monkeypatch.setattr(folding, "LEAST_RACED", 2)
 
 
 @pytest.fixture(autouse=True)
@@ -335,10 +344,16 @@ def test_the_race_trains_on_a_share_of_the_images(training: int, share: float, m
     assert selection.field_size(table, params.Race(share=share, max_images=most)) == {"train": taken, "validation": most}
 
 
-def test_two_validation_images_are_enough_to_go_on(photos: pd.DataFrame) -> None:
+def test_no_race_is_decided_by_two_validation_images(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     held = photos["split"] == "validation"
     few = photos[~held | (held & (held.cumsum() <= 2))].reset_index(drop=True)
     assert (few["split"] == "validation").sum() == 2
+    monkeypatch.setattr(folding, "LEAST_RACED", LEAST_RACED)
+    report = select(few, "seeing", "wide", race={**RACE, "sources": 2}).report
+    assert "race" not in report
+    assert report["chosen"] == report["ranked_first"]
+    assert report["reason"].endswith("; no race, as 2 validation images are too few to overrule the ranking")
+    monkeypatch.setattr(folding, "LEAST_RACED", 2)
     report = select(few, "seeing", "wide", race={**RACE, "sources": 2}).report
     assert set(report["race"]["order"]) == {"toy:seeing", "toy:wide"}
     assert report["chosen"] in report["race"]["order"]

@@ -23,7 +23,8 @@ def test_each_image_of_train_and_validation_is_held_out_once(tmp_path: Path, mon
     data = contenders.DataSet(tiny.table(Path("images"), per_class=10), Path("images"), ["ant", "bee", "cat"])
     card = sources.load(tiny.checkpoint(Path("source"))).card().at(32)
     held = data.validation["sha256"].to_numpy(str)
-    known = Record(held, np.zeros((1, len(held)), bool), np.zeros(1, np.int64), 0)
+    learned = not unfrozen  # the random network, on the validation split
+    known = Record(held, np.zeros((1 + learned, len(held)), bool), np.arange(1 + learned), int(learned))
     design = designs.random_card(card.design, 32, 0).design
     ours, theirs = trained.folds(data, card, design, BLOCKS, known, unfrozen=unfrozen, seed=0)
     both = data.table[data.table["split"] != "test"]["sha256"]
@@ -31,5 +32,6 @@ def test_each_image_of_train_and_validation_is_held_out_once(tmp_path: Path, mon
     assert sorted(ours) == sorted(theirs) == [(0, number) for number in range(designs.FOLDS)]
     assert theirs[0, 0] is known, "what was trained already is not trained again"
     assert {len(one.right) for one in ours.values()} == {2 if unfrozen else 1}
+    assert {len(one.right) for one in theirs.values() if one is not known} == {2 if learned else 1}, "it trains if that brought anything"
     assert all(np.array_equal(np.sort(ours[at].images), np.sort(theirs[at].images)) for at in ours)
     assert np.mean([one.right[one.best].mean() for one in ours.values()]) > 0.8, "toy classes differ by colour"

@@ -15,7 +15,7 @@ from torch import nn
 from headstart.base import weights
 from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
-from headstart.networks import common, skeletons
+from headstart.networks import common, libraries, skeletons
 from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source
 
@@ -27,7 +27,7 @@ def load(name: str) -> Source:
 
     Raises Unavailable if it cannot be had.
     """
-    import timm
+    timm = libraries.timm()
 
     _check_known(name)
     with common.obtaining(f"timm:{name}"):
@@ -37,7 +37,7 @@ def load(name: str) -> Source:
 
 def _check_known(name: str) -> None:
     """Raise ParamsError for a name that timm does not have."""
-    import timm
+    timm = libraries.timm()
 
     architecture, dot, _ = name.partition(".")
     if not timm.is_model(architecture) or (dot and not timm.is_model_pretrained(name)):
@@ -46,13 +46,13 @@ def _check_known(name: str) -> None:
 
 
 def names(pattern: str) -> list[str]:
-    import timm
+    timm = libraries.timm()
 
     return common.matching(timm.list_pretrained(), pattern)
 
 
 def entry(name: str) -> Entry:
-    import timm
+    timm = libraries.timm()
 
     _check_known(name)
     cfg: Any = timm.get_pretrained_cfg(name)

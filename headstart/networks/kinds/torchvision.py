@@ -10,7 +10,7 @@ from torch import nn
 from headstart.base import weights
 from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
-from headstart.networks import common, skeletons
+from headstart.networks import common, libraries, skeletons
 from headstart.networks.cards import Transform
 from headstart.networks.common import Entry, Source
 
@@ -20,7 +20,7 @@ def load(name: str) -> Source:
 
     Raises Unavailable if they cannot be had.
     """
-    import torchvision
+    torchvision = libraries.torchvision()
 
     architecture, chosen = weights_of(name)
     with common.obtaining(f"torchvision:{name}"):
@@ -58,7 +58,7 @@ def from_torchvision(name: str, kind: str, model: nn.Module, architecture: str, 
 
 def weights_of(name: str) -> tuple[str, Any]:
     """The architecture and the member of its WeightsEnum that a name means."""
-    import torchvision
+    torchvision = libraries.torchvision()
 
     architecture, _, weights_name = name.partition("/")
     classifiers = torchvision.models.list_models(module=torchvision.models)
@@ -91,7 +91,7 @@ def licence(chosen: Any) -> str:
 
 
 def names(pattern: str) -> list[str]:
-    from torchvision import models
+    models = libraries.torchvision().models
 
     # SqueezeNet ends in no linear layer, so it cannot be given a new head.
     classifiers = [name for name in models.list_models(module=models) if not name.startswith("squeezenet")]

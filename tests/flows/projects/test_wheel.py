@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from flows.projects import generate
-from headstart.exporting import folder
+from headstart.exporting import onnx_folder
 from headstart.features import predict
 from headstart.params import project_code
 from tests import ROOT, tiny, toy
-from tests.exporting.test_folder import made
+from tests.exporting.test_onnx_folder import made
 
 pytestmark = pytest.mark.wheel
 UV = Path(sys.executable).with_name("uv")
@@ -138,7 +138,7 @@ def test_an_export_runs_where_there_are_three_packages_alone(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     final = made(tmp_path)
     toy.images(tmp_path / "photos", per_class=2, size=(90, 70))
-    folder.write(final, tmp_path / "out", None)
+    onnx_folder.write(final, tmp_path / "out", None)
     venv.create(tmp_path / "empty")
     pins = [f"{name}=={version(name)}" for name in ("onnxruntime", "pillow", "numpy")]
     subprocess.run([UV, "pip", "install", "--quiet", "--python", tmp_path / "empty/bin/python", *pins], check=True)

@@ -18,7 +18,7 @@ from PIL import Image
 from flows.results import export
 from headstart.base import outputs
 from headstart.data import manifest
-from headstart.exporting import agreement, eight_bits, folder, onnx_file
+from headstart.exporting import agreement, eight_bits, onnx_file, onnx_folder, told
 from headstart.exporting.beside import predict as beside
 from headstart.exporting.preparing import Prepare
 from headstart.features import predict, transforms
@@ -44,13 +44,13 @@ def made(place: Path, **more: object) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, folder.Told]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, told.Told]:
     """A model folder, its export, and what that tells."""
     place = tmp_path_factory.mktemp("exported")
     final = made(place, point={"factors": [1.0, 1.5, 1.0]})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        return final, place / "out", folder.write(final, place / "out", None)
+        return final, place / "out", onnx_folder.write(final, place / "out", None)
 
 
 @pytest.mark.parametrize("interpolation", cards.FILTERS)
@@ -66,7 +66,7 @@ def test_the_square_is_pillows_byte_for_byte(size: tuple[int, int], interpolatio
 
 
 def test_the_file_answers_as_the_model_does_for_photos_of_any_kind(
-    exported: tuple[Path, Path, folder.Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    exported: tuple[Path, Path, told.Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     final, out, _ = exported
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def test_the_file_answers_as_the_model_does_for_photos_of_any_kind(
     assert len(set(ours)) == 5
 
 
-def test_what_lies_beside_the_file_imports_three_packages_and_is_what_was_tested(exported: tuple[Path, Path, folder.Told]) -> None:
+def test_what_lies_beside_the_file_imports_three_packages_and_is_what_was_tested(exported: tuple[Path, Path, told.Told]) -> None:
     _, out, _ = exported
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "export.json", "model.onnx", "predict.py"]
     text = (out / "predict.py").read_text()
@@ -113,18 +113,18 @@ def test_what_lies_beside_the_file_imports_three_packages_and_is_what_was_tested
     assert len(text.splitlines()) <= 60
 
 
-def test_the_file_knows_its_classes_its_factors_and_its_card(exported: tuple[Path, Path, folder.Told]) -> None:
-    final, out, told = exported[0], exported[1], json.loads(json.dumps(exported[2]))
+def test_the_file_knows_its_classes_its_factors_and_its_card(exported: tuple[Path, Path, told.Told]) -> None:
+    final, out, done = exported[0], exported[1], json.loads(json.dumps(exported[2]))
     _, facts = beside.load(out / "model.onnx")
     assert facts["classes"] == list(CLASSES)
     assert facts["factors"] == [1.0, 1.5, 1.0]
     assert facts["near"] == round(64 / 0.875)
-    assert facts["card"] == told["card"] == json.loads((out / "export.json").read_text())["card"]
+    assert facts["card"] == done["card"] == json.loads((out / "export.json").read_text())["card"]
     assert ModelCard.from_json(facts["card"], out) == cards.read_model(final)[1]
-    assert json.loads((out / "export.json").read_text()) == told
-    assert told["validation"] is None
-    assert told["drawn"]["same_class"] == told["drawn"]["images"] == len(agreement.SIZES)
-    assert told["drawn"]["largest_difference"] < 1e-4
+    assert json.loads((out / "export.json").read_text()) == done
+    assert done["validation"] is None
+    assert done["drawn"]["same_class"] == done["drawn"]["images"] == len(agreement.SIZES)
+    assert done["drawn"]["largest_difference"] < 1e-4
 
 
 def test_it_is_checked_on_the_validation_images_and_8_bits_are_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,20 +132,20 @@ def test_it_is_checked_on_the_validation_images_and_8_bits_are_measured_there(tm
     table = tiny.table(Path("data/images"), per_class=8, size=64)
     manifest.write(table, Path("data/clean.parquet"))
     final = made(tmp_path, data_sha256=manifest.split_hash(table))
-    told, lines = export.write(final, Path("out"), int8=True)
+    done, lines = export.write("onnx", final, Path("out"), int8=True)
     count = int((table["split"] == "validation").sum())
-    assert told["validation"] is not None
-    assert told["validation"]["images"] == told["validation"]["same_class"] == told["int8"]["images"] == count
-    assert told["validation"]["largest_difference"] < 1e-4
-    assert Path("out/model.int8.onnx").is_file() == (not told["int8"]["refused"])
+    assert done["validation"] is not None
+    assert done["validation"]["images"] == done["validation"]["same_class"] == done["int8"]["images"] == count
+    assert done["validation"]["largest_difference"] < 1e-4
+    assert Path("out/model.int8.onnx").is_file() == (not done["int8"]["refused"])
     assert any("int8" in line for line in lines)
-    if not told["int8"]["refused"]:
+    if not done["int8"]["refused"]:
         assert Path("out/model.int8.onnx").stat().st_size < 0.8 * Path("out/model.onnx").stat().st_size
         assert beside.load(Path("out/model.int8.onnx"))[1]["classes"] == list(CLASSES)
     outputs.write_json(final / cards.CARD, {**outputs.read_json(final / cards.CARD), "data_sha256": "of other images"})
-    assert folder.photos(Path("data/clean.parquet"), Path("data/images"), cards.read_model(final)[1]) is None
+    assert told.photos(Path("data/clean.parquet"), Path("data/images"), cards.read_model(final)[1]) is None
     with pytest.raises(HeadstartError, match="int8 needs the images that the model was made from"):
-        export.write(final, Path("out"), int8=True)
+        export.write("onnx", final, Path("out"), int8=True)
     assert Path("out/model.onnx").is_file(), "what was there stays"
 
 
@@ -154,8 +154,8 @@ def test_8_bits_that_lose_too_much_are_left_out(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(eight_bits, "MOST_LOST", -1.0)
     table = tiny.table(Path("data/images"), per_class=8, size=64)
     manifest.write(table, Path("data/clean.parquet"))
-    told, lines = export.write(made(tmp_path, data_sha256=manifest.split_hash(table)), Path("out"), int8=True)
-    assert told["int8"]["refused"]
+    done, lines = export.write("onnx", made(tmp_path, data_sha256=manifest.split_hash(table)), Path("out"), int8=True)
+    assert done["int8"]["refused"]
     assert not Path("out/model.int8.onnx").exists()
     assert "refused" in lines[-1]
 
@@ -167,31 +167,31 @@ def test_what_is_lost_is_counted_at_the_operating_point() -> None:
     assert eight_bits.lost(exact, rough, labels, [1.3, 1.0]) == 0.5
 
 
-def test_a_folder_that_is_no_export_is_never_replaced(exported: tuple[Path, Path, folder.Told], tmp_path: Path) -> None:
+def test_a_folder_that_is_no_export_is_never_replaced(exported: tuple[Path, Path, told.Told], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     with pytest.raises(HeadstartError, match="mine is there and is no export"):
-        export.write(exported[0], tmp_path / "mine", int8=False)
+        export.write("onnx", exported[0], tmp_path / "mine", int8=False)
     assert (tmp_path / "mine/thesis.txt").exists()
     with pytest.raises(HeadstartError, match="there is no model at"):
-        export.write(tmp_path / "none", tmp_path / "new", int8=False)
+        export.write("onnx", tmp_path / "none", tmp_path / "new", int8=False)
 
 
 def test_other_answers_than_pytorchs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     final = made(tmp_path)
-    monkeypatch.setattr(folder, "TOLERANCE", -1.0)
+    monkeypatch.setattr(told, "TOLERANCE", -1.0)
     with pytest.raises(HeadstartError, match="gives other answers than PyTorch"):
-        folder.write(final, Path("out"), None)
+        onnx_folder.write(final, Path("out"), None)
     assert not Path("out").exists()
 
 
 def test_split_files_are_taken_evenly() -> None:
     table = pd.DataFrame({"path": [f"{n}.png" for n in range(10)], "split": ["train"] * 10})
-    assert folder.Photos(table, Path("x")).files("train", 3) == [Path(f"x/{n}.png") for n in (0, 3, 6)]
+    assert told.Photos(table, Path("x")).files("train", 3) == [Path(f"x/{n}.png") for n in (0, 3, 6)]
 
 
-def test_a_card_without_a_point_names_the_likeliest(exported: tuple[Path, Path, folder.Told]) -> None:
+def test_a_card_without_a_point_names_the_likeliest(exported: tuple[Path, Path, told.Told]) -> None:
     card = cards.read_model(exported[0])[1]
     assert isinstance(card, ModelCard)
     assert card.point == Point((1.0, 1.5, 1.0))
