@@ -84,7 +84,7 @@ class Limits(TypedDict):
 
 
 class Labels(TypedDict):
-    """Labels to look at: single ones, how many of these are expected to be wrong with a 95% interval, and blocks of files."""
+    """Labels to look at: single ones, how many of these are expected to be wrong and a rough range, and blocks of files."""
 
     singles: int
     expected: list[float]

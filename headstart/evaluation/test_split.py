@@ -65,7 +65,7 @@ class Aim(TypedDict):
 
 
 class Labels(TypedDict):
-    """Labels of all splits to look at: single ones, how many of these are expected to be wrong with a 95% interval, and blocks of files."""
+    """Labels of all splits to look at: single ones, how many of these are expected to be wrong and a rough range, and blocks of files."""
 
     singles: int
     expected: list[float]

@@ -67,7 +67,7 @@ class Doubts(TypedDict):
     images: int
     classes: list[str]
     singles: int  # labels that are contradicted, outside blocks
-    expected: list[float]  # how many of these are expected to be wrong, and a 95% interval
+    expected: list[float]  # how many of these are expected to be wrong, and the range that the fit leaves open
     labels: list[Doubt]  # blocks first, then singles, the most doubtful first; MOST at most
     blocks: list[Block]
 

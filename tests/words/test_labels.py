@@ -12,8 +12,8 @@ from headstart.words import labels
     [
         (0, [0, 0, 0], 0, "no label looks wrong", False),
         (1, [0, 0, 0.4], 0, "1 label is doubtful, most likely as the image is hard", False),
-        (22, [3.2, 0, 5.8], 0, "22 labels are doubtful, of which 0 to 6 are expected to be wrong", False),
-        (79, [57, 51.2, 62], 0, "79 labels look wrong: about 57 of them most likely are (95% interval 51 to 62)", True),
+        (22, [3.2, 0, 5.8], 0, "22 labels are doubtful; only a look can tell whether they are wrong", False),
+        (79, [57, 51.2, 62], 0, "79 labels look wrong, of which about 57 are by a rough estimate", True),
         (0, [0, 0, 0], 2, "2 blocks of consecutive files look like another class", True),
     ],
 )
@@ -25,5 +25,5 @@ def test_sentences(singles: int, expected: list[float], blocks: int, said: str, 
 
 def test_blocks_come_before_single_labels() -> None:
     assert labels.found(4, [3.7, 0, 4], 1) == (
-        "1 block of consecutive files looks like another class; 4 labels are doubtful, of which 0 to 4 are expected to be wrong"
+        "1 block of consecutive files looks like another class; 4 labels are doubtful; only a look can tell whether they are wrong"
     )
