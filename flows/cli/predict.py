@@ -1,4 +1,4 @@
-"""The command that labels images with a finished model: `headstart predict`."""
+"""The commands that ask a finished model: `headstart predict` for labels, `headstart features` for what its head sees."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ examples:
   headstart predict inbox/ --model ../other/models/final
 """
 
+_FEATURES = """\
+Write the features of images: what the head of a finished model sees of them, to search, to group or to train something else on.
+
+FILE.parquet has a row for each file: path, features (a list of float32) and error. FILE.npy is an array (n, width) of float32, a
+row of NaN for what could not be read, and FILE.csv beside it names the files. Folders are searched for images. Memory does not
+grow with their number. Exit code 1 if no file could be read.
+"""
+
+_FEATURES_EXAMPLES = """\
+examples:
+  headstart features inbox/ --out inbox.parquet
+  headstart features a.jpg b.jpg --out two.npy --model registry/model
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
@@ -39,6 +53,12 @@ def register(commands: Commands) -> None:
     predict.add_argument("--top", metavar="K", type=_count, default=1, help="the K likeliest classes of each image (default: %(default)s)")
     predict.add_argument("--sort-into", metavar="DIR", type=Path, help="link each image into a folder per label, in a new folder DIR")
     predict.add_argument("--copy", action="store_true", help="with --sort-into: copy the images")
+    features = commands.add(
+        "features", _features, help="what the model's head sees of images", description=_FEATURES, epilog=_FEATURES_EXAMPLES
+    )
+    features.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, a folder of images, or - for names from input")
+    features.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write: a name that ends in .parquet or .npy")
+    features.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
 
 
 def _count(text: str) -> int:
@@ -55,7 +75,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
         reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
-    paths = [path for given in options.paths for path in (_named() if str(given) == "-" else [given])]
+    paths = _paths(options)
     if options.sort_into:
         sorting.prepare(options.sort_into, paths)
     for answer in predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top):
@@ -64,6 +84,21 @@ def _predict(options: argparse.Namespace) -> int:
     if left := predicting.sidecars(paths):
         print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
     return 0
+
+
+def _features(options: argparse.Namespace) -> int:
+    from flows.results import features
+
+    done = features.write(_paths(options), options.model, options.out)
+    print(f"{options.out}: {formats.count(done.images, 'image')}, {done.width} numbers each")
+    if done.unreadable:
+        print(f"{formats.count(done.unreadable, 'file')} could not be read; the file says why", file=sys.stderr)
+    return 0
+
+
+def _paths(options: argparse.Namespace) -> list[Path]:
+    """What was given, with the names on standard input instead of -."""
+    return [path for given in options.paths for path in (_named() if str(given) == "-" else [given])]
 
 
 def _named() -> list[Path]:

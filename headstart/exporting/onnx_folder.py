@@ -30,7 +30,7 @@ def write(folder: Path, out: Path, known: Photos | None, *, int8: bool = False) 
             "int8 needs the images that the model was made from, to set its ranges and to measure what it costs; run it in the model's own project"
         )
     with outputs.folder(out) as new:
-        _export(arrays, card, new / MODEL)
+        _export(arrays, card, cards.read_known(folder, card), new / MODEL)
         done = _checked(new / MODEL, folder, card, known)
         if int8 and known is not None:
             done["int8"] = _eight_bits(new, card, known)
@@ -40,9 +40,9 @@ def write(folder: Path, out: Path, known: Photos | None, *, int8: bool = False) 
     return done
 
 
-def _export(arrays: dict[str, np.ndarray], card: ModelCard, path: Path) -> None:
+def _export(arrays: dict[str, np.ndarray], card: ModelCard, known: np.ndarray | None, path: Path) -> None:
     try:
-        onnx_file.write(arrays, card, path)
+        onnx_file.write(arrays, card, known, path)
     except HeadstartError:
         raise
     except Exception as error:  # the exporter raises many kinds
@@ -65,9 +65,10 @@ def _eight_bits(new: Path, card: ModelCard, known: Photos) -> EightBits:
     factors = card.point.factors if card.point else (1.0,) * len(card.classes)
     lost = eight_bits.lost(exact, rough, labels, factors)
     refused = lost > eight_bits.MOST_LOST
+    unlike = agreement.unlike(new / MODEL, files), agreement.unlike(new / EIGHT_BITS, files)
     if refused:
         (new / EIGHT_BITS).unlink()
-    return {"lost": lost, "images": len(files), "refused": refused, "agreement": agreement.compare(rough, exact)}
+    return {"lost": lost, "images": len(files), "refused": refused, "agreement": agreement.compare(rough, exact), "unlike": unlike}
 
 
 def _readme(card: ModelCard, done: Told) -> str:
@@ -80,8 +81,10 @@ def _readme(card: ModelCard, done: Told) -> str:
     python predict.py photo.jpg folder/ > labels.csv
 
 - `{MODEL}`: a picture in (`{onnx_file.PICTURE}`: uint8, height x width x 3, RGB, upright, any size), the probability of each class out
-  (`{onnx_file.PROBABILITIES}`, float32). Cutting, resizing and scaling are inside. Its metadata hold `classes`, `factors` (the class of the largest product
-  of factor and probability is named), `near` (JPEGs may be decoded at a reduced scale, the shorter side not below that) and `card`.
+  (`{onnx_file.PROBABILITIES}`, float32), and how far the picture is from all that the model knows (`{onnx_file.DISTANCE}`). Cutting, resizing and scaling
+  are inside. Its metadata hold `classes`, `factors` (the class of the largest product of factor and probability is named), `near` (JPEGs may be decoded at a
+  reduced scale, the shorter side not below that), `unsure` (an answer whose share of these products is less is better left to a person), `unlike` (a picture
+  that is further is none of the classes; both null if not known) and `card`.
 {also}- `predict.py`: runs it, and imports nothing but the three packages above; read it to build the model into something else
 - `{told.TOLD}`: how the file was checked, and the card of the model
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from flows.results import export
-from headstart.base import outputs
+from headstart.base import outputs, weights
 from headstart.data import manifest
 from headstart.exporting import agreement, eight_bits, onnx_file, onnx_folder, told
 from headstart.exporting.beside import predict as beside
@@ -25,7 +25,9 @@ from headstart.features import predict, transforms
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, model, sources
+from headstart.networks.answering import Answering
 from headstart.networks.cards import ModelCard, Transform
+from headstart.statistics import likelihood, limits
 from headstart.statistics.operating import Point
 from tests import tiny, toy
 
@@ -92,6 +94,40 @@ def test_the_file_answers_as_the_model_does_for_photos_of_any_kind(
     assert len(set(ours)) == 5
 
 
+def test_the_file_knows_the_limits_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, kind in enumerate((0, 1, 2, 0, 1, 2)):
+        toy.photo(kind, number, size=(90, 70)).save(f"{number}.png")
+    names = [f"{number}.png" for number in range(6)]
+    final = made(tmp_path)
+    network, card = model.load(final)
+    view = View.of_card(card)
+    squares = torch.from_numpy(np.stack([transforms.read(Path(name), [view], "")[0] for name in names]))
+    with torch.inference_mode():
+        given = Answering(network)(squares).numpy()
+    features, sure = given[:, 3:], limits.confidence(likelihood.softmax(given[:, :3]))
+    known = limits.unit(features[:3])
+    far = np.sort(limits.distances(features, known, 2))
+    changed = replace(
+        card,
+        unsure=limits.Unsure(float(np.sort(sure)[2:4].mean()), "error", 0.05, 6, 0.5, 0.0, 0.1, True),
+        unlike=limits.Unlike(float(far[3:5].mean()), 2, 0.05, 6, 3),
+    )
+    outputs.write_json(final / cards.CARD, changed.to_json())
+    weights.write(final / cards.KNOWN, {"known": known})
+    onnx_folder.write(final, Path("out"), None)
+    monkeypatch.setattr(beside, "__file__", str(tmp_path / "out/predict.py"))
+    beside.main(names)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    expected = list(predict.predict([Path(name) for name in names], final))
+    words = {True: "yes", False: "no"}
+    assert [(row["unsure"], row["unlike"]) for row in rows] == [(words[bool(one.unsure)], words[bool(one.unlike)]) for one in expected]
+    assert [row["unsure"] for row in rows].count("yes") == 3
+    assert [row["unlike"] for row in rows].count("yes") == agreement.unlike(Path("out/model.onnx"), map(Path, names)) == 2
+
+
 def test_what_lies_beside_the_file_imports_three_packages_and_is_what_was_tested(exported: tuple[Path, Path, told.Told]) -> None:
     _, out, _ = exported
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "export.json", "model.onnx", "predict.py"]
@@ -139,6 +175,7 @@ def test_it_is_checked_on_the_validation_images_and_8_bits_are_measured_there(tm
     assert done["validation"]["largest_difference"] < 1e-4
     assert Path("out/model.int8.onnx").is_file() == (not done["int8"]["refused"])
     assert any("int8" in line for line in lines)
+    assert done["int8"]["unlike"] == (0, 0), "it knows no limits"
     if not done["int8"]["refused"]:
         assert Path("out/model.int8.onnx").stat().st_size < 0.8 * Path("out/model.onnx").stat().st_size
         assert beside.load(Path("out/model.int8.onnx"))[1]["classes"] == list(CLASSES)

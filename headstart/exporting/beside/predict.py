@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 
 def load(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The model, and what it says of itself: classes, factors, near, card."""
+    """The model, and what it says of itself: classes, factors, near, unsure, unlike, card."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session, {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
 
@@ -31,20 +31,29 @@ def pixels(path: Path, near: int) -> np.ndarray:
         return np.asarray(white)
 
 
+def answer(session: Any, facts: dict[str, Any], picture: np.ndarray) -> tuple[str, float, str, str]:
+    """Label, its probability, and yes or no: unsure (leave it to a person), unlike (none of the classes); "" if the model cannot tell."""
+    probabilities, distance = session.run(None, {"picture": picture})
+    weighed = probabilities * np.array(facts["factors"])
+    best, told = int(weighed.argmax()), {None: "", True: "yes", False: "no"}
+    unsure = None if facts["unsure"] is None else bool(weighed.max() / max(weighed.sum(), 1e-12) < facts["unsure"])
+    unlike = None if facts["unlike"] is None else bool(distance > facts["unlike"])
+    return facts["classes"][best], float(probabilities[best]), told[unsure], told[unlike]
+
+
 def main(arguments: list[str]) -> None:
     """Write a line of CSV for every file."""
     session, facts = load(Path(__file__).with_name("model.onnx"))
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(["path", "label", "probability", "error"])
+    out.writerow(["path", "label", "probability", "error", "unsure", "unlike"])
     for given in map(Path, arguments):
         for path in sorted(one for one in given.rglob("*") if one.is_file()) if given.is_dir() else [given]:
             try:
-                [probabilities] = session.run(None, {"picture": pixels(path, facts["near"])})
+                label, probability, unsure, unlike = answer(session, facts, pixels(path, facts["near"]))
             except (OSError, ValueError, SyntaxError) as error:
-                out.writerow([path, "", "", error])
+                out.writerow([path, "", "", error, "", ""])
                 continue
-            best = int((probabilities * np.array(facts["factors"])).argmax())
-            out.writerow([path, facts["classes"][best], f"{probabilities[best]:.6f}", ""])
+            out.writerow([path, label, f"{probability:.6f}", "", unsure, unlike])
 
 
 if __name__ == "__main__":
