@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from flows.reviewing.answers import Review
 
 _REVIEW = """\
-Look at the labels that look wrong, one by one, on a page on 127.0.0.1 that only this machine can reach. Blocks of files come first,
-then some labels drawn at random, whose answers say how many of all are wrong, then the most doubtful ones. Each answer is written
-to data/reviewed.csv at once; no label changes until `headstart import --update --reviewed data/reviewed.csv`.
+Look at the labels that look wrong, one by one, on a page on 127.0.0.1 that only this machine can reach. Blocks of files
+come first, then some labels drawn at random, whose answers say how many of all are wrong, then the most doubtful ones. Each
+answer is written to data/reviewed.csv at once; no label changes until
+`headstart import --update --reviewed data/reviewed.csv`.
 
-Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look without answering.
+Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look on.
 "Done" on the page ends the command; so does Ctrl-C (exit code 130), and nothing is lost.
 """
 

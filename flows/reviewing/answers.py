@@ -53,7 +53,7 @@ class Review:
             raise HeadstartError(f"{said} {label!r} is no answer for {path!r}")
         origin, current = doubt["origin"], doubt["label"]
         before = self.rows.get(origin)
-        was = before.was if before is not None and before.label == current else current  # an answer that an import has followed
+        was = before.was if before is not None and self.said(doubt) else current  # an answer that an import has followed
         self._before.append((origin, before))
         self.rows[origin] = Reviewed(origin, was, "keep" if label == was and said == "change" else said, label)
         self._write()
@@ -71,7 +71,8 @@ class Review:
     def said(self, doubt: Doubt) -> Reviewed | None:
         """What was said of the label that a file has now, or before the import that followed it."""
         row = self.rows.get(doubt["origin"])
-        return row if row is not None and doubt["label"] in (row.was, row.label) else None
+        asked = any(origin == doubt["origin"] for origin, _ in self._before)
+        return row if row is not None and (asked or doubt["label"] in (row.was, row.label)) else None
 
     def fresh(self, doubt: Doubt) -> Reviewed | None:
         """What was said of the label that a file has now, for certain."""
@@ -81,7 +82,7 @@ class Review:
     @property
     def changes(self) -> int:
         """Answers that the next import will act on."""
-        return sum(row.answer in ("change", "drop") for doubt in self.doubts if (row := self.fresh(doubt)))
+        return sum(row.answer != "unsure" and row.label != doubt["label"] for doubt in self.doubts if (row := self.said(doubt)))
 
     def state(self) -> State:
         """What the page shows."""

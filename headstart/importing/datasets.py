@@ -256,7 +256,7 @@ def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf, correction
         label = corrections.of(place, given, split)
         if label is None:
             continue
-        path = shelf.place(label, split, name, corrections.origins.get(place, ""))
+        path = shelf.place(label, split, name, corrections.origins.get(place, place if corrections.path else ""))
         if isinstance(image, Path):
             cloner.clone(image, path)
         else:
