@@ -11,11 +11,14 @@ from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
 from headstart.evaluation import limits, test_split
+from headstart.features import of_source
+from headstart.labels import doubtful, lists
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
 from headstart.statistics import goals, operating
 from headstart.statistics.operating import Point
+from headstart.words import labels as label_words
 from headstart.words import spreadsheet
 from tasks import stage
 
@@ -36,11 +39,12 @@ def evaluate(
     confusion: Path = Path("reports/plots/confusion.csv"),
     reliability: Path = Path("reports/plots/reliability.csv"),
     thresholds: Path = Path("reports/plots/thresholds.csv"),
+    labels: Path = Path("reports/labels"),
     *,
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, and the plots' data."""
+    """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, the plots' data, and labels to look at."""
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
@@ -72,6 +76,7 @@ def evaluate(
     )
     known = _limits(done, clean, images, head, ships, points, block, shared)
     done.metrics["limits"] = known.tested
+    _labels(labels, done, clean, images, card, head, shared)
     _write(final, predictions, done, known)
     curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
     _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
@@ -106,6 +111,20 @@ def _limits(
         seed=shared.seed,
         device=devices.choose(shared.device, shared.precision),
     )
+
+
+def _labels(out: Path, done: test_split.Evaluation, clean: Path, images: Path, source: SourceCard, head: Path, shared: Shared) -> None:
+    """Write which labels to look at, and note in the metrics how many."""
+    fitted, how = heads.load(head / "head.safetensors", "final"), outputs.read_json(head / "summary.json")["final"]
+    table = manifest.read(clean)
+    features = of_source.of_source(source, table, images, devices.choose(shared.device, shared.precision))
+    found = doubtful.find(
+        table, features, fitted, done.metrics["classes"], penalty=how["penalty"], balanced=how["class_weights"] == "balanced"
+    )
+    lists.write(out, found)
+    counted = done.metrics["labels"] = {"singles": found["singles"], "expected": found["expected"], "blocks": len(found["blocks"])}
+    done.metrics["caveats"] += [said] if (said := label_words.caveat(**counted)) else []
+    print(f"labels: {label_words.found(**counted)}")
 
 
 def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:

@@ -27,6 +27,7 @@ def report(
     reliability: Path = Path("reports/plots/reliability.csv"),
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     adapt: Path = Path("reports/adapt.json"),
+    labels: Path = Path("reports/labels"),
     out: Path = Path("reports/report.html"),
     *,
     block: Report,
@@ -48,6 +49,7 @@ def report(
         baseline=baseline,
         baseline_curve=baseline_curve,
         adapt=adapt,
+        labels=labels,
         images=images,
         timings=stage.STATE / "timings",
     )

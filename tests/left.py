@@ -59,6 +59,7 @@ def leave(
         "reliability": folder / "reports/plots/reliability.csv",
         "thresholds": folder / "reports/plots/thresholds.csv",
         "adapt": folder / "reports/adapt.json",
+        "labels": folder / "reports/labels",
         "images": folder / "data/images",
     }
     for name in ("head", "fine_tuned", "final"):
@@ -73,6 +74,10 @@ def leave(
     dump(paths["metrics"], metrics)
     dump(paths["validation"], _validation(classes, a_class))
     dump(paths["ranking"], _ranking())
+    dump(
+        paths["labels"] / "labels.json",
+        {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
+    )
     dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
     penalties = [
         {"penalty": p, "log_loss": 0.3 + 0.06 * np.log10(p / 0.03) ** 2, "accuracy": 0.93 - 0.01 * np.log10(p / 0.03) ** 2}

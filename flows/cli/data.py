@@ -43,6 +43,7 @@ examples:
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
   headstart import torchvision:flowers102
   headstart import --update                      # again from the same place, which data/images.dvc names
+  headstart import --update --reviewed data/reviewed.csv     # with the labels that were corrected in `headstart review`
 """
 
 
@@ -69,6 +70,12 @@ def register(commands: Commands) -> None:
         metavar="FILE.csv",
         default="",
         help="labels for a few of these; they decide whether adapting helped, and train nothing",
+    )
+    add.add_argument(
+        "--reviewed",
+        metavar="FILE.csv",
+        default="",
+        help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
@@ -107,6 +114,7 @@ def _options(options: argparse.Namespace) -> Options:
         encoding=options.encoding,
         target=options.target,
         target_labels=options.target_labels,
+        reviewed=options.reviewed,
         limits=archives.parse_limits(options.limit),
         least=images.least(),
     )
@@ -122,12 +130,12 @@ def _import(options: argparse.Namespace) -> int:
     how = _options(options)
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
-    if options.update and (options.labels or how.to_json()):
-        raise ParamsError("--update imports as the last time, labels and all; leave out the other options")
+    if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
+        raise ParamsError("--update imports as the last time, labels and all; leave out the other options (--reviewed may stay)")
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        summary = images.update() if options.update else images.replace(options.source, options.labels, how)
+        summary = images.update(how.reviewed) if options.update else images.replace(options.source, options.labels, how)
         same = images.version() == before
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     print(f"{summary.files:,} images in {len(summary.classes)} classes ({common.few(summary.classes)}); splits: {splits}")

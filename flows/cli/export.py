@@ -18,8 +18,8 @@ torch  model.pt2, a program of torch.export, which needs PyTorch alone
 Each with a README and export.json. What was written is run against the model on the validation images first, if these lie here,
 and is refused if it gives other answers.
 
-For onnx, --int8 adds model.int8.onnx, a quarter of the size. It is left out, with exit code 1, if it loses more than 1 point of accuracy on
-the validation images.
+For onnx, --int8 adds model.int8.onnx, a quarter of the size. It is left out, with exit code 1, if it loses more than 1 point of
+accuracy on the validation images.
 """
 
 _EXPORT_EXAMPLES = """\

@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from flows.cli import data, ending, export, history, predict, projects, run, serve, sources
+from flows.cli import data, ending, export, history, predict, projects, review, run, serve, sources
 from flows.cli.common import Commands
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
 
-GROUPS = (projects, data, run, predict, export, sources, history, serve)
+GROUPS = (projects, data, run, review, predict, export, sources, history, serve)
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,
@@ -27,7 +27,8 @@ and leaves a versioned model and a report. Run it from the root of a project.
   headstart new beans            # a project, in a folder of its own
   headstart import photos/       # photos/<class>/<file>
   headstart run                  # every stage whose inputs changed
-  headstart show                 # the result
+  headstart show                 # the result; `headstart report` opens the page
+  headstart review               # labels that look wrong, to confirm or correct
   headstart predict new/*.jpg    # with the model it made
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
@@ -94,8 +95,8 @@ def _list(file: Path, rows: Sequence[Row]) -> None:
             spreadsheet.write(temporary, ("path", "label", "line", "reason"), rows)
 
 
-def update() -> Summary:
-    """Import the data set again from where it came from. Call under the run lock.
+def update(reviewed: str = "") -> Summary:
+    """Import the data set again from where it came from, with the labels that a person has `reviewed` (a file). Call under the run lock.
 
     Raises DataError if that is not on record, or if the images were changed here since, and what `replace` raises.
     """
@@ -115,6 +116,7 @@ def update() -> Summary:
     from headstart.importing.options import Options
 
     how = Options.from_json(known.get("options", {}), RECORD, least())
+    how = dataclasses.replace(how, reviewed=reviewed) if reviewed else how
     return replace(known["source"], Path(known["labels"]) if known.get("labels") else None, how)
 
 

@@ -83,6 +83,14 @@ class Limits(TypedDict):
     false_alarms: float | None
 
 
+class Labels(TypedDict):
+    """Labels to look at: single ones, how many of these are expected to be wrong and a rough range, and blocks of files."""
+
+    singles: int
+    expected: list[float]
+    blocks: int
+
+
 class Metrics(TypedDict, total=False):
     """reports/metrics.json. It also has the scores of each arm under the arm's name (`scores_of`)."""
 
@@ -95,6 +103,7 @@ class Metrics(TypedDict, total=False):
     transfer: Agreement | None
     aim: Aim
     limits: Limits
+    labels: Labels
     caveats: list[str]
 
 

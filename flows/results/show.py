@@ -13,6 +13,7 @@ from flows.results import files
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import aims, limits, naming
+from headstart.words import labels as label_words
 from headstart.words.formats import count, percent
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
@@ -55,6 +56,8 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
     yield from _second_domain(files.adapted())
+    if labels := metrics.get("labels"):
+        yield from _line("labels", label_words.found(**labels))
     for index, caveat in enumerate(metrics.get("caveats") or []):
         yield from _line("" if index else "caveats", caveat)
     yield from _health(files.validation())

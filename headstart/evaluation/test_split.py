@@ -64,6 +64,14 @@ class Aim(TypedDict):
     reached: Reached | None  # None if no recall or precision was asked for
 
 
+class Labels(TypedDict):
+    """Labels of all splits to look at: single ones, how many of these are expected to be wrong and a rough range, and blocks of files."""
+
+    singles: int
+    expected: list[float]
+    blocks: int
+
+
 class Metrics(TypedDict):
     """The content of reports/metrics.json.
 
@@ -81,6 +89,7 @@ class Metrics(TypedDict):
     transfer: Transfer | None  # None if there is no network from random weights
     aim: Aim
     limits: NotRequired[Tested]  # what `unsure` and `unlike` of the card do to the test images
+    labels: NotRequired[Labels]  # how many look wrong
     caveats: list[str]  # what to keep in mind, worst first
 
 

@@ -15,7 +15,7 @@ from headstart.base import outputs
 from headstart.exporting import agreement, model_card, told
 from headstart.exporting.told import Photos, Told
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, libraries, skeletons
+from headstart.networks import cards, libraries, pairing, skeletons
 from headstart.networks.cards import ModelCard
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -24,10 +24,10 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 def write(folder: Path, out: Path, known: Photos | None) -> Told:
     """Export the model in `folder` to the folder `out`, whole or not at all.
 
-    Raises HeadstartError if there is no model, if its network is not one of timm's, and if timm gives other answers for what it then loads.
+    Raises HeadstartError if there is no model, if its network is not one of timm's (a pair of two is none), and if timm gives other answers for what it then loads.
     """
     arrays, card = cards.read_model(folder)
-    if card.library != "timm":
+    if card.library != "timm" or card.architecture.startswith(pairing.PREFIX):
         raise HeadstartError(
             f"timm and transformers do not have {card.library}'s {card.architecture}; `headstart export onnx` or `headstart export torch` writes it"
         )

@@ -25,6 +25,7 @@ from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
 from headstart.importing.labels_file import LeftOut
 from headstart.importing.options import Options
+from headstart.importing.reviewed import Corrections
 from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
@@ -111,22 +112,25 @@ def import_dataset(
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
     shelf = Shelf(target)
     taken = _Taken(target, [])
+    corrections = Corrections(Path(how.reviewed) if how.reviewed else None)
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels"})
+        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
         if given:
             raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
-        _save(samples(target / ".downloads"), shelf)
+        _save(samples(target / ".downloads"), shelf, corrections)
+        taken.left_out += corrections.left
+        provenance.write(target, shelf.origins)
     else:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
-        taken = _take(_existing(source, target, current), shelf, labels, how)
+        taken = _take(_existing(source, target, current), shelf, labels, how, corrections)
     for scratch in (".downloads", ".unpacked"):
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source)
     classes = sorted({item.label for item in contents.items})
-    notes = [*_renaming(shelf), *taken.notes, *beside.add(target, how.target, how.target_labels, classes, current)]
+    notes = [*_renaming(shelf), *taken.notes, *corrections.notes(), *beside.add(target, how.target, how.target_labels, classes, current)]
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
     kept = {item.path for item in taken.items}
@@ -177,7 +181,7 @@ def _existing(source: str, target: Path, current: Path) -> Path:
     return path
 
 
-def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options) -> _Taken:
+def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections) -> _Taken:
     """Put the files of a folder or an archive on the shelf; returns what they are."""
     unpacked = path.is_file()
     given = path
@@ -186,6 +190,8 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options) -> _Taken
         given.mkdir()
         archives.unpack(path, given, encoding=how.encoding, limits=how.limits)
     taken = _labelled(given, labels, how, str(path))
+    taken.items = corrections.items(taken.items)
+    taken.left_out += corrections.left
     layout.check(layout.Contents(taken.items, [], []), str(path))
     taken.unreadable = folders.check_readable(taken.root, taken.items, str(path))
     _mend(taken, how)
@@ -195,8 +201,10 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options) -> _Taken
     put = Path.replace if unpacked else Cloner().clone
     groups: dict[str, str] = {}
     with Progress(len(taken.items), "copying images") as progress:
-        for item in taken.items:
-            place = shelf.place(item.label, item.split if splits else "", Path(item.path).name, item.path)
+        for item in sorted(taken.items, key=lambda item: item.path in corrections.origins):  # last, so that no other file is renamed
+            place = shelf.place(
+                item.label, item.split if splits else "", Path(item.path).name, corrections.origins.get(item.path, item.path)
+            )
             put(taken.root / item.path, place)
             if item.path in taken.groups:
                 groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
@@ -242,11 +250,15 @@ def _mend(taken: _Taken, how: Options) -> None:
     taken.groups = {path: group for path, group in taken.groups.items() if path in kept}
 
 
-def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf) -> None:
-    """Put samples (split, label, file name, file or PIL image) on the shelf."""
+def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf, corrections: Corrections) -> None:
+    """Put samples (split, label, file name, file or PIL image) on the shelf, with the labels that they have now."""
     cloner = Cloner()
-    for split, label, name, image in samples:
-        path = shelf.place(label, split, name)
+    for split, given, name, image in samples:
+        place = f"{layout.FOLDERS[split]}/{given}/{name}" if split else f"{given}/{name}"
+        label = corrections.of(place, given, split)
+        if label is None:
+            continue
+        path = shelf.place(label, split, name, corrections.origins.get(place, place if corrections.path else ""))
         if isinstance(image, Path):
             cloner.clone(image, path)
         else:

@@ -23,6 +23,7 @@ class Options:
     encoding: str = ""  # of the names in an archive that does not say it
     limits: Mapping[str, int] = field(default_factory=dict)  # of an archive, by name, that differ from archives.LIMITS
     target: str = ""  # a folder of images without labels, of the domain in which the model will be used
+    reviewed: str = ""  # a table of labels that a person has reviewed (reviewed.py)
     target_labels: str = ""  # a table of labels for a few of them
     least: int = 1  # images of a class below which `skip_bad` leaves it out
 

@@ -5,6 +5,7 @@ Features are computed once, and the penalty is chosen by cross-validation. One h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -72,7 +73,7 @@ def train(
 ) -> tuple[dict[str, heads.Head], Summary]:
     """Fit the `final` and the `train_only` head on the source that `card` names.
 
-    `final` is fitted on train and validation, `train_only` on train.
+    `final` is fitted on train and validation, and has its out-of-fold logits; `train_only` is fitted on train.
     Each chooses its own penalty, and class weights if `balanced` is None, by cross-validation over its own images, as the goal counts them.
     `curve`: measure the learning curve too. Raises DataError when a file has changed since it was indexed,
     HeadstartError if the source's weights have changed since it was chosen.
@@ -106,7 +107,7 @@ def train(
         summary["learning_curve"] = learning_curve.measure(
             rows, labels, parts, classes=len(classes), validated=validated, goal=goal, seed=seed
         )
-    return {FINAL: final, TRAIN_ONLY: alone}, summary
+    return {FINAL: replace(final, held_out=validated.held_out), TRAIN_ONLY: alone}, summary
 
 
 def _chosen(validated: logistic.CrossValidated) -> Chosen:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.base import reading
+from headstart.base import reading, weights
 from headstart.base.reading import Features
 
 
@@ -17,6 +17,7 @@ class Head:
 
     weight: np.ndarray
     bias: np.ndarray
+    held_out: np.ndarray | None = None  # out-of-fold logits (rows, classes) of the rows that it was fitted on, if they were kept
 
     def logits(self, features: Features) -> np.ndarray:
         """(n, d) -> (n, classes), float32."""
@@ -28,16 +29,12 @@ class Head:
 
 def save(path: Path, heads: dict[str, Head]) -> None:
     """Write heads by name into one safetensors file."""
-    from safetensors.numpy import save_file
-
-    save_file(
-        {f"{name}.{part}": np.ascontiguousarray(getattr(head, part)) for name, head in heads.items() for part in ("weight", "bias")}, path
+    weights.write(
+        path, {f"{name}.{part}": value for name, head in heads.items() for part, value in vars(head).items() if value is not None}
     )
 
 
 def load(path: Path, name: str) -> Head:
     """Read the head called `name`."""
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    return Head(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+    tensors = weights.read(path)
+    return Head(tensors[f"{name}.weight"], tensors[f"{name}.bias"], tensors.get(f"{name}.held_out"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
+    from headstart.labels.doubtful import Doubts
     from headstart.linear.frozen_head import Summary as HeadSummary
     from headstart.proof.shipping import Verdict
     from headstart.training.tuning import Summary as Tuned
@@ -97,6 +98,7 @@ class Findings:
     verdict: Verdict
     baseline: Baseline
     adapt: Adapted
+    labels: Doubts
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -134,6 +136,7 @@ def gather(
     baseline: Path,
     baseline_curve: Path,
     adapt: Path,
+    labels: Path,
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
@@ -154,6 +157,7 @@ def gather(
             verdict=_json(verdict),
             baseline=_json(baseline / "summary.json"),
             adapt=_json(adapt),
+            labels=_json(labels / "labels.json"),
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),

@@ -2,7 +2,7 @@
 
 `render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in
 one
-file, and how it is laid out in the template of the same name below templates/: result, aim, photos, domains, transfer, mistakes, data, choice, training, again.
+file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, transfer, mistakes, data, choice, training, again.
 The
 headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.machinery.progress import duration
-from headstart.report import again, choice, data, domains, photos, result, summary, training, transfer
+from headstart.report import again, choice, coded, data, domains, following, photos, result, summary, training, transfer
 from headstart.report import aim as aim_module
+from headstart.report import labels as labels_module
 from headstart.report import mistakes as mistakes_module
 from headstart.report.findings import Findings
 from headstart.words import formats
@@ -31,12 +32,14 @@ def render(findings: Findings, *, mistakes: int) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = {"percent": formats.percent, "count": formats.count, "duration": duration, "sensible": formats.plain}
+    filters = {"percent": formats.percent, "count": formats.count, "duration": duration, "sensible": formats.plain, "coded": coded.coded}
     environment.filters |= filters
     return environment.get_template("page.html.jinja").render(
         headline=summary.headline(findings),
         summary=summary.summary(findings),
         caveats=summary.caveats(findings),
+        following=following.following(findings),
+        labels=labels_module.labels(findings),
         result=result.result(findings),
         classes=result.classes(findings),
         confusion=result.confusion(findings),

@@ -10,7 +10,7 @@ from pathlib import Path
 from headstart.base.grey import Grey
 from headstart.data import images
 
-THUMBNAIL = 160  # pixels, longer side
+THUMBNAIL, SMALL = 160, 56  # pixels, longer side
 TINY = 64  # images smaller than this (pixels, longer side) are shown enlarged with their pixels visible
 ANY_SIZE = 2**31  # pixels: what was too large for this data set was set aside when it was indexed
 
@@ -25,13 +25,13 @@ class Picture:
     why: str = ""
 
 
-def picture(path: Path, grey: Grey | None = None) -> Picture:
-    """A thumbnail; `grey` is the scale of the data set's deep grey.
+def picture(path: Path, grey: Grey | None = None, side: int = THUMBNAIL) -> Picture:
+    """A thumbnail of `side` pixels; `grey` is the scale of the data set's deep grey.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """
     try:
-        image = images.open_image(path, ANY_SIZE, near=THUMBNAIL, scale=grey)
+        image = images.open_image(path, ANY_SIZE, near=side, scale=grey)
     except images.Unreadable as error:
         return Picture("", why=str(error))
     tiny = max(image.size) < TINY
@@ -39,9 +39,9 @@ def picture(path: Path, grey: Grey | None = None) -> Picture:
     if tiny:
         image.save(buffer, "PNG", optimize=True)
     else:
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.thumbnail((side, side))
         image.save(buffer, "JPEG", quality=82, optimize=True)
-    scale = THUMBNAIL / max(image.size)
+    scale = side / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     kind = "png" if tiny else "jpeg"
     return Picture(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", (width, height), tiny)

@@ -89,7 +89,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
 def test_what_it_aims_at_and_its_operating_point(tmp_path: Path) -> None:
     text = page(tmp_path / "even").text
     for words in (
-        "What it aims at Balanced accuracy (by default, as the largest class has 2.1 times the images of the smallest; `aim` in params.yaml changes it).",
+        "What it aims at Balanced accuracy (by default, as the largest class has 2.1 times the images of the smallest; aim in params.yaml changes it).",
         "The rarer a class, the more its probability weighs (bees 2.1 times). It was chosen on 80 images that the model was not trained on.",
         "Other points for ants At the chosen point 80.0% of the test images of ants are found, 68.0% of those called ants are, and 51.2% of all others are called ants",
     ):
@@ -462,6 +462,6 @@ def test_what_it_leaves_to_a_person(tmp_path: Path) -> None:
     changed(paths["metrics"], limits={"answered": 0.92, "error": 0.013, "false_alarms": 0.04})
     text = " ".join(rendered(paths).text.split())
     assert (
-        "What it leaves to a person 8.0% of the test images are left to a person (`unsure`); of the other answers 1.3% are wrong." in text
+        "What it leaves to a person 8.0% of the test images are left to a person ( unsure ); of the other answers 1.3% are wrong." in text
     )
-    assert "4.0% of the test images, which are of its classes, are called unlike all that it knows (`unlike`)." in text
+    assert "4.0% of the test images, which are of its classes, are called unlike all that it knows ( unlike )." in text

@@ -95,6 +95,8 @@ def test_a_usage_error_shows_the_usage_of_its_command(arguments: list[str], caps
         (["import", "--help"], ["torchvision:flowers102", "--labels", "A refused or failed import changes nothing"]),
         (["run", "--help"], ["--set fine_tune.epochs=5", "NAME cached|ran SECONDS"]),
         (["predict", "--help"], ["path,label,probability,error", "unsure,unlike", "models/final"]),
+        (["review", "--help"], ["127.0.0.1", "data/reviewed.csv", "--no-browser", "no label changes until"]),
+        (["report", "--help"], ["reports/report.html"]),
         (["export", "--help"], ["onnxruntime pillow numpy", "--int8", "models/final"]),
     ],
 )
@@ -107,7 +109,7 @@ def test_help_has_examples_and_fits(arguments: list[str], words: list[str], caps
     assert max(map(len, out.splitlines())) <= 130
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["import", "demo"]])
+@pytest.mark.parametrize("arguments", [["run"], ["import", "demo"], ["review"], ["report"]])
 def test_outside_a_project_it_says_so(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -275,3 +275,10 @@ def test_what_is_left_to_a_person_is_told() -> None:
         "limits 100% of the test images are left to a person (`unsure`) 4.0% of the test images, which are of its classes, are called unlike"
         in words
     )
+
+
+def test_labels_to_look_at_are_told_in_one_sentence() -> None:
+    write(files.METRICS, metrics())
+    assert "labels " not in show.summary()
+    write(files.METRICS, metrics(labels={"singles": 12, "expected": [9.0, 6.1, 11.0], "blocks": 0}))
+    assert "labels 12 labels look wrong, of which about 9 are by a rough estimate" in " ".join(show.summary().split())

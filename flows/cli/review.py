@@ -1,0 +1,101 @@
+"""The commands that show what a run left in a browser: `headstart review` and `headstart report`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.cli import common
+from flows.cli.common import Commands
+from headstart.machinery.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from flows.reviewing.answers import Review
+
+_REVIEW = """\
+Look at the labels that look wrong, one by one, on a page on 127.0.0.1 that only this machine can reach. Blocks of files
+come first, then some labels drawn at random, whose answers say how many of all are wrong, then the most doubtful ones. Each
+answer is written to data/reviewed.csv at once; no label changes until
+`headstart import --update --reviewed data/reviewed.csv`.
+
+Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look on.
+"Done" on the page ends the command; so does Ctrl-C (exit code 130), and nothing is lost.
+"""
+
+_REVIEW_EXAMPLES = """\
+examples:
+  headstart review
+  headstart review --port 8001 --no-browser           # over ssh: ssh -L 8001:127.0.0.1:8001 HOST
+"""
+
+_REPORT = "Open reports/report.html in the browser, and print where it lies."
+
+
+def register(commands: Commands) -> None:
+    """Add the commands of this file."""
+    review = commands.add("review", _review, help="look at doubtful labels", description=_REVIEW, epilog=_REVIEW_EXAMPLES)
+    review.add_argument("--port", metavar="N", type=_port, default=0, help="port of the page (default: one that is free)")
+    review.add_argument("--no-browser", action="store_true", help="only print the address")
+    report = commands.add("report", _report, help="open the report", description=_REPORT)
+    report.add_argument("--no-browser", action="store_true", help="only print where it lies")
+
+
+def _port(text: str) -> int:
+    """A port. Raises ValueError for anything else."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
+
+
+def _review(options: argparse.Namespace) -> int:
+    from flows.projects import images
+    from flows.reviewing import answers, serving
+    from headstart.data import manifest
+
+    common.in_project()
+    review = answers.load(images.IMAGES)
+    if not review.doubts:
+        print("no label looks wrong: there is nothing to review")
+        return 0
+    clean = Path("data/clean.parquet")
+    server = serving.start(review, images.IMAGES, manifest.grey(manifest.read(clean)) if clean.exists() else None, options.port)
+    print(f"{len(review.doubts):,} labels to look at: {server.address} (Ctrl-C ends it)", flush=True)
+    _open(server.address, options.no_browser)
+    try:
+        serving.serve(server)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_ended(review)) from None
+    print(_ended(review))
+    return 0
+
+
+def _ended(review: Review) -> str:
+    """What a review came to, and what to do next."""
+    done = f"{sum(review.said(one) is not None for one in review.doubts)} of {len(review.doubts)} looked at; answers are in {review.file}"
+    next_step = f"next: headstart import --update --reviewed {review.file}, then headstart run" if review.changes else ""
+    said = [done, review.estimate(), next_step]
+    return "\n".join(line for line in said if line)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from flows.results.files import REPORT
+
+    if not REPORT.exists():
+        common.in_project()
+        raise HeadstartError(f"there is no report yet ({REPORT} is missing); make one with `headstart run`")
+    print(REPORT)
+    _open(REPORT.resolve().as_uri(), options.no_browser)
+    return 0
+
+
+def _open(address: str, never: bool) -> None:
+    """Open an address in the person's browser, if there is a screen to show it on."""
+    if never or not (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return
+    import webbrowser
+
+    webbrowser.open(address)

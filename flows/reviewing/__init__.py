@@ -1,0 +1,1 @@
+"""A page on this machine to confirm or correct labels that look wrong."""

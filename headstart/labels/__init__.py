@@ -1,0 +1,1 @@
+"""Labels that look wrong: single images, and whole blocks of consecutive files."""

@@ -1,0 +1,199 @@
+"""Which labels to look at: single ones that a model of the other images contradicts, and blocks of consecutive files.
+
+Everything comes from what the stages before have computed: the out-of-fold logits of the head on the frozen base for training and validation images, the head of
+these two for the test images, and the features of the source; only for blocks are heads fitted, at one penalty. Nothing is decided by it: the list is for people, and no label changes by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from headstart.base.reading import Features
+from headstart.data import encoding
+from headstart.labels import confident, contamination, neighbours, scan
+from headstart.linear import logistic
+from headstart.networks.heads import Head
+from headstart.statistics import likelihood
+
+MOST = 1000  # labels that are listed
+APART = 4  # parts of the files of a class: when blocks are looked for, files within one part's length have no say on each other
+AGREED = 0.45  # what neighbours and head give one other class, on average, for a file to count as looking like it
+HALF = 0.5
+LEVEL = 0.05  # chance that a data set without a block has one named
+
+
+class Neighbour(TypedDict):
+    """One of the nearest images."""
+
+    path: str
+    label: str
+
+
+class Doubt(TypedDict):
+    """A label to look at, and why."""
+
+    path: str
+    origin: str  # where the file lay in what was imported
+    split: str
+    label: str
+    suggested: str
+    probability: float  # of the label, 0-1, by a head that was not fitted on this image
+    suggested_probability: float
+    wrong: float  # chance (0-1) that the label is wrong, if wrong labels come at random
+    block: int  # the number of the block it is in, from 1; 0: none
+    neighbours: list[Neighbour]
+
+
+class Block(TypedDict):
+    """Consecutive files of one label that look like another class."""
+
+    number: int  # from 1
+    label: str
+    suggested: str
+    files: int
+    first: str  # paths
+    last: str
+    chance: float  # of a block like this somewhere, if the doubtful files lay at random: at most
+
+
+class Doubts(TypedDict):
+    """The content of reports/labels/labels.json."""
+
+    images: int
+    classes: list[str]
+    singles: int  # labels that are contradicted, outside blocks
+    expected: list[float]  # how many of these are expected to be wrong, and the range that the fit leaves open
+    labels: list[Doubt]  # blocks first, then singles, the most doubtful first; MOST at most
+    blocks: list[Block]
+
+
+def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str], *, penalty: float, balanced: bool) -> Doubts:
+    """The labels of a clean manifest to look at.
+
+    features: (n, d) of all rows of the table, by the source; head: that of the training and validation images, with its out-of-fold logits;
+    penalty, balanced: what it was fitted with.
+    """
+    logits, labels = held_out(table, features, head), encoding.encode(table["label"], classes)
+    probabilities = likelihood.softmax(logits)
+    places = _places(table)
+    sizes = np.bincount(labels, minlength=len(classes))
+    near = neighbours.near(features, labels, places, sizes[labels] // APART, len(classes))
+    apart = _by_others(features, labels, places * APART // sizes[labels], len(classes), penalty, balanced)
+    runs = _runs(labels, places, near.votes if apart is None else (near.votes + apart) / 2)
+    suggested, block = confident.others(probabilities, labels), np.zeros(len(labels), np.int64)
+    for number, (rows, other, _) in enumerate(runs, 1):
+        block[rows], suggested[rows] = number, other
+    expected = contamination.fit(logits, labels)
+    singles = _singles(probabilities, labels, expected.wrong, block == 0)
+    order = [*(row for rows, _, _ in runs for row in rows), *singles][:MOST]
+    paths, names = table["path"].to_numpy(str), np.array(classes)
+    return {
+        "images": len(table),
+        "classes": classes,
+        "singles": len(singles),
+        "expected": [round(value, 1) for value in expected.among(singles)],
+        "labels": [
+            {
+                "path": str(paths[row]),
+                "origin": str(table["origin"].iloc[row]),
+                "split": str(table["split"].iloc[row]),
+                "label": classes[labels[row]],
+                "suggested": classes[suggested[row]],
+                "probability": round(float(probabilities[row, labels[row]]), 4),
+                "suggested_probability": round(float(probabilities[row, suggested[row]]), 4),
+                "wrong": round(float(expected.wrong[row]), 4),
+                "block": int(block[row]),
+                "neighbours": [{"path": str(paths[other]), "label": str(names[labels[other]])} for other in near.rows[row]],
+            }
+            for row in order
+        ],
+        "blocks": [
+            {
+                "number": number,
+                "label": classes[labels[rows[0]]],
+                "suggested": classes[other],
+                "files": len(rows),
+                "first": str(paths[rows[0]]),
+                "last": str(paths[rows[-1]]),
+                "chance": float(f"{chance:.1e}"),
+            }
+            for number, (rows, other, chance) in enumerate(runs, 1)
+        ],
+    }
+
+
+def _singles(probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """The labels to look at among the rows that are `apart` (n,) bool, those of the least probability first.
+
+    They are as many as count as another class, or are wrong with a chance of more than half, whichever are more.
+    """
+    counted = confident.counted(probabilities, labels) != labels
+    many = max(int((counted & apart).sum()), int(((wrong > HALF) & apart).sum()))
+    rows = np.flatnonzero(apart)
+    return np.asarray(rows[np.argsort(confident.confidence(probabilities, labels)[rows], kind="stable")][:many])
+
+
+def held_out(table: pd.DataFrame, features: Features, head: Head) -> np.ndarray:
+    """Logits (n, classes) of heads that were not fitted on the image they are for."""
+    test = (table["split"] == "test").to_numpy()
+    assert head.held_out is not None
+    logits = np.empty((len(table), len(head.bias)), np.float32)
+    logits[~test] = head.held_out
+    rows = np.flatnonzero(test)
+    if len(rows):
+        logits[rows] = head.logits(features[rows])
+    return logits
+
+
+def _by_others(
+    features: Features, labels: np.ndarray, parts: np.ndarray, classes: int, penalty: float, balanced: bool
+) -> np.ndarray | None:
+    """Probabilities (n, classes) by heads that were fitted without the part (n,) of the files that an image lies in; None if all are one part.
+
+    A head that was fitted on files of the same wrong block has learned it.
+    """
+    folds = np.unique(parts, return_inverse=True)[1]
+    if not folds.any():
+        return None
+    how: dict[str, Any] = {"classes": classes, "penalties": [penalty], "balanced": balanced, "what": "looking for blocks, fits"}
+    return likelihood.softmax(logistic.cross_validate(features, labels, folds, **how).held_out)
+
+
+def _places(table: pd.DataFrame) -> np.ndarray:
+    """The place (n,) of each file among those of its label, in the order of folders and names, numbers by their value."""
+    keys = [_in_order(origin) for origin in table["origin"]]
+    places, seen = np.zeros(len(table), np.int64), dict.fromkeys(table["label"], 0)
+    labels = table["label"].tolist()
+    for row in sorted(range(len(keys)), key=lambda row: keys[row]):
+        places[row] = seen[labels[row]]
+        seen[labels[row]] += 1
+    return places
+
+
+def _in_order(path: str) -> tuple[str, list[tuple[int, int, str]]]:
+    """What to sort a path by: its folder, then its name with numbers by their value."""
+    parts = re.split(r"(\d+)", PurePosixPath(path).name)
+    return str(PurePosixPath(path).parent), [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def _runs(labels: np.ndarray, places: np.ndarray, votes: np.ndarray) -> list[tuple[np.ndarray, int, float]]:
+    """Blocks, from what every image looks like to those that were made apart (n, classes): the rows of each in order, the class that they look like, and the chance; by label, then place."""
+    rows = np.arange(len(labels))
+    others = votes.copy()
+    others[rows, labels] = -1.0
+    like = others.argmax(1)
+    marked = (others[rows, like] >= AGREED) & (others[rows, like] > votes[rows, labels])
+    pairs, counts = np.unique(np.stack([labels[marked], like[marked]], 1), axis=0, return_counts=True)
+    looked_at = pairs[counts >= scan.LEAST]
+    found: list[tuple[np.ndarray, int, float]] = []
+    for label, other in looked_at:
+        row = np.flatnonzero(labels == label)
+        row = row[np.argsort(places[row])]
+        for run in scan.runs(marked[row] & (like[row] == other), LEVEL / len(looked_at)):
+            found.append((row[run.first : run.last + 1], int(other), min(run.chance * len(looked_at), 1.0)))
+    return found
