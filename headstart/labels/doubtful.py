@@ -23,6 +23,8 @@ from headstart.statistics import likelihood
 MOST = 1000  # labels that are listed
 APART = 4  # parts of the files of a class: when blocks are looked for, files within one part's length have no say on each other
 AGREED = 0.45  # what neighbours and head give one other class, on average, for a file to count as looking like it
+MOST_MARKED = 0.35  # share of a class (0-1) that may look like one other: beyond, images made together look more alike than those of one class, and blocks cannot be told
+MOST_BACK = 0.5  # of that share: if the other class looks like the first as well, the two are alike, and no label is wrong for it
 HALF = 0.5
 LEVEL = 0.05  # chance that a data set without a block has one named
 
@@ -189,7 +191,11 @@ def _runs(labels: np.ndarray, places: np.ndarray, votes: np.ndarray) -> list[tup
     like = others.argmax(1)
     marked = (others[rows, like] >= AGREED) & (others[rows, like] > votes[rows, labels])
     pairs, counts = np.unique(np.stack([labels[marked], like[marked]], 1), axis=0, return_counts=True)
-    looked_at = pairs[counts >= scan.LEAST]
+    sizes = np.bincount(labels, minlength=votes.shape[1])
+    share = np.zeros((len(sizes), len(sizes)))
+    share[pairs[:, 0], pairs[:, 1]] = counts / sizes[pairs[:, 0]]
+    back, forth = share[pairs[:, 1], pairs[:, 0]], share[pairs[:, 0], pairs[:, 1]]
+    looked_at = pairs[(counts >= scan.LEAST) & (forth <= MOST_MARKED) & (back <= MOST_BACK * forth)]
     found: list[tuple[np.ndarray, int, float]] = []
     for label, other in looked_at:
         row = np.flatnonzero(labels == label)

@@ -80,6 +80,18 @@ def test_a_block_of_consecutive_files_is_named_in_the_order_of_numbers() -> None
     assert told["singles"] == len(told["labels"]) - 8
 
 
+@pytest.mark.parametrize("modules", [80, 110, 140])
+def test_files_that_look_alike_because_they_were_made_together_are_no_blocks(modules: int) -> None:
+    """Both classes come in the same modules of twenty, by number; of the first ones the module shows more than the class."""
+    random = np.random.default_rng(0)
+    numbers, labels = np.arange(240), random.choice(["ant", "bee"], 240)
+    features = random.normal(0, 1, (240, 40)).astype(np.float32)
+    features[numbers, (labels == "ant").astype(int)] += np.where(numbers < modules, 1.5, 12)
+    features[numbers, 2 + numbers // 20] += np.where(numbers < modules, 30, 0)
+    rows, _ = table(list(labels), [f"{label}/{number}.png" for number, label in zip(numbers, labels, strict=True)])
+    assert found(rows, features)["blocks"] == []
+
+
 def test_what_is_written(tmp_path: Path) -> None:
     rows, features = table([*["ant"] * 40, *["bee"] * 40, *["cat"] * 40])
     told = found(relabelled(rows, {5: "bee"}), features)
