@@ -33,7 +33,8 @@ def whiskers(rows: Sequence[tuple[str, float, float, float]], *, alt: str, text:
 
     The first row stands out.
     """
-    left, step = 146, 34
+    letters = min(28, max(19, *(len(name) for name, *_ in rows)))
+    left, step = 146 + 7 * (letters - 19), 34
     low, high = paper.padded([v for _, *values in rows for v in values], 1.0)
     bottom = 10 + step * len(rows)
     x = paper.Axis(low, high, left, paper.WIDTH - 22)
@@ -43,7 +44,7 @@ def whiskers(rows: Sequence[tuple[str, float, float, float]], *, alt: str, text:
         parts.append(paper.text(x(value), bottom + 16, text(value), "middle"))
     for number, (name, value, least, most) in enumerate(rows):
         y, kind = 10 + step * number + step / 2, "chosen" if number == 0 else "other"
-        parts.append(paper.text(left - 10, y + 4, paper.cut(name, 19), "end strong" if number == 0 else "end", title=name))
+        parts.append(paper.text(left - 10, y + 4, paper.cut(name, letters), "end strong" if number == 0 else "end", title=name))
         parts.append(f'<line class="{kind} thick" x1="{x(least):.1f}" x2="{x(most):.1f}" y1="{y}" y2="{y}"/>')
         parts.append(
             f'<circle class="{kind}" cx="{x(value):.1f}" cy="{y}" r="6"><title>{escape(name)}: {escape(text(value))}</title></circle>'
