@@ -35,13 +35,6 @@ def answers(path: Path, files: Iterable[Path]) -> np.ndarray:
     return np.stack(list(in_order(lambda file: run(predict.pixels(file, near)), files)))
 
 
-def unlike(path: Path, files: Iterable[Path]) -> int:
-    """How many image files an exported file calls unlike all that it knows."""
-    session, facts = predict.load(path)
-    told = in_order(lambda file: predict.answer(session, facts, predict.pixels(file, facts["near"]))[3], files)
-    return sum(word == "yes" for word in told)
-
-
 def reference(folder: Path, files: Iterable[Path]) -> np.ndarray:
     """The probabilities (n, classes) that a model folder gives for image files, by Pillow and PyTorch."""
     network, card = model.load(folder)

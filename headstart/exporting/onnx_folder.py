@@ -65,10 +65,9 @@ def _eight_bits(new: Path, card: ModelCard, known: Photos) -> EightBits:
     factors = card.point.factors if card.point else (1.0,) * len(card.classes)
     lost = eight_bits.lost(exact, rough, labels, factors)
     refused = lost > eight_bits.MOST_LOST
-    unlike = agreement.unlike(new / MODEL, files), agreement.unlike(new / EIGHT_BITS, files)
     if refused:
         (new / EIGHT_BITS).unlink()
-    return {"lost": lost, "images": len(files), "refused": refused, "agreement": agreement.compare(rough, exact), "unlike": unlike}
+    return {"lost": lost, "images": len(files), "refused": refused, "agreement": agreement.compare(rough, exact)}
 
 
 def _readme(card: ModelCard, done: Told) -> str:

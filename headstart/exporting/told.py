@@ -26,7 +26,6 @@ class EightBits(TypedDict):
     images: int
     refused: bool
     agreement: Agreement
-    unlike: tuple[int, int]  # of these images, how many the exact file and this one call unlike all that they know
 
 
 class Told(TypedDict):
@@ -88,9 +87,9 @@ def said(told: Told) -> list[str]:
     ]
     if small := told.get("int8"):
         change = f"{_change(small['lost'])} on {formats.count(small['images'], 'validation image')}"
-        before, after = small["unlike"]
-        limits = f"; {after} of them are called unlike instead of {before}" if before != after else ""
-        lines.append(f"model.int8.onnx: {'refused, ' if small['refused'] else ''}{change}{limits}.")
+        lines.append(
+            f"model.int8.onnx: {'refused, ' if small['refused'] else ''}{change}. It cannot tell which pictures are unlike all that it knows."
+        )
     if own := told.get("prepared"):
         lines.append(
             f"With the pictures prepared by timm itself: {own['same_class']} of {own['images']} with the same likeliest class, "

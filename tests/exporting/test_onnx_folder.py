@@ -6,7 +6,7 @@ import ast
 import csv
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +125,7 @@ def test_the_file_knows_the_limits_of_the_model(
     words = {True: "yes", False: "no"}
     assert [(row["unsure"], row["unlike"]) for row in rows] == [(words[bool(one.unsure)], words[bool(one.unlike)]) for one in expected]
     assert [row["unsure"] for row in rows].count("yes") == 3
-    assert [row["unlike"] for row in rows].count("yes") == agreement.unlike(Path("out/model.onnx"), map(Path, names)) == 2
+    assert [row["unlike"] for row in rows].count("yes") == 2
 
 
 def test_what_lies_beside_the_file_imports_three_packages_and_is_what_was_tested(exported: tuple[Path, Path, told.Told]) -> None:
@@ -167,7 +167,8 @@ def test_it_is_checked_on_the_validation_images_and_8_bits_are_measured_there(tm
     monkeypatch.chdir(tmp_path)
     table = tiny.table(Path("data/images"), per_class=8, size=64)
     manifest.write(table, Path("data/clean.parquet"))
-    final = made(tmp_path, data_sha256=manifest.split_hash(table))
+    final = made(tmp_path, data_sha256=manifest.split_hash(table), unlike=asdict(limits.Unlike(0.5, 1, 0.05, 20, 2)))
+    weights.write(final / cards.KNOWN, {"known": limits.unit(np.eye(2, model.load(final)[0].head.in_features))})
     done, lines = export.write("onnx", final, Path("out"), int8=True)
     count = int((table["split"] == "validation").sum())
     assert done["validation"] is not None
@@ -175,10 +176,10 @@ def test_it_is_checked_on_the_validation_images_and_8_bits_are_measured_there(tm
     assert done["validation"]["largest_difference"] < 1e-4
     assert Path("out/model.int8.onnx").is_file() == (not done["int8"]["refused"])
     assert any("int8" in line for line in lines)
-    assert done["int8"]["unlike"] == (0, 0), "it knows no limits"
     if not done["int8"]["refused"]:
         assert Path("out/model.int8.onnx").stat().st_size < 0.8 * Path("out/model.onnx").stat().st_size
-        assert beside.load(Path("out/model.int8.onnx"))[1]["classes"] == list(CLASSES)
+        facts, exact = (beside.load(Path("out") / name)[1] for name in ("model.int8.onnx", "model.onnx"))
+        assert (facts["classes"], facts["unlike"], exact["unlike"]) == (list(CLASSES), None, 0.5)
     outputs.write_json(final / cards.CARD, {**outputs.read_json(final / cards.CARD), "data_sha256": "of other images"})
     assert told.photos(Path("data/clean.parquet"), Path("data/images"), cards.read_model(final)[1]) is None
     with pytest.raises(HeadstartError, match="int8 needs the images that the model was made from"):

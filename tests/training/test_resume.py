@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from headstart.base import code
 from headstart.base.devices import CPU, Device
 from headstart.training import checkpoints, loop, resume, shards
 from headstart.training.checkpoints import Keeper, keeping
@@ -119,7 +120,7 @@ def test_whatever_determines_a_training_is_in_its_name(monkeypatch: pytest.Monke
     monkeypatch.setattr(checkpoints, "fingerprint", lambda package: f"other code of {package}")
     names.append(key())
     monkeypatch.undo()
-    monkeypatch.setattr(checkpoints, "version", lambda name: "0")
+    monkeypatch.setattr(code, "version", lambda name: "0")
     names.append(key())
     monkeypatch.undo()
     assert len(set(names)) == len(names)
