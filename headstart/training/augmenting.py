@@ -45,29 +45,24 @@ def measure(train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str
 
     A source without features of its own (random weights) shows nothing.
     """
-    return (
-        _measure(list(transforms.CHANGES), sampling.sample(train, MOST, seed), root, card, classes, seed, device) if card.features else []
-    )
-
-
-def settled(wanted: MeasuredAugmentation, changes: list[Change]) -> MeasuredAugmentation:
-    """How views are drawn if what is left to auto is made as `changes` say; what was not measured is not made."""
-    made = wanted.settled(**{change["change"]: change["made"] for change in changes})
-    return MeasuredAugmentation(**made.model_dump())
-
-
-def _measure(
-    asked: list[str], some: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], seed: int, device: Device
-) -> list[Change]:
-    """What each change costs."""
+    if not card.features:
+        return []
+    some = sampling.sample(train, MOST, seed)
     labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), FOLDS, seed)
+    asked = list(transforms.CHANGES)
     plain, *changed = _features(asked, some, root, card, device)
     found = logistic.cross_validate(
         plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, others=changed, what="which changes keep the labels, fits"
     )
     before, *after = (each.argmax(1) == labels for each in (found.held_out, *found.others))
     return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
+
+
+def settled(wanted: MeasuredAugmentation, changes: list[Change]) -> MeasuredAugmentation:
+    """How views are drawn if what is left to auto is made as `changes` say; what was not measured is not made."""
+    made = wanted.settled(**{change["change"]: change["made"] for change in changes})
+    return MeasuredAugmentation(**made.model_dump())
 
 
 def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:
