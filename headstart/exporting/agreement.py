@@ -45,8 +45,9 @@ def on_squares(run: Callable[[torch.Tensor], torch.Tensor], folder: Path, files:
     """How `run`, uint8 (n, size, size, 3) -> probabilities (n, classes), and a model folder agree on what they see of image files."""
     network, card = model.load(folder)
     squares = [read(file, card) for file in files] or [np.array(transforms.plain(one, View.of_card(card))) for one in pictures()]
-    with torch.inference_mode():  # one after the other: a loaded program is not known to bear several threads
-        given = np.stack([run(torch.from_numpy(square)[None])[0].numpy() for square in squares])
+    given = np.stack(
+        [_one(run, square) for square in squares]
+    )  # one after the other: a loaded program is not known to bear several threads
     return compare(given, _each(lambda square: network(square).softmax(1), squares))
 
 
@@ -60,10 +61,14 @@ def _each(run: Callable[[torch.Tensor], torch.Tensor], squares: Iterable[np.ndar
 
     def one(square: np.ndarray) -> np.ndarray:
         one_thread()
-        with torch.inference_mode():
-            return run(torch.from_numpy(square)[None])[0].numpy()
+        return _one(run, square)
 
     return np.stack(list(in_order(one, squares)))
+
+
+def _one(run: Callable[[torch.Tensor], torch.Tensor], square: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return run(torch.from_numpy(square)[None])[0].numpy()
 
 
 def pictures() -> list[Image.Image]:

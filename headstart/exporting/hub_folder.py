@@ -80,11 +80,8 @@ def _checked(new: Path, folder: Path, card: ModelCard, known: Photos | None) -> 
         logits: torch.Tensor = network((squares.permute(0, 3, 1, 2).float() - mean) / std)
         return logits.softmax(1)
 
-    files = known.files("validation") if known else []
-    done = told.tell(
-        new / WEIGHTS, card, agreement.on_squares(run, folder, []), agreement.on_squares(run, folder, files) if files else None
-    )
-    if files:
+    done = told.check(new / WEIGHTS, run, folder, card, known)
+    if known and (files := known.files("validation")):
         done["prepared"] = agreement.compare(_prepared(network, files), agreement.reference(folder, files))
     return done
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from headstart.base import outputs
-from headstart.exporting import agreement, onnx_file, told
+from headstart.exporting import onnx_file, told
 from headstart.exporting.told import Photos, Told
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, model
+from headstart.networks import model
 from headstart.networks.cards import ModelCard
 
 PROGRAM, FACTS = "model.pt2", "facts.json"
@@ -36,28 +36,22 @@ def write(folder: Path, out: Path, known: Photos | None) -> Told:
 
     Raises HeadstartError if there is no model, if torch.export cannot take it, and if it gives other answers then.
     """
-    arrays, card = cards.read_model(folder)
-    del arrays
+    network, card = model.load(folder)
     with outputs.folder(out) as new:
-        _save(folder, card, new / PROGRAM)
-        run = torch.export.load(new / PROGRAM).module()
-        files = known.files("validation") if known else []
-        measured = agreement.on_squares(run, folder, files) if files else None
-        done = told.tell(new / PROGRAM, card, agreement.on_squares(run, folder, []), measured)
+        _save(network, card, new / PROGRAM)
+        done = told.check(new / PROGRAM, torch.export.load(new / PROGRAM).module(), folder, card, known)
         (new / "README.md").write_text(_readme(card, done), encoding="utf-8")
         outputs.write_json(new / told.TOLD, done)
     return done
 
 
-def _save(folder: Path, card: ModelCard, path: Path) -> None:
+def _save(network: nn.Module, card: ModelCard, path: Path) -> None:
     size = card.transform.input_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            made = torch.export.export(
-                Squares(model.load(folder)[0]).eval(), (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)
-            )
+            made = torch.export.export(Squares(network).eval(), (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},))
     except Exception as error:  # it raises many kinds
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HeadstartError(f"torch.export cannot take {card.library}'s {card.architecture}: {first[:200]}") from None

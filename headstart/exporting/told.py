@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 import pandas as pd
+import torch
 
 from headstart.data import manifest
+from headstart.exporting import agreement
 from headstart.exporting.agreement import Agreement
 from headstart.machinery.errors import HeadstartError
 from headstart.networks.cards import ModelCard
@@ -75,6 +78,16 @@ def tell(path: Path, card: ModelCard, drawn: Agreement, validation: Agreement | 
             )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"format": 1, "model_sha256": digest, "drawn": drawn, "validation": validation, "card": card.to_json()}
+
+
+def check(path: Path, run: Callable[[torch.Tensor], torch.Tensor], folder: Path, card: ModelCard, known: Photos | None) -> Told:
+    """What is told of the exported file `path`, of which `run` gives probabilities (n, classes) of squares uint8 (n, size, size, 3).
+
+    It is run beside the model in `folder`, on random pictures and on the validation images. Raises HeadstartError if it gives other answers.
+    """
+    files = known.files("validation") if known else []
+    validation = agreement.on_squares(run, folder, files) if files else None
+    return tell(path, card, agreement.on_squares(run, folder, []), validation)
 
 
 def said(told: Told) -> list[str]:
