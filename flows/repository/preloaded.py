@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
+
+from headstart.base import code
 
 # tasks comes first: it sets how memory is kept, which must be before NumPy.
 DVC = ("tasks", "dvc.cli", "networkx", "every:dvc", "every:dvc_data")
@@ -18,6 +21,8 @@ STAGES = (
     "headstart.networks.libraries:timm",
     "onnxruntime",
     "sklearn.linear_model",
+    "code:headstart",
+    "code:tasks",
 )
 _UNUSED = ("testing", "__main__", "__pyinstaller", "benchmark")
 
@@ -25,13 +30,18 @@ _UNUSED = ("testing", "__main__", "__pyinstaller", "benchmark")
 def one(name: str) -> list[str]:
     """Import a module, or what a function of a module (`MODULE:FUNCTION`) imports. Raises what importing raises.
 
-    `every:PACKAGE` imports nothing: its modules come back as what is to be imported in its place.
+    `every:PACKAGE` imports nothing: its modules come back as what is to be imported in its place. So do its files for `code:PACKAGE`, of
+    each of which (`file:PATH`) the fingerprint is taken.
     """
-    module, _, function = name.partition(":")
+    module, _, what = name.partition(":")
     if module == "every":
-        return list(_modules(function))
-    if function:
-        getattr(importlib.import_module(module), function)()
+        return list(_modules(what))
+    if module == "code":
+        return [f"file:{path}" for path in code.files(what)]
+    if module == "file":
+        code.digest(Path(what))
+    elif what:
+        getattr(importlib.import_module(module), what)()
     else:
         importlib.import_module(module)
     return []
