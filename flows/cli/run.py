@@ -62,6 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.keep and not (options.preset or options.assignments):
         raise ParamsError("--keep goes with --set, --fast or --best: it keeps what they give in params.yaml")
     with lock.hold("headstart run"):
+        from flows.pipeline import estimate
         from flows.projects import images
         from flows.repository import warm
         from flows.results import show as show_module
@@ -77,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
         servers.configure()
         print("starting Prefect", file=sys.stderr, flush=True)
         with warm.kept(), servers.chosen() as ready:
+            if values or options.force or estimate.some_wait():
+                warm.stages()
             # Imported while the server starts; Prefect reads its environment here.
             from flows.pipeline.transfer import ended, transfer
 

@@ -87,7 +87,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
         "verdict": again + 2 * frozen(v, work.chosen),
         "evaluate": 3 * frozen(work.test, work.chosen) + (0.0 if tune.strategy == "head_only" else frozen(min(t, 2_000) + v, work.chosen)),
     }
-    idle = {"baseline"} if not base.epochs else set()
+    idle = ({"baseline", "verdict"} if not base.epochs else set()) | ({"fine_tune"} if tune.strategy == "head_only" else set())
     return {name: pace * (seconds.get(name, 0.0) + (1.0 if name in idle else start)) for name, start in STARTS.items()}
 
 

@@ -98,6 +98,8 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
     project_code.check()
     wanted = params.load()
     with warm.kept(), save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
+        if force or estimate.some_wait():
+            warm.stages()
         pauses = BACKOFF if runtime.deployment.id else ()
         images.record(say, pauses)
         stage.check_aim(wanted.aim)

@@ -12,11 +12,12 @@ from headstart.base import code
 # tasks comes first: it sets how memory is kept, which must be before NumPy.
 DVC = ("tasks", "dvc.cli", "networkx", "every:dvc", "every:dvc_data")
 STAGES = (
-    "every:headstart",
-    "every:tasks",
+    "tasks.index_images",
     "pyarrow.parquet",
     "great_expectations",
     "torch",
+    "every:headstart",
+    "every:tasks",
     "headstart.networks.libraries:torchvision",
     "headstart.networks.libraries:timm",
     "onnxruntime",
