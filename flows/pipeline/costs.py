@@ -29,7 +29,7 @@ KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (
 # Seconds of a stage whatever the images: start of its process, imports, networks that are exported, and what dvc takes.
 STARTS = {
     **{"index_images": 2.5, "validate_data": 6, "select_source": 9, "train_head": 4, "fine_tune": 13, "baseline": 13},
-    **{"verdict": 18, "evaluate": 4, "adapt": 2, "report": 3.5},
+    **{"verdict": 18, "evaluate": 4, "adapt": 2, "compare_batches": 2, "report": 3.5},
 }
 
 
