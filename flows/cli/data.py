@@ -32,6 +32,7 @@ SOURCE is one of
 
 --add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its split:
 what was held out for the test stays held out. Files whose pixels are here already are left out and listed.
+--forget BATCH takes the images of a batch away and keeps sums of their features under the source of the last run (docs/settings.md).
 """
 
 _IMPORT_EXAMPLES = """\
@@ -63,6 +64,7 @@ def register(commands: Commands) -> None:
     which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
     which.add_argument("--add", metavar="NEW", help="add the images of a folder or an archive to the data set, as a batch")
+    which.add_argument("--forget", metavar="BATCH", help="take the images of a batch away; sums of their features are kept")
     add.add_argument(
         "--batch", metavar="NAME", default="", help="what the batch is called, a date for example; left out: batch-2, batch-3, ..."
     )
@@ -136,6 +138,8 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
+    if options.forget:
+        return _forget(options.forget)
     how = _options(options)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
@@ -174,6 +178,23 @@ def _import(options: argparse.Namespace) -> int:
     if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
+    return 0
+
+
+def _forget(batch: str) -> int:
+    from flows.experiments import recovery
+    from flows.projects import arriving, images
+    from headstart import params
+    from headstart.base import devices
+    from headstart.machinery import lock
+
+    with lock.hold("headstart import"):
+        recovery.recover()
+        values = params.load()
+        summary = arriving.forget(batch, devices.choose(values.device, values.precision))
+    print(f"forgot {formats.count(summary.files, 'image')} of batch {batch}; sums of their features are in {images.IMAGES}/.forgotten/")
+    print("earlier versions of the images are still in DVC's cache and its remotes; `dvc gc` removes them there")
+    print("next: headstart run")
     return 0
 
 

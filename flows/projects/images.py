@@ -98,7 +98,7 @@ def swap(fill: Callable[[Path], Summary], note: Callable[[], None] = lambda: Non
         if not error.rows:
             raise
         _list(REFUSED, error.rows)
-        raise DataError(f"{error}\n{formats.count(len(error.rows), 'line')} in {REFUSED} name all of it", error.rows) from None
+        raise type(error)(f"{error}\n{formats.count(len(error.rows), 'line')} in {REFUSED} name all of it", error.rows) from None
     finally:
         tidy()
     return summary

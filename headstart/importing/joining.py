@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from headstart.base.cores import in_order
-from headstart.data import batches, belonging, manifest, provenance
+from headstart.data import batches, belonging, forgotten, manifest, provenance
 from headstart.data.batches import Arrived
 from headstart.importing import datasets
 from headstart.importing.copying import Cloner
@@ -31,6 +31,10 @@ from headstart.words import formats, lists
 
 _TABLES = (batches.FILE, belonging.FILE, provenance.FILE)
 _SCRATCH = ".added"
+
+
+class NothingNew(DataError):
+    """All that was to be added is in the data set already."""
 
 
 @dataclass
@@ -83,7 +87,7 @@ def add(
         raise ParamsError("--target goes with a whole data set, not with a batch of it")
     arrived = batches.read(current)
     there = batches.names(arrived) if arrived else [batches.FIRST.format(1)]
-    name = batches.new_name(batch, there)
+    name = batches.new_name(batch, [*there, *forgotten.names(current)])
     try:
         target.mkdir(parents=True)
         summary = datasets.import_dataset(source, target / _SCRATCH, labels=labels, how=options, current=current)
@@ -93,8 +97,8 @@ def add(
         tables = _Tables(arrived | others, belonging.read(current), provenance.read(current))
         new, copies = _fresh(target / _SCRATCH, table, how)
         if new.empty:
-            raise DataError(f"all {formats.count(len(copies), 'image')} of {source} are here already; nothing to add", copies)
-        _settle(table, new, tables, how)
+            raise NothingNew(f"all {formats.count(len(copies), 'image')} of {source} are here already; nothing to add", copies)
+        _settle(table, forgotten.tested(current), new, tables, how)
         _put(target, new, tables, name)
         _tell(summary, table, new, copies, name)
         shutil.rmtree(target / _SCRATCH)
@@ -127,10 +131,7 @@ def forget(target: Path, current: Path, batch: str) -> int:
 
     Raises ParamsError for an unknown batch, and DataError if fewer than two classes are left.
     """
-    arrived = batches.read(current)
-    if batch not in batches.names(arrived):
-        there = lists.named(batches.names(arrived)) if arrived else "none: all images came at once"
-        raise ParamsError(f"there is no batch {batch!r}; there are {there}")
+    arrived = check_forgotten(current, batch)
     gone = {path for path, row in arrived.items() if row.batch == batch}
     try:
         target.mkdir(parents=True)
@@ -145,6 +146,15 @@ def forget(target: Path, current: Path, batch: str) -> int:
         shutil.rmtree(target, ignore_errors=True)
         raise
     return len(gone)
+
+
+def check_forgotten(current: Path, batch: str) -> dict[str, Arrived]:
+    """The table of the batches of a data set. Raises ParamsError if the one to forget is not among them."""
+    arrived = batches.read(current)
+    if batch not in batches.names(arrived):
+        there = lists.named(batches.names(arrived)) if arrived else "none: all images came at once"
+        raise ParamsError(f"there is no batch {batch!r}; there are {there}")
+    return arrived
 
 
 def indexed(folder: Path, known: Path, how: Indexing) -> pd.DataFrame:
@@ -201,10 +211,10 @@ def _fresh(scratch: Path, known: pd.DataFrame, how: Indexing) -> tuple[pd.DataFr
     return table[~copy].reset_index(drop=True), copies
 
 
-def _settle(table: pd.DataFrame, new: pd.DataFrame, tables: _Tables, how: Indexing) -> None:
-    """Give the new rows their splits, "" if they cannot be read."""
+def _settle(table: pd.DataFrame, tested: pd.DataFrame, new: pd.DataFrame, tables: _Tables, how: Indexing) -> None:
+    """Give the new rows their splits, "" if they cannot be read; `tested` are test images that were forgotten since."""
     known = table[table["readable"]]
-    known = known.assign(split=[tables.arrived[path].split for path in known["path"]])
+    known = pd.concat([known.assign(split=[tables.arrived[path].split for path in known["path"]]), tested], ignore_index=True)
     readable = new["readable"].to_numpy(bool)
     new.loc[~readable, "split"] = ""
     new.loc[readable, "split"] = arrivals.settle(known, new[readable], how.cut)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from headstart.base import grey
 from headstart.base.cores import in_order
 from headstart.base.grey import Span
-from headstart.data import batches, belonging, manifest, photos, provenance
+from headstart.data import batches, belonging, forgotten, manifest, photos, provenance
 from headstart.data.batches import Arrived
 from headstart.indexing import arrivals, duplicates, inspection, layout, splits, twins
 from headstart.indexing.arrivals import Cut
@@ -94,18 +94,22 @@ def index_items(
     table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
     table.loc[~readable, "split"] = ""
     cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
-    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), cut)
+    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
     table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
 
 
-def _splits(table: pd.DataFrame, arrived: dict[str, Arrived], cut: Cut) -> np.ndarray:
-    """The split (n,) of each readable image: the one that it has had since its batch came, or one that is drawn now."""
+def _splits(table: pd.DataFrame, arrived: dict[str, Arrived], tested: pd.DataFrame, cut: Cut) -> np.ndarray:
+    """The split (n,) of each readable image: the one that it has had since its batch came, or one that is drawn now.
+
+    `tested` are test images that were forgotten since.
+    """
     since = np.array([arrived[path].split if path in arrived else "" for path in table["path"]], object)
     known = since != ""
     if not known.any():
         return splits.assign(table, test_share=cut.test_share, validation_share=cut.validation_share, seed=cut.seed)
-    since[~known] = arrivals.settle(table[known].assign(split=since[known]), table[~known], cut)
+    settled = pd.concat([table[known].assign(split=since[known]), tested], ignore_index=True)
+    since[~known] = arrivals.settle(settled, table[~known], cut)
     return since
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
-from flows.projects import images
+from flows.projects import arriving, images, indexing
 from flows.repository import dvc
+from headstart.continual import sums
 from headstart.data import batches
-from tests import toy
+from headstart.importing import joining
+from tests import tiny, toy
 from tests.flows.cli.test_main import files
 
 pytestmark = pytest.mark.usefixtures("forked_dvc")
@@ -78,3 +81,30 @@ def test_a_first_batch_may_have_a_name(photos: Path) -> None:
     assert files() == named
     assert main.main(["import", "--add", "third", "--batch", "2026-11-27"]) == 0
     assert sorted(path.name for path in images.IMAGES.glob("ant/*"))[5:7] == ["2026-11-26__0005.png", "2026-11-27__0000.png"]
+
+
+def test_a_batch_is_forgotten_and_its_test_images_stay_out_of_training(
+    photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main.main(["import", "--add", "second", "--batch", "monday"]) == 0
+    before = files()
+    capsys.readouterr()
+    assert main.main(["import", "--forget", "monday"]) == 1
+    assert "none was chosen yet" in capsys.readouterr().err
+    arriving.SOURCE.parent.mkdir(exist_ok=True)
+    arriving.SOURCE.write_text(json.dumps(tiny.source("seeing", tiny.trunk()).card().to_json()))
+    assert main.main(["import", "--forget", "tuesday"]) == 2
+    assert "there is no batch 'tuesday'; there are batch-1" in capsys.readouterr().err
+    assert {path: content for path, content in files().items() if path in before} == before
+
+    tiny.use(monkeypatch, {"seeing": lambda: tiny.source("seeing", tiny.trunk())})
+    table = joining.indexed(images.IMAGES, Path("none"), indexing.wanted())
+    held_out = table[(table["batch"] == "monday") & (table["split"] == "test")]
+    assert main.main(["import", "--forget", "monday"]) == 0
+    assert "forgot 12 images of batch monday" in capsys.readouterr().out
+    assert len(list(images.IMAGES.glob("*/*.png"))) == 12
+    assert sums.read(images.IMAGES)["monday"].counts.tolist() == [5.0, 5.0]
+    assert main.main(["import", "--add", "second", "--batch", "monday"]) == 2, "its name stays taken"
+    assert main.main(["import", "--add", "second", "--batch", "again"]) == 0
+    again = joining.indexed(images.IMAGES, Path("none"), indexing.wanted()).set_index("pixels_sha256")
+    assert set(again.loc[held_out["pixels_sha256"], "split"]) == {"test"}

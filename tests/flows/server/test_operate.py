@@ -194,7 +194,7 @@ def test_the_deployments_are_there_and_the_schedule_is_off(project: Project) -> 
     assert pool.type == "process"
     nightly = found.pop("transfer/headstart-nightly")
     assert [(s.slug, s.active) for s in nightly.schedules] == [("nightly", False)]
-    assert nightly.parameters == {"start_from": "committed"}
+    assert nightly.parameters == {"start_from": "committed", "inbox": "inbox", "promote": True}
     for deployment in found.values():
         assert deployment.schedules == []
         assert deployment.parameters == {}
