@@ -15,7 +15,7 @@ from uuid import UUID
 
 from flows.projects import images
 from flows.repository import dvc
-from flows.results import files, show
+from flows.results import files, in_batches, show
 from flows.server import servers
 from headstart.machinery import progress
 from headstart.machinery.progress import Event
@@ -124,7 +124,7 @@ def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
     tell(say, create)
     if files.verdict().get("answer") == "negative":
         tell(say, _negative)
-    found = files.batches().get("drift")
+    found = in_batches.batches().get("drift")
     fresh = any(outcome["stage"] == "compare_batches" and outcome["outcome"] != "cached" for outcome in outcomes)
     if fresh and found and found["found"]:
         tell(say, partial(_drift, found))
@@ -139,7 +139,7 @@ def _negative() -> None:
     emit_event(event=NEGATIVE, resource=resource)
 
 
-def _drift(found: files.Drift) -> None:
+def _drift(found: in_batches.Drift) -> None:
     """An event that an automation can listen to: what was found of which batch, once, as long as nothing changes."""
     from prefect import runtime
     from prefect.events import emit_event

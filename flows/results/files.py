@@ -14,7 +14,6 @@ from headstart.words import naming
 
 METRICS = Path("reports/metrics.json")
 ADAPT = Path("reports/adapt.json")
-BATCHES = Path("reports/batches.json")
 RANKING = Path("reports/ranking.json")
 VALIDATION = Path("reports/validation.json")
 VERDICT = Path("reports/verdict.json")
@@ -195,65 +194,6 @@ class Adapted(TypedDict, total=False):
     reason: str
     accuracy: list[float]  # estimate, lower and upper end
     labelled: Labelled | None
-
-
-class OfBatch(TypedDict):
-    """A batch, and how many of its test images are right."""
-
-    name: str
-    n_test: int
-    accuracy: float | None
-    interval: list[float]
-
-
-class Forgetting(TypedDict):
-    """Shares of the `n` test images of an earlier batch ("": of all) that are right without the newest batch and with it."""
-
-    name: str
-    n: int
-    before: float
-    after: float
-    interval: list[float]
-
-
-class Looks(TypedDict):
-    """Whether the newest batch looks unlike earlier images of the same classes."""
-
-    n_new: int
-    n_before: int
-    p: float | None
-    told_apart: float | None
-    least: int
-
-
-class Shares(TypedDict):
-    """Whether known classes come in other shares."""
-
-    p: float | None
-
-
-class Drift(TypedDict):
-    """The newest batch against all before; `found` names what is shown."""
-
-    batch: str
-    level: float
-    looks: Looks
-    shares: Shares
-    new_classes: dict[str, int]
-    found: list[str]
-
-
-class Batches(TypedDict, total=False):
-    """reports/batches.json: accuracy on each batch, and whether the newest is of another kind."""
-
-    batches: list[OfBatch]
-    forgetting: list[Forgetting]
-    drift: Drift | None
-
-
-def batches() -> Batches:
-    """reports/batches.json, empty if there is none."""
-    return cast(Batches, outputs.read_object(BATCHES))
 
 
 def adapted() -> Adapted:

@@ -9,7 +9,7 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator
 
-from flows.results import files
+from flows.results import files, in_batches
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import aims, limits, naming
@@ -58,7 +58,7 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
     yield from _second_domain(files.adapted())
-    yield from _batches(files.batches())
+    yield from _batches(in_batches.batches())
     if labels := metrics.get("labels"):
         yield from _line("labels", label_words.found(**labels))
     for index, caveat in enumerate(metrics.get("caveats") or []):
@@ -134,8 +134,9 @@ def _second_domain(made: files.Adapted) -> Iterator[str]:
     yield from _line("", "models/adapted/, reports/target/predictions.csv")
 
 
-def _batches(made: files.Batches) -> Iterator[str]:
+def _batches(made: in_batches.Batches) -> Iterator[str]:
     """Accuracy on each batch, what the newest did to the others, and whether it drifts."""
+    yield from _remembered(made)
     found = made.get("drift")
     if not found:
         return
@@ -149,6 +150,16 @@ def _batches(made: files.Batches) -> Iterator[str]:
     yield from _line(
         "drift", batch_words.looks(**found["looks"], level=found["level"]), f"{shares}\n{batch_words.classes(found['new_classes'])}"
     )
+
+
+def _remembered(made: in_batches.Batches) -> Iterator[str]:
+    """What the model from sums of forgotten batches knows."""
+    kept = made.get("remembered")
+    if not kept:
+        return
+    told = batch_words.remembered_accuracy(kept["accuracy"], kept["interval"], kept["n_test"], kept["plain_accuracy"])
+    known = batch_words.remembered(kept["images"], kept["batches"], kept["unusable"], kept["gone_classes"])
+    yield from _line("forgotten", known, told if kept["images"] else "")
 
 
 def _beside(metrics: Metrics) -> str:

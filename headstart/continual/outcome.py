@@ -63,14 +63,33 @@ class Drift(TypedDict):
     found: list[str]
 
 
+class Remembered(TypedDict):
+    """A head from the sums of forgotten batches and of the images that are there (models/remembered).
+
+    `unusable` are batches whose sums are of another source. Shares (0-1) are of the test images that are there; `plain_accuracy` is that of
+    what ships. Nobody can test it on the images that are gone.
+    """
+
+    batches: list[str]
+    unusable: list[str]
+    images: int  # that are gone and still count
+    gone_classes: list[str]  # of which no image is left
+    classes: list[str]
+    n_test: int
+    accuracy: float | None
+    interval: list[float]
+    plain_accuracy: float | None
+
+
 class Report(TypedDict):
     """The content of reports/batches.json. Without batches, `batches` is empty and the rest None or empty."""
 
     batches: list[OfBatch]  # the one that came first, first
     forgetting: list[Forgetting]  # of each earlier batch, then of all of them, if there are several
     drift: Drift | None
+    remembered: Remembered | None  # None if no batch was forgotten
 
 
 def nothing() -> Report:
     """The report of a data set whose images came at once."""
-    return {"batches": [], "forgetting": [], "drift": None}
+    return {"batches": [], "forgetting": [], "drift": None, "remembered": None}

@@ -19,14 +19,16 @@ class Batches:
     rows: list[tuple[str, str, str, str, str]]  # name, images, new classes, test images, accuracy with its interval
     forgetting: list[tuple[str, str, str, str, str, str]]  # batch, test images, without the newest, with it, difference, interval
     shares: list[tuple[str, str, str]]  # class, share before, share now
+    remembered: list[str]  # of forgotten batches
 
 
 def batches(f: Findings) -> Batches | None:
     """The section; None if all images came at once."""
     made = f.batches
-    found = made["drift"]
+    found, remembered = made["drift"], _remembered(f)
     if found is None:
-        return None
+        one = "The images that are there came in one batch; others were forgotten."
+        return Batches(one, [], [], [], [], remembered) if remembered else None
     looks, shares = found["looks"], found["shares"]
     shown = {"looks": "looks unlike them", "shares": "has other shares of the classes", "classes": "has classes not known before"}
     parts = listing([shown[one] for one in found["found"]])
@@ -61,7 +63,17 @@ def batches(f: Findings) -> Batches | None:
         shares=[(name, percent(before), percent(now)) for name, (before, now) in shares["of_class"].items()]
         if "shares" in found["found"]
         else [],
+        remembered=remembered,
     )
+
+
+def _remembered(f: Findings) -> list[str]:
+    kept = f.batches["remembered"]
+    if kept is None:
+        return []
+    told = words.remembered_accuracy(kept["accuracy"], kept["interval"], kept["n_test"], kept["plain_accuracy"])
+    first = _sentence(words.remembered(kept["images"], kept["batches"], kept["unusable"], kept["gone_classes"]))
+    return [first, _sentence(told)] if kept["images"] else [first]
 
 
 def _sentence(text: str) -> str:

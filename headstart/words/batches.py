@@ -50,3 +50,21 @@ def forgetting(n: int, before: float, after: float, interval: Sequence[float], n
     what = f"of {name}" if name else "of all earlier batches"
     shown = "fewer" if high < 0 else "more" if low > 0 else "no other share shown"
     return f"{count(n, 'test image')} {what}: {percent(before)} right without the newest batch, {percent(after)} with it ({change:+.1f} points, {low:+.1f} to {high:+.1f}: {shown})"
+
+
+def remembered(images: int, batches: Sequence[str], unusable: Sequence[str], gone: Sequence[str]) -> str:
+    """What a model knows of batches whose images are gone."""
+    if not images:
+        return f"the sums of {listing(batches)} are of another source than the one chosen now, so they are of no use"
+    other = f"; those of {listing(unusable)} are of another source, so they are of no use" if unusable else ""
+    classes = f", with {listing(gone)}, of which no image is left" if gone else ""
+    return f"models/remembered is made from sums of {count(images, 'image')} that are gone and of those that are there{classes}{other}"
+
+
+def remembered_accuracy(accuracy: float | None, interval: Sequence[float], n: int, plain: float | None) -> str:
+    """How good that model is where images are left."""
+    if accuracy is None or plain is None:
+        return "no test image is left to test it on"
+    low, high = interval
+    told = f"{percent(accuracy)} of {count(n, 'test image')} that are left right (95% interval {percent(low)} to {percent(high)})"
+    return f"{told}; the model that ships {percent(plain)}; on what is gone nobody can test it"

@@ -8,7 +8,12 @@ from typing import Any
 from tests.left import changed, leave, rendered
 
 LOOKS: dict[str, Any] = {"n_new": 30, "n_before": 200, "p": 0.001, "told_apart": 0.93, "least": 1}
+KEPT: dict[str, Any] = {
+    **{"batches": ["old"], "unusable": [], "images": 120, "gone_classes": ["moth"], "classes": ["ant", "bee", "moth"]},
+    **{"n_test": 80, "accuracy": 0.9, "interval": [0.82, 0.95], "plain_accuracy": 0.95},
+}
 MADE: dict[str, Any] = {
+    "remembered": None,
     "batches": [
         {"name": "first", "images": 400, "new_classes": [], "n_test": 80, "accuracy": 0.95, "interval": [0.88, 0.98]},
         {"name": "2026-11-27", "images": 30, "new_classes": ["<wasp>"], "n_test": 0, "accuracy": None, "interval": []},
@@ -58,3 +63,20 @@ def test_nothing_shown_is_said_as_such(tmp_path: Path) -> None:
     text = rendered(paths).text
     assert "it has other shares of the classes" in text
     assert "ant 50.0% 40.0%" in text
+
+
+def test_what_is_remembered_of_forgotten_batches(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    changed(paths["batches"], remembered=KEPT)
+    text = rendered(paths).text
+    for words in (
+        "The images that are there came in one batch; others were forgotten.",
+        "Models/remembered is made from sums of 120 images that are gone and of those that are there, with moth, of which no image is left.",
+        "90.0% of 80 test images that are left right (95% interval 82.0% to 95.0%); the model that ships 95.0%; on what is gone nobody can test it.",
+    ):
+        assert words in text
+    assert "Each batch, and how many" not in text
+    changed(paths["batches"], **{**MADE, "remembered": {**KEPT, "images": 0, "unusable": ["old"]}})
+    text = rendered(paths).text
+    assert "The sums of old are of another source than the one chosen now, so they are of no use." in text
+    assert "Each batch, and how many" in text

@@ -12,13 +12,15 @@ import pandas as pd
 import pytest
 
 from headstart.base import outputs
-from headstart.continual import comparing
+from headstart.continual import comparing, sums
 from headstart.data import manifest
+from headstart.features import of_source
+from headstart.features.predict import predict
 from headstart.importing import datasets, joining
 from headstart.importing.joining import Indexing
 from headstart.importing.options import Options
 from headstart.indexing.arrivals import Cut
-from headstart.networks import sources
+from headstart.networks import cards, sources
 from headstart.params import Aimed, CompareBatches, IndexImages, Shared, TrainHead
 from headstart.statistics.goals import ACCURACY
 from tasks.compare_batches import compare_batches
@@ -36,7 +38,8 @@ def test_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     shutil.copy("data/manifest.parquet", "data/clean.parquet")
     compare_batches(block=CompareBatches(), shared=Shared())
     assert "nothing to compare: all images came at once" in capsys.readouterr().out
-    assert outputs.read_json(Path("reports/batches.json")) == {"batches": [], "forgetting": [], "drift": None}
+    assert outputs.read_json(Path("reports/batches.json")) == {"batches": [], "forgetting": [], "drift": None, "remembered": None}
+    assert [path.name for path in Path("models/remembered").iterdir()] == ["README.txt"]
 
 
 @pytest.fixture
@@ -90,3 +93,32 @@ def test_without_two_classes_before_nothing_is_said_of_forgetting(run: Path) -> 
     only = table.assign(batch=["later" if label != "ant" else "batch-1" for label in table["label"]])
     how: dict[str, Any] = {"penalty": 1.0, "balanced": False, "goal": ACCURACY}
     assert comparing.without_newest(only, np.zeros((len(table), 3), np.float32), ["ant", "bee", "cat"], "later", **how) is None
+
+
+@pytest.mark.usefixtures("run")
+def test_a_model_remembers_what_was_forgotten() -> None:
+    """The batch with the only cats is forgotten; a model from its sums still names cats."""
+    card = cards.read_source(Path("models/source.json"))
+    table = manifest.read(Path("data/clean.parquet"))
+    gone = table[(table["batch"] == "later") & (table["split"] != "test")].reset_index(drop=True)
+    kept = sums.of(card.name, card.weights_sha256, of_source.of_source(card, gone, Path("data/images")), gone["label"])
+    joining.forget(Path("next"), Path("data/images"), "later")
+    sums.write(Path("next"), "later", kept)
+    cats = [Path("data/images") / path for path in table.loc[table["label"] == "cat", "path"]]
+    Path("data/images").rename("with cats")
+    Path("next").rename("data/images")
+    index_images(block=IndexImages(), shared=Shared())
+    shutil.copy("data/manifest.parquet", "data/clean.parquet")
+    compare_batches(block=CompareBatches(), shared=Shared())
+    report = outputs.read_json(Path("reports/batches.json"))
+    assert (report["batches"], report["drift"]) == ([], None)
+    remembered = report["remembered"]
+    assert (remembered["batches"], remembered["unusable"], remembered["gone_classes"]) == (["later"], [], ["cat"])
+    assert (remembered["images"], remembered["n_test"], remembered["classes"]) == (len(gone), 10, ["ant", "bee", "cat"])
+    answers = [one.label for one in predict([Path("with cats", *path.parts[2:]) for path in cats], Path("models/remembered"))]
+    assert answers.count("cat") > len(cats) * 0.8
+    other = outputs.read_json(Path("data/images/.forgotten/later.json"))
+    outputs.write_json(Path("data/images/.forgotten/later.json"), {**other, "weights_sha256": "1" * 64})
+    compare_batches(block=CompareBatches(), shared=Shared())
+    assert outputs.read_json(Path("reports/batches.json"))["remembered"]["unusable"] == ["later"]
+    assert [path.name for path in Path("models/remembered").iterdir()] == ["README.txt"]

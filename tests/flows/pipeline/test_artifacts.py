@@ -10,7 +10,7 @@ import pytest
 
 from flows.pipeline import artifacts
 from flows.repository import dvc
-from flows.results import files
+from flows.results import in_batches
 from flows.results.files import Finding
 from headstart.machinery import progress
 from headstart.params import STAGES
@@ -155,7 +155,7 @@ def test_drift_is_told_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(artifacts, "tell", lambda say, what: what())
     drift = MADE["drift"]
     ran: dvc.Outcome = {"stage": "compare_batches", "outcome": "ran", "seconds": 3.0}
-    files.BATCHES.write_text(json.dumps(MADE))
+    in_batches.BATCHES.write_text(json.dumps(MADE))
     artifacts.summary([{**ran, "outcome": "cached"}], print)
     assert not [one for one in sent if one["event"] == artifacts.DRIFT]
     artifacts.summary([ran], print)
@@ -163,6 +163,6 @@ def test_drift_is_told_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (artifacts.DRIFT, event["payload"]) == ("headstart.drift", drift)
     assert event["resource"]["headstart.batch"] == "2026-11-27"
     assert event["resource"]["headstart.found"] == "looks,classes"
-    files.BATCHES.write_text(json.dumps({**MADE, "drift": {**drift, "found": []}}))
+    in_batches.BATCHES.write_text(json.dumps({**MADE, "drift": {**drift, "found": []}}))
     artifacts.summary([ran], print)
     assert [one for one in sent if one["event"] == artifacts.DRIFT] == [event]

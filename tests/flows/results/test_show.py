@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.cli import common, main
-from flows.results import files, show
+from flows.results import files, in_batches, show
 from headstart.machinery.errors import HeadstartError
 from tests.report.test_batches import MADE
 
@@ -267,9 +267,9 @@ def test_batches_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
     Path("reports").mkdir()
     files.METRICS.write_text(json.dumps(metrics()))
-    files.BATCHES.write_text(json.dumps({"batches": [], "forgetting": [], "drift": None}))
+    in_batches.BATCHES.write_text(json.dumps({"batches": [], "forgetting": [], "drift": None}))
     assert "batches" not in show.summary()
-    files.BATCHES.write_text(json.dumps(MADE))
+    in_batches.BATCHES.write_text(json.dumps(MADE))
     words = " ".join(show.summary().split())
     assert "batches first: 95.0% of 80 test images right (95% interval 88.0% to 98.0%) 2026-11-27: no test image" in words
     assert (
