@@ -115,6 +115,7 @@ def _list(file: Path, rows: Sequence[Row]) -> None:
 def update(reviewed: str = "") -> Summary:
     """Import the data set again from where it came from, with the labels that a person has `reviewed` (a file). Call under the run lock.
 
+    Of images that came in batches, the labels that were reviewed change in place, and nothing is imported again.
     Raises DataError if that is not on record, or if the images were changed here since, and what `replace` raises.
     """
     content = origin.load(RECORD)
@@ -125,7 +126,12 @@ def update(reviewed: str = "") -> Summary:
         raise DataError(f"{RECORD} does not say where its images came from; import them once with `headstart import PATH`")
     if IMAGES.is_dir():
         record()
-    if len(batches.names(batches.read(IMAGES))) > 1:
+    arrived = batches.read(IMAGES)
+    if arrived and reviewed:
+        from headstart.importing import relabelling
+
+        return swap(lambda new: relabelling.apply(new, IMAGES, Path(reviewed)))
+    if len(batches.names(arrived)) > 1:
         raise DataError("the images came in several batches, so there is no one place to import again; add new ones with --add")
     if version() != known.get("version"):
         raise DataError(

@@ -79,4 +79,9 @@ def file_name(batch: str, name: str) -> str:
     return f"{batch}{_BETWEEN}{name}"
 
 
+def origin(batch: str, path: str) -> str:
+    """Where a file lay in what was imported, told apart from files of other batches."""
+    return f"{batch}/{path}"
+
+
 _ADVICE = "get it back with `dvc checkout data/images.dvc`, as it keeps test images out of training"

@@ -29,7 +29,7 @@ from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
 from headstart.words import formats, lists
 
-_TABLES = (batches.FILE, belonging.FILE, provenance.FILE)
+_TABLE_FILES = (batches.FILE, belonging.FILE, provenance.FILE)
 _SCRATCH = ".added"
 
 
@@ -38,7 +38,7 @@ class NothingNew(DataError):
 
 
 @dataclass
-class _Tables:
+class Tables:
     """What the tables of a data set say, by path."""
 
     arrived: dict[str, Arrived]
@@ -93,8 +93,8 @@ def add(
         summary = datasets.import_dataset(source, target / _SCRATCH, labels=labels, how=options, current=current)
         table = indexed(current, known, how)
         others = {path: Arrived(there[0], split) for path, split in zip(table["path"], table["split"], strict=True) if path not in arrived}
-        _link(current, target)
-        tables = _Tables(arrived | others, belonging.read(current), provenance.read(current))
+        link(current, target)
+        tables = Tables(arrived | others, belonging.read(current), provenance.read(current))
         new, copies = _fresh(target / _SCRATCH, table, how)
         if new.empty:
             raise NothingNew(f"all {formats.count(len(copies), 'image')} of {source} are here already; nothing to add", copies)
@@ -117,7 +117,7 @@ def name_all(folder: Path, batch: str, how: Indexing) -> None:
         place = Path(item.path)
         new = place.with_name(batches.file_name(batch, place.name)).as_posix()
         (folder / item.path).rename(folder / new)
-        origins[new] = origins.pop(item.path, item.path)
+        origins[new] = batches.origin(batch, origins.pop(item.path, item.path))
         if item.path in groups:
             groups[new] = groups.pop(item.path)
     belonging.write(folder, groups)
@@ -135,7 +135,7 @@ def forget(target: Path, current: Path, batch: str) -> int:
     gone = {path for path, row in arrived.items() if row.batch == batch}
     try:
         target.mkdir(parents=True)
-        _link(current, target, gone)
+        link(current, target, gone)
         kept = {path: row for path, row in arrived.items() if path not in gone}
         if kept:
             batches.write(target, kept)
@@ -174,21 +174,26 @@ def indexed(folder: Path, known: Path, how: Indexing) -> pd.DataFrame:
     return table if same and kept else how.index(folder)
 
 
-def _link(source: Path, target: Path, gone: set[str] | frozenset[str] = frozenset()) -> None:
+def link(source: Path, target: Path, gone: set[str] | frozenset[str] = frozenset()) -> None:
     """Have the files below `source` below `target` too, but for its tables and those that are gone; links where the file system can."""
     cloner = Cloner()
     for folder, _, names in os.walk(source):
         inside = Path(folder).relative_to(source)
         for name in names:
             path = (inside / name).as_posix()
-            if path in gone or path in _TABLES:
+            if path in gone or path in _TABLE_FILES:
                 continue
             place = target / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(source / path, place, follow_symlinks=False)
-            except OSError:
-                cloner.clone(source / path, place)
+            link_file(source / path, place, cloner)
+
+
+def link_file(source: Path, place: Path, cloner: Cloner | None = None) -> None:
+    """Have a file at a second place, as a link if the file system can."""
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except OSError:
+        (cloner or Cloner()).clone(source, place)
 
 
 def _fresh(scratch: Path, known: pd.DataFrame, how: Indexing) -> tuple[pd.DataFrame, list[LeftOut]]:
@@ -211,7 +216,7 @@ def _fresh(scratch: Path, known: pd.DataFrame, how: Indexing) -> tuple[pd.DataFr
     return table[~copy].reset_index(drop=True), copies
 
 
-def _settle(table: pd.DataFrame, tested: pd.DataFrame, new: pd.DataFrame, tables: _Tables, how: Indexing) -> None:
+def _settle(table: pd.DataFrame, tested: pd.DataFrame, new: pd.DataFrame, tables: Tables, how: Indexing) -> None:
     """Give the new rows their splits, "" if they cannot be read; `tested` are test images that were forgotten since."""
     known = table[table["readable"]]
     known = pd.concat([known.assign(split=[tables.arrived[path].split for path in known["path"]]), tested], ignore_index=True)
@@ -220,7 +225,7 @@ def _settle(table: pd.DataFrame, tested: pd.DataFrame, new: pd.DataFrame, tables
     new.loc[readable, "split"] = arrivals.settle(known, new[readable], how.cut)
 
 
-def _put(target: Path, new: pd.DataFrame, tables: _Tables, name: str) -> None:
+def _put(target: Path, new: pd.DataFrame, tables: Tables, name: str) -> None:
     """Put the new images, which lie in the scratch folder, among the others, and write the tables."""
     scratch, shelf = target / _SCRATCH, Shelf(target)
     origins = provenance.read(scratch)
@@ -229,7 +234,7 @@ def _put(target: Path, new: pd.DataFrame, tables: _Tables, name: str) -> None:
         place = shelf.place(label, (split or "train") if folders else "", batches.file_name(name, Path(path).name))
         (scratch / path).rename(place)
         now = place.relative_to(target).as_posix()
-        tables.arrived[now], tables.origins[now] = Arrived(name, split), origins.get(path, path)
+        tables.arrived[now], tables.origins[now] = Arrived(name, split), batches.origin(name, origins.get(path, path))
         if together:
             tables.groups[now] = together
     tables.write(target)

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from headstart.data import batches, manifest, settings
-from headstart.importing import datasets, joining
+from headstart.importing import datasets, joining, relabelling, reviewed
 from headstart.importing.joining import Indexing
 from headstart.importing.options import Options
+from headstart.importing.reviewed import Reviewed
 from headstart.indexing.arrivals import Cut
 from headstart.machinery.errors import DataError, ParamsError
 from tests import toy
@@ -66,7 +67,7 @@ def test_a_batch_joins_and_what_was_there_keeps_its_split(tmp_path: Path, source
     new = after.drop(before.index)
     assert new["batch"].unique().tolist() == ["batch-2"]
     assert new["split"].value_counts().to_dict() == {"train": 12, "test": 4, "validation": 4}
-    assert new["origin"].tolist() == [f"{label}/{number:04d}.png" for label in ("ant", "bee") for number in range(10)]
+    assert new["origin"].tolist() == [f"batch-2/{label}/{number:04d}.png" for label in ("ant", "bee") for number in range(10)]
     assert all(path.split("/")[1].startswith("batch-2__") for path in new.index)
 
 
@@ -143,7 +144,7 @@ def test_splits_that_folders_give(tmp_path: Path, sources: dict[str, Path]) -> N
     images = start(tmp_path / "other/images", sources["c"])
     add(images, tmp_path / "late")
     table = HOW.index(images)
-    assert set(table.loc[table["origin"].str.startswith("test/"), "split"]) == {"test"}
+    assert set(table.loc[table["origin"].str.contains("/test/"), "split"]) == {"test"}
 
 
 @pytest.mark.parametrize(
@@ -208,3 +209,30 @@ def test_files_put_there_by_hand_follow_what_they_look_like(tmp_path: Path, sour
     assert after.loc[["ant/copy of train.png", "ant/copy of test.png"], "split"].tolist() == ["train", "test"]
     assert after.loc[table["path"], "split"].tolist() == table["split"].tolist()
     assert isinstance(after, pd.DataFrame)
+
+
+def test_labels_that_were_reviewed_change_in_place(tmp_path: Path, sources: dict[str, Path]) -> None:
+    images = start(tmp_path / "images", sources["a"])
+    add(images, sources["b"])
+    before = HOW.index(images).set_index("sha256")
+    rows = [
+        Reviewed("ant/0001.png", "ant", "change", "bee"),
+        Reviewed("batch-2/bee/0002.png", "bee", "drop", ""),
+        Reviewed("bee/0003.png", "ant", "change", "ant"),  # it has another label than was reviewed
+    ]
+    reviewed.write(tmp_path / "reviewed.csv", rows)
+    summary = relabelling.apply(tmp_path / "next", images, tmp_path / "reviewed.csv")
+    assert summary.notes[0].startswith("1 label changed and 1 image left out")
+    after = HOW.index(tmp_path / "next").set_index("sha256")
+    assert len(after) == summary.files == 39
+    kept = before.loc[after.index]
+    assert (after["split"] == kept["split"]).all()
+    assert (after["batch"] == kept["batch"]).all()
+    changed = after[after["label"] != kept["label"]]
+    assert changed["path"].tolist() == ["bee/0001_2.png"]
+    assert changed["origin"].tolist() == ["ant/0001.png"]
+    assert not (tmp_path / "next/bee/batch-2__0002.png").exists()
+    reviewed.write(tmp_path / "reviewed.csv", [Reviewed("ant/0001.png", "bee", "change", "BEE")])
+    with pytest.raises(DataError, match="differ only in case"):
+        relabelling.apply(tmp_path / "none", tmp_path / "next", tmp_path / "reviewed.csv")
+    assert not (tmp_path / "none").exists()
