@@ -133,6 +133,7 @@ def _options(options: argparse.Namespace) -> Options:
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
     from flows.projects import arriving, images
+    from headstart.data import batches
     from headstart.importing.examples import EXAMPLES
     from headstart.indexing import layout
     from headstart.machinery import lock
@@ -167,8 +168,8 @@ def _import(options: argparse.Namespace) -> int:
         print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
-    if summary.left_out:
-        print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
+    if bad := [one for one in summary.left_out if not one.reason.startswith(batches.HERE)]:
+        print(f"left out {len(bad):,} that cannot be used: {_reasons(bad)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:

@@ -44,7 +44,7 @@ def take(inbox: Path, say: dvc.Say) -> None:
         return
     for note in summary.notes:
         say(note)
-    bad = {one.path for one in summary.left_out if not one.reason.startswith("is here already")}
+    bad = {one.path for one in summary.left_out if not one.reason.startswith(batches.HERE)}
     if bad:
         say(f"{formats.count(len(bad), 'file')} of {inbox}/ cannot be used and stay(s) there: see {images.LEFT_OUT}")
     _put_aside(inbox, files, bad, batches.names(batches.read(images.IMAGES))[-1])

@@ -53,13 +53,15 @@ def replace(source: str, labels: Path | None = None, how: Options | None = None,
 
     Raises what headstart.importing.datasets.import_dataset raises, and DvcError.
     """
-    from headstart.importing import datasets, joining
+    from headstart.importing import datasets
 
     refuse_own_folder(source)
 
     def fill(new: Path) -> Summary:
         summary = datasets.import_dataset(source, new, labels=labels, how=how)
         if batch:
+            from headstart.importing import joining
+
             joining.name_all(new, batch, indexing.wanted())
         return summary
 

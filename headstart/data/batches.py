@@ -17,6 +17,7 @@ from headstart.machinery.errors import DataError, ParamsError
 
 FILE = ".batches.csv"
 FIRST = "batch-{}"  # the name of a batch that was given none, by its number from 1
+HERE = "the same pixels are here already"  # how the reason begins for which an image is not added
 _COLUMNS = ("path", "batch", "split")
 _SPLITS = ("train", "validation", "test", "")  # "": of a file that cannot be read
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,58}[A-Za-z0-9])?")

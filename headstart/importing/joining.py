@@ -212,7 +212,7 @@ def _fresh(scratch: Path, known: pd.DataFrame, how: Indexing) -> tuple[pd.DataFr
     for path, label, pixels in table.loc[copy, ["path", "label", "pixels_sha256"]].itertuples(index=False):
         other = here.loc[pixels]
         as_what = "" if other["label"] == label else f", where its label is {other['label']}"
-        copies.append(LeftOut(path, label, 0, f"is here already{as_what}: {other['path']}"))
+        copies.append(LeftOut(path, label, 0, f"{batches.HERE}{as_what}: {other['path']}"))
     return table[~copy].reset_index(drop=True), copies
 
 

@@ -90,8 +90,8 @@ def test_what_is_there_already_is_said_and_not_doubled(tmp_path: Path, sources: 
     assert (summary.files, len(list(images.glob("*/*.png")))) == (20, 40)
     assert summary.notes[1] == "2 images not added: the same pixels are here already, 1 of them under another label, which stays"
     assert [one.reason for one in summary.left_out] == [
-        "is here already: ant/0001.png",
-        "is here already, where its label is ant: ant/0002.png",
+        "the same pixels are here already: ant/0001.png",
+        "the same pixels are here already, where its label is ant: ant/0002.png",
     ]
     before = contents(images)
     with pytest.raises(DataError, match=r"all 20 images of .* are here already; nothing to add") as refused:

@@ -51,7 +51,7 @@ def test_what_is_refused_or_fails_changes_nothing(
     assert main.main(["import", "--add", "first"]) == 3
     assert "are here already; nothing to add" in capsys.readouterr().err
     refused = Path("reports/import/refused.csv")
-    assert "is here already: ant/0000.png" in refused.read_text()
+    assert "the same pixels are here already: ant/0000.png" in refused.read_text()
     refused.unlink()
     assert main.main(["import", "--add", "second", "--batch", "a/b"]) == 2
     assert main.main(["import", "--add", "nowhere"]) == 3
