@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from headstart import params
+from headstart.continual import outcome as of_batches
 from headstart.domains import outcome
 from headstart.evaluation import caveats
 from headstart.proof import comparison
@@ -59,6 +60,7 @@ def leave(
         "reliability": folder / "reports/plots/reliability.csv",
         "thresholds": folder / "reports/plots/thresholds.csv",
         "adapt": folder / "reports/adapt.json",
+        "batches": folder / "reports/batches.json",
         "labels": folder / "reports/labels",
         "images": folder / "data/images",
     }
@@ -79,6 +81,7 @@ def leave(
         {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
     )
     dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
+    dump(paths["batches"], of_batches.nothing())
     penalties = [
         {"penalty": p, "log_loss": 0.3 + 0.06 * np.log10(p / 0.03) ** 2, "accuracy": 0.93 - 0.01 * np.log10(p / 0.03) ** 2}
         for p in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

@@ -29,6 +29,10 @@ SOURCE is one of
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
   demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
+
+--add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its split:
+what was held out for the test stays held out. Files whose pixels are here already are left out and listed.
+--forget BATCH takes the images of a batch away and keeps sums of their features under the source of the last run (docs/settings.md).
 """
 
 _IMPORT_EXAMPLES = """\
@@ -42,6 +46,7 @@ examples:
   headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
   headstart import torchvision:flowers102
+  headstart import --add new/ --batch 2026-11-27  # beside what is here; new classes may come
   headstart import --update                      # again from the same place, which data/images.dvc names
   headstart import --update --reviewed data/reviewed.csv     # with the labels that were corrected in `headstart review`
 """
@@ -58,6 +63,11 @@ def register(commands: Commands) -> None:
     which = add.add_mutually_exclusive_group(required=True)
     which.add_argument("source", metavar="SOURCE", nargs="?", help="a folder, a .zip or .tar, torchvision:NAME, demo or digits")
     which.add_argument("--update", action="store_true", help="import again what the images came from, which may have changed")
+    which.add_argument("--add", metavar="NEW", help="add the images of a folder or an archive to the data set, as a batch")
+    which.add_argument("--forget", metavar="BATCH", help="take the images of a batch away; sums of their features are kept")
+    add.add_argument(
+        "--batch", metavar="NAME", default="", help="what the batch is called, a date for example; left out: batch-2, batch-3, ..."
+    )
     add.add_argument("--labels", metavar="FILE.csv", type=Path, help=_LABELS)
     add.add_argument(
         "--columns",
@@ -122,12 +132,18 @@ def _options(options: argparse.Namespace) -> Options:
 
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
-    from flows.projects import images
+    from flows.projects import arriving, images
+    from headstart.data import batches
     from headstart.importing.examples import EXAMPLES
+    from headstart.indexing import layout
     from headstart.machinery import lock
 
     common.in_project()
+    if options.forget:
+        return _forget(options.forget)
     how = _options(options)
+    if options.update and options.batch:
+        raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
@@ -135,7 +151,12 @@ def _import(options: argparse.Namespace) -> int:
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        summary = images.update(how.reviewed) if options.update else images.replace(options.source, options.labels, how)
+        if options.add:
+            summary = arriving.add(options.add, options.labels, how, options.batch)
+        elif options.update:
+            summary = images.update(how.reviewed)
+        else:
+            summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     print(f"{summary.files:,} images in {len(summary.classes)} classes ({common.few(summary.classes)}); splits: {splits}")
@@ -147,17 +168,34 @@ def _import(options: argparse.Namespace) -> int:
         print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
-    if summary.left_out:
-        print(f"left out {len(summary.left_out):,} that cannot be used: {_reasons(summary.left_out)}; each is named in {images.LEFT_OUT}")
+    if bad := [one for one in summary.left_out if not one.reason.startswith(batches.HERE)]:
+        print(f"left out {len(bad):,} that cannot be used: {_reasons(bad)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
-    if note := images.aimless(summary.classes):
+    if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
+    return 0
+
+
+def _forget(batch: str) -> int:
+    from flows.experiments import recovery
+    from flows.projects import arriving, images
+    from headstart import params
+    from headstart.base import devices
+    from headstart.machinery import lock
+
+    with lock.hold("headstart import"):
+        recovery.recover()
+        values = params.load()
+        summary = arriving.forget(batch, devices.choose(values.device, values.precision))
+    print(f"forgot {formats.count(summary.files, 'image')} of batch {batch}; sums of their features are in {images.IMAGES}/.forgotten/")
+    print("earlier versions of the images are still in DVC's cache and its remotes; `dvc gc` removes them there")
+    print("next: headstart run")
     return 0
 
 

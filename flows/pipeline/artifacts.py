@@ -15,7 +15,7 @@ from uuid import UUID
 
 from flows.projects import images
 from flows.repository import dvc
-from flows.results import files, show
+from flows.results import files, in_batches, show
 from flows.server import servers
 from headstart.machinery import progress
 from headstart.machinery.progress import Event
@@ -23,6 +23,7 @@ from headstart.words import naming
 from tasks import stage as stages
 
 NEGATIVE = "headstart.negative-transfer"  # the event of a run whose verdict is that transfer hurt
+DRIFT = "headstart.drift"  # the event of a run whose newest batch of images is of another kind than those before
 EVENTS = stages.STATE / "progress.jsonl"  # where a stage of a flow appends how far it is
 _silent: set[str] = set()  # flow runs whose log has been told that the server does not answer
 
@@ -123,6 +124,10 @@ def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
     tell(say, create)
     if files.verdict().get("answer") == "negative":
         tell(say, _negative)
+    found = in_batches.batches().get("drift")
+    fresh = any(outcome["stage"] == "compare_batches" and outcome["outcome"] != "cached" for outcome in outcomes)
+    if fresh and found and found["found"]:
+        tell(say, partial(_drift, found))
 
 
 def _negative() -> None:
@@ -132,6 +137,19 @@ def _negative() -> None:
 
     resource = {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.name": str(runtime.flow_run.name)}
     emit_event(event=NEGATIVE, resource=resource)
+
+
+def _drift(found: in_batches.Drift) -> None:
+    """An event that an automation can listen to: what was found of which batch, once, as long as nothing changes."""
+    from prefect import runtime
+    from prefect.events import emit_event
+
+    resource = {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.name": str(runtime.flow_run.name)}
+    emit_event(
+        event=DRIFT,
+        resource={**resource, "headstart.batch": found["batch"], "headstart.found": ",".join(found["found"])},
+        payload={**found},
+    )
 
 
 def predictions(rows: Sequence[Mapping[str, object]], found: Mapping[str, int], say: dvc.Say) -> None:

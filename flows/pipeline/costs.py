@@ -29,7 +29,7 @@ KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
     **{"index_images": 2.5, "validate_data": 3.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
-    **{"verdict": 16, "evaluate": 3, "adapt": 1, "report": 1.5},
+    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "report": 1.5},
 }
 
 

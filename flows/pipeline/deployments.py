@@ -20,6 +20,7 @@ from flows.forms import given
 from flows.forms.schema import DevelopForm, TransferForm, values
 from flows.pipeline import artifacts
 from flows.pipeline import develop as develop_module
+from flows.pipeline import inbox as watched
 from flows.pipeline import transfer as transfer_flow
 from flows.repository import dvc
 from flows.results import predict as predicting
@@ -41,6 +42,8 @@ def transfer(
     preset: Literal["none", "fast", "best"] = "none",
     start_from: Literal["workspace", "committed"] = "workspace",
     force: bool = False,
+    inbox: str = "",
+    promote: bool = False,
 ) -> list[dvc.Outcome]:
     """Choose a source for the images, train, fine-tune, and say whether transfer helped.
 
@@ -52,6 +55,8 @@ def transfer(
             baseline. best: longer race and fine-tuning, and an established answer from five seeds.
         start_from: Which params.yaml the values are put into: the one in the workspace, or the one committed in git.
         force: Run every stage, changed or not.
+        inbox: A folder whose images join the data set as a batch first, such as inbox; they are put aside in it. Empty: none.
+        promote: Make the model of the run the current one in registry/ afterwards, unless it is worse, and say why.
     """
     say = transfer_flow.say_to_log()
     stop_with_worker()
@@ -60,7 +65,12 @@ def transfer(
         recovery.recover(say)
         chosen = {**(PRESETS[preset] if preset != "none" else {}), **values(parameters)}
         with given.values(chosen, say, committed=start_from == "committed", who=who):
-            return transfer_flow.run(say, force=force)
+            if inbox:
+                watched.take(Path(inbox), say)
+            outcomes = transfer_flow.run(say, force=force)
+            if promote:
+                watched.promote(say)
+            return outcomes
 
 
 @flow(name="predict")

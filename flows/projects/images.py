@@ -7,13 +7,15 @@ import dataclasses
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flows.projects import indexing, origin
 from flows.repository import dvc, git, torn
 from headstart import params
 from headstart.base import outputs
+from headstart.data import batches
 from headstart.machinery.errors import DataError, ParamsError, Row
 from headstart.statistics import goals
 from headstart.words import formats, spreadsheet
@@ -46,27 +48,44 @@ def aimless(classes: Sequence[str]) -> str:
     return ""
 
 
-def replace(source: str, labels: Path | None = None, how: Options | None = None) -> Summary:
-    """Import `source` as the data set and record it with DVC. Call under the run lock.
+def replace(source: str, labels: Path | None = None, how: Options | None = None, batch: str = "") -> Summary:
+    """Import `source` as the data set, as a `batch` of this name if one is given, and record it with DVC. Call under the run lock.
 
-    The new images replace the old ones only when they are complete, and the old ones come back if DVC cannot record the new:
-    a refused, failed or interrupted import changes nothing. Raises what headstart.importing.datasets.import_dataset raises, and DvcError.
+    Raises what headstart.importing.datasets.import_dataset raises, and DvcError.
     """
     from headstart.importing import datasets
 
-    _refuse_own_folder(source)
+    refuse_own_folder(source)
+
+    def fill(new: Path) -> Summary:
+        summary = datasets.import_dataset(source, new, labels=labels, how=how)
+        if batch:
+            from headstart.importing import joining
+
+            joining.name_all(new, batch, indexing.wanted())
+        return summary
+
+    return swap(fill, lambda: origin.note(RECORD, source, labels, how, version(), batch))
+
+
+def swap(fill: Callable[[Path], Summary], note: Callable[[], None] = lambda: None) -> Summary:
+    """Put what `fill` makes of a fresh folder in the place of the images, and record it with DVC. Call under the run lock.
+
+    The new images replace the old ones only when they are complete, and the old ones come back if DVC cannot record the new:
+    a refused, failed or interrupted import changes nothing. `note` adds to the record. Raises what `fill` raises, and DvcError.
+    """
     tidy()
     new, previous = IMPORTING / "new", IMPORTING / "previous"
     IMPORTING.mkdir(parents=True)
     records = {path: outputs.read_bytes(path) for path in (RECORD, IMAGES.parent / ".gitignore")}
     try:
-        summary = datasets.import_dataset(source, new, labels=labels, how=how)
+        summary = fill(new)
         if IMAGES.exists():
             IMAGES.rename(previous)
         try:
             new.rename(IMAGES)
             dvc.add(IMAGES)
-            _note_origin(source, labels, how)
+            note()
         except BaseException:
             if IMAGES.exists():
                 IMAGES.rename(new)
@@ -81,7 +100,7 @@ def replace(source: str, labels: Path | None = None, how: Options | None = None)
         if not error.rows:
             raise
         _list(REFUSED, error.rows)
-        raise DataError(f"{error}\n{formats.count(len(error.rows), 'line')} in {REFUSED} name all of it", error.rows) from None
+        raise type(error)(f"{error}\n{formats.count(len(error.rows), 'line')} in {REFUSED} name all of it", error.rows) from None
     finally:
         tidy()
     return summary
@@ -98,9 +117,10 @@ def _list(file: Path, rows: Sequence[Row]) -> None:
 def update(reviewed: str = "") -> Summary:
     """Import the data set again from where it came from, with the labels that a person has `reviewed` (a file). Call under the run lock.
 
+    Of images that came in batches, the labels that were reviewed change in place, and nothing is imported again.
     Raises DataError if that is not on record, or if the images were changed here since, and what `replace` raises.
     """
-    content = _load_record()
+    content = origin.load(RECORD)
     if content.get("deps"):
         raise DataError(f"{RECORD} was made with the dvc command, which also updates it: `dvc update {RECORD}`")
     known = (content.get("meta") or {}).get("headstart") or {}
@@ -108,6 +128,13 @@ def update(reviewed: str = "") -> Summary:
         raise DataError(f"{RECORD} does not say where its images came from; import them once with `headstart import PATH`")
     if IMAGES.is_dir():
         record()
+    arrived = batches.read(IMAGES)
+    if arrived and reviewed:
+        from headstart.importing import relabelling
+
+        return swap(lambda new: relabelling.apply(new, IMAGES, Path(reviewed)))
+    if len(batches.names(arrived)) > 1:
+        raise DataError("the images came in several batches, so there is no one place to import again; add new ones with --add")
     if version() != known.get("version"):
         raise DataError(
             f"{IMAGES} was changed here since it was imported from {known['source']}, and an update would undo that; "
@@ -117,7 +144,7 @@ def update(reviewed: str = "") -> Summary:
 
     how = Options.from_json(known.get("options", {}), RECORD, least())
     how = dataclasses.replace(how, reviewed=reviewed) if reviewed else how
-    return replace(known["source"], Path(known["labels"]) if known.get("labels") else None, how)
+    return replace(known["source"], Path(known["labels"]) if known.get("labels") else None, how, str(known.get("batch", "")))
 
 
 def version() -> str | None:
@@ -214,33 +241,6 @@ def _fetch(say: dvc.Say | None, pauses: Sequence[float]) -> None:
         ) from None
 
 
-def _load_record() -> dict[str, Any]:
-    """data/images.dvc as it is. Raises DataError if it is no such file, and gives {} if there is none."""
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        content = YAML(typ="safe").load(RECORD.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{RECORD} is not what DVC writes ({error}); get it back from git, or import the images again") from None
-    return content if isinstance(content, dict) else {}
-
-
-def _note_origin(source: str, labels: Path | None, how: Options | None) -> None:
-    """Write into data/images.dvc, in the part that DVC leaves to us, where the images came from, and how."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    content = yaml.load(RECORD.read_text(encoding="utf-8"))
-    origin: dict[str, object] = {"source": source, **({"labels": str(labels)} if labels else {}), "version": version()}
-    if how and (options := how.to_json()):
-        origin["options"] = options
-    content.setdefault("meta", {})["headstart"] = origin
-    with outputs.whole(RECORD) as temporary, temporary.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
-
-
 def _remembered() -> str | None:
     """The version that was last seen to lie here."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
@@ -260,7 +260,7 @@ def _was_on_record(version: str) -> bool:
         return False
 
 
-def _refuse_own_folder(source: str) -> None:
+def refuse_own_folder(source: str) -> None:
     """A folder that contains data/ would be copied into itself."""
     if not source.strip():
         raise ParamsError("SOURCE is empty; give a folder, an archive or a name, as `headstart import --help` has them")

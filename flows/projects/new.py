@@ -18,7 +18,7 @@ from headstart.params import project_code
 README = Path(__file__).parent / "project.md"
 DVC = "[core]\n    analytics = false\n    check_update = false\n"  # .dvc/config
 _DVC_GITIGNORE = "/config.local\n/tmp\n/cache\n"  # as `dvc init` writes it
-_GITIGNORE = "/.headstart/\n/.venv/\n__pycache__/\n/registry/**/*.safetensors\n/registry/history/\n"
+_GITIGNORE = "/.headstart/\n/inbox/\n/.venv/\n__pycache__/\n/registry/**/*.safetensors\n/registry/history/\n"
 
 
 def new(folder: Path, name: str | None = None) -> str:

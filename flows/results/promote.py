@@ -14,7 +14,7 @@ def describe(entry: Entry, folder: Path) -> str:
     `entry` is what headstart.registry.promotion.promote returned.
     """
     notes = [f"note: {note}" for note in entry["notes"]]
-    return "\n".join([_decision(entry), *_comparison(entry), *notes, *_end(entry, folder)])
+    return "\n".join([_decision(entry), *_comparison(entry), *_batches(entry), *notes, *_end(entry, folder)])
 
 
 def _decision(entry: Entry) -> str:
@@ -42,6 +42,19 @@ def _comparison(entry: Entry) -> list[str]:
         f"difference {100 * difference:+.1f} points; "
         f"with 95% confidence each, no less than {100 * low:+.1f} and no more than {100 * high:+.1f}",
     ]
+
+
+def _batches(entry: Entry) -> list[str]:
+    """How the two compare on each batch of images: what the new model has forgotten would show here."""
+    lines = []
+    for one in entry.get("batches", []):
+        low, high = (100 * end for end in one["interval"])
+        shown = ": worse" if high < 0 else ": better" if low > 0 else ""
+        lines.append(
+            f"batch {one['name']}: {one['accuracy']:.1%} of {one['n']:,}, the current model {one['standing_accuracy']:.1%}; "
+            f"between {low:+.1f} and {high:+.1f} points{shown}"
+        )
+    return lines
 
 
 def _end(entry: Entry, folder: Path) -> list[str]:

@@ -9,14 +9,16 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator
 
-from flows.results import files
+from flows.results import files, in_batches
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import aims, limits, naming
+from headstart.words import batches as batch_words
 from headstart.words import labels as label_words
 from headstart.words.formats import count, percent
 
 _OTHERS: tuple[tuple[Score, str], ...] = (("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("ece", "calibration"))
+_BATCHES = 5  # the last ones, that are listed
 _LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a window of usual size
 
 
@@ -56,6 +58,7 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
     yield from _second_domain(files.adapted())
+    yield from _batches(in_batches.batches())
     if labels := metrics.get("labels"):
         yield from _line("labels", label_words.found(**labels))
     for index, caveat in enumerate(metrics.get("caveats") or []):
@@ -129,6 +132,34 @@ def _second_domain(made: files.Adapted) -> Iterator[str]:
         return
     yield from _line("target", f"labels were carried over to {count(made['images'], 'image')}", about)
     yield from _line("", "models/adapted/, reports/target/predictions.csv")
+
+
+def _batches(made: in_batches.Batches) -> Iterator[str]:
+    """Accuracy on each batch, what the newest did to the others, and whether it drifts."""
+    yield from _remembered(made)
+    found = made.get("drift")
+    if not found:
+        return
+    for index, one in enumerate(made["batches"][-_BATCHES:]):
+        yield from _line(
+            "" if index else "batches", f"{one['name']}: {batch_words.accuracy(one['accuracy'], one['interval'], one['n_test'])}"
+        )
+    for lost in made["forgetting"][-1:]:
+        yield from _line("", batch_words.forgetting(lost["n"], lost["before"], lost["after"], lost["interval"], lost["name"]))
+    shares = batch_words.shares(found["shares"]["p"], found["level"])
+    yield from _line(
+        "drift", batch_words.looks(**found["looks"], level=found["level"]), f"{shares}\n{batch_words.classes(found['new_classes'])}"
+    )
+
+
+def _remembered(made: in_batches.Batches) -> Iterator[str]:
+    """What the model from sums of forgotten batches knows."""
+    kept = made.get("remembered")
+    if not kept:
+        return
+    told = batch_words.remembered_accuracy(kept["accuracy"], kept["interval"], kept["n_test"], kept["plain_accuracy"])
+    known = batch_words.remembered(kept["images"], kept["batches"], kept["unusable"], kept["gone_classes"])
+    yield from _line("forgotten", known, told if kept["images"] else "")
 
 
 def _beside(metrics: Metrics) -> str:

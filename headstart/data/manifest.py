@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
             "origin": pa.string(),  # where the file lay in what was imported; its path if it lies there still
             "together": pa.string(),  # what the import said it belongs to, "" for nothing
             "lookalike": pa.int64(),  # set of images whose perceptual hashes are alike
+            "batch": pa.string(),  # with which batch of images it came (data/batches.py), "" if all came at once
             "twin": pa.int64(),  # set of those whose pixels are alike too, where they were compared (indexing/twins.py)
         }.items()
     ]
@@ -60,9 +61,9 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def completed(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that it may lack.
 
-    Then nothing belongs together, images of one group are near-duplicates, none is deep grey, and all lie where they came from.
+    Then nothing belongs together, all came at once, images of one group are near-duplicates, none is deep grey, and all lie where they came from.
     """
-    plain: dict[str, object] = {"together": "", "lookalike": table["group"], "twin": table["group"]}
+    plain: dict[str, object] = {"together": "", "batch": "", "lookalike": table["group"], "twin": table["group"]}
     plain |= {"black": 0.0, "white": 0.0, "origin": table["path"]}
     return table.assign(**{name: value for name, value in plain.items() if name not in table})
 

@@ -128,7 +128,7 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     for scratch in (".downloads", ".unpacked"):
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
-    layout.check(contents, source)
+    layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
     notes = [*_renaming(shelf), *taken.notes, *corrections.notes(), *beside.add(target, how.target, how.target_labels, classes, current)]
     splits = Counter(item.split for item in contents.items if item.split)
@@ -192,11 +192,11 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, correctio
     taken = _labelled(given, labels, how, str(path))
     taken.items = corrections.items(taken.items)
     taken.left_out += corrections.left
-    layout.check(layout.Contents(taken.items, [], []), str(path))
+    layout.check(layout.Contents(taken.items, [], []), str(path), how.fewest)
     taken.unreadable = folders.check_readable(taken.root, taken.items, str(path))
     _mend(taken, how)
     if how.skip_bad or how.drop_duplicates:
-        layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}")
+        layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}", how.fewest)
     splits = {item.split for item in taken.items} - {"", "train"}
     put = Path.replace if unpacked else Cloner().clone
     groups: dict[str, str] = {}

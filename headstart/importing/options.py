@@ -9,6 +9,8 @@ from pathlib import Path
 
 from headstart.machinery.errors import DataError, ParamsError
 
+_OF_THE_PROJECT = ("least", "fewest")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -26,6 +28,7 @@ class Options:
     reviewed: str = ""  # a table of labels that a person has reviewed (reviewed.py)
     target_labels: str = ""  # a table of labels for a few of them
     least: int = 1  # images of a class below which `skip_bad` leaves it out
+    fewest: int = 2  # classes; 1 if what is imported joins others
 
     def __post_init__(self) -> None:
         ways = ["--group-by-folder"] * self.group_by_folder + ["--group-pattern"] * bool(self.group_pattern)
@@ -38,9 +41,9 @@ class Options:
             raise ParamsError(f"--group-pattern {self.group_pattern!r} is no regular expression: {error}") from None
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, those that differ from the defaults; `least` is the project's."""
+        """Plain values, those that differ from the defaults; `least` and `fewest` are the project's."""
         plain = Options()
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "least"}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_THE_PROJECT}
         return {
             name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items() if value != getattr(plain, name)
         }
@@ -48,7 +51,7 @@ class Options:
     @classmethod
     def from_json(cls, content: object, where: Path, least: int) -> Options:
         """Read what `to_json` gave, from the file `where`. Raises DataError for anything else."""
-        kinds = {one.name: type(getattr(cls(), one.name)) for one in fields(cls) if one.name != "least"}
+        kinds = {one.name: type(getattr(cls(), one.name)) for one in fields(cls) if one.name not in _OF_THE_PROJECT}
         values = content if isinstance(content, dict) else {}
         columns, limits = values.get("columns", {}), values.get("limits", {})
         fit = isinstance(content, dict) and all(name in kinds and isinstance(value, kinds[name]) for name, value in values.items())

@@ -64,10 +64,13 @@ def _row(path: Path, number: int, cells: list[str]) -> Reviewed:
 
 
 class Corrections:
-    """What a table says of the files of an import, one by one; a row counts only if the file has the label that was looked at."""
+    """What a table says of the files of an import, one by one; a row counts only if the file has the label that was looked at.
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    `exact`: files go by the origin that is on record, and not also by the place where they would lie.
+    """
+
+    def __init__(self, path: Path | None, exact: bool = False) -> None:
+        self.path, self._exact = path, exact
         self._rows = {row.origin: row for row in read(path)} if path else {}
         self.left: list[LeftOut] = []
         self.origins: dict[str, str] = {}  # by path, of files with another label: what they are called in the table
@@ -77,7 +80,7 @@ class Corrections:
         """The label of the file `path`, whose folder or table gives `label` and `split`; None if it is to be left out."""
         name = PurePosixPath(path).name
         places = (path, f"{label}/{name}", f"{layout.FOLDERS.get(split, split)}/{label}/{name}")  # its origin, or where it would lie
-        row = next((self._rows.pop(place) for place in places if place in self._rows), None)
+        row = next((self._rows.pop(place) for place in places[: 1 if self._exact else None] if place in self._rows), None)
         if row is None or row.answer in ("keep", "unsure"):
             return label
         if row.was != label:

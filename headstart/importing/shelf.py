@@ -28,7 +28,7 @@ class Shelf:
         folder = self.target / layout.FOLDERS[split] / label if split else self.target / label
         if folder not in self._taken:
             folder.mkdir(parents=True, exist_ok=True)
-            self._taken[folder] = set()
+            self._taken[folder] = {layout.folded(path.name) for path in folder.iterdir()}
         taken, free, number = self._taken[folder], shortened(name), self._last.get((folder, name), 1)
         while layout.folded(free) in taken:
             number += 1

@@ -16,8 +16,10 @@ import pyarrow as pa
 from headstart.base import grey
 from headstart.base.cores import in_order
 from headstart.base.grey import Span
-from headstart.data import belonging, manifest, photos, provenance
-from headstart.indexing import duplicates, inspection, layout, splits, twins
+from headstart.data import batches, belonging, forgotten, manifest, photos, provenance
+from headstart.data.batches import Arrived
+from headstart.indexing import arrivals, duplicates, inspection, layout, splits, twins
+from headstart.indexing.arrivals import Cut
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
 from headstart.words import lists
@@ -91,9 +93,24 @@ def index_items(
     grouped = bool((given != "").any())
     table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
     table.loc[~readable, "split"] = ""
-    table.loc[readable, "split"] = splits.assign(table[readable], test_share=test_share, validation_share=validation_share, seed=seed)
+    cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
+    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
     table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
     return table
+
+
+def _splits(table: pd.DataFrame, arrived: dict[str, Arrived], tested: pd.DataFrame, cut: Cut) -> np.ndarray:
+    """The split (n,) of each readable image: the one that it has had since its batch came, or one that is drawn now.
+
+    `tested` are test images that were forgotten since.
+    """
+    since = np.array([arrived[path].split if path in arrived else "" for path in table["path"]], object)
+    known = since != ""
+    if not known.any():
+        return splits.assign(table, test_share=cut.test_share, validation_share=cut.validation_share, seed=cut.seed)
+    settled = pd.concat([table[known].assign(split=since[known]), tested], ignore_index=True)
+    since[~known] = arrivals.settle(settled, table[~known], cut)
+    return since
 
 
 def index_unlabelled(folder: Path, paths: list[str], max_pixels: int) -> pd.DataFrame:
@@ -122,12 +139,13 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
     parts: list[pa.RecordBatch] = []
     rows: list[dict[str, Any]] = []
     spans: dict[int, Span] = {}
-    origins = provenance.read(folder)
+    origins, arrived = provenance.read(folder), batches.read(folder)
     with Progress(len(items), "indexing images") as progress:
         for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
             if span:
                 spans[number] = span
             known = {"together": groups.get(item.path, ""), "origin": origins.get(item.path, item.path)}
+            known["batch"] = arrived[item.path].batch if item.path in arrived else ""
             rows.append({**item._asdict(), **row, **known, **_UNKNOWN})
             if len(rows) == _ROWS:
                 parts.append(pa.RecordBatch.from_pylist(rows, manifest.SCHEMA))

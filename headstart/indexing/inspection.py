@@ -49,6 +49,17 @@ def look(path: Path, max_pixels: int = images.MAX_PIXELS) -> tuple[dict[str, Any
     return row | {"pixels_sha256": pixels, "phash": perceptual_hash(image), "readable": True, "reason": ""}, found.span
 
 
+def hash_file(path: Path) -> str:
+    """SHA-256 (hex) of a file. Raises FileNotFoundError if it is gone; "" if it cannot be read."""
+    try:
+        with files.open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return ""
+
+
 def hash_values(values: np.ndarray) -> str:
     """SHA-256 (hex) of the size and the values of deep grey, whatever the scale on which they are shown."""
     return hashlib.sha256(f"{values.dtype.kind} {values.shape[1]}x{values.shape[0]}\n".encode() + values.tobytes()).hexdigest()

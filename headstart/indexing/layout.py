@@ -97,13 +97,13 @@ def _folders(root: Path) -> list[str]:
         return []
 
 
-def check(contents: Contents, where: str) -> None:
-    """Raise DataError if there is no file, fewer than two classes, or labels that differ only in case."""
+def check(contents: Contents, where: str, fewest: int = 2) -> None:
+    """Raise DataError if there is no file, fewer than `fewest` classes (1 or 2), or labels that differ only in case."""
     labels = sorted({item.label for item in contents.items})
     if not labels:
         raise DataError(f"{where} holds no images; import some with `headstart import PATH` (a folder {SHAPE})")
     check_labels(labels)
-    if len(labels) == 1:
+    if len(labels) < fewest:
         raise DataError(f"{where} has one class, {labels[0]!r}, so there is nothing to tell apart; give at least two class folders")
 
 

@@ -59,7 +59,7 @@ def _cut(table: pd.DataFrame, splits: np.ndarray, name: str, share: float, seed:
         return
     labels = pd.factorize(table["label"].iloc[rows], sort=True)[0]
     pixels = pd.factorize(table["pixels_sha256"].iloc[rows])
-    keys = _keys(pixels[1], seed)[pixels[0]]
+    keys = keys_of(pixels[1], seed)[pixels[0]]
     given = table["together"].iloc[rows].to_numpy() if "together" in table else np.full(len(rows), "")
     atoms = _atoms(table["group"].to_numpy()[rows], labels, _unbreakable(pixels[0], given), keys, least=keep + 1)
     n_atoms = int(atoms.max()) + 1
@@ -186,7 +186,7 @@ def _atoms_of_class(atoms: np.ndarray, labels: np.ndarray, n_classes: int) -> np
     return np.bincount(pairs % n_classes, minlength=n_classes)
 
 
-def _keys(pixels: pd.Index, seed: int) -> np.ndarray:
+def keys_of(pixels: pd.Index, seed: int) -> np.ndarray:
     """The place in line of each of these pixel hashes, as uint64.
 
     It is the first 64 bits of SHA-256 of the seed and the hash.

@@ -8,6 +8,7 @@ from headstart.params.adapt import Adapt as Adapt
 from headstart.params.aim import Aim as Aim
 from headstart.params.augmentation import Augmentation as Augmentation
 from headstart.params.augmentation import MeasuredAugmentation as MeasuredAugmentation
+from headstart.params.batches import CompareBatches as CompareBatches
 from headstart.params.block import Block as Block
 from headstart.params.blocks import STAGES as STAGES
 from headstart.params.blocks import Aimed as Aimed

@@ -9,6 +9,7 @@ from pydantic import Field
 from headstart.params.adapt import Adapt
 from headstart.params.aim import Aim
 from headstart.params.augmentation import MeasuredAugmentation
+from headstart.params.batches import CompareBatches
 from headstart.params.block import Block
 from headstart.params.evaluating import Evaluate
 
@@ -269,6 +270,7 @@ class Params(Aimed):
     verdict: Verdict = Field(default_factory=Verdict)
     evaluate: Evaluate = Field(default_factory=Evaluate)
     adapt: Adapt = Field(default_factory=Adapt)
+    compare_batches: CompareBatches = Field(default_factory=CompareBatches)
     report: Report = Field(default_factory=Report)
 
 

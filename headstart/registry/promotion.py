@@ -6,6 +6,8 @@ head, which ships fitted on train and validation, answers for validation images 
 current model was trained on (the data may have changed since) are left out. Both chose their epochs, and what ships, on validation
 images, so
 figures on that split are a little high for either; `split="test"` is free of it, but wears the test split out if it decides often.
+If their classes differ, images of the classes that both know are compared. A class that the new model no longer knows is lost whatever
+they show, so it is refused; one that is new is no reason.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def promote(
     right = (answers == rows["label"]).to_numpy(bool)
     entry["n"], entry["accuracy"] = len(rows), float(right.mean())
     if current:
-        fine, entry["reason"], figures, entry["notes"] = _against(current, model, rows, right, images, device)
+        fine, entry["reason"], figures, entry["notes"], entry["batches"] = _against(current, model, rows, right, images, device)
         entry = {**entry, **figures} if figures else entry
     else:
         fine, entry["reason"] = not lost, lost or "there was no current model"
@@ -158,6 +160,7 @@ def _entry(model: Model, current: Model | None, split: str) -> Entry:
         "gained": None,
         "lost": None,
         "notes": [],
+        "batches": [],
     }
 
 
@@ -173,27 +176,51 @@ def _current(folder: Path, force: bool) -> tuple[Model | None, str]:
 
 def _against(
     current: Model, model: Model, rows: pd.DataFrame, right: np.ndarray, root: Path, device: Device
-) -> tuple[bool, str, Figures | None, list[str]]:
+) -> tuple[bool, str, Figures | None, list[str], list[shelf.OfBatch]]:
     """Whether `model` may take the place of `current`, and why.
 
-    Returns the figures too, None if the two cannot be compared, and notes. `right` (n,) says on which of `rows` the new model is right.
+    Returns the figures too, None if the two cannot be compared, notes, and the figures of each batch. `right` (n,) says on which of `rows`
+    the new model is right.
     """
     ours, theirs = (set(one.card.classes) for one in (model, current))
-    if ours != theirs:
-        change = [f"{word} {', '.join(sorted(names))}" for word, names in (("new:", ours - theirs), ("gone:", theirs - ours)) if names]
-        return False, f"its classes are not those of the current model ({'; '.join(change)}), so the two cannot be compared", None, []
+    change = [f"{word} {', '.join(sorted(names))}" for word, names in (("new:", ours - theirs), ("gone:", theirs - ours)) if names]
+    known = rows["label"].isin(ours & theirs).to_numpy(bool)
+    if not known.any():
+        return False, f"it has no class of the current model ({'; '.join(change)}), so the two cannot be compared", None, [], []
+    right, rows = right[known], rows[known].reset_index(drop=True)
     answers, notes = _their_answers(current, model, rows, root, device)
+    notes += [f"the classes differ ({'; '.join(change)}); compared on {len(rows):,} images of those that both know"] if change else []
     fair = answers.notna().to_numpy(bool)
     if not fair.any():
-        return False, "there is no image on which to compare them: the current model was trained on all of them", None, []
+        return False, "there is no image on which to compare them: the current model was trained on all of them", None, [], []
     theirs_right = (answers == rows["label"]).to_numpy(bool)
-    figures, goal = compare(right[fair], theirs_right[fair]), model.card.aim
+    figures, of_batches = compare(right[fair], theirs_right[fair]), _of_batches(rows["batch"][fair], right[fair], theirs_right[fair])
+    fine, reason = _rule(model, rows["label"][fair], figures, right[fair], theirs_right[fair])
+    if gone := sorted(theirs - ours):
+        return False, f"it no longer knows {', '.join(gone)}; on what both know, {reason}", figures, notes, of_batches
+    return fine, reason, figures, notes, of_batches
+
+
+def _rule(model: Model, labels: pd.Series, figures: Figures, right: np.ndarray, theirs_right: np.ndarray) -> tuple[bool, str]:
+    """Whether the new model is not worse, by what it aims at, and the words for it."""
+    goal = model.card.aim
     if goal is None or not goal.even:
-        return *not_worse(figures["interval"]), figures, notes
-    counts = goal.counts(encoding.encode(rows["label"][fair], model.card.classes))
-    interval = intervals.images(counts * (right[fair].astype(float) - theirs_right[fair]), 1 - LEVEL)
+        return not_worse(figures["interval"])
+    counts = goal.counts(encoding.encode(labels, model.card.classes))
+    interval = intervals.images(counts * (right.astype(float) - theirs_right), 1 - LEVEL)
     fine, reason = not_worse([float(end) for end in interval])
-    return fine, f"by balanced accuracy, which it aims at, {reason}", figures, notes
+    return fine, f"by balanced accuracy, which it aims at, {reason}"
+
+
+def _of_batches(names: pd.Series, right: np.ndarray, theirs_right: np.ndarray) -> list[shelf.OfBatch]:
+    """The figures of each batch, by name; none if the images came at once."""
+    found = sorted(set(names) - {""})
+    told: list[shelf.OfBatch] = []
+    for name in found if len(found) > 1 else []:
+        these = (names == name).to_numpy(bool)
+        figures = compare(right[these], theirs_right[these])
+        told.append({"name": name, **{key: figures[key] for key in ("n", "accuracy", "standing_accuracy", "interval")}})  # type: ignore[typeddict-item]
+    return told
 
 
 def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, head: Path, device: Device) -> np.ndarray:

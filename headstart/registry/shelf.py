@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
@@ -33,6 +33,16 @@ from headstart.networks.cards import ModelCard
 FOLDER = Path("registry")
 MODEL, HISTORY, DECISIONS, RANKINGS = "model", "history", "history.jsonl", "rankings.jsonl"
 ENTRY, IMAGES = "promotion.json", "images.parquet"
+
+
+class OfBatch(TypedDict):
+    """Two models on `n` images of a batch: shares (0-1) that are right, and the interval of new - current."""
+
+    name: str
+    n: int
+    accuracy: float
+    standing_accuracy: float
+    interval: list[float]
 
 
 class Entry(TypedDict):
@@ -62,6 +72,7 @@ class Entry(TypedDict):
     gained: int | None
     lost: int | None
     notes: list[str]
+    batches: NotRequired[list[OfBatch]]  # the same figures of each batch of images, if they came in several
 
 
 class Foretold(TypedDict):

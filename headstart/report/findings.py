@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from headstart.checks.validation import Validation
     from headstart.choice.selection import Ranking
+    from headstart.continual.outcome import Report as Batches
     from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
     from headstart.evaluation.test_split import Metrics
@@ -98,6 +99,7 @@ class Findings:
     verdict: Verdict
     baseline: Baseline
     adapt: Adapted
+    batches: Batches
     labels: Doubts
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
@@ -136,6 +138,7 @@ def gather(
     baseline: Path,
     baseline_curve: Path,
     adapt: Path,
+    batches: Path,
     labels: Path,
     images: Path,
     timings: Path | None = None,
@@ -157,6 +160,7 @@ def gather(
             verdict=_json(verdict),
             baseline=_json(baseline / "summary.json"),
             adapt=_json(adapt),
+            batches=_json(batches),
             labels=_json(labels / "labels.json"),
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),

@@ -2,7 +2,7 @@
 
 `render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in
 one
-file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, transfer, mistakes, data, choice, training, again.
+file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, batches, transfer, mistakes, data, choice, training, again.
 The
 headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.machinery.progress import duration
-from headstart.report import again, choice, coded, data, domains, following, photos, result, summary, training, transfer
+from headstart.report import again, batches, choice, coded, data, domains, following, photos, result, summary, training, transfer
 from headstart.report import aim as aim_module
 from headstart.report import labels as labels_module
 from headstart.report import mistakes as mistakes_module
@@ -47,6 +47,7 @@ def render(findings: Findings, *, mistakes: int) -> str:
         aim=aim_module.aim(findings),
         photos=photos.photos(findings),
         domains=domains.domains(findings),
+        batches=batches.batches(findings),
         limits=result.limits_of(findings),
         transfer=transfer.transfer(findings),
         mistakes=mistakes_module.mistakes(findings, mistakes),

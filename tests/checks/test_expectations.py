@@ -134,6 +134,14 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], list[str], list[str
     "sides": (lambda f: change(f, bees(2), width=16, height=15), bees(2), ["1 image is small", "bee/2.png, has 16x15 pixels"]),
     "aspect": (lambda f: change(f, bees(2), width=130, height=32), bees(2), ["bee/2.png, has 130x32 pixels"]),
     "modes": (lambda f: change(change(f, bees(2), mode="CMYK"), bees(1, 3), mode="I;16"), bees(1, 2, 3), ["I;16 (2) and CMYK (1)"]),
+    "classes_of_one_batch": (
+        lambda f: f.assign(batch=["first" if label == "ant" or number % 2 else "second" for number, label in enumerate(f["label"])]),
+        [path for path in table()["path"] if path.startswith("ant")],
+        ["1 class comes in one batch alone: 'ant' in first"],
+    ),
+    "batches_of_one_class": (
+        lambda f: change(f.assign(batch="first"), bees(0, 1), batch="second"), bees(0, 1), ["1 batch has one class: second holds 'bee' alone"]
+    ),
 }  # fmt: skip
 
 GOOD: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -152,6 +160,8 @@ GOOD: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "modes": lambda f: change(f, bees(2), mode="L"),
     "classes_in_every_split": lambda f: unreadable(f, bees(8)),
     "labels_that_differ": lambda f: change(f, bees(0, 1, 2, 3, 4, 6, 8), label="Bees"),
+    "classes_of_one_batch": lambda f: f.assign(batch="first"),
+    "batches_of_one_class": lambda f: change(f.assign(batch="first"), ["ant/0.png", *bees(0)], batch="second"),
 }
 
 

@@ -197,7 +197,7 @@ def test_force_says_nothing_where_it_was_not_needed(run: Run) -> None:
     assert promotion.promote(force=True)["forced"] is False
 
 
-def test_other_classes_are_not_compared(run: Run) -> None:
+def test_other_classes_are_compared_on_those_that_both_know(run: Run) -> None:
     run.leave()
     promotion.promote()
     run.leave(wrong=VALIDATION, classes=["bee", "ant"])
@@ -205,12 +205,35 @@ def test_other_classes_are_not_compared(run: Run) -> None:
     before = stands()
     run.leave(classes=["ant", "cat"])
     entry = promotion.promote()
-    assert entry["decision"] == "refused"
-    assert "(new: cat; gone: bee)" in entry["reason"]
-    assert (entry["n"], entry["standing_accuracy"], entry["difference"]) == (100, None, None)
+    assert entry["decision"] == "refused", "a class that is gone is lost, whatever the rest shows"
+    assert entry["reason"].startswith("it no longer knows bee; on what both know, it is")
+    assert (entry["n"], entry["standing_accuracy"]) == (50, 1.0)
     assert stands() == before
+    run.leave(classes=["cat", "dog"])
+    entry = promotion.promote()
+    assert (entry["decision"], entry["n"], entry["difference"]) == ("refused", 100, None)
+    assert "it has no class of the current model (new: cat, dog; gone: ant, bee)" in entry["reason"]
     forced = promotion.promote(force=True)
     assert (forced["decision"], forced["forced"]) == ("promoted", True)
+
+
+@pytest.mark.parametrize(("wrong", "decision"), [(range(24), "refused"), (range(90, 100), "promoted")])
+def test_a_class_that_is_new_is_no_reason(run: Run, wrong: range, decision: str) -> None:
+    """Ten of the images are now of a class that the current model cannot know: on these nobody is compared."""
+    run.leave()
+    promotion.promote()
+    data = table()
+    data.loc[data["path"].map(number).isin(range(90, 100)), "label"] = "cat"
+    batch = np.where(data["path"].map(number) < 50, "monday", "tuesday")
+    run.leave(wrong=wrong, classes=[*CLASSES, "cat"], data=data.assign(batch=batch))
+    entry = promotion.promote()
+    assert (entry["decision"], entry["n"], entry["standing_accuracy"]) == (decision, 90, 1.0)
+    assert entry["notes"] == ["the classes differ (new: cat); compared on 90 images of those that both know"]
+    assert [(one["name"], one["n"], one["standing_accuracy"]) for one in entry["batches"]] == [("monday", 50, 1.0), ("tuesday", 40, 1.0)]
+    assert entry["batches"][0]["accuracy"] == pytest.approx(26 / 50 if decision == "refused" else 1)
+    text = promote.describe(entry, HERE)
+    assert ("batch monday: 52.0% of 50, the current model 100.0%; between" in text) == (decision == "refused")
+    assert ("points: worse\nbatch tuesday: 100.0% of 40" in text) == (decision == "refused")
 
 
 def test_images_that_the_standing_model_was_trained_on_do_not_count(run: Run) -> None:

@@ -151,7 +151,7 @@ for name in sys.argv[1:]:
         os._exit(0)
     assert os.wait()[1] == 0, name
 """
-LIGHT, LAZY = ("index_images", "validate_data", "report"), ("train_head", "baseline", "verdict", "evaluate", "adapt")
+LIGHT, LAZY = ("index_images", "validate_data", "report"), ("train_head", "baseline", "verdict", "evaluate", "adapt", "compare_batches")
 
 
 @pytest.fixture(scope="module")

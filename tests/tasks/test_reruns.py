@@ -14,7 +14,19 @@ from ruamel.yaml import YAML
 from tests import ROOT
 from tests.tasks.test_contract import paths
 
-STAGES = {"index_images", "validate_data", "select_source", "train_head", "fine_tune", "baseline", "verdict", "evaluate", "adapt", "report"}
+STAGES = {
+    "index_images",
+    "validate_data",
+    "select_source",
+    "train_head",
+    "fine_tune",
+    "baseline",
+    "verdict",
+    "evaluate",
+    "adapt",
+    "compare_batches",
+    "report",
+}
 
 
 def dvc(*arguments: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headstart.data.settings.in_batches import IN_BATCHES
 from headstart.data.settings.labelled import LABELLED
 from headstart.data.settings.setting import Setting as Setting
 from headstart.data.settings.two_domains import TWO_DOMAINS
 
-SETTINGS = {one.name: one for one in (TWO_DOMAINS, LABELLED)}
+SETTINGS = {one.name: one for one in (TWO_DOMAINS, IN_BATCHES, LABELLED)}
 
 
 def of(images: Path) -> Setting:

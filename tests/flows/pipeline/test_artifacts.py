@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from flows.pipeline import artifacts
+from flows.repository import dvc
+from flows.results import in_batches
 from flows.results.files import Finding
 from headstart.machinery import progress
 from headstart.params import STAGES
 from headstart.words.formats import percent
 from tests import left
+from tests.report.test_batches import MADE
 
 
 @pytest.fixture
@@ -139,3 +142,27 @@ def test_a_server_that_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch) -> 
         artifacts.tell(said.append, lambda: pytest.fail("not reached"))
     assert len(said) == 1
     assert "the run goes on" in said[0]
+
+
+def test_drift_is_told_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event with what was found of which batch; none from a run that found the stage up to date, none without drift."""
+    import prefect.artifacts
+    import prefect.events
+
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(prefect.events, "emit_event", lambda **what: sent.append(what))
+    monkeypatch.setattr(prefect.artifacts, "create_markdown_artifact", lambda **_: None)
+    monkeypatch.setattr(artifacts, "tell", lambda say, what: what())
+    drift = MADE["drift"]
+    ran: dvc.Outcome = {"stage": "compare_batches", "outcome": "ran", "seconds": 3.0}
+    in_batches.BATCHES.write_text(json.dumps(MADE))
+    artifacts.summary([{**ran, "outcome": "cached"}], print)
+    assert not [one for one in sent if one["event"] == artifacts.DRIFT]
+    artifacts.summary([ran], print)
+    (event,) = [one for one in sent if one["event"] == artifacts.DRIFT]
+    assert (artifacts.DRIFT, event["payload"]) == ("headstart.drift", drift)
+    assert event["resource"]["headstart.batch"] == "2026-11-27"
+    assert event["resource"]["headstart.found"] == "looks,classes"
+    in_batches.BATCHES.write_text(json.dumps({**MADE, "drift": {**drift, "found": []}}))
+    artifacts.summary([ran], print)
+    assert [one for one in sent if one["event"] == artifacts.DRIFT] == [event]

@@ -63,9 +63,9 @@ def test_what_changed_and_what_follows_from_it_will_run(project: Path) -> None:
     lock = locked()
     assert estimate.stale(estimate._graph(), lock) == []
     params.write({"fine_tune.epochs": 3})
-    assert estimate.stale(estimate._graph(), lock) == ["fine_tune", "verdict", "evaluate", "adapt", "report"]
+    assert estimate.stale(estimate._graph(), lock) == ["fine_tune", "verdict", "evaluate", "adapt", "compare_batches", "report"]
     params.write({"fine_tune.epochs": 10, "verdict.seeds": 2})
-    assert estimate.stale(estimate._graph(), lock) == ["baseline", "verdict", "evaluate", "adapt", "report"]
+    assert estimate.stale(estimate._graph(), lock) == ["baseline", "verdict", "evaluate", "adapt", "compare_batches", "report"]
     params.write({"verdict.seeds": "auto"})
     del lock["report"]
     assert estimate.stale(estimate._graph(), lock) == ["report"]
@@ -118,12 +118,12 @@ def test_the_machine_has_a_speed() -> None:
 def test_it_is_said_and_corrected_by_what_the_last_run_took(project: Path, said: list[str]) -> None:
     plain = estimate.tell(said.append)
     assert set(plain) == set(STAGES)
-    assert said == [f"10 stages, {estimate.about(sum(plain.values()))}"]
+    assert said == [f"11 stages, {estimate.about(sum(plain.values()))}"]
     twice = [{"stage": name, "outcome": "ran", "seconds": 2 * plain[name]} for name in STAGES]
     estimate.note(plain, twice)  # type: ignore[arg-type]
     estimate.note(plain, [{"stage": "report", "outcome": "cached", "seconds": 0.1}])
     estimate.tell(said.append)
-    assert said[-1] == f"10 stages, {estimate.about(2 * sum(plain.values()))}"
+    assert said[-1] == f"11 stages, {estimate.about(2 * sum(plain.values()))}"
 
 
 def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +135,9 @@ def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monke
     del lock["evaluate"]
     estimate.tell(said.append)
     assert said == [
-        "10 stages, 10 of them up to date",
-        f"10 stages, {estimate.about(sum(plain.values()))}",
-        f"10 stages, 7 of them up to date, {estimate.about(plain['evaluate'] + plain['adapt'] + plain['report'])}",
+        "11 stages, 11 of them up to date",
+        f"11 stages, {estimate.about(sum(plain.values()))}",
+        f"11 stages, 7 of them up to date, {estimate.about(plain['evaluate'] + plain['adapt'] + plain['compare_batches'] + plain['report'])}",
     ]
 
 
@@ -157,7 +157,7 @@ def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, sai
     assert estimate.tell(said.append) == {}
     estimate.note({}, [{"stage": name, "outcome": "ran", "seconds": 20.0} for name in STAGES])
     estimate.tell(said.append)
-    assert said == ["10 stages; how long they take is not known before they ran once", "10 stages, about 3 minutes"]
+    assert said == ["11 stages; how long they take is not known before they ran once", "11 stages, about 4 minutes"]
 
 
 def test_files_of_another_shape_stop_no_run(project: Path, said: list[str]) -> None:

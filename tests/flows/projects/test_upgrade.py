@@ -66,7 +66,7 @@ def content() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("names", "again", "after"),
     [
-        (["headstart.words"], ["index_images", "validate_data", "verdict", "evaluate", "adapt", "report"], True),
+        (["headstart.words"], ["index_images", "validate_data", "verdict", "evaluate", "adapt", "compare_batches", "report"], True),
         (["headstart.report"], ["report"], False),
         (["headstart.training", "tasks.evaluate"], ["select_source", "fine_tune", "baseline", "verdict", "evaluate"], True),
         (["headstart.base"], list(STAGES), False),
@@ -96,7 +96,7 @@ def test_what_reads_from_a_stage_may_follow(project: Path, monkeypatch: pytest.M
     update(monkeypatch, "tasks.verdict")
     plan = upgrade.plan()
     assert plan.again == {"verdict": "other code: tasks.verdict"}
-    assert plan.after == ("evaluate", "adapt", "report")
+    assert plan.after == ("evaluate", "adapt", "compare_batches", "report")
 
 
 def test_only_stages_that_have_run_run_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from flows.cli import common, main
-from flows.results import files, show
+from flows.results import files, in_batches, show
 from headstart.machinery.errors import HeadstartError
+from tests.report.test_batches import MADE
 
 
 def scores(accuracy: float) -> dict[str, Any]:
@@ -260,6 +261,23 @@ def test_a_second_domain_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     words = " ".join(show.summary().split())
     assert "target labels were not carried over to 40 images they agree too little" in words
     assert "70.0%" not in words
+
+
+def test_batches_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reports").mkdir()
+    files.METRICS.write_text(json.dumps(metrics()))
+    in_batches.BATCHES.write_text(json.dumps({"batches": [], "forgetting": [], "drift": None}))
+    assert "batches" not in show.summary()
+    in_batches.BATCHES.write_text(json.dumps(MADE))
+    words = " ".join(show.summary().split())
+    assert "batches first: 95.0% of 80 test images right (95% interval 88.0% to 98.0%) 2026-11-27: no test image" in words
+    assert (
+        "80 test images of first: 95.0% right without the newest batch, 92.5% with it (-2.5 points, -7.0 to +2.0: no other share shown)"
+        in words
+    )
+    assert "drift the newest batch looks unlike earlier images of the same classes (30 new images" in words
+    assert "1 class not known before: <wasp> (12)" in words
 
 
 def test_what_is_left_to_a_person_is_told() -> None:

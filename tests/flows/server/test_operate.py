@@ -194,7 +194,7 @@ def test_the_deployments_are_there_and_the_schedule_is_off(project: Project) -> 
     assert pool.type == "process"
     nightly = found.pop("transfer/headstart-nightly")
     assert [(s.slug, s.active) for s in nightly.schedules] == [("nightly", False)]
-    assert nightly.parameters == {"start_from": "committed"}
+    assert nightly.parameters == {"start_from": "committed", "inbox": "inbox", "promote": True}
     for deployment in found.values():
         assert deployment.schedules == []
         assert deployment.parameters == {}
@@ -241,7 +241,7 @@ def test_values_of_a_form_are_for_one_run(project: Project) -> None:
     edited = path.read_text().replace("seed: 0", "seed: 5")
     path.write_text(edited)
     run = project.end(project.scheduled("transfer/headstart-nightly"))
-    assert run.parameters == {"start_from": "committed"}
+    assert run.parameters == {"start_from": "committed", "inbox": "inbox", "promote": True}
     log = project.log(run)
     assert project.stages(run) == {**dict.fromkeys(STAGES, "Cached"), "report": "Completed"}, log
     assert any("report.mistakes: 3 -> 24 (taken back" in line for line in log)
