@@ -74,7 +74,7 @@ def choose(
 
     by, asked, false_alarms: `evaluate.abstain` and `evaluate.false_alarms` of params.yaml.
     """
-    known = sampling.sample(table[table["split"] == "train"], KNOWN, seed)
+    known = known_rows(table, seed)
     held, test = (table[table["split"] == split].reset_index(drop=True) for split in ("validation", "test"))
 
     def seen(rows: pd.DataFrame, head: heads.Head, what: str) -> Seen:
@@ -93,6 +93,11 @@ def choose(
     cut = limits.conformal(limits.distances(on_held.features, bank, NEIGHBOURS), false_alarms)
     unlike = None if cut is None else Unlike(cut, NEIGHBOURS, false_alarms, len(held), len(bank))
     return Limits(unsure, unlike, bank if unlike else None, _tested(on_test, point, factors, unsure, unlike, bank))
+
+
+def known_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The training images that a model of this data set and seed knows, in the order in which it keeps their features."""
+    return sampling.sample(table[table["split"] == "train"], KNOWN, seed)
 
 
 def _sure(seen: Seen, point: Point, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
