@@ -28,6 +28,7 @@ def report(
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     adapt: Path = Path("reports/adapt.json"),
     labels: Path = Path("reports/labels"),
+    seen: Path = Path("reports/seen"),
     out: Path = Path("reports/report.html"),
     *,
     block: Report,
@@ -50,6 +51,7 @@ def report(
         baseline_curve=baseline_curve,
         adapt=adapt,
         labels=labels,
+        seen=seen,
         images=images,
         timings=stage.STATE / "timings",
     )

@@ -60,6 +60,7 @@ def leave(
         "thresholds": folder / "reports/plots/thresholds.csv",
         "adapt": folder / "reports/adapt.json",
         "labels": folder / "reports/labels",
+        "seen": folder / "reports/seen",
         "images": folder / "data/images",
     }
     for name in ("head", "fine_tuned", "final"):
@@ -78,6 +79,9 @@ def leave(
         paths["labels"] / "labels.json",
         {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
     )
+    dump(paths["seen"] / "heat.json", {"crop": 1.0, "parts": {}})
+    places = {"split": "test", "x": random.random(len(predictions)).round(4), "y": random.random(len(predictions)).round(4)}
+    predictions[["path", "label"]].assign(**places).to_parquet(paths["seen"] / "map.parquet")
     dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
     penalties = [
         {"penalty": p, "log_loss": 0.3 + 0.06 * np.log10(p / 0.03) ** 2, "accuracy": 0.93 - 0.01 * np.log10(p / 0.03) ** 2}

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from PIL import Image
 
 from headstart.data import images
+from headstart.evaluation import occlusion
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
-from headstart.report import heat
+from headstart.report.darkened import darkened
 
 if TYPE_CHECKING:
     from flows.trying.alike import Known
@@ -113,9 +114,9 @@ class Trial:
             square, image = self.ready.read(content), images.open_image(content, near=SHOWN, scale=self.view.grey)
         except images.Unreadable as error:
             raise HeadstartError(str(error)) from None
-        found = heat.heat(self.ready.frozen.engine.run, square, classes.index(label), len(classes))
+        found = occlusion.heat(self.ready.frozen.engine, square, classes.index(label), len(classes))
         image.thumbnail((SHOWN, SHOWN))
-        return _url(heat.drawn(image, self.view, found), SHOWN)
+        return _url(darkened(image, self.view.crop, found), SHOWN)
 
     def _nearest(self, features: object) -> list[Near]:
         import numpy as np

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headstart.choice.selection import Ranking
     from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
+    from headstart.evaluation.pictured import Heat
     from headstart.evaluation.test_split import Metrics
     from headstart.labels.doubtful import Doubts
     from headstart.linear.frozen_head import Summary as HeadSummary
@@ -99,6 +100,8 @@ class Findings:
     baseline: Baseline
     adapt: Adapted
     labels: Doubts
+    heat: Heat
+    map: pd.DataFrame  # path, label, split, x, y; empty if there is none
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -137,6 +140,7 @@ def gather(
     baseline_curve: Path,
     adapt: Path,
     labels: Path,
+    seen: Path,
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
@@ -158,6 +162,8 @@ def gather(
             baseline=_json(baseline / "summary.json"),
             adapt=_json(adapt),
             labels=_json(labels / "labels.json"),
+            heat=_json(seen / "heat.json"),
+            map=pd.read_parquet(seen / "map.parquet"),
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),

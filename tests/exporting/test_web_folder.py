@@ -18,12 +18,13 @@ import onnxruntime
 import pytest
 
 from flows.results import export, runtime
+from headstart.evaluation import occlusion
 from headstart.exporting import page, web_folder
 from headstart.exporting.beside import predict as beside
 from headstart.features import predict
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards
-from headstart.report import heat
+from headstart.report import darkened
 from tests import toy
 from tests.exporting.test_onnx_folder import CLASSES, made
 
@@ -96,7 +97,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
 
 def test_the_page_covers_parts_as_the_report_does() -> None:
     script = (page.HERE / "web.js").read_text()
-    assert f"CELLS = {heat.CELLS}, COVER = {heat.COVER}, DIM = {heat.DIM};" in script
+    assert f"CELLS = {occlusion.CELLS}, COVER = {occlusion.COVER}, DIM = {darkened.DIM};" in script
 
 
 def test_a_class_that_looks_like_markup_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 // How the page of `headstart export web` answers: the model runs here, in the browser. RUNTIME and MODEL are in the files beside this one.
 const SIDES = [8, 4, 2, 1]; // parts of its size at which a large JPEG is looked at, as predict.py decodes it
 const MOST = 16e6; // pixels that are read at once: more do not fit a phone's canvas
-const CELLS = 8, COVER = 2, DIM = 0.65; // as headstart/report/heat.py
+const CELLS = 8, COVER = 2, DIM = 0.6; // as headstart/evaluation/occlusion.py
 let session = null, ort = null, shown = "";
 
 async function unpack(text) {
@@ -103,7 +103,7 @@ async function look(file, label) {
 function darkened(picture, counted, left, top, side) {
   const most = Math.max(...counted), small = Object.assign(document.createElement("canvas"), { width: CELLS, height: CELLS });
   const cells = new ImageData(CELLS, CELLS);
-  counted.forEach((value, at) => { cells.data[4 * at + 3] = Math.round(255 * DIM * (1 - (most > 0 ? value / most : 0))); });
+  counted.forEach((value, at) => { cells.data[4 * at + 3] = Math.round(255 * DIM * (1 - (most > 0 ? Math.sqrt(value / most) : 0))); });
   small.getContext("2d").putImageData(cells, 0, 0);
   const canvas = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height }), paper = canvas.getContext("2d");
   const image = new ImageData(picture.width, picture.height);
