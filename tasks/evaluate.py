@@ -10,8 +10,9 @@ import pandas as pd
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
-from headstart.evaluation import limits, test_split
+from headstart.evaluation import limits, pictured, test_split
 from headstart.features import of_source
+from headstart.features.transforms import View
 from headstart.labels import doubtful, lists
 from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
@@ -40,11 +41,12 @@ def evaluate(
     reliability: Path = Path("reports/plots/reliability.csv"),
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     labels: Path = Path("reports/labels"),
+    seen: Path = Path("reports/seen"),
     *,
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, the plots' data, and labels to look at."""
+    """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, the plots' data, labels to look at, and what the report draws of what the model sees."""
     card = cards.read_source(source)
     summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
     parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
@@ -78,6 +80,7 @@ def evaluate(
     done.metrics["limits"] = known.tested
     _labels(labels, done, clean, images, card, head, shared)
     _write(final, predictions, done, known)
+    _seen(seen, done, clean, images, head, ships, known, block, shared)
     curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
     _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
     outputs.write_json(metrics, done.metrics)
@@ -125,6 +128,24 @@ def _labels(out: Path, done: test_split.Evaluation, clean: Path, images: Path, s
     counted = done.metrics["labels"] = {"singles": found["singles"], "expected": found["expected"], "blocks": len(found["blocks"])}
     done.metrics["caveats"] += [said] if (said := label_words.caveat(**counted)) else []
     print(f"labels: {label_words.found(**counted)}")
+
+
+def _seen(
+    out: Path,
+    done: test_split.Evaluation,
+    clean: Path,
+    images: Path,
+    head: Path,
+    ships: test_split.Model,
+    known: limits.Limits,
+    block: Evaluate,
+    shared: Shared,
+) -> None:
+    """Write what counted for the worst mistakes, and the map."""
+    engine = limits.engine(ships, heads.load(head / "head.safetensors", "final"), devices.choose(shared.device, shared.precision))
+    view = replace(View.of_card(ships.card), grey=manifest.grey(manifest.read(clean)))
+    heat = pictured.counted(done.predictions, images, engine, view, done.metrics["classes"], block.heat_maps)
+    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed))
 
 
 def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:

@@ -29,6 +29,7 @@ def report(
     adapt: Path = Path("reports/adapt.json"),
     batches: Path = Path("reports/batches.json"),
     labels: Path = Path("reports/labels"),
+    seen: Path = Path("reports/seen"),
     out: Path = Path("reports/report.html"),
     *,
     block: Report,
@@ -52,6 +53,7 @@ def report(
         adapt=adapt,
         batches=batches,
         labels=labels,
+        seen=seen,
         images=images,
         timings=stage.STATE / "timings",
     )

@@ -62,6 +62,7 @@ def leave(
         "adapt": folder / "reports/adapt.json",
         "batches": folder / "reports/batches.json",
         "labels": folder / "reports/labels",
+        "seen": folder / "reports/seen",
         "images": folder / "data/images",
     }
     for name in ("head", "fine_tuned", "final"):
@@ -80,6 +81,9 @@ def leave(
         paths["labels"] / "labels.json",
         {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
     )
+    dump(paths["seen"] / "heat.json", {"crop": 1.0, "parts": {}})
+    places = {"split": "test", "x": random.random(len(predictions)).round(4), "y": random.random(len(predictions)).round(4)}
+    predictions[["path", "label"]].assign(**places).to_parquet(paths["seen"] / "map.parquet")
     dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
     dump(paths["batches"], of_batches.nothing())
     penalties = [

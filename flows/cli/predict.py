@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.cli.common import Commands
 from headstart.data import clutter
+from headstart.machinery.errors import ParamsError
 from headstart.words import formats
 
 _PREDICT = """\
@@ -25,6 +26,7 @@ examples:
   headstart predict photo.jpg
   headstart predict inbox/ > labels.csv
   headstart predict inbox/ --top 3 --format jsonl
+  headstart predict inbox/ --out labels.csv --resume  # goes on with what an earlier command left; also .jsonl, or .parquet without --resume
   find inbox -name '*.jpg' | headstart predict - --sort-into sorted/
   headstart predict inbox/ --model ../other/models/final
 """
@@ -51,6 +53,8 @@ def register(commands: Commands) -> None:
     predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
     predict.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="of what is written (default: %(default)s)")
     predict.add_argument("--top", metavar="K", type=_count, default=1, help="the K likeliest classes of each image (default: %(default)s)")
+    predict.add_argument("--out", metavar="FILE", type=Path, help="write to a file: .csv, .jsonl or .parquet; its name says which")
+    predict.add_argument("--resume", action="store_true", help="with --out: only the images that the file lacks")
     predict.add_argument("--sort-into", metavar="DIR", type=Path, help="link each image into a folder per label, in a new folder DIR")
     predict.add_argument("--copy", action="store_true", help="with --sort-into: copy the images")
     features = commands.add(
@@ -71,16 +75,26 @@ def _count(text: str) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from flows.results import predict as predicting
-    from flows.results import sorting
+    from flows.results import predict_file, sorting
 
+    if options.resume and not options.out:
+        raise ParamsError("--resume goes on with a file: name it with --out")
     if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
         reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
     paths = _paths(options)
     if options.sort_into:
         sorting.prepare(options.sort_into, paths)
-    for answer in predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top):
+    if options.out:
+        answers = predict_file.write(paths, options.model, options.out, top=options.top, resume=options.resume)
+    else:
+        answers = predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top)
+    done = 0
+    for answer in answers:
+        done += 1
         if options.sort_into:
             sorting.place(answer, options.sort_into, copy=options.copy)
+    if options.out:
+        print(f"{options.out}: {formats.count(done, 'image')}{' more' if options.resume else ''}")
     if left := predicting.sidecars(paths):
         print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
     return 0

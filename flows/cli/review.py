@@ -1,4 +1,4 @@
-"""The commands that show what a run left in a browser: `headstart review` and `headstart report`."""
+"""The commands that show what a run left in a browser: `headstart review`, `headstart report` and `headstart try`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ examples:
 
 _REPORT = "Open reports/report.html in the browser, and print where it lies."
 
+_TRY = """\
+Try a model on a page on 127.0.0.1 that only this machine can reach: choose, drop, paste or photograph a picture. The page shows how
+likely each class is, whether the model is unsure or the picture is unlike all that it knows, the training images that are most like
+it, and what the network looked at. The answer is that of `headstart predict`; pictures are not kept. Ctrl-C ends it.
+"""
+
+_TRY_EXAMPLES = """\
+examples:
+  headstart try
+  headstart try registry/model                        # a folder of a model
+  headstart try amber-fox                             # the model of a past run, as `headstart runs` prints its name or number
+  headstart try --port 8002 --no-browser              # over ssh: ssh -L 8002:127.0.0.1:8002 HOST
+"""
+
 
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
@@ -41,6 +55,12 @@ def register(commands: Commands) -> None:
     review.add_argument("--no-browser", action="store_true", help="only print the address")
     report = commands.add("report", _report, help="open the report", description=_REPORT)
     report.add_argument("--no-browser", action="store_true", help="only print where it lies")
+    trying = commands.add("try", _try, help="try a model on a page", description=_TRY, epilog=_TRY_EXAMPLES)
+    trying.add_argument(
+        "model", metavar="MODEL|RUN", nargs="?", default="models/final", help="a folder of a model, or a past run (default: %(default)s)"
+    )
+    trying.add_argument("--port", metavar="N", type=_port, default=0, help="port of the page (default: one that is free)")
+    trying.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def _port(text: str) -> int:
@@ -62,7 +82,7 @@ def _review(options: argparse.Namespace) -> int:
         print("no label looks wrong: there is nothing to review")
         return 0
     clean = Path("data/clean.parquet")
-    server = serving.start(review, images.IMAGES, manifest.grey(manifest.read(clean)) if clean.exists() else None, options.port)
+    server = serving.Server(review, images.IMAGES, manifest.grey(manifest.read(clean)) if clean.exists() else None, options.port)
     print(f"{len(review.doubts):,} labels to look at: {server.address} (Ctrl-C ends it)", flush=True)
     _open(server.address, options.no_browser)
     try:
@@ -90,6 +110,27 @@ def _report(options: argparse.Namespace) -> int:
     print(REPORT)
     _open(REPORT.resolve().as_uri(), options.no_browser)
     return 0
+
+
+def _try(options: argparse.Namespace) -> int:
+    from flows.trying import serving
+    from flows.trying.asking import Trial
+
+    server = serving.Server(Trial.of(_model(options.model)), options.port)
+    print(f"try the model at {server.address} (Ctrl-C ends it)", flush=True)
+    _open(server.address, options.no_browser)
+    server.serve()
+    return 0
+
+
+def _model(given: str) -> Path:
+    """The folder of a model, given by itself or by the run that made it."""
+    if Path(given).is_dir() or given == "models/final":
+        return Path(given)
+    common.in_project()
+    from flows.experiments import models
+
+    return models.of_run(given)
 
 
 def _open(address: str, never: bool) -> None:

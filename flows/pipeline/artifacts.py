@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 from uuid import UUID
 
+from flows.pages import reports
 from flows.projects import images
 from flows.repository import dvc
 from flows.results import files, in_batches, show
@@ -116,10 +117,13 @@ def of_stage(stage: str, say: dvc.Say) -> None:
 
 def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
     """Tell of a run that has ended well: the verdict, what ships, how good it is, where the report is."""
+    from prefect import runtime
     from prefect.artifacts import create_markdown_artifact
 
     def create() -> None:
-        create_markdown_artifact(markdown=markdown(outcomes), key="summary", description="What the run came to")
+        name = str(runtime.flow_run.name or "")
+        reports.keep(name)
+        create_markdown_artifact(markdown=markdown(outcomes, name), key="summary", description="What the run came to")
 
     tell(say, create)
     if files.verdict().get("answer") == "negative":
@@ -194,18 +198,24 @@ def key(*words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
-def markdown(outcomes: list[dvc.Outcome]) -> str:
-    """The summary of the workspace as markdown, and what became of each stage."""
+def markdown(outcomes: list[dvc.Outcome], run: str) -> str:
+    """The summary of the workspace as markdown, and what became of each stage; `run` is the name that its report is kept under."""
     rows = "\n".join(f"| {o['stage']} | {o['outcome']} | {o['seconds']:.1f} |" for o in outcomes)
-    return f"{_result()}\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"
+    return f"{_result(run)}\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"
 
 
-def _result() -> str:
+def _result(run: str) -> str:
     if not files.METRICS.exists():
         return "There is no result."
-    link = f"[{files.REPORT}]({files.REPORT.resolve().as_uri()})"
-    report = f"The report is {link} on the machine that ran it." if files.REPORT.exists() else ""
+    report = _report(run) if files.REPORT.exists() else ""
     return f"{_headline()}\n\n```\n{show.summary()}\n```\n\n{report}"
+
+
+def _report(run: str) -> str:
+    """Where the report is; a link if it is served, as a browser opens no link from here to a file."""
+    if served := servers.reports():
+        return f"[The report]({served}{reports.place(run)}), on the machine that ran it while `headstart up` is up there."
+    return f"The report is `{files.REPORT.resolve()}` on the machine that ran it; `headstart report` opens it."
 
 
 def _headline() -> str:

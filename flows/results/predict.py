@@ -25,24 +25,39 @@ def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", to
     a line of JSON (`kind` jsonl) has the same by name, the classes in `top`. Raises HeadstartError if there is no model, before anything is written, and if no
     file could be read, at the end.
     """
+    yield from answers(paths, model, lambda: WRITERS[kind](file, top))
+
+
+def check(model: Path) -> None:
+    """Raise HeadstartError if there is no model in the folder."""
     if not (model / "card.json").is_file():
         raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+
+
+def answers(paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer], object]], *, some: bool = True) -> Iterator[Answer]:
+    """Hand the answer for every image below `paths` to what `begin` gives, and yield it. Raises as `write` does; `begin` is called if there is a model. `some`: one that can be read is expected."""
+    check(model)
     from headstart.features import predict
 
-    line = WRITERS[kind](file, top)
+    line = begin()
     read_any = False
     for answer in predict.predict(paths, model):
         line(answer)
         read_any = read_any or bool(answer.label)
         yield answer
-    if not read_any:
+    if some and not read_any:
         raise HeadstartError("no file could be read as an image")
 
 
 def _csv(file: TextIO, top: int) -> Callable[[Answer], object]:
     """Writes an answer as CSV; the header is written at once."""
+    csv.writer(file, lineterminator="\n").writerow(header(top))
+    return csv_lines(file, top)
+
+
+def csv_lines(file: TextIO, top: int) -> Callable[[Answer], object]:
+    """Writes an answer as CSV below a header that is there."""
     out = csv.writer(file, lineterminator="\n")
-    out.writerow([*COLUMNS, *(f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability"))])
 
     def line(answer: Answer) -> None:
         path, label, error = (terminal.name(text) for text in (answer.path, answer.label, answer.error))
@@ -65,7 +80,13 @@ def _json_lines(file: TextIO, top: int) -> Callable[[Answer], object]:
     return line
 
 
-WRITERS = {"csv": _csv, "jsonl": _json_lines}
+Writer = Callable[[TextIO, int], Callable[[Answer], object]]
+WRITERS: dict[str, Writer] = {"csv": _csv, "jsonl": _json_lines}
+
+
+def header(top: int) -> list[str]:
+    """The columns of CSV with the `top` likeliest classes."""
+    return [*COLUMNS, *(f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability"))]
 
 
 def sidecars(paths: list[Path]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import urllib.request
@@ -9,6 +10,17 @@ from pathlib import Path
 
 from flows.server import servers
 from headstart.machinery.errors import HeadstartError
+
+
+def near(port: int) -> int:
+    """This port of 127.0.0.1 if nobody listens there, else any that is free."""
+    for wanted in (port, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", wanted))
+            found: int = probe.getsockname()[1]
+            return found
+    raise HeadstartError("no port of 127.0.0.1 is free")
 
 
 def free(port: int) -> None:

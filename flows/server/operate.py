@@ -1,6 +1,6 @@
-"""`headstart up` and `headstart down`: a Prefect server and a worker of this project.
+"""`headstart up` and `headstart down`: a Prefect server, a worker of this project, and what serves its reports.
 
-Both outlive the command. They are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in
+All outlive the command. They are children of nobody, known by process id and start time in .headstart/up.json, and write to logs in
 .headstart/prefect/. What
 died is started again by the next `up`. The deployments are those of prefect.yaml. A project may share the server of another one; its worker
 and its deployments are its own all the same.
@@ -36,7 +36,7 @@ _SETTINGS = {
 
 
 def up(port: int, join: Path | None = None) -> str:
-    """Start what is not running: server, work pool, deployments, worker. Returns what to tell the user.
+    """Start what is not running: server, work pool, deployments, worker, reports. Returns what to tell the user.
 
     `port` is that of a new server; with `join`, the server is that of the project in this folder. Raises HeadstartError if the port is
     taken, or something does not start; what was started by then runs on, for the next `up`.
@@ -61,11 +61,14 @@ def up(port: int, join: Path | None = None) -> str:
                 if not servers.alive(state.get("worker")):
                     _work(client, state, pool)
                     started.append("the worker")
+        if not servers.alive(state.get("reports")):
+            port = neighbours.near(state["port"] + 1)
+            state.update({"reports": _start("reports", "flows.pages.reports", str(port)), "reports_port": port})
+            _note(state)
     what = f"up: started {' and '.join(started)}" if started else "up already"
     shared = [f"server      that of {state['joined']}"] if "joined" in state else []
-    return "\n".join(
-        [what, f"UI          http://127.0.0.1:{state['port']}", *shared, f"logs        {servers.HOME}/", "stop with   headstart down"]
-    )
+    where = [f"UI          http://127.0.0.1:{state['port']}", *shared, f"reports     http://127.0.0.1:{state['reports_port']}/"]
+    return "\n".join([what, *where, f"logs        {servers.HOME}/", "stop with   headstart down"])
 
 
 def down(force: bool = False) -> str:
@@ -80,6 +83,7 @@ def down(force: bool = False) -> str:
             _refuse_busy(state)
         marks = {"worker": state.get("worker"), "server": None if "joined" in state else state.get("server")}
         stopped = [name for name, mark in marks.items() if _stop(mark)]
+        _stop(state.get("reports"))
         servers.STANDING.unlink(missing_ok=True)
     return f"stopped the {' and the '.join(stopped)}" if stopped else "was not up"
 

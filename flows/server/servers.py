@@ -50,6 +50,8 @@ class State(TypedDict, total=False):
     registered: str  # a hash of what the deployments were made from
     joined: str  # folder of the project whose server this is, if it is not this project's own
     worker_port: int  # of the server that the worker talks to
+    reports: Mark  # what serves the reports of this project's runs
+    reports_port: int
 
 
 def configure() -> None:
@@ -198,6 +200,12 @@ def standing(folder: Path = Path()) -> State:
     theirs = cast(State, outputs.read_object(Path(state["joined"]) / STANDING))
     mine = {name: value for name, value in state.items() if name not in ("port", "server")}
     return cast(State, {**mine, **{name: value for name, value in theirs.items() if name in ("port", "server")}})
+
+
+def reports() -> str:
+    """Where the reports of this project's runs are served, with a slash at its end; "" if they are not."""
+    state = standing()
+    return f"http://127.0.0.1:{state['reports_port']}/" if alive(state.get("reports")) else ""
 
 
 def mark(pid: int) -> Mark:

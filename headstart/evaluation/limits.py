@@ -6,7 +6,7 @@ test images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, sampling
-from headstart.features import classify, of_source
+from headstart.features import classify, engines, of_source
 from headstart.networks import heads
 from headstart.statistics import likelihood, limits
 from headstart.statistics.limits import Unlike, Unsure
@@ -44,6 +44,8 @@ class Limits:
     unlike: Unlike | None
     known: np.ndarray | None
     tested: Tested
+    rows: pd.DataFrame  # of known training, validation and test images
+    features: np.ndarray  # (n, width) of the same
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def choose(
 
     by, asked, false_alarms: `evaluate.abstain` and `evaluate.false_alarms` of params.yaml.
     """
-    known = sampling.sample(table[table["split"] == "train"], KNOWN, seed)
+    known = known_rows(table, seed)
     held, test = (table[table["split"] == split].reset_index(drop=True) for split in ("validation", "test"))
 
     def seen(rows: pd.DataFrame, head: heads.Head, what: str) -> Seen:
@@ -89,10 +91,26 @@ def choose(
     on_held, on_test = seen(held, twin, "limits, validation images"), seen(test, final, "limits, test images")
     sure, right = _sure(on_held, point, factors)
     unsure = limits.choose_unsure(sure, right, by, asked)
-    bank = limits.unit(seen(known, twin, "limits, training images").features).astype(np.float16)
+    on_known = seen(known, twin, "limits, training images")
+    bank = limits.unit(on_known.features).astype(np.float16)
     cut = limits.conformal(limits.distances(on_held.features, bank, NEIGHBOURS), false_alarms)
     unlike = None if cut is None else Unlike(cut, NEIGHBOURS, false_alarms, len(held), len(bank))
-    return Limits(unsure, unlike, bank if unlike else None, _tested(on_test, point, factors, unsure, unlike, bank))
+    rows = pd.concat([known, held, test], ignore_index=True)
+    features = np.concatenate([on_known.features, on_held.features, on_test.features])
+    return Limits(unsure, unlike, bank if unlike else None, _tested(on_test, point, factors, unsure, unlike, bank), rows, features)
+
+
+def engine(chosen: Model, final: heads.Head, device: Device = CPU) -> engines.Engine:
+    """What gives the logits (n, classes) of the model that ships first, for what it sees of images; nothing is exported anew."""
+    if chosen.name != "head":
+        return classify.answering(chosen.weights, chosen.card, device).engine
+    frozen, width = of_source.frozen(chosen.card, device), chosen.card.features or 0
+    return replace(frozen.engine, run=lambda squares: final.logits(frozen.engine.run(squares)[:, -width:]))
+
+
+def known_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The training images that a model of this data set and seed knows, in the order in which it keeps their features."""
+    return sampling.sample(table[table["split"] == "train"], KNOWN, seed)
 
 
 def _sure(seen: Seen, point: Point, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

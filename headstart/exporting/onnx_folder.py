@@ -30,8 +30,8 @@ def write(folder: Path, out: Path, known: Photos | None, *, int8: bool = False) 
             "int8 needs the images that the model was made from, to set its ranges and to measure what it costs; run it in the model's own project"
         )
     with outputs.folder(out) as new:
-        _export(arrays, card, cards.read_known(folder, card), new / MODEL)
-        done = _checked(new / MODEL, folder, card, known)
+        export(arrays, card, cards.read_known(folder, card), new / MODEL)
+        done = checked(new / MODEL, folder, card, known)
         if int8 and known is not None:
             done["int8"] = _eight_bits(new, card, known)
         shutil.copyfile(Path(beside.__file__).with_name("predict.py"), new / "predict.py")
@@ -40,7 +40,8 @@ def write(folder: Path, out: Path, known: Photos | None, *, int8: bool = False) 
     return done
 
 
-def _export(arrays: dict[str, np.ndarray], card: ModelCard, known: np.ndarray | None, path: Path) -> None:
+def export(arrays: dict[str, np.ndarray], card: ModelCard, known: np.ndarray | None, path: Path) -> None:
+    """Write the file. Raises HeadstartError, with what the exporter says, for a network that ONNX cannot hold."""
     try:
         onnx_file.write(arrays, card, known, path)
     except HeadstartError:
@@ -50,7 +51,8 @@ def _export(arrays: dict[str, np.ndarray], card: ModelCard, known: np.ndarray | 
         raise HeadstartError(f"{card.library}'s {card.architecture} cannot be exported to ONNX: {first[:200]}") from None
 
 
-def _checked(path: Path, folder: Path, card: ModelCard, known: Photos | None) -> Told:
+def checked(path: Path, folder: Path, card: ModelCard, known: Photos | None) -> Told:
+    """What is told of an exported file, which is run beside the model in `folder`. Raises HeadstartError if it gives other answers."""
     drawn, validation = agreement.drawn(path, folder), None
     if known is not None and (files := known.files("validation")):
         validation = agreement.compare(agreement.answers(path, files), agreement.reference(folder, files))

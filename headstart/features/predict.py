@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from headstart.base.cores import in_order
 from headstart.data import images, photos
 from headstart.features import classify, transforms
 from headstart.features.answered import Answer
+from headstart.features.extraction import Frozen
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
 from headstart.networks.cards import ModelCard
@@ -23,6 +25,39 @@ _OWN = "grey of more than 8 bits, of which the model knows no scale: shown on th
 _CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A finished model, read once and ready to be asked."""
+
+    card: ModelCard
+    known: np.ndarray | None  # features (m, width) of known images, if the model has any
+    frozen: Frozen  # uint8 (n, size, size, 3) -> logits, or logits and features (n, classes + width)
+
+    @classmethod
+    def of(cls, folder: Path, *, features: bool = False) -> Ready:
+        """The model in `folder`, which gives features too if it needs them or they are asked for. Raises HeadstartError if it is missing or broken."""
+        arrays, card = cards.read_model(folder)
+        known = cards.read_known(folder, card)
+        frozen = classify.of_model(arrays, card) if known is None and not features else classify.answering(arrays, card)
+        return cls(card, known, frozen)
+
+    def read(self, source: Path | bytes) -> np.ndarray:
+        """What the model sees of a file: uint8 (size, size, 3). Raises Unreadable, OSError."""
+        return transforms.read(source, [transforms.View.of_card(self.card)], "")[0]
+
+    def of_seen(self, path: Path, image: np.ndarray, found: np.ndarray) -> Answer:
+        """The answer for a file, from what the model sees of it and what the network gave for that (1, classes or more)."""
+        return answer(path, found, self.card, self.known)._replace(error=_remark(path, image, self.card))
+
+    def ask(self, path: Path) -> Answer:
+        """The answer for a file; one that cannot be read has the reason as its error."""
+        try:
+            image = self.read(path)
+        except (images.Unreadable, OSError) as error:
+            return Answer(str(path), "", None, str(error))
+        return self.of_seen(path, image, self.frozen.engine.run(image[None]))
+
+
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
     """Yield the answer for every file, in order.
 
@@ -31,20 +66,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
     transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError
     when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
-    arrays, card = cards.read_model(folder)
-    known = cards.read_known(folder, card)
-    view = transforms.View.of_card(card)
-    frozen = classify.of_model(arrays, card) if known is None else classify.answering(arrays, card)
-    files = list(walk(paths))
-
-    def one(path: Path) -> Answer:
-        try:
-            image = transforms.read(path, [view], "")[0]
-        except (images.Unreadable, OSError) as error:
-            return Answer(str(path), "", None, str(error))
-        return answer(path, frozen.engine.run(image[None]), card, known)._replace(error=_remark(path, image, card))
-
-    return in_order(one, files)
+    ready = Ready.of(folder)
+    return in_order(ready.ask, list(walk(paths)))
 
 
 def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | None) -> Answer:

@@ -33,3 +33,7 @@ class Evaluate(Block):
     false_alarms: float = Field(
         0.05, ge=0.001, le=0.5, description="Share (0-1) of images of these classes that may be called unlike all known ones, wrongly."
     )
+    heat_maps: int = Field(
+        8, ge=0, le=500, description="Worst mistakes of which the report shows what the network looked at: 50 passes of the network each."
+    )
+    mapped: int = Field(1000, ge=0, le=5000, description="Images on the report's map of what the model finds alike; 0: no map.")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.continual.outcome import Report as Batches
     from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
+    from headstart.evaluation.pictured import Heat
     from headstart.evaluation.test_split import Metrics
     from headstart.labels.doubtful import Doubts
     from headstart.linear.frozen_head import Summary as HeadSummary
@@ -101,6 +102,8 @@ class Findings:
     adapt: Adapted
     batches: Batches
     labels: Doubts
+    heat: Heat
+    map: pd.DataFrame  # path, label, split, x, y; empty if there is none
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -140,6 +143,7 @@ def gather(
     adapt: Path,
     batches: Path,
     labels: Path,
+    seen: Path,
     images: Path,
     timings: Path | None = None,
 ) -> Findings:
@@ -162,6 +166,8 @@ def gather(
             adapt=_json(adapt),
             batches=_json(batches),
             labels=_json(labels / "labels.json"),
+            heat=_json(seen / "heat.json"),
+            map=pd.read_parquet(seen / "map.parquet"),
             curve=_table(curve),
             baseline_curve=_table(baseline_curve),
             predictions=pd.read_parquet(predictions),

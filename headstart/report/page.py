@@ -1,10 +1,8 @@
 """The report: one HTML page that says what ships, how good it is, why, and how to get it again.
 
-`render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in
-one
-file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, batches, transfer, mistakes, data, choice, training, again.
-The
-headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
+`render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in one
+file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, batches, transfer, mistakes, alike, data, choice, training, again.
+The headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from pathlib import Path
 from headstart.machinery.progress import duration
 from headstart.report import again, batches, choice, coded, data, domains, following, photos, result, summary, training, transfer
 from headstart.report import aim as aim_module
+from headstart.report import alike as alike_module
 from headstart.report import labels as labels_module
 from headstart.report import mistakes as mistakes_module
 from headstart.report.findings import Findings
@@ -51,6 +50,7 @@ def render(findings: Findings, *, mistakes: int) -> str:
         limits=result.limits_of(findings),
         transfer=transfer.transfer(findings),
         mistakes=mistakes_module.mistakes(findings, mistakes),
+        alike=alike_module.alike(findings),
         data=data.data(findings),
         sources=choice.sources(findings),
         depth=choice.depth(findings),

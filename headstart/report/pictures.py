@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 from headstart.base.grey import Grey
 from headstart.data import images
@@ -25,8 +28,10 @@ class Picture:
     why: str = ""
 
 
-def picture(path: Path, grey: Grey | None = None, side: int = THUMBNAIL) -> Picture:
-    """A thumbnail of `side` pixels; `grey` is the scale of the data set's deep grey.
+def picture(
+    path: Path, grey: Grey | None = None, side: int = THUMBNAIL, change: Callable[[Image.Image], Image.Image] | None = None
+) -> Picture:
+    """A thumbnail of `side` pixels, as `change` leaves it; `grey` is the scale of the data set's deep grey.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """
@@ -37,9 +42,11 @@ def picture(path: Path, grey: Grey | None = None, side: int = THUMBNAIL) -> Pict
     tiny = max(image.size) < TINY
     buffer = io.BytesIO()
     if tiny:
+        image = change(image) if change else image
         image.save(buffer, "PNG", optimize=True)
     else:
         image.thumbnail((side, side))
+        image = change(image) if change else image
         image.save(buffer, "JPEG", quality=82, optimize=True)
     scale = side / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)

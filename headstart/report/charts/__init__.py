@@ -6,8 +6,9 @@ Colours are the classes s1 to s4 of report.css, and series differ in dashes or m
 """
 
 from headstart.report.charts.curves import Series, lines
+from headstart.report.charts.marks import KINDS, Mark, key, marks
 from headstart.report.charts.paper import Axis
 from headstart.report.charts.rows import ladder, stacks, whiskers
 from headstart.report.charts.scatter import Dot, dots, reliability
 
-__all__ = ["Axis", "Dot", "Series", "dots", "ladder", "lines", "reliability", "stacks", "whiskers"]
+__all__ = ["KINDS", "Axis", "Dot", "Mark", "Series", "dots", "key", "ladder", "lines", "marks", "reliability", "stacks", "whiskers"]

@@ -1,4 +1,4 @@
-"""headstart review and headstart report: what they say, how they end, and that nothing is opened where nobody sees it."""
+"""headstart review, headstart report and headstart try: what they say, how they end, and that nothing is opened where nobody sees it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from flows.experiments import models
 from flows.reviewing import serving
 from flows.reviewing.serving import Server
+from flows.trying import serving as trying
+from flows.trying.asking import Trial
 from headstart.importing import reviewed
 from tests import toy
 from tests.flows.reviewing.test_answers import doubt
@@ -102,3 +105,30 @@ def test_the_report_is_opened_where_there_is_a_screen(
     assert opened == []
     assert main.main(["report"]) == 0
     assert opened == [Path("reports/report.html").resolve().as_uri()]
+
+
+def test_a_model_is_tried_until_it_is_interrupted(
+    opened: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Path] = []
+
+    def interrupted(server: trying.Server) -> None:
+        server.server_close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trial, "of", lambda folder: asked.append(folder))
+    monkeypatch.setattr(trying.Server, "serve", interrupted)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main.main(["try"]) == 130
+    assert capsys.readouterr().out == f"try the model at {opened[0]} (Ctrl-C ends it)\n"
+    Path("other/final").mkdir(parents=True)
+    assert main.main(["try", "other/final", "--no-browser"]) == 130
+    assert len(opened) == 1
+    monkeypatch.setattr(models, "of_run", lambda name: Path("of", name))
+    assert main.main(["try", "amber-fox"]) == 130
+    assert asked == [Path("models/final"), Path("other/final"), Path("of/amber-fox")]
+
+
+def test_without_a_model_there_is_nothing_to_try(opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["try"]) == 1
+    assert "there is no model at models/final; make one with `headstart run`" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from flows.pipeline import artifacts
 from flows.repository import dvc
 from flows.results import in_batches
 from flows.results.files import Finding
+from flows.server import servers
+from headstart.base import outputs
 from headstart.machinery import progress
 from headstart.params import STAGES
 from headstart.words.formats import percent
@@ -57,19 +60,27 @@ def test_a_refusal_names_the_files() -> None:
 
 
 def test_the_summary_has_verdict_result_and_report(workspace: Path) -> None:
-    text = artifacts.markdown([{"stage": "report", "outcome": "cached", "seconds": 0.5}])
+    text = artifacts.markdown([{"stage": "report", "outcome": "cached", "seconds": 0.5}], "amber fox")
     accuracy = percent(json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"])
     assert text.startswith(f"**{accuracy} of 96 test images right.** Transfer helped.\n")
     assert "accuracy" in text
-    assert (workspace / "reports/report.html").as_uri() in text
+    assert f"`{workspace / 'reports/report.html'}` on the machine that ran it" in text
+    assert "file://" not in text, "no browser opens it from a page"
     assert "| report | cached | 0.5 |" in text
+
+
+def test_the_summary_links_to_the_report_that_is_served(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs.write_json(servers.STANDING, {"port": 1, "reports": servers.mark(os.getpid()), "reports_port": 4201})
+    assert "[The report](http://127.0.0.1:4201/run/amber%20fox)" in artifacts.markdown([], "amber fox")
+    outputs.write_json(servers.STANDING, {"port": 1, "reports": {"pid": os.getpid(), "born": "before"}, "reports_port": 4201})
+    assert "http://" not in artifacts.markdown([], "amber fox"), "what serves them has ended"
 
 
 def test_the_summary_does_not_say_that_transfer_was_tested_if_it_was_not(workspace: Path) -> None:
     verdict = json.loads(Path("reports/verdict.json").read_text())
     del verdict["pretrained_against_random"]
     Path("reports/verdict.json").write_text(json.dumps(verdict))
-    assert " right.** Whether transfer helped was not tested.\n" in artifacts.markdown([])
+    assert " right.** Whether transfer helped was not tested.\n" in artifacts.markdown([], "")
 
 
 def test_numbers_in_tables_are_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +96,7 @@ def test_numbers_in_tables_are_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_summary_of_a_run_without_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert artifacts.markdown([]).startswith("There is no result.")
+    assert artifacts.markdown([], "").startswith("There is no result.")
 
 
 def test_a_run_is_called_after_its_images_and_source(workspace: Path) -> None:

@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     toy.images(tmp_path / "images", ("ant", "bee"), per_class=2)
     one = doubt("ant/0000.png")
     one["neighbours"] = [{"path": "bee/0001.png", "label": "bee"}]
-    made = serving.start(review(tmp_path, [one]), tmp_path / "images", None, 0)
+    made = serving.Server(review(tmp_path, [one]), tmp_path / "images", None, 0)
     thread = threading.Thread(target=serving.serve, args=(made,))
     thread.start()
     yield made
@@ -110,7 +110,7 @@ def test_an_answer_that_cannot_be_written_is_said_and_nothing_is_lost(server: Se
 
 
 def test_the_person_is_done(tmp_path: Path) -> None:
-    made = serving.start(review(tmp_path, [doubt("ant/0000.png")]), tmp_path, None, 0)
+    made = serving.Server(review(tmp_path, [doubt("ant/0000.png")]), tmp_path, None, 0)
     thread = threading.Thread(target=serving.serve, args=(made,))
     thread.start()
     assert ask(made, "/finish", {})[0] == 200
@@ -120,4 +120,4 @@ def test_the_person_is_done(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match="give another with --port"):
-        serving.start(review(tmp_path, []), tmp_path, None, server.server_address[1])
+        serving.Server(review(tmp_path, []), tmp_path, None, server.server_address[1])

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,12 +176,13 @@ def project(_toy_template: Path, prefect_database: Path, tmp_path_factory: pytes
         said = project.headstart("up", "--port", str(port))
         assert "up: started the server and the worker" in said
         assert f"http://127.0.0.1:{port}" in said
+        assert f"reports     http://127.0.0.1:{project.state['reports_port']}/" in said
         yield project
         if (folder / servers_module.STANDING).exists():
             assert project.headstart("down", "--force").splitlines()[-1] == "stopped the worker and the server"
     finally:
         with contextlib.chdir(folder):
-            for name in ("worker", "server"):
+            for name in ("worker", "server", "reports"):
                 if servers_module.alive(mark := servers_module.standing().get(name)):
                     os.kill(mark["pid"], signal.SIGKILL)
     assert servers(folder / ".headstart/prefect") == []
@@ -199,6 +201,11 @@ def test_the_deployments_are_there_and_the_schedule_is_off(project: Project) -> 
         assert deployment.schedules == []
         assert deployment.parameters == {}
     assert str(project.folder) not in (ROOT / "prefect.yaml").read_text()
+
+
+def test_the_reports_are_served(project: Project) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{project.state['reports_port']}/", timeout=20) as reply:
+        assert f"Reports of {project.folder.name}" in reply.read().decode()
 
 
 @pytest.mark.parametrize(

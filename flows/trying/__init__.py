@@ -1,0 +1,1 @@
+"""Try a model on a page: `headstart try`."""

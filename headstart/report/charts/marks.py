@@ -1,0 +1,59 @@
+"""Many points in a plane, by class, each with a picture that shows while a mouse rests on it or the keyboard is at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from headstart.report.charts import paper
+
+SHAPES = (  # about (0, 0)
+    '<circle r="3.6"/>',
+    '<path d="M-3.4-3.4h6.8v6.8h-6.8z"/>',
+    '<path d="M0-4.4 4.2 3.2H-4.2z"/>',
+    '<path d="M0-4.8 4.8 0 0 4.8-4.8 0z"/>',
+)
+COLOURS = 6  # of the style sheet: k0 to k5
+KINDS = COLOURS * len(SHAPES)  # that can be told apart
+PICTURE = 96  # units of the picture that is shown, a side
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point (0 to 1 either way) of a class by number, what it is, and its picture as a data URL; "" for none."""
+
+    x: float
+    y: float
+    kind: int
+    text: str
+    picture: str = ""
+
+
+def kind(number: int) -> Markup:
+    """How the points of a class look."""
+    return Markup(f'<g class="k{number % COLOURS}">{SHAPES[number // COLOURS % len(SHAPES)]}</g>')
+
+
+def key(number: int) -> Markup:
+    """The same by itself, for a legend."""
+    return Markup(f'<svg class="key" viewBox="-6 -6 12 12" aria-hidden="true">{kind(number)}</svg>')
+
+
+def marks(points: Sequence[Mark], *, alt: str) -> Markup:
+    """The points; a picture shows in the upper right corner, which is left free."""
+    side, right = paper.WIDTH - 16, paper.WIDTH - PICTURE - 24
+    parts = [f'<rect class="shown" x="{paper.WIDTH - PICTURE - 8}" y="8" width="{PICTURE}" height="{PICTURE}" rx="4"/>']
+    for one in points:
+        x, y = 12 + one.x * (right - 12), 12 + one.y * (side - 24)
+        picture = (
+            f'<image href="{escape(one.picture)}" x="{paper.WIDTH - PICTURE - 8}" y="8" width="{PICTURE}" height="{PICTURE}"/>'
+            if one.picture
+            else ""
+        )
+        words = f'<text class="end" x="{paper.WIDTH - 8}" y="{PICTURE + 24}">{escape(paper.cut(one.text, 34))}</text>'
+        parts.append(
+            f'<g class="mark"><g transform="translate({x:.1f} {y:.1f})">{kind(one.kind)}<title>{escape(one.text)}</title></g><g class="hover">{picture}{words}</g></g>'
+        )
+    return Markup(f'<svg class="chart map" viewBox="0 0 {paper.WIDTH} {side}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>')
