@@ -127,33 +127,21 @@ def summary(outcomes: list[dvc.Outcome], say: dvc.Say) -> None:
 
     tell(say, create)
     if files.verdict().get("answer") == "negative":
-        tell(say, _negative)
+        tell(say, partial(_emit, NEGATIVE, {}, {}))
     found = in_batches.batches().get("drift")
     fresh = any(outcome["stage"] == "compare_batches" and outcome["outcome"] != "cached" for outcome in outcomes)
     if fresh and found and found["found"]:
-        tell(say, partial(_drift, found))
+        named = {"headstart.batch": found["batch"], "headstart.found": ",".join(found["found"])}
+        tell(say, partial(_emit, DRIFT, named, found))  # once, as long as nothing changes
 
 
-def _negative() -> None:
+def _emit(event: str, named: Mapping[str, str], payload: Mapping[str, object]) -> None:
     """An event that an automation can listen to (docs/operate.md)."""
     from prefect import runtime
     from prefect.events import emit_event
 
-    resource = {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.name": str(runtime.flow_run.name)}
-    emit_event(event=NEGATIVE, resource=resource)
-
-
-def _drift(found: in_batches.Drift) -> None:
-    """An event that an automation can listen to: what was found of which batch, once, as long as nothing changes."""
-    from prefect import runtime
-    from prefect.events import emit_event
-
-    resource = {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.name": str(runtime.flow_run.name)}
-    emit_event(
-        event=DRIFT,
-        resource={**resource, "headstart.batch": found["batch"], "headstart.found": ",".join(found["found"])},
-        payload={**found},
-    )
+    run = {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.name": str(runtime.flow_run.name)}
+    emit_event(event=event, resource={**run, **named}, payload={**payload})
 
 
 def predictions(rows: Sequence[Mapping[str, object]], found: Mapping[str, int], say: dvc.Say) -> None:
