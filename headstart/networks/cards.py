@@ -161,7 +161,7 @@ class ModelCard:
     point: Point | None = None  # from which probability a class is named; None: the likeliest is
     unsure: Unsure | None = None  # from which confidence an answer counts
     unlike: Unlike | None = None  # how far from all known images an image is none of the classes
-    grey: Grey | None = None  # the scale on which deep grey became 8-bit, if the images had any
+    grey: Grey | None = None  # the scale on which more than 8 bits a channel, grey or colour, became 8, if any image had them
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
         """The class (n,) that the model names, as an integer, from probabilities (n, classes)."""

@@ -26,7 +26,7 @@ class Picture:
 
 
 def picture(path: Path, grey: Grey | None = None, side: int = THUMBNAIL) -> Picture:
-    """A thumbnail of `side` pixels; `grey` is the scale of the data set's deep grey.
+    """A thumbnail of `side` pixels; `grey` is the scale of the data set's images of more than 8 bits a channel.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """
