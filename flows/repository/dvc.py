@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -26,6 +27,7 @@ ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (Hea
 _CHATTER = re.compile(
     r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
     r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
+    r"|Having any troubles\?"
 )
 # What dvc and the libraries below it write if a remote does not answer, as far as they say so.
 _NO_ANSWER = re.compile(
@@ -81,7 +83,7 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
     and everything it started. Raises DvcError.
     """
     lines: deque[str] = deque(maxlen=500)
-    environment = {"DVC_NO_ANALYTICS": "1", **(extra or {})}
+    environment = {"DVC_NO_ANALYTICS": "1", **_own_settings(), **(extra or {})}
     process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=environment)
     try:
         assert process.stdout is not None
@@ -98,6 +100,18 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
         message = f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:"
         raise DvcError(message, useful[-10:] or [_silence()], killed=code == -signal.SIGKILL)
     return list(lines)
+
+
+def _own_settings() -> dict[str, str]:
+    """Where DVC finds the user's settings if it may not look for them at home, as after `sudo` without -H: it would fail without a word."""
+    try:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
+        (home / "dvc/config").stat()
+    except (PermissionError, NotADirectoryError):
+        return {"DVC_GLOBAL_CONFIG_DIR": str((stage.STATE / "dvc").resolve())}
+    except (OSError, RuntimeError):  # no such file, or nobody's home
+        pass
+    return {}
 
 
 def _silence() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -45,3 +46,14 @@ def test_both_streams_write_plain_text(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_cell_is_a_formula(value: object, cell: object) -> None:
     assert spreadsheet.cell(value) == cell
     assert spreadsheet.text(str(cell)) == str(value)
+
+
+def test_a_closed_stream_writes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`headstart show >&-`: the number of the stream is taken, so that no file of ours gets what is printed."""
+    taken: list[int] = []
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(os, "dup2", lambda _, number: taken.append(number))
+    with terminal.plain_streams():
+        print("nobody reads this")
+    sys.stdout.close()
+    assert taken == [1]
