@@ -103,12 +103,16 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
 
 
 def _own_settings() -> dict[str, str]:
-    """Where DVC finds the user's settings if it may not look for them at home, as after `sudo` without -H: it would fail without a word."""
+    """Another home for DVC (and the git in it) if it may not look for settings in the user's, as after `sudo` without -H.
+
+    It would fail without a word.
+    """
     try:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
         (home / "dvc/config").stat()
     except (PermissionError, NotADirectoryError):
-        return {"DVC_GLOBAL_CONFIG_DIR": str((stage.STATE / "dvc").resolve())}
+        own = str((stage.STATE / "home").resolve())
+        return {"HOME": own, "DVC_GLOBAL_CONFIG_DIR": own}
     except (OSError, RuntimeError):  # no such file, or nobody's home
         pass
     return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -62,7 +63,13 @@ def _open_closed() -> None:
 
 @contextlib.contextmanager
 def plain_streams() -> Iterator[None]:
-    """Have standard output and standard error write plain text meanwhile; one that was closed writes nowhere."""
+    """Have standard output and standard error write plain text meanwhile; one that was closed writes nowhere.
+
+    What the encoding of a stream lacks, as ASCII does nearly all, is written out.
+    """
     _open_closed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     with contextlib.redirect_stdout(cast(TextIO, _Plain(sys.stdout))), contextlib.redirect_stderr(cast(TextIO, _Plain(sys.stderr))):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -57,3 +58,12 @@ def test_a_closed_stream_writes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None
         print("nobody reads this")
     sys.stdout.close()
     assert taken == [1]
+
+
+def test_what_an_encoding_lacks_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    with terminal.plain_streams():
+        print("Käse Ω")
+    out.flush()
+    assert out.buffer.getvalue() == b"K\\xe4se \\u03a9\n"  # type: ignore[attr-defined]

@@ -247,6 +247,6 @@ def test_settings_that_dvc_may_not_look_for_are_kept_in_the_project(tmp_path: Pa
     """After `sudo` without -H DVC would end without a word; so it would with a home that is a file."""
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     (tmp_path / "file").touch()
-    for home, known in ((tmp_path / "file", ["DVC_GLOBAL_CONFIG_DIR"]), (tmp_path, []), (tmp_path / "none", [])):
+    for home, known in ((tmp_path / "file", ["HOME", "DVC_GLOBAL_CONFIG_DIR"]), (tmp_path, []), (tmp_path / "none", [])):
         monkeypatch.setenv("HOME", str(home))
         assert list(dvc._own_settings()) == known
