@@ -50,8 +50,8 @@ class Transform:
         """Raise ValueError for values that no network can have: they come from files."""
         wrong = [
             (not 1 <= self.input_size <= LARGEST, "input_size", f"from 1 to {LARGEST} pixels"),
-            (not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
-            (not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
+            (len(self.mean) != 3 or not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
+            (len(self.std) != 3 or not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
             (self.interpolation not in FILTERS, "interpolation", f"one of {', '.join(FILTERS)}"),
             (not 0 < self.crop <= 1, "crop", "a share above 0, and 1 at most"),
         ]
