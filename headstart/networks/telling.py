@@ -34,7 +34,7 @@ USUAL = (
     *("timm:mobilenetv3_small_100", "timm:mobilenetv3_large_100", "timm:mobilenetv2_100"),
     *(f"timm:{n}" for n in ("regnety_008", "regnety_016", "regnety_032", "resnet26d", "resnet50d")),
     *(f"timm:vit_{n}_patch16_224" for n in ("tiny", "small", "base", "large")),
-    *(f"timm:vit_{n}_patch14_dinov2" for n in ("small", "base", "large")),
+    *(f"timm:vit_{n}_patch14_{kind}dinov2" for kind in ("", "reg4_") for n in ("small", "base", "large")),
     *(f"timm:deit_{n}_distilled_patch16_224" for n in ("tiny", "small", "base")),
     *("timm:vit_base_patch32_224", "timm:vit_base_patch8_224", "timm:vit_small_patch32_224"),
     *(f"timm:swin_{n}_patch4_window7_224" for n in ("tiny", "small", "base", "large")),
