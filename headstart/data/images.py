@@ -7,19 +7,16 @@ anything is decoded. Safe in threads.
 from __future__ import annotations
 
 import io
-import logging
-import re
 import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from headstart.base import files
 from headstart.base.grey import Grey
-from headstart.data import deep, kinds, portable
+from headstart.data import deep, hushed, kinds, portable
 from headstart.data.deep import Deep
 
 MAX_PIXELS = 100_000_000
@@ -35,7 +32,6 @@ SUFFIXES = frozenset(  # what counts as a photo if only the name is looked at
 SLOW_PIXELS = 4_000_000  # most pixels of a format that Pillow decodes in Python, at about a microsecond each
 SCANS = 2_000_000_000  # most pixels x scans of a progressive JPEG: 20 scans of the largest picture, where 10 are usual
 TEXT = 2**26  # most bytes of text or of an ICC profile in a PNG, unpacked; they are read and not used
-_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 class Unreadable(ValueError):
@@ -163,7 +159,7 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _identify(file: IO[bytes], name: str) -> Image.Image:
     """Read the header. Raises Unreadable."""
-    _hush()
+    hushed.pillow(TEXT)
     file.seek(0)
     head = file.read(kinds.HEAD)
     if not head:
@@ -180,15 +176,6 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
         raise Unreadable("too many pixels") from None
     except Exception as error:
         raise Unreadable(_decoding_reason(error)) from None
-
-
-def _hush() -> None:
-    """Have Pillow keep to itself what it thinks of a file, and let a PNG hold more text than its 1 MiB; both once."""
-    if _QUIET not in warnings.filters:  # catch_warnings would not be safe in threads
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-    if PngImagePlugin.MAX_TEXT_CHUNK < TEXT:
-        logging.getLogger("PIL").setLevel(logging.CRITICAL)
-        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = TEXT, 2 * TEXT
 
 
 def _misread(image: Image.Image) -> str:

@@ -206,3 +206,12 @@ def test_a_file_that_ends_early_is_refused() -> None:
     for content in (deep_files.png(drawn(3)), deep_files.tiff(drawn(3)), deep_files.tiff(drawn(3), planes=True), deep_files.ppm(drawn(3))):
         with pytest.raises(images.Unreadable):
             decoded(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("content", [deep_files.tiff(drawn(3), packed=True), deep_files.tiff(drawn(3), packed=True, planes=True)])
+def test_no_line_of_a_library_reaches_the_terminal(content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """libtiff writes its complaints to standard error itself."""
+    broken = content[:40] + bytes(60) + content[100:]
+    with pytest.raises(images.Unreadable, match="broken image data"):
+        decoded(broken)
+    assert capfd.readouterr() == ("", "")
