@@ -84,7 +84,7 @@ def main() -> None:
 
 def prepare(folder: Path) -> Path:
     """A checkout with toy pictures, a tiny source, and the smallest parameters that still train for some epochs."""
-    from workspace import ROOT, Workspace
+    from workspace import ROOT, Workspace, environment
 
     space = Workspace(folder / "checkout")
     shutil.copy(ROOT / "prefect.yaml", space.folder)
@@ -96,6 +96,7 @@ def prepare(folder: Path) -> Path:
         *("baseline.epochs=15", "baseline.views=1", "baseline.max_size=32"),
     )
     space.run("headstart", "import", str(folder / "photos"))
+    os.environ.update(environment(space.folder))
     return space.folder
 
 
@@ -482,9 +483,11 @@ class Chaos:
     @contextlib.contextmanager
     def _running(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         """A run in the project, its lines in a file beside it; ended with all that works there."""
-        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         with self.project.with_suffix(".log").open("wb") as log:
-            run = subprocess.Popen(command, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            run = subprocess.Popen(
+                command, cwd=self.project, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         try:
             yield run
         finally:

@@ -33,9 +33,8 @@ class Workspace:
 
     def run(self, *command: str) -> float:
         """Run a command in the checkout, its output to standard error; returns seconds. Raises CalledProcessError."""
-        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         started = time.monotonic()
-        subprocess.run(command, cwd=self.folder, env=environment, check=True, stdout=sys.stderr)
+        subprocess.run(command, cwd=self.folder, env=environment(self.folder), check=True, stdout=sys.stderr)
         return time.monotonic() - started
 
     def set(self, *assignments: str) -> None:
@@ -47,6 +46,12 @@ class Workspace:
     def read(self, path: str) -> Any:
         """A JSON file of the checkout."""
         return json.loads((self.folder / path).read_text())
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """An environment in which the commands of this one run the code of a checkout, as those of its own would."""
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(path)}
 
 
 def peak_mib() -> float:

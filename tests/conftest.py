@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.repository import child
+from flows.repository import warm
 from headstart.params import STAGES
-from tests import ROOT, forked
+from tests import ROOT
 from tests.speed import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 
 # A stage of the toy project. Files named after a stage steer it: NAME.fails holds an exit code, NAME.sleeps seconds to sleep.
@@ -113,10 +113,18 @@ def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFact
             yield str(get_current_settings().api.url)
 
 
+@pytest.fixture(scope="session")
+def warm_server(environment: Path) -> Iterator[warm.Server]:
+    """A process from which dvc can be forked, for the session."""
+    server = warm.Server()
+    yield server
+    server.end()
+
+
 @pytest.fixture
-def forked_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have dvc forked from a process that has it in memory when this one calls it, instead of started."""
-    monkeypatch.setattr(child, "start", forked.start)
+def forked_dvc(warm_server: warm.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have dvc forked from a process that has it in memory, instead of started, for tests in which the command is not the point."""
+    monkeypatch.setattr(warm, "_server", warm_server)
 
 
 def chain(folder: Path, stages: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_chaos.py": ALL,
     "flows/experiments/test_restore.py": ALL,
     "flows/repository/test_dvc.py": ALL,
+    "flows/repository/test_warm.py": ALL,
     "training/test_fine_tuning.py": ALL,
     "training/test_checkpoints.py": ALL,
     "training/test_resume.py": ALL,

@@ -23,7 +23,7 @@ from tests import tiny
 def forget() -> None:
     """Have fingerprints taken anew, as another process would take them."""
     code.fingerprint.cache_clear()
-    code._digest.cache_clear()
+    code.digest.cache_clear()
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ParamsError("--keep goes with --set, --fast or --best: it keeps what they give in params.yaml")
     with lock.hold("headstart run"):
         from flows.projects import images
+        from flows.repository import warm
         from flows.results import show as show_module
         from flows.server import servers
         from headstart.params import presets, project_code
@@ -75,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         stage.check_aim(wanted.aim)
         servers.configure()
         print("starting Prefect", file=sys.stderr, flush=True)
-        with servers.chosen() as ready:
+        with warm.kept(), servers.chosen() as ready:
             # Imported while the server starts; Prefect reads its environment here.
             from flows.pipeline.transfer import ended, transfer
 

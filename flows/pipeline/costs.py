@@ -26,10 +26,10 @@ UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the media
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 # GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once
 KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (0.599, 240), "wheel:efficientnet_lite2": (0.858, 260)}
-# Seconds of a stage whatever the images: start of its process, imports, networks that are exported, and what dvc takes.
+# Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
-    **{"index_images": 2.5, "validate_data": 6, "select_source": 9, "train_head": 4, "fine_tune": 13, "baseline": 13},
-    **{"verdict": 18, "evaluate": 4, "adapt": 2, "report": 3.5},
+    **{"index_images": 2.5, "validate_data": 3.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
+    **{"verdict": 16, "evaluate": 3, "adapt": 1, "report": 1.5},
 }
 
 
@@ -64,7 +64,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
 
     race, tune, base = block.select_source.race, block.fine_tune, block.baseline
     scored = min(t, block.select_source.max_images)
-    select = sum(6 + frozen(scored, g) + two * 0.0013 * scored * work.classes for g in work.gflops)
+    select = sum(3 + frozen(scored, g) + two * 0.0013 * scored * work.classes for g in work.gflops)
     enough = race.sources > 1 and len(work.gflops) > 1 and v >= folding.LEAST_RACED
     racing = sorted(work.gflops)[-race.sources :] if enough else []
     raced = min(max(50, race.share * t), race.max_images, t)

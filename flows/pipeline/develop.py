@@ -13,7 +13,7 @@ from prefect import flow
 
 from flows.pipeline.transfer import outcome_of, say_to_log, task_of
 from flows.projects import develop_folder, images
-from flows.repository import dvc
+from flows.repository import dvc, warm
 from headstart.machinery import lock
 
 TASKS = {name: task_of(name) for name in develop_folder.STAGES}
@@ -53,7 +53,8 @@ def develop(
             say(change)
         outcomes: list[dvc.Outcome] = []
         made: Any = None
-        with contextlib.chdir(folder):
+        with warm.kept(), contextlib.chdir(folder):
+            warm.stages()
             say(f"[0/{len(TASKS)}] import")
             images.replace(source, table)
             for stage, reproduce in TASKS.items():

@@ -12,7 +12,7 @@ from typing import TypedDict, cast
 
 from flows.pipeline import costs
 from flows.projects import images
-from flows.repository import dvc
+from flows.repository import dvc, warm
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import progress
@@ -29,7 +29,7 @@ class Noted(TypedDict):
 
 
 def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
-    """Say how many stages there are and how long those that will run will take; `force` runs all.
+    """Say how many stages there are and how long those that will run will take; `force` runs all. If some will, what they import is prepared.
 
     Returns the seconds expected of each without what earlier runs have taught, for `note`; {} if they cannot be known. Raises nothing.
     """
@@ -39,15 +39,22 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     except Exception:  # a candidate of which nothing is known, images that cannot be read
         plain = {}
     try:
-        say(_told(plain, force))
+        waiting = _waiting(force)
+        if waiting:
+            warm.stages()
+        say(_told(plain, waiting))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
     return plain
 
 
-def _told(plain: Mapping[str, float], force: bool) -> str:
+def _waiting(force: bool) -> list[str]:
+    graph = _graph()
+    return list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
+
+
+def _told(plain: Mapping[str, float], waiting: Sequence[str]) -> str:
     graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
-    waiting = list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
     count = f"{len(graph)} stages" + (f", {len(graph) - len(waiting)} of them up to date" if len(waiting) < len(graph) else "")
     seconds = [_seconds(plain.get(name), last.get(name)) for name in waiting]
     known = [value for value in seconds if value is not None]

@@ -18,7 +18,7 @@ from flows.experiments import recovery, restore, save
 from flows.forms import given
 from flows.pipeline import artifacts, estimate
 from flows.projects import images
-from flows.repository import dvc
+from flows.repository import dvc, warm
 from headstart import params
 from headstart.machinery import lock
 from headstart.machinery.errors import DataError, HeadstartError
@@ -97,7 +97,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
     """
     project_code.check()
     wanted = params.load()
-    with save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
+    with warm.kept(), save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         pauses = BACKOFF if runtime.deployment.id else ()
         images.record(say, pauses)
         stage.check_aim(wanted.aim)

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, TypeVar
 
 # Runs `python -m MODULE ARGUMENTS` after asking Linux to interrupt it when its parent dies: interrupted, dvc still releases its
 # locks, even if a script started us in the background, with interrupts ignored. Done in the child's own start-up code because a
@@ -28,34 +28,60 @@ sys.argv = sys.argv[2:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
-_running: set[subprocess.Popen[str]] = set()  # started and not stopped
+
+class Running(Protocol):
+    """A child as subprocess.Popen is one, as far as it is used."""
+
+    pid: int
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+One = TypeVar("One", bound=Running)
+_running: set[Running] = set()  # started and not stopped
 _until = math.inf  # on the monotonic clock: when all patience ends
 
 
 def start(module: str, *arguments: str, output: int | IO[str], extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `python -m module arguments` with this interpreter; both its streams go to `output` as text.
 
-    `python` on the child's PATH is this interpreter too, so an unactivated virtual environment works. Its shell is plain sh, so
-    that a stage's command means the same under every login shell.
+    See `environment` for what it finds there.
     """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh", **(extra or {})}
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _LAUNCH, str(os.getpid()), module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env=environment,
+        env=environment(extra or {}),
         process_group=0,
         text=True,
         encoding="utf-8",
         errors="replace",
     )
+    running(process)
+    return process
+
+
+def running(process: One) -> One:
+    """Note a child that was started, so that it cannot outlive us. Returns it."""
     _running.add(process)
     return process
 
 
-def stop(process: subprocess.Popen[str], patience: float = 5.0) -> None:
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child: ours with `extra`.
+
+    `python` on its PATH is this interpreter too, so an unactivated virtual environment works. Its shell is plain sh, so that a stage's
+    command means the same under every login shell.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh", **extra}
+
+
+def stop(process: Running, patience: float = 5.0) -> None:
     """End a child and its whole group: ask, wait `patience` seconds, then kill.
 
     It may have ended already.

@@ -6,14 +6,13 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from flows.repository import child, git
+from flows.repository import child, git, warm
 from headstart.machinery import failure, progress
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 from tasks import stage
@@ -84,7 +83,7 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
     """
     lines: deque[str] = deque(maxlen=500)
     environment = {"DVC_NO_ANALYTICS": "1", **_own_settings(), **(extra or {})}
-    process = child.start("dvc", "--wait-for-lock", *arguments, output=subprocess.PIPE, extra=environment)
+    process = warm.dvc("--wait-for-lock", *arguments, extra=environment)
     try:
         assert process.stdout is not None
         for raw in process.stdout:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.server import internals, neighbours, registration, servers
+from flows.server import database, internals, neighbours, registration, servers
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError, HeadstartError
@@ -98,6 +98,7 @@ def _serve(state: servers.State, port: int) -> list[str]:
         return []
     port = state["port"] if servers.alive(state.get("worker")) else port  # the worker waits for it, and may have a run
     neighbours.free(port)
+    database.begin(servers.HOME)
     # A server that was killed as it wrote who holds a slot leaves this: should its process id be given anew, the next server would wait.
     internals.lease_lock(Path(os.environ["PREFECT_HOME"])).unlink(missing_ok=True)
     state.update({"port": port, "server": _start("server", "uvicorn", *servers.arguments(port), **_serving(port))})

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from flows.repository import child
-from flows.server import internals, patient
+from flows.server import database, internals, patient
 from headstart.base import outputs
 from headstart.machinery.errors import HeadstartError
 from tasks import stage
@@ -133,6 +133,7 @@ def temporary() -> Iterator[Callable[[], None]]:
     """
     HOME.mkdir(parents=True, exist_ok=True)
     _check_length()
+    fresh = database.begin(HOME)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -145,6 +146,8 @@ def temporary() -> Iterator[Callable[[], None]]:
 
         def ready() -> None:
             wait(port, lambda: process.poll() is None, f"see {log}, or name a server with PREFECT_API_URL")
+            if fresh:
+                database.keep(HOME)
             patient.install(patient.Absence(bearable=0.0))  # it does not come back, so nothing is asked twice
 
         yield ready

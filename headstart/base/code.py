@@ -27,7 +27,7 @@ def fingerprint(*names: str) -> str:
         place = _place(name)
         for path in sorted(_files(place)):
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
-            total.update(f"{name}/{inside}\0{_digest(path)}\n".encode())
+            total.update(f"{name}/{inside}\0{digest(path)}\n".encode())
     return total.hexdigest()
 
 
@@ -57,8 +57,13 @@ def _files(place: Path) -> list[Path]:
     return [path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
+def files(name: str) -> list[Path]:
+    """The files of a module or package by its dotted name. Raises ModuleNotFoundError for a name that is none."""
+    return sorted(_files(_place(name)))
+
+
 @cache
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """SHA-256 (hex) of what counts of a file: of Python its syntax tree without docstrings."""
     content = path.read_bytes()
     if path.suffix == ".py":

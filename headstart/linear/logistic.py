@@ -7,7 +7,7 @@ walked from the strongest to the weakest, each solution starting the next (Fried
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from headstart.base import reading
 from headstart.base.cores import in_order
 from headstart.base.reading import Features, Selected
+from headstart.linear import row_space
 from headstart.machinery.progress import Progress
 from headstart.networks.heads import Head
 from headstart.statistics import goals, likelihood
@@ -195,20 +196,28 @@ def _at_hand(features: Features) -> Features:
 def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray) -> Iterator[Head]:
     """Yield the head of each penalty in turn, fitted on the rows that have a weight."""
     share = weights / weights.sum()
+    counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
-    start = np.zeros((classes, len(mean) + 1), np.float64)
+    space = None
+    if isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
+        space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
+    start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
     for penalty in penalties:
-        result = minimize(
-            _objective,
-            start.ravel(),
-            args=(features, labels, mean, scale, penalty, share),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE, "maxcor": 20},
-        )
-        start = result.x.reshape(start.shape)
-        weight = start[:, :-1] / scale
+        if space is None:
+            start = _least(_objective, start, features, labels, mean, scale, penalty, share)
+            weight = start[:, :-1] / scale
+        else:
+            places = np.arange(len(counted)), labels[counted]
+            start = _least(row_space.objective, start, space.coordinates, places, penalty / len(mean), share[counted])
+            weight = space.back(start[:, :-1]) / scale
         yield Head(weight.astype(np.float32), (start[:, -1] - weight @ mean).astype(np.float32))
+
+
+def _least(objective: Callable[..., tuple[float, np.ndarray]], start: np.ndarray, *given: object) -> np.ndarray:
+    """The parameters (classes, width + 1) at which an objective is least, sought from `start` on."""
+    options = {"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE, "maxcor": 20}
+    found: np.ndarray = minimize(objective, start.ravel(), args=given, jac=True, method="L-BFGS-B", options=options).x.reshape(start.shape)
+    return found
 
 
 def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

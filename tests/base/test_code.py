@@ -44,7 +44,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
             (tmp_path / name).write_text(content)
         importlib.invalidate_caches()
         fingerprint.cache_clear()
-        code._digest.cache_clear()
+        code.digest.cache_clear()
 
     return write
 

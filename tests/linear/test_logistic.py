@@ -288,3 +288,17 @@ def test_a_single_penalty_is_a_choice() -> None:
     x, y = blobs(60)
     _, found = logistic.fit(x, y, folds(60), classes=3, penalties=[1e-3], what="x")
     assert [row["penalty"] for row in found.path] == [1e-3]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_with_fewer_images_than_features_it_is_the_fit_over_all_features(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % classes
+    features = (random.normal(size=(40, 300)) + np.eye(classes)[labels] @ random.normal(size=(classes, 300))).astype(np.float32)
+    weights = np.where(np.arange(40) < 30, logistic.row_weights(labels, classes, True), 0.0)
+    heads = []
+    for fewer in (1, 10**6):  # in the space of the images, over the features
+        monkeypatch.setattr(logistic.row_space, "FEWER", fewer)
+        heads.append([head.logits(features) for head in logistic._path(features, labels, classes, [300.0, 10.0], weights)])
+    for narrow, wide in zip(*heads, strict=True):
+        np.testing.assert_allclose(narrow, wide, atol=0.01 * np.abs(wide).max())

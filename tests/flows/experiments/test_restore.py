@@ -14,12 +14,11 @@ from flows.cli import main
 from flows.experiments import recovery, restore, save
 from flows.forms import given
 from flows.projects import images
-from flows.repository import child, dvc, git
+from flows.repository import dvc, git, warm
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import lock
 from headstart.params import project_code
-from tests import forked
 from tests.conftest import copied
 from tests.flows.cli.test_main import files
 
@@ -75,12 +74,12 @@ def cached(content: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _two_runs(_toy_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _two_runs(_toy_template: Path, warm_server: warm.Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tmp_path_factory.mktemp("restore") / "project"
     shutil.copytree(_toy_template, project)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        patch.setattr(child, "start", forked.start)
+        patch.setattr(warm, "_server", warm_server)
         Path("dvc.yaml").write_text(GRAPH)
         git.call("add", "--all", ".", ":!data")
         git.call("commit", "--quiet", "--message", "Start")

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.workspace import BIN, Workspace
+from benchmarks.workspace import Workspace, environment
 from headstart.params import STAGES
 from tests import toy
 
@@ -34,8 +33,7 @@ ROW = 2 * (32 + 16 + 24 + 40 + 80 + 112 + 192 + 320 + 1280)  # bytes per image: 
 
 def run(*command: str, cwd: Path, expect: int = 0) -> str:
     """Run a command of the environment in a project and return its standard output."""
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, env=environment(cwd), capture_output=True, text=True)
     assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
     return done.stdout if expect == 0 else done.stdout + done.stderr
 
@@ -200,9 +198,7 @@ def test_refused_data_stops_either_door_after_the_result_is_written(photos: Path
     assert not validation["success"]
     assert "bee/twin.png" in validation["critical"][0]["files"]
     (project / "reports/validation.json").unlink()
-    failed = subprocess.run(
-        [BIN / "dvc", "repro"], cwd=project, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True
-    )
+    failed = subprocess.run(["dvc", "repro"], cwd=project, env=environment(project), capture_output=True)
     assert failed.returncode != 0
     assert not json.loads((project / "reports/validation.json").read_text())["success"]
     assert not (project / "models").exists()
