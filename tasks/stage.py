@@ -24,7 +24,7 @@ from pathlib import Path
 from headstart import params
 from headstart.base import outputs
 from headstart.indexing import layout
-from headstart.machinery import failure, lock, progress, terminal
+from headstart.machinery import failure, lock, progress, system, terminal
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.params import Aim, Block, project_code
 from headstart.statistics import goals
@@ -46,6 +46,7 @@ def run(function: Callable[..., None], read: Arguments | None = None) -> None:
 
     `read` gives the function's keyword-only arguments; left out, they come from params.yaml.
     """
+    system.read_names_as_utf8()
     with terminal.plain_streams():
         _start(function, read)
 

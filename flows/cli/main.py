@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from flows.cli import data, ending, export, history, predict, projects, review, run, serve, sources
 from flows.cli.common import Commands
-from headstart.machinery import terminal
+from headstart.machinery import system, terminal
 from headstart.machinery.errors import HeadstartError
 
 GROUPS = (projects, data, run, review, predict, export, sources, history, serve)
@@ -37,6 +37,8 @@ _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or parameters, 3 data refus
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if argv is None:
+        system.read_names_as_utf8()
     with terminal.plain_streams():
         return _main(argv)
 
@@ -77,8 +79,8 @@ def parser() -> argparse.ArgumentParser:
 def _message(error: Exception) -> str:
     if isinstance(error, HeadstartError):
         return str(error)
-    if isinstance(error, PermissionError):
-        return f"no permission: {error.filename or error}"
+    if isinstance(error, OSError) and (said := system.words(error)):
+        return said
     return f"{type(error).__name__}: {error} (HEADSTART_DEBUG=1 shows where)"
 
 

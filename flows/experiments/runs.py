@@ -84,6 +84,8 @@ def find(name: str) -> Run:
     if meant:
         raise ParamsError(f"{meant[0].name} did not finish, so nothing of it was kept; `headstart runs` lists what was")
     names = [run.name for run in known if run.commit]
+    if not names and (problem := git.problem()):
+        raise HeadstartError(f"no runs are kept here, so there is none to find: {problem}")
     close = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {close[0]}? " if close else ""
     shown = ", ".join(names[:20]) + (f", and {len(names) - 20} more (`headstart runs`)" if len(names) > 20 else "")
@@ -115,7 +117,7 @@ def remark(runs: Sequence[Run]) -> str:
         many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
         return f"{many}; `headstart runs --compare A B` shows how two differ, `headstart restore A` goes back to one (by number, name or `last`)"
     if not save.base():
-        return "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)"
+        return f"no runs are kept here: {git.problem()}"
     return "no run was kept yet; `headstart run` makes one"
 
 

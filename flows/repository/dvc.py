@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import time
@@ -25,6 +26,7 @@ ERRORS: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (Hea
 _CHATTER = re.compile(
     r"\s*$|To track the changes with git|To enable auto staging|\t(git add|dvc config) |Use `dvc push`|(Updating|Generating) lock file"
     r"|Data and pipelines are up to date|Stage '.*' (didn't change|is cached)|Running stage '|> |ERROR: failed to reproduce '"
+    r"|Having any troubles\?"
 )
 # What dvc and the libraries below it write if a remote does not answer, as far as they say so.
 _NO_ANSWER = re.compile(
@@ -80,7 +82,7 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
     and everything it started. Raises DvcError.
     """
     lines: deque[str] = deque(maxlen=500)
-    environment = {"DVC_NO_ANALYTICS": "1", **(extra or {})}
+    environment = {"DVC_NO_ANALYTICS": "1", **_own_settings(), **(extra or {})}
     process = warm.dvc("--wait-for-lock", *arguments, extra=environment)
     try:
         assert process.stdout is not None
@@ -97,6 +99,22 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
         message = f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:"
         raise DvcError(message, useful[-10:] or [_silence()], killed=code == -signal.SIGKILL)
     return list(lines)
+
+
+def _own_settings() -> dict[str, str]:
+    """Another home for DVC (and the git in it) if it may not look for settings in the user's, as after `sudo` without -H.
+
+    It would fail without a word.
+    """
+    try:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
+        (home / "dvc/config").stat()
+    except (PermissionError, NotADirectoryError):
+        own = str((stage.STATE / "home").resolve())
+        return {"HOME": own, "DVC_GLOBAL_CONFIG_DIR": own}
+    except (OSError, RuntimeError):  # no such file, or nobody's home
+        pass
+    return {}
 
 
 def _silence() -> str:

@@ -28,6 +28,7 @@ from headstart.machinery.errors import HeadstartError
 from tasks import stage
 
 HOME = stage.STATE / "prefect"
+_LONGEST = 480  # bytes of its path: SQLite takes 512 for a file
 STANDING = stage.STATE / "up.json"  # what `headstart up` started: the port, and the marks of its processes
 LOOPBACK = ("127.0.0.1", "localhost")  # where a proxy has no business
 PATIENCE = 120.0  # seconds for the server to start; the first start makes its database
@@ -133,6 +134,7 @@ def temporary() -> Iterator[Callable[[], None]]:
     Yields a function that waits until the server answers. Raises HeadstartError if it does not.
     """
     HOME.mkdir(parents=True, exist_ok=True)
+    _check_length()
     fresh = database.begin(HOME)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -156,6 +158,16 @@ def temporary() -> Iterator[Callable[[], None]]:
             internals.flush(DRAINING)  # at exit Prefect would do it, when the server is gone, and retry for long
         child.stop(process)
         use(None)
+
+
+def _check_length() -> None:
+    """Raise HeadstartError if the database of a server in this project would have too long a path for SQLite."""
+    length = len(os.fsencode(HOME.resolve()))
+    if length > _LONGEST:
+        raise HeadstartError(
+            f"the path of this project is too long for Prefect's database ({length - len(str(HOME)) - 1} bytes, {_LONGEST - len(str(HOME)) - 1} fit): "
+            "move the project to a shorter path, or use `dvc repro`, which needs no server"
+        )
 
 
 def arguments(port: int) -> list[str]:

@@ -1,6 +1,7 @@
-"""Deep grey: pictures of 16 or 32 bits or of floating point, and the one scale that makes a data set's 8-bit grey of them.
+"""The one scale that makes 8 bits of a data set's deep pictures: grey of 16 or 32 bits or of floating point, colour of 16 bits a channel.
 
-A scale of its own for each picture would wipe out what tells a bright class from a dark one.
+A scale of its own for each picture would wipe out what tells a bright class from a dark one. Grey and colour share the scale, whatever
+their channel.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ class Span:
 
 
 def span(values: np.ndarray, declared: float, real: bool) -> Span:
-    """The span of a picture's raw values."""
+    """The span of a picture's raw values; what is brighter than the white that its file declares shows that it is not."""
     low, high = np.percentile(_finite(values), (_OUTLIERS, 100 - _OUTLIERS))
-    return Span(float(low), float(high), declared, real)
+    return Span(float(low), float(high), declared if high <= declared else 0.0, real)
 
 
 def choose(spans: Iterable[Span]) -> Grey | None:
-    """One scale for all pictures of a data set; None if it has no deep grey.
+    """One scale for all pictures of a data set; None if it has no deep ones.
 
     If every file declares its depth, the deepest is the scale. Otherwise it is the common depth (8, 10, 12, 14, 16 bits; 0 to 1 of floating
     point) that holds all values; values that fit none, or that use less than a quarter of it, are stretched from the lowest to the highest.
@@ -60,20 +61,28 @@ def choose(spans: Iterable[Span]) -> Grey | None:
     return Grey(_common(whole), _common(real)) if spans else None
 
 
-def eight_bit(values: np.ndarray, real: bool, grey: Grey | None) -> np.ndarray:
-    """Raw values as uint8 on the data set's scale; what lies beyond it is black or white.
+def range_of(values: np.ndarray, real: bool, grey: Grey | None, declared: float = 0.0) -> Range:
+    """The values of a picture that are shown as black and as white: those of the data set.
 
-    Without a scale for such values it is the picture's own: what is known of one picture alone.
+    Without a scale for such values, what is known of the picture alone: its declared white, else the depth that holds its own values.
     """
     scale = (grey.real if real else grey.integer) if grey else None
-    values = _finite(values)
-    black, white = scale or _whole_range(float(values.min()), float(values.max()), real)
-    values = (values - black) * (255 / max(white - black, 1e-30))
+    if scale:
+        return scale
+    low, high = (float(value) for value in (_finite(values).min(), _finite(values).max()))
+    return (0.0, declared) if low >= 0 and high <= declared else _whole_range(low, high, real)
+
+
+def eight_bit(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Raw values as uint8, of the same shape; what lies beyond the scale is black or white."""
+    if values.dtype == np.uint16:
+        return eight_bit(np.arange(2**16, dtype=np.float32), black, white)[values]
+    values = (_finite(values) - black) * (255 / max(white - black, 1e-30))
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(np.asarray(values, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    return values if values.dtype == np.uint16 else np.nan_to_num(np.asarray(values, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _common(spans: list[Span]) -> Range | None:

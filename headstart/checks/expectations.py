@@ -247,7 +247,7 @@ CHECKS: list[Check] = [
         expected=lambda limits: "every image is plain colour (RGB) or grey (L)",
         why="other modes (palette, transparency, CMYK, 16 bit) are converted, which may change how they look",
         found=sentences.modes,
-        remedy="Check that they look right; convert them if not: 16 bits a colour to 8, all on one scale.",
+        remedy="Check that they look right; convert them if not.",
     ),
     *of_batches.CHECKS,
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 from headstart.checks import columns
+from headstart.data import manifest
 from headstart.words import formats, lists
 
 
@@ -107,6 +108,6 @@ def long(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
 def modes(failing: pd.DataFrame, frame: pd.DataFrame) -> str:
     modes = failing["mode"].value_counts()
     kinds = lists.listing([f"{mode} ({n:,})" for mode, n in sorted(modes.items(), key=lambda item: (-item[1], str(item[0])))])
-    deep = int((failing["mode"].str.endswith(";16") & ~failing["mode"].str.startswith("I")).sum())  # I;16 is deep grey, of one scale
-    cut = f". Of {deep:,} with 16 bits a colour the upper 8 are used, so values below 256 are black" if deep else ""
-    return f"{formats.count(len(failing), 'image has', 'images have')} an unusual colour mode: {kinds}{cut}"
+    cut = int((failing["mode"].str.endswith(";16") & (manifest.completed(failing)["white"] == 0)).sum())  # the others have a scale
+    said = f". Of {cut:,} with 16 bits a colour the upper 8 are used, so values below 256 are black" if cut else ""
+    return f"{formats.count(len(failing), 'image has', 'images have')} an unusual colour mode: {kinds}{said}"

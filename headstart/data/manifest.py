@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
             "group": pa.int64(),  # of images that stay on one side of every split and fold
             "readable": pa.bool_(),
             "reason": pa.string(),
-            "black": pa.float64(),  # of deep grey: the values that are shown as black and as white, the same for the whole data set
+            "black": pa.float64(),  # of more than 8 bits: the values that are shown as black and as white, the same for the whole data set
             "white": pa.float64(),  # 0 and 0 for all other images
             "origin": pa.string(),  # where the file lay in what was imported; its path if it lies there still
             "together": pa.string(),  # what the import said it belongs to, "" for nothing
@@ -61,7 +61,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def completed(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that it may lack.
 
-    Then nothing belongs together, all came at once, images of one group are near-duplicates, none is deep grey, and all lie where they came from.
+    Then nothing belongs together, all came at once, images of one group are near-duplicates, none has more than 8 bits, and all lie where they came from.
     """
     plain: dict[str, object] = {"together": "", "batch": "", "lookalike": table["group"], "twin": table["group"]}
     plain |= {"black": 0.0, "white": 0.0, "origin": table["path"]}
@@ -83,7 +83,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def grey(table: pd.DataFrame) -> Grey | None:
-    """The scale on which the deep grey of a table becomes 8-bit; None if it has none."""
+    """The scale on which images of more than 8 bits become 8-bit; None if there are none."""
     if "white" not in table:
         return None
     deep = table.loc[table["white"] > table["black"], ["mode", "black", "white"]]

@@ -90,5 +90,5 @@ def _readme(card: ModelCard, done: Told) -> str:
 - `{told.TOLD}`: how the file was checked, and the card of the model
 
 {" ".join(told.said(done))}
-Grey of more than 8 bits is refused by predict.py; `headstart predict` reads it.
+More than 8 bits a channel are refused by predict.py; `headstart predict` reads it.
 """

@@ -8,6 +8,7 @@ Nothing here imports PyTorch before it is needed: a network whose exported file 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -72,7 +73,8 @@ def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, devi
     except Exception as error:  # the exporter raises many kinds; PyTorch itself is the answer to all
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         log.info("ONNX Runtime cannot run this network (%s); PyTorch runs it, more slowly", first[:200])
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # as where nothing can be written
+            path.unlink(missing_ok=True)
         return Engine("torch", 1, _torch(network))
 
 
@@ -159,7 +161,8 @@ def _export(network: nn.Module, size: int, path: Path) -> None:
             torch.onnx.export(network, (example,), str(temporary), dynamo=False, input_names=["images"], output_names=["activation"])
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _onnx(content: bytes) -> Run:

@@ -35,7 +35,10 @@ FOLDER = Path(".headstart/features")
 ENGINES = Path(".headstart/engines")
 HALF = "float16"  # of what is stored: half the disk, and no prediction moves (docs/decisions.md)
 BLOCK = 64  # rows written at a time
-_DECIDE = ("headstart.base.grey", "headstart.data.images", "headstart.data.portable", "headstart.features.transforms")
+_DECIDE = (
+    *("headstart.base.grey", "headstart.data.deep", "headstart.data.images", "headstart.data.planes", "headstart.data.portable"),
+    "headstart.features.transforms",
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Streamed:
 
 
 def _scaled(view: View, table: pd.DataFrame) -> View:
-    """The view, with the data set's scale of deep grey if the view has none of its own."""
+    """The view, with the data set's scale of more than 8 bits if the view has none of its own."""
     return view if view.grey else replace(view, grey=manifest.grey(table))
 
 

@@ -20,8 +20,8 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
-_DEEP = (".png", ".tif", ".tiff", ".pgm", ".pfm", ".jp2")  # what may hold 16 bits
-_OWN = "grey of more than 8 bits, of which the model knows no scale: shown on the depth that holds its own values, perhaps too bright or too dark"
+_DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jp2", ".sgi", ".rgb")  # what may hold 16 bits
+_OWN = "more than 8 bits, of which the model knows no scale: shown on the depth that holds its own values, perhaps too bright or too dark"
 _CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
 
 
@@ -63,8 +63,8 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
-    transparent, or of one colour) has a label, as every image has, and an error that says so; so has colour of 16 bits. Raises HeadstartError
-    when the model is missing or broken, before anything is yielded, or when a path does not exist.
+    transparent, or of one colour) has a label, as every image has, and an error that says so; so has one of more than 8 bits a channel whose
+    scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     ready = Ready.of(folder)
     return in_order(ready.ask, list(walk(paths)))

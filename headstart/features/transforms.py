@@ -40,7 +40,7 @@ class View:
     seed: int = 0
     augmentation: Augmentation | None = None
     change: str | None = None  # of the plain view: one of CHANGES
-    grey: Grey | None = None  # how deep grey is made 8-bit; None: on the scale of the data set, or else of each picture
+    grey: Grey | None = None  # how more than 8 bits a channel are made 8; None: on the scale of the data set, or else of each picture
 
     @classmethod
     def of(cls, transform: Transform) -> View:

@@ -122,7 +122,7 @@ def index_unlabelled(folder: Path, paths: list[str], max_pixels: int) -> pd.Data
 
 
 def _note_scale(table: pd.DataFrame, spans: dict[int, Span]) -> None:
-    """Note in the rows of deep grey the scale that is right for all of them."""
+    """Note in the rows of deep images the scale that is right for all of them."""
     found = grey.choose(spans.values())
     if found is None:
         return
@@ -134,7 +134,7 @@ def _note_scale(table: pd.DataFrame, spans: dict[int, Span]) -> None:
 
 
 def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tuple[pa.Table, dict[int, Span]]:
-    """The manifest before groups and splits, in the order of `items`, packed as it grows; and the span of each deep grey row."""
+    """The manifest before groups and splits, in the order of `items`, packed as it grows; and the span of each deep row."""
     groups = belonging.read(folder)
     parts: list[pa.RecordBatch] = []
     rows: list[dict[str, Any]] = []

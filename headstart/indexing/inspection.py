@@ -23,7 +23,7 @@ def inspect(path: Path, max_pixels: int = images.MAX_PIXELS) -> dict[str, Any]:
     """What the manifest holds about one file, from one read of it.
 
     width, height (pixels, upright), mode and format (as stored), bytes, sha256 of the file, pixels_sha256 of the upright RGB pixels (of
-    deep grey: of its values) with their size, phash (16 hex digits), readable, and the reason if not.
+    what has more than 8 bits: of its values) with their size, phash (16 hex digits), readable, and the reason if not.
 
     Raises FileNotFoundError if the file is gone.
     """
@@ -31,7 +31,7 @@ def inspect(path: Path, max_pixels: int = images.MAX_PIXELS) -> dict[str, Any]:
 
 
 def look(path: Path, max_pixels: int = images.MAX_PIXELS) -> tuple[dict[str, Any], Span | None]:
-    """What `inspect` says of a file, and the span of its values if it is deep grey."""
+    """What `inspect` says of a file, and the span of its values if it has more than 8 bits."""
     row: dict[str, Any] = {"width": 0, "height": 0, "mode": "", "format": "", "bytes": 0, "sha256": "", "pixels_sha256": "", "phash": ""}
     try:
         with files.open_regular(path) as file:
@@ -45,8 +45,9 @@ def look(path: Path, max_pixels: int = images.MAX_PIXELS) -> tuple[dict[str, Any
         return row | {"readable": False, "reason": reason}, None
     image = found.image
     row |= {"width": image.width, "height": image.height, "mode": found.mode, "format": found.format}
-    pixels = hash_pixels(image) if found.values is None else hash_values(found.values)
-    return row | {"pixels_sha256": pixels, "phash": perceptual_hash(image), "readable": True, "reason": ""}, found.span
+    pixels = hash_values(found.deep.values) if found.deep else hash_pixels(image)
+    span = found.deep.span() if found.deep else None
+    return row | {"pixels_sha256": pixels, "phash": perceptual_hash(image), "readable": True, "reason": ""}, span
 
 
 def hash_file(path: Path) -> str:
@@ -61,7 +62,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_values(values: np.ndarray) -> str:
-    """SHA-256 (hex) of the size and the values of deep grey, whatever the scale on which they are shown."""
+    """SHA-256 (hex) of the size and the values of a deep picture, whatever the scale on which they are shown."""
     return hashlib.sha256(f"{values.dtype.kind} {values.shape[1]}x{values.shape[0]}\n".encode() + values.tobytes()).hexdigest()
 
 

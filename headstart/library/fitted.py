@@ -32,7 +32,7 @@ class FittedHead:
     final: Head
     train_only: Head
     block: TrainHead
-    grey: Grey | None = None  # the scale of the images' deep grey
+    grey: Grey | None = None  # the scale of images of more than 8 bits a channel
     goal: Goal = ACCURACY  # what it is to be good at
     point: Point | None = None  # from which probability the final head names a class; None: the likeliest is named
 
@@ -55,7 +55,7 @@ class FineTuned:
     result: fine_tuning.Result
     record: records.Record
     block: FineTune
-    grey: Grey | None = None  # the scale of the images' deep grey
+    grey: Grey | None = None  # the scale of images of more than 8 bits a channel
     point: Point | None = None  # as in FittedHead, chosen on the validation images
 
     @property

@@ -18,6 +18,7 @@ from headstart.base import outputs, weights
 from headstart.base.cores import in_order
 from headstart.base.devices import CPU, Device
 from headstart.data import images as decoding
+from headstart.data.deep import Deep
 from headstart.features import classify, extraction, transforms
 from headstart.features.extraction import Frozen
 from headstart.features.transforms import View
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
     from headstart.networks.model import Network
 
-Picture = str | Path | np.ndarray | Image.Image  # a file, uint8 pixels (height, width, 3) or (height, width), or a picture of Pillow's
+Picture = (
+    str | Path | np.ndarray | Image.Image
+)  # a file, uint8 or uint16 pixels (height, width, 3) or (height, width), or a picture of Pillow's
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def _square(number: int, picture: Picture, view: View) -> np.ndarray:
     try:
         if isinstance(picture, str | Path):
             return transforms.read(Path(picture), [view], "")[0]
+        if isinstance(picture, np.ndarray) and picture.dtype == np.uint16 and picture.ndim == 3:
+            return np.asarray(transforms.plain(Deep(picture).shown(view.grey), view))
         opened = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
         return np.asarray(transforms.plain(decoding.as_rgb(opened, view.grey), view))
     except (decoding.Unreadable, OSError, TypeError, ValueError) as error:

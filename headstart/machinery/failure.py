@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TypedDict
 
+from headstart.machinery import system
 from headstart.machinery.errors import BusyError, DataError, HeadstartError, ParamsError
 
 # Kinds of errors that may be over after a while: of the network, and of memory that others use too. By name, since their libraries are not
@@ -37,6 +38,8 @@ def of(stage: str, error: Exception) -> Failure:
     kind = type(error).__name__
     if isinstance(error, HeadstartError):
         code, message = error.exit_code, str(error)
+    elif isinstance(error, OSError) and (said := system.words(error)):
+        code, message = HeadstartError.exit_code, f"stage {stage} failed: {said}"
     else:
         code, message = HeadstartError.exit_code, f"stage {stage} failed with {kind}: {error}"
     return {"stage": stage, "exit_code": code, "message": message, "error": kind, "may_pass": may_pass(error)}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 # Control characters but for line ends and tabs, marks that turn the direction of text, line ends of Unicode, and bytes that are no UTF-8.
@@ -49,8 +52,24 @@ class _Plain:
         return getattr(self._stream, name)
 
 
+def _open_closed() -> None:
+    """Open the standard streams that whoever started this process has closed: the next file that is opened would get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, Path(os.devnull).open("w" if number else "r", encoding="utf-8"))  # noqa: SIM115 (to the end of the process)
+
+
 @contextlib.contextmanager
 def plain_streams() -> Iterator[None]:
-    """Have standard output and standard error write plain text meanwhile."""
+    """Have standard output and standard error write plain text meanwhile; one that was closed writes nowhere.
+
+    What the encoding of a stream lacks, as ASCII does nearly all, is written out.
+    """
+    _open_closed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     with contextlib.redirect_stdout(cast(TextIO, _Plain(sys.stdout))), contextlib.redirect_stderr(cast(TextIO, _Plain(sys.stderr))):
         yield

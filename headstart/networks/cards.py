@@ -50,8 +50,8 @@ class Transform:
         """Raise ValueError for values that no network can have: they come from files."""
         wrong = [
             (not 1 <= self.input_size <= LARGEST, "input_size", f"from 1 to {LARGEST} pixels"),
-            (not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
-            (not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
+            (len(self.mean) != 3 or not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
+            (len(self.std) != 3 or not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
             (self.interpolation not in FILTERS, "interpolation", f"one of {', '.join(FILTERS)}"),
             (not 0 < self.crop <= 1, "crop", "a share above 0, and 1 at most"),
         ]
@@ -161,7 +161,7 @@ class ModelCard:
     point: Point | None = None  # from which probability a class is named; None: the likeliest is
     unsure: Unsure | None = None  # from which confidence an answer counts
     unlike: Unlike | None = None  # how far from all known images an image is none of the classes
-    grey: Grey | None = None  # the scale on which deep grey became 8-bit, if the images had any
+    grey: Grey | None = None  # the scale on which more than 8 bits a channel, grey or colour, became 8, if any image had them
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
         """The class (n,) that the model names, as an integer, from probabilities (n, classes)."""

@@ -44,8 +44,9 @@ def find(path: Path) -> Path:
         file.name for file in path.iterdir() if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")
     )
     chosen = next((name for name in USUAL if name in files), None)
-    if any(name.endswith(".index.json") for name in (file.name for file in path.iterdir())) and chosen is None:
-        raise Unavailable(f"{path} holds weights in several parts; save them as one file")
+    indices = sorted(file.name for file in path.iterdir() if file.name.endswith(weight_files.INDEX))
+    if chosen is None and indices:  # several forms of the same: safetensors first
+        return path / min(indices, key=lambda name: (".safetensors" not in name, name))
     if chosen or len(files) == 1:
         return path / (chosen or files[0])
     if files:
@@ -91,6 +92,10 @@ def fitted(
     if surplus:
         raise Unavailable(f"{where} does not fit {architecture}: it also holds {named(surplus)}")
     values = {key: value for key, value in values.items() if key in wanted}
+    if whole := _not_real(values, wanted):
+        raise Unavailable(
+            f"{where} holds {whole}, as quantised networks have them; save it in floating point (float32, float16 or bfloat16)"
+        )
     if size:
         try:
             skeletons.fit_size(network, {key: value.shape for key, value in values.items()}, size)
@@ -103,6 +108,16 @@ def fitted(
     if other:
         raise Unavailable(f"{where} does not fit {architecture}: other sizes have {named(other)}")
     return values, head
+
+
+def _not_real(values: Tensors, wanted: Mapping[str, torch.Tensor]) -> str:
+    """Weights that should be floating point and are not, in a few words; "" if there are none."""
+    other = [
+        key
+        for key, value in values.items()
+        if wanted[key].is_floating_point() and not (value.is_floating_point() and value.layout == torch.strided)
+    ]
+    return f"{named(other)} as {str(values[other[0]].dtype).removeprefix('torch.')}" if other else ""
 
 
 def missing(values: Mapping[str, object], wanted: Mapping[str, object], classifier: str) -> list[str]:

@@ -34,7 +34,7 @@ USUAL = (
     *("timm:mobilenetv3_small_100", "timm:mobilenetv3_large_100", "timm:mobilenetv2_100"),
     *(f"timm:{n}" for n in ("regnety_008", "regnety_016", "regnety_032", "resnet26d", "resnet50d")),
     *(f"timm:vit_{n}_patch16_224" for n in ("tiny", "small", "base", "large")),
-    *(f"timm:vit_{n}_patch14_dinov2" for n in ("small", "base", "large")),
+    *(f"timm:vit_{n}_patch14_{kind}dinov2" for kind in ("", "reg4_") for n in ("small", "base", "large")),
     *(f"timm:deit_{n}_distilled_patch16_224" for n in ("tiny", "small", "base")),
     *("timm:vit_base_patch32_224", "timm:vit_base_patch8_224", "timm:vit_small_patch32_224"),
     *(f"timm:swin_{n}_patch4_window7_224" for n in ("tiny", "small", "base", "large")),
@@ -59,6 +59,8 @@ def tell(state: Tensors, where: Path) -> Told:
     """What the weights in the file `where` are of. Raises Unavailable, which names the nearest network, if nothing fits."""
     failed: list[tuple[float, str]] = []
     total = census.elements(state)
+    if (hub := _of_hub(state, where)) is not None:
+        return hub
     for row in candidates(state, where.name):
         try:
             network, classifier = _empty(row.library, row.architecture)
@@ -138,6 +140,25 @@ def _usual(library: str, architecture: str) -> Transform:
     return Transform(size, tuple(wanted.mean), tuple(wanted.std), wanted.interpolation.value, min(1.0, size / wanted.resize_size[0]))
 
 
+def _of_hub(state: Tensors, where: Path) -> Told | None:
+    """What timm's own config.json beside weights says they are of, as folders of a model hub have it; None if it does not fit them."""
+    try:
+        noted = json.loads((where.parent / "config.json").read_text(encoding="utf-8"))
+        architecture = str(noted["architecture"])
+        skeletons.check("timm", architecture)
+        state_dicts.fitted(state, *_empty("timm", architecture), where, architecture)
+        usual, said = _usual("timm", architecture), noted.get("pretrained_cfg") or noted
+        mean, std = (tuple(map(float, said.get(key, getattr(usual, key)))) for key in ("mean", "std"))
+        size = int(said["input_size"][-1]) if "input_size" in said else usual.input_size
+        how, crop = said.get("interpolation", usual.interpolation), said.get("crop_pct") or usual.crop
+        transform = Transform(size, mean, std, how, float(crop))  # type: ignore[arg-type]
+    except Exception as error:  # none, one of transformers, one that is damaged or of other weights
+        log.debug("%s: config.json is not used: %s", where, error)
+        return None
+    log.info("%s: read as %s of timm, as its config.json says", where, architecture)
+    return Told("timm", architecture, transform)
+
+
 def _noted(folder: Path, usual: Transform) -> Transform:
     """The transform as preprocessor_config.json of transformers has it; what it does not say is as usual."""
     try:
@@ -148,5 +169,5 @@ def _noted(folder: Path, usual: Transform) -> Transform:
         how = {1: "lanczos", 2: "bilinear", 3: "bicubic"}.get(noted.get("resample"), usual.interpolation)
         crop = float(noted.get("crop_pct", 1.0 if "crop_size" not in noted else usual.crop))
         return Transform(int(side), mean, std, how, crop)  # type: ignore[arg-type]
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return usual

@@ -84,9 +84,19 @@ def to_timm(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         named = {_stage(key): value for key, value in named.items()}
     if rules is _SWIN:
         named = {_later(key): value for key, value in named.items()}
+    if rules is _VIT:
+        named = _with_registers({key: value for key, value in named.items() if not key.startswith("pooler.")})
     if rules is _CONVNEXT:
         named = {key: value.flatten() if ".grn." in key else value for key, value in named.items()}
     return _joined(named)
+
+
+def _with_registers(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same as timm has a network with register tokens: the position of the class token is added to the token itself."""
+    if "reg_token" not in named or "pos_embed" not in named or "cls_token" not in named:
+        return named
+    positions = named["pos_embed"]
+    return {**named, "cls_token": named["cls_token"] + positions[:, :1], "pos_embed": positions[:, 1:]}
 
 
 def _joined(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

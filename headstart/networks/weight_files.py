@@ -9,6 +9,7 @@ import argparse
 import collections
 import datetime
 import importlib
+import json
 import pickle
 import re
 import types
@@ -22,6 +23,7 @@ import torch
 
 from headstart.networks.common import Unavailable
 
+INDEX = ".index.json"  # ends the name of the list of weights that were saved in several parts
 _OTHER = {
     b"\x89HDF": "a Keras or HDF5 file",
     b"GGUF": "a GGUF file",
@@ -53,7 +55,7 @@ def read(path: Path) -> Any:
     Raises Unavailable for what holds none, and says what it is instead.
     """
     try:
-        return _content(path)
+        return _parts(path) if path.name.endswith(INDEX) else _content(path)
     except Unavailable:
         raise
     except FileNotFoundError:
@@ -62,6 +64,26 @@ def read(path: Path) -> Any:
         raise Unavailable(_objects(path, str(error))) from None
     except Exception as error:  # whatever the readers raise at bytes that are not theirs
         raise Unavailable(_unread(path, error)) from None
+
+
+def _parts(index: Path) -> dict[str, torch.Tensor]:
+    """Weights in several parts, as the index beside them lists them: files of the same folder, and nothing else."""
+    listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    files = sorted(set(listed.values()))
+    if any("/" in name or "\\" in name or name in ("", ".", "..") or name.endswith(INDEX) for name in files):
+        raise Unavailable(f"{index} names files of other folders; the parts belong beside it")
+    absent = [name for name in files if not (index.parent / name).is_file()]
+    if absent:
+        raise Unavailable(
+            f"{index.parent} lacks {len(absent)} of {len(files)} parts of the weights ({', '.join(absent[:3])}); copy them beside {index.name}"
+        )
+    found: dict[str, torch.Tensor] = {}
+    for name in files:
+        found |= read(index.parent / name)
+    lost = [key for key in listed if key not in found]
+    if lost:
+        raise Unavailable(f"the parts beside {index} lack {len(lost)} of {len(listed)} weights ({lost[0]}); copy all of one saving")
+    return found
 
 
 def _content(path: Path) -> Any:

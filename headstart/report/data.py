@@ -52,7 +52,7 @@ class Data:
     critical: list[Failed]
     quarantined: list[Quarantined]
     expectations: list[Expectation]
-    scale: str  # how deep grey is shown; "" if there is none
+    scale: str  # how more than 8 bits a channel are shown; "" if there is none
 
 
 def data(f: Findings) -> Data:

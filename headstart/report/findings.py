@@ -67,7 +67,7 @@ class Card(TypedDict):
     data_sha256: str
     parameters: dict[str, object]
     versions: dict[str, str]
-    grey: NotRequired[dict[str, list[float]]]  # how deep grey is shown, if the images had any
+    grey: NotRequired[dict[str, list[float]]]  # how more than 8 bits a channel are shown, if any image has them
 
 
 class Work(TypedDict):
@@ -116,7 +116,7 @@ class Findings:
 
     @property
     def grey(self) -> Grey | None:
-        """The scale on which deep grey is shown; None if there is none."""
+        """The scale on which more than 8 bits a channel are shown; None if no image has them."""
         return Grey.from_json(self.card.get("grey"))
 
     def of_contender(self, name: str) -> Figures | None:

@@ -31,7 +31,7 @@ class Picture:
 def picture(
     path: Path, grey: Grey | None = None, side: int = THUMBNAIL, change: Callable[[Image.Image], Image.Image] | None = None
 ) -> Picture:
-    """A thumbnail of `side` pixels, as `change` leaves it; `grey` is the scale of the data set's deep grey.
+    """A thumbnail of `side` pixels, as `change` leaves it; `grey` is the scale of the data set's images of more than 8 bits a channel.
 
     Tiny images keep their pixels: they are stored without loss, and enlarged by the browser.
     """

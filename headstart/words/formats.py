@@ -34,7 +34,7 @@ def percent_of_data(share: float) -> str:
 
 
 def scale(values: Mapping[str, Sequence[float]] | None) -> str:
-    """How deep grey is shown, as a sentence; "" if there is none. `values` are those of a card: integer and real, black and white each."""
+    """How images of more than 8 bits a channel are shown, as a sentence; "" if there is none. `values` are those of a card: integer and real, black and white each."""
     kinds = {"integer": "whole numbers", "real": "floating point"}
     parts = [f"{black:,.6g} as black and {white:,.6g} as white ({kinds[name]})" for name, (black, white) in (values or {}).items()]
-    return f"Grey of more than 8 bits is shown on one scale for the whole data set: {' and '.join(parts)}." if parts else ""
+    return f"Grey and colour of more than 8 bits are shown on one scale for the whole data set: {' and '.join(parts)}." if parts else ""

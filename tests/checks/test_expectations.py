@@ -265,6 +265,13 @@ def test_every_file_is_listed_somewhere(tmp_path: Path) -> None:
     assert list((tmp_path / "lists").glob("*.csv")) == []
 
 
+def test_of_16_bits_a_colour_only_those_without_a_scale_are_said_to_be_cut() -> None:
+    frame = change(change(table().assign(black=0.0, white=0.0), bees(1, 2), mode="RGB;16"), bees(1), white=4095.0)
+    assert "Of 1 with 16 bits a colour the upper 8 are used" in str(failed(frame)["modes"]["message"])
+    whole = change(frame, bees(2), white=4095.0)
+    assert "the upper 8" not in str(failed(whole)["modes"]["message"])
+
+
 def test_pairs_stand_side_by_side() -> None:
     found = failed(change(table(), ["ant/1.png", "bee/0.png", "bee/1.png"], group=7777))["near_duplicates_under_two_labels"]
     ant, bee = ({"path": f"{name}.png", "label": name[:3], "split": "train"} for name in ("ant/1", "bee/0"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from headstart.base.grey import Grey, Span
 from headstart.data import images, manifest
 from headstart.indexing import indexer, inspection
 from tests import toy
-from tests.data.test_kinds import chunk, with_chunk
+from tests.data.test_kinds import with_chunk
 
 
 def whole(low: float, high: float, declared: float = 0.0) -> Span:
@@ -51,14 +50,14 @@ def test_hot_pixels_do_not_decide() -> None:
     values[0, :5] = 65535
     values[1, :5] = 0
     assert grey.span(values, 0.0, False) == whole(800, 800)
-    assert grey.eight_bit(values, False, Grey((0.0, 1023.0))).max() == 255
+    assert grey.eight_bit(values, 0.0, 1023.0).max() == 255
 
 
 def test_values_beyond_the_scale_are_black_or_white() -> None:
     values = np.array([[-50, 0, 500, 1000, 99_999]], np.int32)
-    assert grey.eight_bit(values, False, Grey((0.0, 1000.0))).tolist() == [[0, 0, 128, 255, 255]]
+    assert grey.eight_bit(values, 0.0, 1000.0).tolist() == [[0, 0, 128, 255, 255]]
     odd = np.array([[np.nan, np.inf, -np.inf, 1.0]], np.float32)
-    assert grey.eight_bit(odd, True, Grey(None, (0.0, 1.0))).tolist() == [[0, 0, 0, 255]]
+    assert grey.eight_bit(odd, 0.0, 1.0).tolist() == [[0, 0, 0, 255]]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -120,18 +119,6 @@ def test_a_declared_depth_is_respected(tmp_path: Path) -> None:
     _, span = inspection.look(tmp_path / "a.pgm")
     assert span
     assert (span.declared, span.high) == (65535.0, pytest.approx(65535, rel=0.01))
-
-
-@pytest.mark.parametrize(("kind", "bands", "mode"), [(2, 3, "RGB;16"), (6, 4, "RGBA;16"), (0, 1, "I;16")])
-def test_colour_of_16_bits_is_told_from_grey_of_16_bits(tmp_path: Path, kind: int, bands: int, mode: str) -> None:
-    values = np.arange(4 * 4 * bands, dtype=">u2").reshape(4, 4 * bands) * 100
-    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
-    header = struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts))
-    row, span = inspection.look(tmp_path / "a.png")
-    assert (row["mode"], span is None, images.cut_to_eight(tmp_path / "a.png")) == (mode, mode != "I;16", mode != "I;16")
-    assert not images.cut_to_eight(tmp_path / "none.png")
 
 
 def test_an_orientation_turns_deep_grey_too() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from headstart.data import images, kinds
+from headstart.data import hushed, images, kinds
 from tests import toy
 from tests.data.test_images import reason
 
@@ -151,7 +151,7 @@ def test_a_png_with_megabytes_of_text_is_sound(tmp_path: Path, extra: tuple[byte
 
 
 def test_a_png_that_is_a_bomb_of_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images._hush()
+    hushed.pillow(images.TEXT)
     monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_CHUNK", images.TEXT)
     (tmp_path / "a.png").write_bytes(with_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(images.TEXT + 1), 1)))
     assert reason(tmp_path / "a.png") == "a PNG with more than 64 MiB of text: save it without"

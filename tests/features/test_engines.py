@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Callable
@@ -108,6 +109,20 @@ def test_what_cannot_be_exported_is_run_by_pytorch_and_says_so(
     assert "PyTorch runs it" in caplog.text
     assert "long story" not in caplog.text
     assert np.array_equal(engine.run(one()), expected(network, one()))
+
+
+def test_where_nothing_can_be_written_pytorch_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only file system refuses even to delete what is not there."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    network = tiny.conv()
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(Path, "replace", read_only)
+    engine = engines.build(lambda: network, 32, "a", tmp_path)
+    assert engine.name == "torch"
+    np.testing.assert_allclose(engine.run(one()), expected(network, one()), atol=1e-5)
 
 
 def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from headstart.base import cores
 from headstart.base.devices import CPU
@@ -25,6 +26,7 @@ from headstart.indexing import indexer
 from headstart.machinery.errors import DataError
 from headstart.params import Augmentation
 from tests import tiny, toy
+from tests.data import deep_files
 
 PLAIN = View(32, "bilinear")
 HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
@@ -293,10 +295,14 @@ def test_a_changed_file_is_refused_and_leaves_no_row(change: Callable[[Path], No
     assert extract(frozen, photos).tobytes() == extract(frozen, photos, folder=Path("clean")).tobytes()
 
 
-def test_deep_grey_is_read_on_the_scale_of_its_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("colour", [False, True])
+def test_deep_images_are_read_on_the_scale_of_their_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colour: bool) -> None:
     """Brightness survives, and rows on another scale are other rows."""
     monkeypatch.chdir(tmp_path)
     toy.deep(Path("images"), {"dim": 219, "bright": 900}, per_class=4)
+    if colour:
+        for path in Path("images").glob("*/*.png"):
+            path.write_bytes(deep_files.png(np.asarray(Image.open(path))[..., None].repeat(3, 2)))
     table = indexer.index(Path("images"), **toy.INDEX)
     pixels_of = Frozen("pixels", 32, engines.Engine("pixels", 1, lambda given: given), (32, 32, 3))
     rows = extract(pixels_of, table, dtype="uint8")

@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from headstart.base import cores, weights
-from headstart.data import images
 from headstart.features import predict
 from headstart.library import models as library
 from headstart.machinery.errors import HeadstartError
@@ -24,6 +23,7 @@ from headstart.networks import cards, model, sources
 from headstart.statistics import limits
 from headstart.statistics.limits import Unlike, Unsure
 from tests import tiny, toy
+from tests.data import deep_files
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -186,23 +186,38 @@ def test_an_image_in_which_there_is_nothing_to_see_is_said(made: Path, here: Pat
     assert [error.partition(":")[0] for _, _, _, error, *_ in answers] == ["", "fully transparent", "one colour only"]
 
 
-def test_colour_of_16_bits_is_said(made: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "cut_to_eight", lambda path: path.name != "b.png")
-    for name in ("a.tif", "b.png", "c.jpg"):
-        toy.photo(size=64).save(name)
-    answers = list(predict.predict([Path("a.tif"), Path("b.png"), Path("c.jpg")], made))
-    assert [answer.error[:42] for answer in answers] == ["16 bits a colour, of which the upper 8 are", "", ""]
+def test_colour_of_16_bits_of_which_the_upper_8_are_used_is_said(made: Path, here: Path) -> None:
+    for name, depth in (("a.sgi", 2), ("b.sgi", 1)):
+        toy.photo(size=64).save(name, bpc=depth)
+    answers = list(predict.predict([Path("a.sgi"), Path("b.sgi")], made))
+    assert [answer.error[:42] for answer in answers] == ["16 bits a colour, of which the upper 8 are", ""]
 
 
-def test_deep_grey_without_a_scale_is_said(made: Path, here: Path) -> None:
-    toy.deep(here / "photos", {"dim": 219}, per_class=1, size=64)
-    given = [Path("photos/dim/0000.png")]
-    assert [answer.error[:53] for answer in predict.predict(given, made)] == ["grey of more than 8 bits, of which the model knows no"]
+@pytest.mark.parametrize("bands", [1, 3])
+def test_more_than_8_bits_without_a_scale_are_said(made: Path, here: Path, bands: int) -> None:
+    """As of a card that was written before colour had a scale."""
+    Path("a.png").write_bytes(deep_files.png(np.arange(64 * 64 * bands, dtype=np.uint16).reshape(64, 64, bands)))
+    given = [Path("a.png")]
+    assert [answer.error[:45] for answer in predict.predict(given, made)] == ["more than 8 bits, of which the model knows no"]
     card = json.loads((made / "card.json").read_text())
     shutil.copytree(made, here / "scaled")
     for scale, known in (({"integer": [0.0, 1023.0]}, True), ({"real": [0.0, 1.0]}, False)):
         (here / "scaled/card.json").write_text(json.dumps({**card, "grey": scale}))
         assert [answer.error == "" for answer in predict.predict(given, Path("scaled"))] == [known]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
+def test_deep_colour_is_seen_on_the_scale_of_the_card(made: Path, here: Path, suffix: str) -> None:
+    write = {".png": deep_files.png, ".tif": deep_files.tiff, ".ppm": deep_files.ppm}[suffix]
+    shutil.copytree(made, here / "scaled")
+    card = json.loads((made / "card.json").read_text())
+    (here / "scaled/card.json").write_text(json.dumps({**card, "grey": {"integer": [0.0, 4095.0]}}))
+    values = np.random.default_rng(0).integers(0, 4096, (64, 64, 3), dtype=np.uint16)
+    Path("deep" + suffix).write_bytes(write(values))
+    Image.fromarray(np.rint(values * (255 / 4095)).astype(np.uint8)).save("plain.png")
+    deep = next(predict.predict([Path("deep" + suffix)], Path("scaled")))
+    plain = next(predict.predict([Path("plain.png")], made))
+    assert deep[1:] == plain[1:]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from PIL import Image
 import headstart
 from headstart.machinery.errors import DataError, HeadstartError
 from tests import tiny, toy
+from tests.data import deep_files
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,16 @@ def test_grey_pixels_are_taken_and_a_picture_is_turned_as_it_says(head: headstar
     turned = upright.transpose(Image.Transpose.ROTATE_90)
     turned.getexif()[0x0112] = 6
     assert (head.predict_proba([upright]) == head.predict_proba([turned])).all()
+
+
+def test_pixels_of_16_bits_are_what_their_file_is(head: headstart.Model) -> None:
+    given = np.asarray(toy.photo(size=32)).astype(np.uint16) * 257
+    Path("a.png").write_bytes(deep_files.png(given))
+    with Image.open("a.png") as opened:
+        file, pixels, picture, plain = head.predict_proba([Path("a.png"), given, opened, toy.photo(size=32)])
+    assert (file == pixels).all()
+    assert (file == picture).all()
+    assert (file == plain).all()
 
 
 def test_an_image_does_not_depend_on_its_neighbours(head: headstart.Model) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 import pytest
@@ -45,3 +47,23 @@ def test_both_streams_write_plain_text(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_cell_is_a_formula(value: object, cell: object) -> None:
     assert spreadsheet.cell(value) == cell
     assert spreadsheet.text(str(cell)) == str(value)
+
+
+def test_a_closed_stream_writes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`headstart show >&-`: the number of the stream is taken, so that no file of ours gets what is printed."""
+    taken: list[int] = []
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(os, "dup2", lambda _, number: taken.append(number))
+    with terminal.plain_streams():
+        print("nobody reads this")
+    sys.stdout.close()
+    assert taken == [1]
+
+
+def test_what_an_encoding_lacks_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    with terminal.plain_streams():
+        print("Käse Ω")
+    out.flush()
+    assert out.buffer.getvalue() == b"K\\xe4se \\u03a9\n"  # type: ignore[attr-defined]

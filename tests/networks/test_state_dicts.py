@@ -16,10 +16,12 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import census, sources, state_dicts, telling, transformers_names
+from headstart.networks import census, skeletons, sources, state_dicts, telling, transformers_names
+from headstart.networks.cards import Transform
 from headstart.networks.common import Unavailable
 from headstart.networks.kinds import checkpoint
 
@@ -117,6 +119,69 @@ def test_a_folder_with_none_or_several(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(Unavailable, match=r"several files of weights \(one\.pt, two\.pt\); name the one"):
         state_dicts.find(tmp_path)
+
+
+def in_parts(folder: Path, state: dict[str, torch.Tensor], kind: str) -> Path:
+    """Weights in two files and the index that lists them, as transformers and timm save large ones."""
+    names = list(state)
+    ending, save = (".safetensors", save_file) if kind == "safetensors" else (".bin", torch.save)
+    stem = "model" if kind == "safetensors" else "pytorch_model"
+    listed = {name: f"{stem}-0000{1 + (place > len(names) // 2)}-of-00002{ending}" for place, name in enumerate(names)}
+    for file in set(listed.values()):
+        save({name: state[name].clone() for name in names if listed[name] == file}, folder / file)  # type: ignore[operator]
+    index = folder / f"{stem}{ending}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    return index
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_in_parts(kind: str, made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    index = in_parts(tmp_path, made, kind)
+    assert state_dicts.find(tmp_path) == index
+    assert sources.load(f"checkpoint:{tmp_path}").architecture == "resnet18"
+    part = next(tmp_path.glob("*-00002-of-*"))
+    content = part.read_bytes()
+    part.unlink()
+    with pytest.raises(Unavailable, match=r"lacks 1 of 2 parts of the weights \(.*-00002-of-00002.*; copy them beside"):
+        state_dicts.read(index)
+    part.write_bytes(content[: len(content) // 2])
+    with pytest.raises(Unavailable, match=r"ends early"):
+        state_dicts.read(index)
+    first = next(tmp_path.glob("*-00001-of-*"))
+    part.write_bytes(first.read_bytes())
+    with pytest.raises(Unavailable, match=r"the parts beside .* lack \d+ of \d+ weights"):
+        state_dicts.read(index)
+
+
+@pytest.mark.parametrize("name", ["../a.safetensors", "/etc/passwd", "..", "model.safetensors.index.json", "a\\b"])
+def test_an_index_names_files_beside_it_and_nothing_else(name: str, tmp_path: Path) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(Unavailable, match="names files of other folders"):
+        state_dicts.read(index)
+    index.write_text("[" * 100_000)
+    with pytest.raises(Unavailable, match="damaged"):
+        state_dicts.read(index)
+
+
+def test_whole_numbers_are_no_weights(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """Of a quantised network; they would be taken as they are."""
+    save_file({key: (100 * value).to(torch.int8) for key, value in made.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(Unavailable, match=r"holds bn1\.bias, .* as int8, as quantised networks have them"):
+        state_dicts.fitted(state_dicts.read(tmp_path / "model.safetensors"), *skeletons.skeleton("timm", "resnet18"), tmp_path, "resnet18")
+
+
+def test_the_config_of_timm_says_what_weights_are_of(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    save_file(made, tmp_path / "model.safetensors")
+    wanted = {"input_size": [3, 160, 160], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.4, 0.3], "interpolation": "bilinear", "crop_pct": 0.9}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "num_classes": 3, "pretrained_cfg": wanted}))
+    source = sources.load(f"checkpoint:{tmp_path}")
+    assert source.transform == Transform(160, (0.5, 0.5, 0.5), (0.5, 0.4, 0.3), "bilinear", 0.9)
+    for content in ('{"architecture": "hf-hub:x/y"}', '{"architecture": "resnet34"}', "[", '{"architectures": ["ViT"]}', "[" * 100_000):
+        (tmp_path / "config.json").write_text(content)
+        assert sources.load(f"checkpoint:{tmp_path}").architecture == "resnet18", content[:40]
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": {**wanted, "mean": [0.5]}}))
+    assert sources.load(f"checkpoint:{tmp_path}").transform.input_size == 224, "what no network can have is not used"
 
 
 def test_the_architecture_is_told_by_the_weights(made: dict[str, torch.Tensor], tmp_path: Path) -> None:
@@ -263,6 +328,17 @@ NAMES = {  # of transformers, and of timm
 @pytest.mark.parametrize("family", NAMES)
 def test_names_of_transformers_become_those_of_timm(family: str) -> None:
     assert set(transformers_names.to_timm(dict.fromkeys(NAMES[family], torch.ones(2)))) == set(NAMES[family].values())
+
+
+def test_what_transformers_has_besides_is_brought_to_timm() -> None:
+    """A ViTModel has a pooler that its features do not go through; registers have no positions in timm, and the class token has it added."""
+    block = dict.fromkeys((f"encoder.layer.0.attention.attention.{part}.weight" for part in ("query", "key", "value")), torch.ones(2, 2))
+    plain = transformers_names.to_timm({**block, "pooler.dense.weight": torch.ones(2, 2), "pooler.dense.bias": torch.ones(2)})
+    assert list(plain) == ["blocks.0.attn.qkv.weight"]
+    positions = torch.arange(3.0).reshape(1, 3, 1)
+    tokens = {"embeddings.cls_token": torch.full((1, 1, 1), 5.0), "embeddings.register_tokens": torch.ones(1, 4, 1)}
+    named = transformers_names.to_timm({**block, **tokens, "embeddings.position_embeddings": positions + 1})
+    assert (named["cls_token"].item(), named["pos_embed"].flatten().tolist()) == (6.0, [2.0, 3.0])
 
 
 def test_names_of_no_family_are_refused() -> None:

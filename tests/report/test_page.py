@@ -319,9 +319,11 @@ def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
 
 def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
     paths = leave(tmp_path)
-    assert "Grey of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
     changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
-    says = "Grey of more than 8 bits is shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    says = (
+        "Grey and colour of more than 8 bits are shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
+    )
     assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
 
 

@@ -21,8 +21,10 @@ def pixels(path: Path, near: int) -> np.ndarray:
     """A photo as uint8 (height, width, 3), upright, transparency over white. A large JPEG is decoded at a reduced scale, never below `near`."""
     with Image.open(path) as image:
         image.draft(None, (near, near))  # type: ignore[arg-type]
-        if image.mode.startswith("I") or image.mode == "F":
-            raise ValueError("grey of more than 8 bits; save it as 8-bit on the scale that the card names")
+        raw = [part for tile in getattr(image, "tile", ()) for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
+        many = any(str(part)[-4:-1] == ";16" or (image.format == "PPM" and isinstance(part, int) and part > 255) for part in raw)
+        if many or image.mode.startswith("I") or image.mode == "F":
+            raise ValueError("more than 8 bits a channel; save it with 8, on the scale that the card names as grey")
         upright = ImageOps.exif_transpose(image)
         if not upright.has_transparency_data:
             return np.asarray(upright.convert("RGB"))

@@ -166,10 +166,21 @@ def test_names_that_cannot_be_compared(history: Path, capsys: pytest.CaptureFixt
 
 def test_where_there_are_none_it_says_why(toy_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["runs"]) == 0
-    assert capsys.readouterr() == ("", "no runs are kept here: that takes a git repository with a commit (`git init`, `git commit`)\n")
+    assert capsys.readouterr() == ("", "no runs are kept here: nothing is committed yet; `git add --all` and `git commit` once\n")
     git.call("commit", "--quiet", "--allow-empty", "--message", "Start")
     assert main.main(["runs", "--json"]) == 0
     assert capsys.readouterr() == ("[]\n", "no run was kept yet; `headstart run` makes one\n")
+
+
+def test_a_repository_that_git_refuses_is_said_in_its_words(
+    toy_project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git.call("commit", "--quiet", "--allow-empty", "--message", "Start")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert main.main(["runs"]) == 0
+    assert "no runs are kept here: detected dubious ownership" in capsys.readouterr().err
+    assert main.main(["restore", "early-fox"]) == 1
+    assert "dubious ownership" in capsys.readouterr().err
 
 
 def test_many_runs_are_read_with_few_processes(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:

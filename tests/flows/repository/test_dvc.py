@@ -241,3 +241,12 @@ def test_marks_of_dead_processes_are_forgotten_and_those_of_living_ones_kept(toy
         dvc.forget_dead()
         assert not dvc.MARKS.exists()
     assert dvc.repro("index_images")["outcome"] == "ran"
+
+
+def test_settings_that_dvc_may_not_look_for_are_kept_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `sudo` without -H DVC would end without a word; so it would with a home that is a file."""
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    (tmp_path / "file").touch()
+    for home, known in ((tmp_path / "file", ["HOME", "DVC_GLOBAL_CONFIG_DIR"]), (tmp_path, []), (tmp_path / "none", [])):
+        monkeypatch.setenv("HOME", str(home))
+        assert list(dvc._own_settings()) == known

@@ -152,3 +152,10 @@ def test_a_run_whose_server_died_counts_if_it_went_through(
     else:
         assert "ConnectionError: the server is gone" in err
         assert left == []
+
+
+def test_a_path_too_long_for_the_database_is_said_before_a_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "HOME", tmp_path / "/".join(["d" * 200] * 3))
+    monkeypatch.setattr(servers.child, "start", lambda *_, **__: pytest.fail("a server was started"))
+    with pytest.raises(HeadstartError, match="too long for Prefect's database"), servers.temporary():
+        pass
