@@ -6,13 +6,12 @@ all came at once has no such table.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.base import outputs
+from headstart.data import beside
 from headstart.machinery.errors import DataError, ParamsError
 
 FILE = ".batches.csv"
@@ -34,25 +33,16 @@ class Arrived(NamedTuple):
 def write(folder: Path, rows: Mapping[str, Arrived]) -> None:
     """Write what is known of each path below `folder`: batches in the order in which `rows` first names them, the paths of one sorted."""
     order = {name: number for number, name in enumerate(names(rows))}
-    with outputs.whole(folder / FILE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(_COLUMNS)
-        table.writerows((path, *row) for path, row in sorted(rows.items(), key=lambda item: (order[item[1].batch], item[0])))
+    ordered = sorted(rows.items(), key=lambda item: (order[item[1].batch], item[0]))
+    beside.write(folder / FILE, _COLUMNS, [(path, *row) for path, row in ordered])
 
 
 def read(folder: Path) -> dict[str, Arrived]:
     """What is known of each path, the batch that came first, first; {} if there is no such table. Raises DataError for one that is damaged."""
-    path = folder / FILE
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except FileNotFoundError:
-        return {}
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); {_ADVICE}") from None
-    if not rows or tuple(rows[0]) != _COLUMNS or any(len(row) != len(_COLUMNS) or row[2] not in _SPLITS for row in rows[1:]):
-        raise DataError(f"{path} has other columns or splits than Headstart writes ({', '.join(_COLUMNS)}); {_ADVICE}")
-    return {row[0]: Arrived(row[1], row[2]) for row in rows[1:]}
+    rows = beside.read(folder / FILE, _COLUMNS, _ADVICE)
+    if strange := sorted({row[2] for row in rows} - set(_SPLITS)):
+        raise DataError(f"{folder / FILE} names splits that there are not ({', '.join(strange)}); {_ADVICE}")
+    return {row[0]: Arrived(row[1], row[2]) for row in rows}
 
 
 def names(rows: Mapping[str, Arrived]) -> list[str]:
