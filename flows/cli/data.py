@@ -30,9 +30,10 @@ SOURCE is one of
   demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 
---add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its split:
-what was held out for the test stays held out. Files whose pixels are here already are left out and listed.
---forget BATCH takes the images of a batch away and keeps sums of their features under the source of the last run (docs/settings.md).
+--add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its
+split: what was held out for the test stays held out. Files whose pixels are here already are left out and listed.
+--forget BATCH takes the images of a batch away and keeps sums of their features under the source of the last run
+(docs/settings.md).
 """
 
 _IMPORT_EXAMPLES = """\

@@ -26,7 +26,7 @@ examples:
   headstart predict photo.jpg
   headstart predict inbox/ > labels.csv
   headstart predict inbox/ --top 3 --format jsonl
-  headstart predict inbox/ --out labels.csv --resume  # goes on with what an earlier command left; also .jsonl, or .parquet without --resume
+  headstart predict inbox/ --out labels.csv --resume  # goes on where it was stopped; or .jsonl, .parquet
   find inbox -name '*.jpg' | headstart predict - --sort-into sorted/
   headstart predict inbox/ --model ../other/models/final
 """
