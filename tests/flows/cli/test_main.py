@@ -578,7 +578,7 @@ def promoted(patch: pytest.MonkeyPatch, decision: str) -> list[tuple[Path, dict[
     def promote(folder: Path, **options: Any) -> dict[str, Any]:
         asked.append((folder, options))
         assert lock.VARIABLE in os.environ, "it holds the run lock"
-        known = {"decision": decision, "forced": False, "model": "0001-aa", "reason": "so it is", "notes": []}
+        known = {"decision": decision, "forced": False, "model": "0001-aa", "reason": "so it is", "notes": [], "batches": []}
         return {**dict.fromkeys(shelf.Entry.__annotations__), **known, "n": 9, "split": "validation", "accuracy": 1.0}
 
     replace_module(patch, "registry.promotion", promote=promote)
