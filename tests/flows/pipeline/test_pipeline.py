@@ -171,10 +171,10 @@ def test_predict_needs_the_model_alone(project: Path, photos: Path, tmp_path: Pa
 
 
 def test_a_changed_parameter_reruns_what_follows(project: Path) -> None:
-    output = run("headstart", "run", "--set", "fine_tune.epochs=1", cwd=project)
-    assert states(output) == {
-        name: "ran" if name in ("fine_tune", "verdict", "evaluate", "adapt", "compare_batches", "report") else "cached" for name in STAGES
-    }
+    became = states(run("headstart", "run", "--set", "fine_tune.epochs=1", cwd=project))
+    assert became.pop("compare_batches") in ("ran", "cached"), "it reads the predictions, and the frozen head may ship as before"
+    again = ("fine_tune", "verdict", "evaluate", "adapt", "report")
+    assert became == {name: "ran" if name in again else "cached" for name in STAGES if name != "compare_batches"}
     assert json.loads(run("dvc", "status", "--json", cwd=project)) == {}
 
 
