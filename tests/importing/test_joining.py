@@ -194,7 +194,7 @@ def test_a_table_that_is_damaged_is_no_table(tmp_path: Path, sources: dict[str, 
     images = start(tmp_path / "images", sources["a"])
     for text in ("path,batch\n", "path,batch,split\na,b,elsewhere\n", "", "path,batch,split\na\n"):
         (images / batches.FILE).write_text(text)
-        with pytest.raises(DataError, match="other columns than|names splits"):
+        with pytest.raises(DataError, match=r"other columns than|names splits"):
             batches.read(images)
 
 
