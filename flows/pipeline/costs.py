@@ -20,6 +20,8 @@ from headstart.params import Params
 from headstart.training import designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
+COVERED = 49  # pictures that are looked at for a heat map
+WRONG = 10  # validation images, with fewer of which all of the network is never trained
 SAMPLE = 16  # images that are looked at for their size
 FEW = 60  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -85,10 +87,22 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
         "fine_tune": trained,
         "baseline": anew * (1 + seeds),
         "verdict": again + 2 * frozen(v, work.chosen),
-        "evaluate": 3 * frozen(work.test, work.chosen) + (0.0 if tune.strategy == "head_only" else frozen(min(t, 2_000) + v, work.chosen)),
+        "evaluate": 3 * frozen(work.test, work.chosen)
+        + (0.0 if tune.strategy == "head_only" else frozen(min(t, 2_000) + v, work.chosen))
+        + frozen(COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen)
+        + 0.0075 * min(block.evaluate.mapped, work.n),
     }
     idle = ({"baseline", "verdict"} if not base.epochs else set()) | ({"fine_tune"} if tune.strategy == "head_only" else set())
     return {name: pace * (seconds.get(name, 0.0) + (1.0 if name in idle else start)) for name, start in STARTS.items()}
+
+
+def whole(work: Task, block: Params, pace: float) -> float:
+    """Seconds that training all of the network would take beside that; 0 if it is not tried whatever is left wrong."""
+    tune = block.fine_tune
+    if tune.strategy != "last_stages" or work.validation < WRONG:
+        return 0.0
+    epochs = min(tune.epochs, int(tune.whole / (work.chosen * work.train)))
+    return pace * 2 / min(cores.workers(), 16) * epochs * work.train * (0.01 + 0.1 * work.chosen) if epochs >= min(4, tune.epochs) else 0.0
 
 
 def speed() -> float:

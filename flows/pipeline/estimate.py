@@ -35,11 +35,12 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     """
     try:
         block = params.load()
-        plain = costs.expected(costs.task(block), block, costs.speed())
+        work, pace = costs.task(block), costs.speed()
+        plain, more = costs.expected(work, block, pace), costs.whole(work, block, pace)
     except Exception:  # a candidate of which nothing is known, images that cannot be read
-        plain = {}
+        plain, more = {}, 0.0
     try:
-        say(_told(plain, _waiting(force=force)))
+        say(_told(plain, _waiting(force=force), more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
     return plain
@@ -58,7 +59,7 @@ def _waiting(*, force: bool) -> list[str]:
     return list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
 
 
-def _told(plain: Mapping[str, float], names: Sequence[str]) -> str:
+def _told(plain: Mapping[str, float], names: Sequence[str], more: float) -> str:
     graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
     count = f"{len(graph)} stages" + (f", {len(graph) - len(names)} of them up to date" if len(names) < len(graph) else "")
     seconds = [_seconds(plain.get(name), last.get(name)) for name in names]
@@ -67,7 +68,9 @@ def _told(plain: Mapping[str, float], names: Sequence[str]) -> str:
         return count
     if len(known) < len(seconds):
         return f"{count}; how long they take is not known before they ran once"
-    return f"{count}, {about(sum(known))}"
+    if not more or "fine_tune" not in names or "fine_tune" in last:
+        return f"{count}, {about(sum(known))}"
+    return f"{count}, {about(sum(known))}, or {about(sum(known) + more)} if all of the network is trained too"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,21 @@ def test_less_work_costs_less() -> None:
     assert total(**PRESETS["fast"]) < usual / 2 < usual < total(**PRESETS["best"])
     for values in ({"baseline.epochs": 0}, {"select_source.race.sources": 1}, {"fine_tune.strategy": "head_only"}, {"fine_tune.epochs": 2}):
         assert total(**values) < usual
+
+
+def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether all of the network is trained depends on what `last_stages` leaves wrong."""
+    monkeypatch.setattr(costs, "task", lambda block: CELLS)
+    plain = estimate.tell(said.append)
+    assert said[0].endswith("if all of the network is trained too")
+    estimate.note(plain, [{"stage": "fine_tune", "outcome": "ran", "seconds": 100.0}])
+    estimate.tell(said.append)
+    assert "trained too" not in said[1]
+    block = params.load()
+    assert costs.whole(CELLS, block, 2.0) == 2 * costs.whole(CELLS, block, 1.0) > 0
+    few = dataclasses.replace(CELLS, validation=costs.WRONG - 1)
+    many = dataclasses.replace(CELLS, train=100_000)
+    assert (costs.whole(few, block, 1.0), costs.whole(many, block, 1.0)) == (0.0, 0.0)
 
 
 def test_the_machine_has_a_speed() -> None:
