@@ -81,6 +81,7 @@ def _fork(running: dict[int, int], request: int, output: int, status: int) -> No
     pid = os.fork()
     if not pid:
         _as_dvc(parent, output, json.loads(raw))
+    os.setpgid(pid, pid)  # the child does it too: whoever comes first
     os.close(output)
     running[pid] = status
     try:
@@ -174,7 +175,10 @@ def _as_stage(module: str) -> NoReturn:
 
 def _alone(folder: str, environment: Mapping[str, str]) -> None:
     """Have the folder and environment, and no file open but the three streams."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # objects that are still there never close theirs: gc.freeze
+    for entry in list(Path("/proc/self/fd").iterdir()):  # objects that are still there never close theirs: gc.freeze
+        if int(entry.name) > sys.stderr.fileno():
+            with contextlib.suppress(OSError):
+                os.close(int(entry.name))
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
