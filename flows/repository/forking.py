@@ -40,17 +40,11 @@ _before = {name: value for name, value in os.environ.items() if not FREE.fullmat
 
 def main(line: socket.socket) -> NoReturn:
     """Serve what comes along `line` until its other end is closed."""
-    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     running: dict[int, int] = {}  # where the exit code of each process is to be written
+    signal.signal(signal.SIGCHLD, lambda *_: _reap(running))  # at once, also while something is imported
     imports = deque(preloaded.DVC)
     while True:
-        ready = select.select([line.fileno(), reading], [], [], 0 if imports else None)[0]
-        if reading in ready:
-            os.read(reading, 4096)
-            _reap(running)
-        if line.fileno() in ready:
+        if select.select([line.fileno()], [], [], 0 if imports else None)[0]:
             asked, descriptors, _, _ = socket.recv_fds(line, 1, 3)
             if not asked:
                 os._exit(0)  # nobody is there any more; what still runs is interrupted by Linux
@@ -64,11 +58,13 @@ def main(line: socket.socket) -> NoReturn:
 
 
 def _reap(running: dict[int, int]) -> None:
-    with contextlib.suppress(ChildProcessError):
-        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            status = running.pop(ended[0])
+    """Tell the exit codes of those that have ended; what an import started is its own."""
+    for pid in list(running):
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            status = running.pop(pid)
             with contextlib.suppress(BrokenPipeError):
-                os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
+                os.write(status, b"%d\n" % os.waitstatus_to_exitcode(code))
             os.close(status)
 
 
@@ -78,6 +74,7 @@ def _fork(running: dict[int, int], request: int, output: int, status: int) -> No
         raw = file.read()
     gc.freeze()
     parent = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # its end is not heard before it is known
     pid = os.fork()
     if not pid:
         _as_dvc(parent, output, json.loads(raw))
@@ -88,6 +85,7 @@ def _fork(running: dict[int, int], request: int, output: int, status: int) -> No
         os.write(status, b"%d\n" % pid)
     except BrokenPipeError:  # whoever asked did not wait for it
         os.kill(pid, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 
 def _as_dvc(parent: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
@@ -99,7 +97,7 @@ def _as_dvc(parent: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     nothing = os.open(os.devnull, os.O_RDONLY)
     for here, there in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(here, there)

@@ -46,9 +46,7 @@ class Server:
 
     def end(self) -> None:
         self._line.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)
-        self._process.kill()
+        self._process.kill()  # it holds nothing that could be lost, and may be busy importing
         self._process.wait()
 
 
