@@ -4,8 +4,8 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 # Empty where Python can write byte code when it imports something for the first time: compiling all of it costs more than it saves in one use.
 COMPILE ?= --compile-bytecode
-# The tests of one file run in one process, the files that take longest first (tests/speed.py).
-WORKERS ?= 2
+# The tests of one file run in one process, the files that take longest first (tests/speed.py). One more than two cores, as some tests mostly wait.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test tests check lint repro screenshots clean
