@@ -22,6 +22,7 @@ from headstart.training import designs
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
 WRONG = 10  # validation images, with fewer of which all of the network is never trained
+LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
 FEW = 60  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -102,7 +103,9 @@ def whole(work: Task, block: Params, pace: float) -> float:
     if tune.strategy != "last_stages" or work.validation < WRONG:
         return 0.0
     epochs = min(tune.epochs, int(tune.whole / (work.chosen * work.train)))
-    return pace * 2 / min(cores.workers(), 16) * epochs * work.train * (0.01 + 0.1 * work.chosen) if epochs >= min(4, tune.epochs) else 0.0
+    return (
+        pace * 2 / min(cores.workers(), 16) * epochs * work.train * (0.01 + 0.1 * work.chosen) if epochs >= min(LEAST, tune.epochs) else 0.0
+    )
 
 
 def speed() -> float:

@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from flows.repository import child, forking
 
@@ -68,14 +67,13 @@ class Forked:
                     for theirs in (request, writing, telling):
                         os.close(theirs)
                 file.write(asked)
-            self.pid = int(self._status.readline() or self._gone())
+            if not (line := self._status.readline()):
+                raise BrokenPipeError("the process from which dvc is forked has ended")
+            self.pid = int(line)
         except BaseException:  # from now on nobody reads: then it is killed
             self._status.close()
             self.stdout.close()
             raise
-
-    def _gone(self) -> NoReturn:
-        raise BrokenPipeError("the process from which dvc is forked has ended")
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, or minus its signal. Raises subprocess.TimeoutExpired if it still runs after `timeout` seconds."""

@@ -201,13 +201,13 @@ def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[
     space = None
     if isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
+    places = np.arange(len(counted)), labels[counted]
     start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
     for penalty in penalties:
         if space is None:
             start = _least(_objective, start, features, labels, mean, scale, penalty, share)
             weight = start[:, :-1] / scale
         else:
-            places = np.arange(len(counted)), labels[counted]
             start = _least(row_space.objective, start, space.coordinates, places, penalty / len(mean), share[counted])
             weight = space.back(start[:, :-1]) / scale
         yield Head(weight.astype(np.float32), (start[:, -1] - weight @ mean).astype(np.float32))
