@@ -160,7 +160,8 @@ def _import(options: argparse.Namespace) -> int:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
-    print(f"{summary.files:,} images in {len(summary.classes)} classes ({common.few(summary.classes)}); splits: {splits}")
+    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
+    print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:

@@ -46,7 +46,8 @@ def take(inbox: Path, say: dvc.Say) -> None:
         say(note)
     bad = {one.path for one in summary.left_out if not one.reason.startswith(batches.HERE)}
     if bad:
-        say(f"{formats.count(len(bad), 'file')} of {inbox}/ cannot be used and stay(s) there: see {images.LEFT_OUT}")
+        stay = "stays" if len(bad) == 1 else "stay"
+        say(f"{formats.count(len(bad), 'file')} of {inbox}/ cannot be used and {stay} there: see {images.LEFT_OUT}")
     _put_aside(inbox, files, bad, batches.names(batches.read(images.IMAGES))[-1])
 
 
