@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,16 +20,21 @@ POLICY = (
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one page until it is shut down, or the process ends. Raises HeadstartError if the port is taken."""
+    """Serves one page, at a port or a socket that listens, until it is shut down or the process ends. Raises HeadstartError if the port is taken."""
 
     daemon_threads = True
 
-    def __init__(self, port: int, handler: type[Handler]) -> None:
+    def __init__(self, at: int | socket.socket, handler: type[Handler]) -> None:
         self.lock = threading.Lock()
+        if isinstance(at, socket.socket):
+            super().__init__(at.getsockname(), handler, bind_and_activate=False)
+            self.socket.close()
+            self.socket = at
+            return
         try:
-            super().__init__((HOST, port), handler)
+            super().__init__((HOST, at), handler)
         except OSError as error:
-            raise HeadstartError(f"port {port} cannot be used ({error.strerror}); give another with --port, or leave it out") from None
+            raise HeadstartError(f"port {at} cannot be used ({error.strerror}); give another with --port, or leave it out") from None
 
     @property
     def address(self) -> str:

@@ -1,4 +1,4 @@
-"""The reports of a project's runs on 127.0.0.1, while `headstart up` is up: python -m flows.pages.reports PORT
+"""The reports of a project's runs on 127.0.0.1, while `headstart up` is up: python -m flows.pages.reports DESCRIPTOR
 
 A link of Prefect's UI cannot open a file: browsers forbid it. Each run of a flow keeps a copy of its report, by its name; the newest are served, and nothing else.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import shutil
+import socket
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -73,8 +74,8 @@ def _list() -> str:
 
 
 def main() -> None:
-    """Serve until ended."""
-    loopback.Server(int(sys.argv[1]), Handler).serve()
+    """Serve until ended, at the socket that whoever started us has opened and given."""
+    loopback.Server(socket.socket(fileno=int(sys.argv[1])), Handler).serve()
 
 
 if __name__ == "__main__":

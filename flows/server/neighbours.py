@@ -12,14 +12,11 @@ from flows.server import servers
 from headstart.machinery.errors import HeadstartError
 
 
-def near(port: int) -> int:
-    """This port of 127.0.0.1 if nobody listens there, else any that is free."""
+def listening(port: int) -> socket.socket:
+    """A socket that listens on this port of 127.0.0.1 if nobody does, else on any that is free. Whoever asks there waits until it is served."""
     for wanted in (port, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", wanted))
-            found: int = probe.getsockname()[1]
-            return found
+        with contextlib.suppress(OSError, OverflowError):
+            return socket.create_server(("127.0.0.1", wanted))
     raise HeadstartError("no port of 127.0.0.1 is free")
 
 

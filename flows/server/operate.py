@@ -62,8 +62,9 @@ def up(port: int, join: Path | None = None) -> str:
                     _work(client, state, pool)
                     started.append("the worker")
         if not servers.alive(state.get("reports")):
-            port = neighbours.near(state["port"] + 1)
-            state.update({"reports": _start("reports", "flows.pages.reports", str(port)), "reports_port": port})
+            with neighbours.listening(state["port"] + 1) as ear:  # from here on: nobody else takes the port, no early question is refused
+                served = _start("reports", "flows.pages.reports", str(ear.fileno()), keep=(ear.fileno(),))
+                state.update({"reports": served, "reports_port": ear.getsockname()[1]})
             _note(state)
     what = f"up: started {' and '.join(started)}" if started else "up already"
     shared = [f"server      that of {state['joined']}"] if "joined" in state else []
@@ -140,8 +141,8 @@ def _refuse_busy(state: servers.State) -> None:
         )
 
 
-def _start(name: str, module: str, *arguments: str, **extra: str) -> servers.Mark:
-    """Start `python -m module` as a process of its own session; both its streams go to its log.
+def _start(name: str, module: str, *arguments: str, keep: tuple[int, ...] = (), **extra: str) -> servers.Mark:
+    """Start `python -m module` as a process of its own session; both its streams go to its log. Of our open files it has those of `keep`.
 
     Returns its mark.
     """
@@ -157,6 +158,7 @@ def _start(name: str, module: str, *arguments: str, **extra: str) -> servers.Mar
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            pass_fds=keep,
         )
     return servers.mark(process.pid)
 

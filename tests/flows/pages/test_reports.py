@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.pages import loopback, reports
+from flows.server import neighbours
 
 
 @pytest.fixture
@@ -37,6 +39,19 @@ def ask(server: loopback.Server, path: str, **headers: str) -> tuple[int, str]:
 def left(text: str) -> None:
     reports.CURRENT.parent.mkdir(parents=True, exist_ok=True)
     reports.CURRENT.write_text(text)
+
+
+def test_who_asks_before_it_serves_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port is opened by the one who starts the process, which takes a while to be there."""
+    monkeypatch.chdir(tmp_path)
+    with neighbours.listening(0) as ear, socket.create_connection(ear.getsockname(), timeout=20) as early:
+        early.sendall(b"GET /current HTTP/1.0\r\nHost: 127.0.0.1:%d\r\n\r\n" % ear.getsockname()[1])
+        made = loopback.Server(ear, reports.Handler)
+        thread = threading.Thread(target=made.serve)
+        thread.start()
+        assert b" 404 " in early.recv(4096)
+        made.shutdown()
+        thread.join(10)
 
 
 def test_each_run_has_its_report_and_the_list_names_them(server: loopback.Server) -> None:
