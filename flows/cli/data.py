@@ -205,6 +205,9 @@ def _import(options: argparse.Namespace) -> int:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     _tell(summary)
+    given = options.source or options.add or ""
+    if "://" in given and not given.startswith("file:"):
+        print("they were copied to this disk, and are read from here")
     if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
@@ -219,9 +222,6 @@ def _tell(summary: Summary) -> None:
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
     print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
-    given = options.source or options.add or ""
-    if "://" in given and not given.startswith("file:"):
-        print("they were copied to this disk, and are read from here")
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
