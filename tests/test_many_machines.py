@@ -142,6 +142,21 @@ def test_a_file_that_changed_stops_the_pass(machines: Machines, photos: pd.DataF
     assert not list(Path("ray").glob("*.part*"))
 
 
+def test_predictions_are_the_same(machines: Machines, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.results import predict as written
+    from headstart.features import predict
+
+    monkeypatch.setattr(predict, "_SPREAD", 5)
+    tiny.finished(Path("models/final"))
+    toy.images(Path("new"), per_class=4)
+    Path("new/ant/broken.png").write_bytes(b"no picture")
+    expected = list(predict.predict([Path("new")]))
+    Path("params.yaml").write_text("executor: ray\n")
+    lines = list(written.answers([Path("new")], Path("models/final"), lambda: lambda answer: None))
+    assert lines == expected
+    assert len(lines) == 13
+
+
 def test_the_index_is_the_same(machines: Machines, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer, "_SPREAD", 5)
     Path("images/ant/broken.png").write_bytes(b"no picture")
