@@ -11,6 +11,7 @@ this machine alone. Nothing here imports Ray before it is needed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections import deque
@@ -24,6 +25,7 @@ from headstart.machinery.errors import HeadstartError, ParamsError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
 LOCAL, RAY = "local", "ray"
 ADDRESS = "RAY_ADDRESS"
 RETRIES = 20  # times that a piece of work is begun again after its machine or its process has died
@@ -44,6 +46,12 @@ def using(name: str) -> Iterator[None]:
 def spreads() -> bool:
     """Whether the work goes to other processes, so that it has to be data."""
     return _chosen[-1] == RAY
+
+
+def start() -> None:
+    """Have whoever works on images ready, so that waiting for them is no part of the work. Raises as `in_order`."""
+    if spreads():
+        _connected()
 
 
 def in_order(
@@ -164,4 +172,6 @@ def _connected() -> Any:
     except Exception as error:  # many kinds, some of them plain RuntimeErrors
         where = f"no Ray cluster answers at {address} ({ADDRESS})" if address else "Ray cannot start on this machine"
         raise HeadstartError(f"{where}: {_first(error)}; start one with `ray start --head`, or set executor: local") from None
+    there = ray.cluster_resources()
+    log.info("Ray: machines %d, cores %d, cards %d", len(ray.nodes()), there.get("CPU", 0), there.get("GPU", 0))
     return ray

@@ -106,6 +106,7 @@ def extract_views(
     paths = dict(zip(table["sha256"], table["path"], strict=True))
     jobs = [_Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
     if jobs:
+        executor.start()
         with Progress(sum(len(job.views) for job in jobs), what, how=frozen.engine.name) as progress:
             if executor.spreads():
                 _fill_by_shards(frozen, jobs, stores, progress, {key: number for number, key in enumerate(paths)})

@@ -89,7 +89,7 @@ def unpack(tar: Path, folder: Path, *, shown: str) -> None:
     """Unpack a shard, whole or not at all. Raises DataError, which calls it `shown`, for one that is damaged or tries to write elsewhere."""
     with outputs.folder(folder) as fresh:
         try:
-            archives.unpack(tar, fresh)
+            archives.unpack(tar, fresh, quiet=True)
         except DataError as error:
             raise DataError(str(error).replace(str(tar), shown), error.rows) from None
 

@@ -142,6 +142,7 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
     rows: list[dict[str, Any]] = []
     spans: dict[int, Span] = {}
     origins, arrived = provenance.read(folder), batches.read(folder)
+    executor.start()
     with Progress(len(items), "indexing images") as progress:
         for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
             if span:
