@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from headstart import params
-from headstart.base import outputs
+from headstart.base import executor, outputs
 from headstart.indexing import layout
 from headstart.machinery import failure, lock, progress, system, terminal
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
@@ -80,7 +80,7 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
     remove_leftovers(function)
     started = time.monotonic()
     try:
-        with checkpoints.keeping(), unchanged(function, read):
+        with checkpoints.keeping(), executor.using(params.load().executor), unchanged(function, read):
             function(**read(function))
         note(
             STATE / "timings" / f"{name}.json",

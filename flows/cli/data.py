@@ -27,6 +27,9 @@ SOURCE is one of
   a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
+  an address s3://, gs://, az://, https:// or file:// of such a folder or archive: it is copied to this disk, and a copy that was
+             stopped goes on (needs the extra s3, gs or azure)
+  shards     a folder, or an address, of .tar files with labels beside the images, as `headstart shard` and WebDataset write them
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
   demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
@@ -42,6 +45,7 @@ examples:
   headstart import demo
   headstart import ~/photos
   headstart import pets.zip
+  headstart import s3://bucket/photos
   headstart import scans/ --labels scans.csv     # columns of file names and of labels; if you like, split
   headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
@@ -53,6 +57,17 @@ examples:
   headstart import --update --reviewed data/reviewed.csv     # with the labels that were corrected in `headstart review`
 """
 
+
+_SHARD = """\
+Write the images as tar shards: some archives of a thousand images each instead of millions of files, with the label, and the split if the folders
+give one, beside each image (.json, .cls), as WebDataset has them. What was stopped goes on; the same images give the same bytes.
+"""
+
+_SHARD_EXAMPLES = """\
+examples:
+  headstart shard shards/                        # the images of this project
+  headstart shard s3://bucket/shards --from ~/photos --each 5000
+"""
 
 _LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
 _TARGET = "images without labels of the domain in which the model will be used; SOURCE has labels, of another domain"
@@ -109,6 +124,36 @@ def register(commands: Commands) -> None:
     )
     add.add_argument("--skip-bad", action="store_true", help="leave out what cannot be used, list it, and go on")
     add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
+    _register_shard(commands)
+
+
+def _register_shard(commands: Commands) -> None:
+    """Add `headstart shard`."""
+    shard = commands.add("shard", _shard, help="write the images as tar shards", description=_SHARD, epilog=_SHARD_EXAMPLES)
+    shard.add_argument("out", metavar="OUT", help="a folder, or an address such as s3://bucket/shards")
+    shard.add_argument("--from", metavar="FOLDER", dest="source", type=Path, help="a folder of classes; data/images if left out")
+    shard.add_argument("--each", metavar="N", type=int, default=1000, help="images of a shard (1,000)")
+
+
+def _shard(options: argparse.Namespace) -> int:
+    from flows.projects import images
+    from headstart.data import belonging
+    from headstart.importing import shards
+    from headstart.indexing import layout
+
+    if options.source is None:
+        common.in_project()
+    if options.each < 1:
+        raise ParamsError("--each takes a whole number from 1: the images of a shard")
+    folder = options.source or images.IMAGES
+    contents, groups = layout.scan(folder), belonging.read(folder)
+    layout.check(contents, str(folder))
+    samples = [shards.Sample(folder / one.path, one.path, one.label, one.split, groups.get(one.path, "")) for one in contents.items]
+    names = shards.pack(samples, options.out, options.each)
+    print(
+        f"{formats.count(len(samples), 'image')} in {formats.count(len(names), 'shard')} at {options.out}; `headstart import {options.out}` reads them"
+    )
+    return 0
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -160,6 +205,9 @@ def _import(options: argparse.Namespace) -> int:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     _tell(summary)
+    given = options.source or options.add or ""
+    if "://" in given and not given.startswith("file:"):
+        print("they were copied to this disk, and are read from here")
     if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")

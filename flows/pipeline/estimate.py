@@ -40,7 +40,7 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     except Exception:  # a candidate of which nothing is known, images that cannot be read
         plain, more, pace = {}, 0.0, 1.0
     try:
-        say(_told(plain, pace, _waiting(force=force), more))
+        say(_told(plain, pace, waiting(force=force), more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
     return plain
@@ -49,12 +49,13 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
 def some_wait() -> bool:
     """Whether some stage will run, as far as that can be seen."""
     try:
-        return bool(_waiting(force=False))
+        return bool(waiting())
     except Exception:  # a dvc.yaml or dvc.lock of another shape
         return True
 
 
-def _waiting(*, force: bool) -> list[str]:
+def waiting(*, force: bool = False) -> list[str]:
+    """The stages that will run, in order; with `force`, all of them."""
     graph = _graph()
     return list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
 

@@ -2,7 +2,8 @@
 
 The canonical layout is class/file, or train|val|test/class/file.
 
-A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or an example (examples.py) by name.
+A source is a folder, a .zip or .tar, either of them with a CSV of labels, tar shards (shards.py), an address of any of these (remote.py),
+`torchvision:NAME`, or an example (examples.py) by name.
 Nothing is written outside the target, and nothing is left there if the source is refused.
 """
 
@@ -12,13 +13,13 @@ import errno
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, labels_file, mending
+from headstart.importing import archive_kinds, archives, folders, labels_file, mending, remote, shards
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
@@ -33,7 +34,7 @@ from headstart.machinery.progress import Progress
 from headstart.words import formats, lists
 
 TORCHVISION = "torchvision:"
-KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, {' or '.join(EXAMPLES)}"
+KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), an address (s3://...), torchvision:NAME, {' or '.join(EXAMPLES)}"
 
 
 @dataclass
@@ -124,7 +125,8 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     else:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
-        taken = _take(_existing(source, target, current), shelf, labels, how, corrections)
+        here = str(remote.fetch(source)) if remote.is_remote(source) else source
+        taken = _take(_existing(here, target, current), shelf, labels, how, corrections, source)
     for scratch in (".downloads", ".unpacked"):
         shutil.rmtree(target / scratch, ignore_errors=True)
     contents = layout.scan(target, shown=source)
@@ -181,24 +183,27 @@ def _existing(source: str, target: Path, current: Path) -> Path:
     return path
 
 
-def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections) -> _Taken:
-    """Put the files of a folder or an archive on the shelf; returns what they are."""
-    unpacked = path.is_file()
+def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections, shown: str) -> _Taken:
+    """Put the files of a folder, an archive or shards on the shelf; returns what they are. `shown` is what the user calls it."""
+    in_shards = shards.is_shard(path) if path.is_file() else shards.holds_shards(path)
+    unpacked = path.is_file() or in_shards
     given = path
     if unpacked:
         given = shelf.target / ".unpacked"
         given.mkdir()
-        archives.unpack(path, given, encoding=how.encoding, limits=how.limits)
-    taken = _labelled(given, labels, how, str(path))
+        opened = shards.unpack_all if in_shards else partial(archives.unpack, encoding=how.encoding, limits=how.limits)
+        opened(path, given)
+    told = (given / shards.TABLE).exists() and (in_shards or remote.is_here(path))
+    taken = (_of_shards if told else _labelled)(given, labels, how, shown)
     taken.items = corrections.items(taken.items)
     taken.left_out += corrections.left
-    layout.check(layout.Contents(taken.items, [], []), str(path), how.fewest)
-    taken.unreadable = folders.check_readable(taken.root, taken.items, str(path))
+    layout.check(layout.Contents(taken.items, [], []), shown, how.fewest)
+    taken.unreadable = folders.check_readable(taken.root, taken.items, shown)
     _mend(taken, how)
     if how.skip_bad or how.drop_duplicates:
-        layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}", how.fewest)
+        layout.check(layout.Contents(taken.items, [], []), f"what is left of {shown}", how.fewest)
     splits = {item.split for item in taken.items} - {"", "train"}
-    put = Path.replace if unpacked else Cloner().clone
+    put = Path.replace if unpacked else remote.keep if remote.is_here(path) else Cloner().clone
     groups: dict[str, str] = {}
     with Progress(len(taken.items), "copying images") as progress:
         for item in sorted(taken.items, key=lambda item: item.path in corrections.origins):  # last, so that no other file is renamed
@@ -225,6 +230,15 @@ def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Ta
         return _Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
     read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding)
     return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
+
+
+def _of_shards(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
+    """The files of shards that lie unpacked, with the labels that lie beside them."""
+    if labels:
+        raise ParamsError(f"--labels goes with files; the shards of {shown} have labels of their own")
+    taken = _labelled(given, given / shards.TABLE, replace(how, columns={}), shown)
+    taken.skipped = [path for path in taken.skipped if not path.endswith(shards.BESIDE)]
+    return taken
 
 
 def _mend(taken: _Taken, how: Options) -> None:
