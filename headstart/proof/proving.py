@@ -102,14 +102,14 @@ def prove(
     if len(tuned.right) > 1:
         against_head = {"fine_tuned_against_head": compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))}
     if not random:
-        return {
+        untested: Proof = {
             "answer": naming.NOT_TESTED,
             "standing": "indicative",
             "evidence": naming.UNTESTED,
             "settle": "",
             "of": ships.name,
-            **against_head,
         }
+        return {**untested, **against_head}
     ours: Records = {}
     theirs, size = dict(random), design.transform.input_size
     if block.runs == 1:
