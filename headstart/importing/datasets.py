@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, labels_file, mending
+from headstart.importing import archive_kinds, archives, folders, label_doubts, labels_file, mending
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
@@ -130,7 +130,13 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
-    notes = [*_renaming(shelf), *taken.notes, *corrections.notes(), *beside.add(target, how.target, how.target_labels, classes, current)]
+    notes = [
+        *_renaming(shelf),
+        *taken.notes,
+        *label_doubts.misread(classes),
+        *corrections.notes(),
+        *beside.add(target, how.target, how.target_labels, classes, current),
+    ]
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
     kept = {item.path for item in taken.items}

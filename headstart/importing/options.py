@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from headstart.importing import member_names
 from headstart.machinery.errors import DataError, ParamsError
 
 _OF_THE_PROJECT = ("least", "fewest")
@@ -22,7 +23,7 @@ class Options:
     group_by_folder: bool = False  # the images of one folder stay in one split
     group_pattern: str = ""  # so do those in whose path this regular expression finds the same text
     recursive: bool = False  # files of sub-folders belong to the class folder above them
-    encoding: str = ""  # of the names in an archive that does not say it
+    encoding: str = ""  # of the names in an archive, or of a table of labels, that does not say it
     limits: Mapping[str, int] = field(default_factory=dict)  # of an archive, by name, that differ from archives.LIMITS
     target: str = ""  # a folder of images without labels, of the domain in which the model will be used
     reviewed: str = ""  # a table of labels that a person has reviewed (reviewed.py)
@@ -35,6 +36,7 @@ class Options:
         ways += ["group= in --columns"] * ("group" in self.columns)
         if len(ways) > 1:
             raise ParamsError(f"{' and '.join(ways)} both say what belongs together; give one of them")
+        member_names.check_encoding(self.encoding)
         try:
             re.compile(self.group_pattern)
         except re.error as error:

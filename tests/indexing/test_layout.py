@@ -327,7 +327,7 @@ def test_splits_by_names_of_their_own_are_named_as_such(tmp_path: Path, names: t
     ("name", "split"),
     [
         *(("x_train", "train"), ("Train_small", "train"), ("trainval", "train"), ("train_val", "train"), ("train.v1i", "train")),
-        *(("minival", "validation"), ("vld", "validation"), ("test_public", "test"), ("trains", ""), ("test tube", "")),
+        *(("minival", "validation"), ("vld", "validation"), ("test_public", "test"), ("teST", "test"), ("trains", ""), ("test tube", "")),
     ],
 )
 def test_more_names_of_splits(name: str, split: str) -> None:
