@@ -96,7 +96,10 @@ def _predict(options: argparse.Namespace) -> int:
     if options.out:
         print(f"{options.out}: {formats.count(done, 'image')}{' more' if options.resume else ''}")
     if left := predicting.sidecars(paths):
-        print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
+        print(
+            f"left out {formats.count(len(left), 'file that is no photo', 'files that are no photos')}: {clutter.kinds(left)}",
+            file=sys.stderr,
+        )
     return 0
 
 

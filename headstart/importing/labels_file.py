@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,12 @@ _TOLD = {
     TWO_LABELS: "file(s) have two labels",
 }
 SKIP = "--skip-bad leaves these out, names each in a list, and goes on"
+
+
+def reasons(left_out: Iterable[LeftOut]) -> str:
+    """How many were left out for each reason, the most frequent first."""
+    found = Counter(one.reason.partition(":")[0] for one in left_out)
+    return lists.listing([f"{number:,} {reason}" for reason, number in found.most_common()])
 
 
 class LeftOut(NamedTuple):

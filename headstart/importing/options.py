@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from headstart.importing import member_names
 from headstart.machinery.errors import DataError, ParamsError
 
-_OF_THE_PROJECT = ("least", "fewest")
+_OF_THE_PROJECT = ("least", "fewest", "known")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Options:
     target_labels: str = ""  # a table of labels for a few of them
     least: int = 1  # images of a class below which `skip_bad` leaves it out
     fewest: int = 2  # classes; 1 if what is imported joins others
+    known: Sequence[str] = ()  # classes that it joins: a folder of such a name is a class, whatever lies in it
 
     def __post_init__(self) -> None:
         ways = ["--group-by-folder"] * self.group_by_folder + ["--group-pattern"] * bool(self.group_pattern)
@@ -43,7 +44,7 @@ class Options:
             raise ParamsError(f"--group-pattern {self.group_pattern!r} is no regular expression: {error}") from None
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, those that differ from the defaults; `least` and `fewest` are the project's."""
+        """Plain values, those that differ from the defaults; the others are the project's."""
         plain = Options()
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_THE_PROJECT}
         return {

@@ -230,6 +230,24 @@ def test_a_refused_import_changes_nothing(importable: Callable[..., None], fill:
     assert not images.IMPORTING.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--forget", "b", "--labels", "x.csv"], "--forget takes the name of a batch and nothing else"),
+        (["--forget", ""], "there is no batch ''"),
+        (["--forget", "b"], "there is no batch 'b'"),
+        (["--add", ""], "SOURCE is empty"),
+    ],
+)
+def test_what_cannot_be_forgotten_or_added(
+    toy_project: Path, forked_dvc: None, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(images.IMAGES)
+    assert main.main(["import", *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert files(images.IMAGES) == before
+
+
 def test_a_refused_import_lists_all_that_it_was_refused_for(importable: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     importable(refuse_by_name)
     before = files(images.IMAGES)
