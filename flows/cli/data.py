@@ -13,11 +13,10 @@ from flows.cli import common
 from flows.cli.common import Commands
 from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
-from headstart.words import formats, lists
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from headstart.importing.datasets import Summary
-    from headstart.importing.labels_file import LeftOut
     from headstart.importing.options import Options
 
 _IMPORT = """\
@@ -185,9 +184,11 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
-    if options.forget:
-        return _forget(options.forget)
     how = _options(options)
+    if options.forget is not None:
+        if options.labels or options.batch or how.to_json():
+            raise ParamsError("--forget takes the name of a batch and nothing else; leave out the other options")
+        return _forget(options.forget)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
     if options.source in EXAMPLES:
@@ -197,7 +198,7 @@ def _import(options: argparse.Namespace) -> int:
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        if options.add:
+        if options.add is not None:
             summary = arriving.add(options.add, options.labels, how, options.batch)
         elif options.update:
             summary = images.update(how.reviewed)
@@ -218,6 +219,7 @@ def _tell(summary: Summary) -> None:
     """Print what was imported, and what was not."""
     from flows.projects import images
     from headstart.data import batches
+    from headstart.importing import labels_file
 
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
@@ -227,11 +229,13 @@ def _tell(summary: Summary) -> None:
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
     if summary.sidecars:
-        print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
+        print(
+            f"left out {formats.count(len(summary.sidecars), 'file that is no photo', 'files that are no photos')}: {clutter.kinds(summary.sidecars)}"
+        )
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if bad := [one for one in summary.left_out if not one.reason.startswith(batches.HERE)]:
-        print(f"left out {len(bad):,} that cannot be used: {_reasons(bad)}; each is named in {images.LEFT_OUT}")
+        print(f"left out {len(bad):,} that cannot be used: {labels_file.reasons(bad)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:
@@ -255,12 +259,6 @@ def _forget(batch: str) -> int:
     print("earlier versions of the images are still in DVC's cache and its remotes; `dvc gc` removes them there")
     print("next: headstart run")
     return 0
-
-
-def _reasons(left_out: Sequence[LeftOut]) -> str:
-    """How many were left out for each reason, the most frequent first."""
-    reasons = Counter(one.reason.partition(":")[0] for one in left_out)
-    return lists.listing([f"{number:,} {reason}" for reason, number in reasons.most_common()])
 
 
 def _whys(unreadable: Sequence[tuple[str, str]]) -> str:

@@ -64,11 +64,8 @@ def register(commands: Commands) -> None:
 
 
 def _port(text: str) -> int:
-    """A port. Raises ValueError for anything else."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
+    """A port. Raises argparse.ArgumentTypeError for anything else."""
+    return common.number(text, 0, 65_535)
 
 
 def _review(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, labels_file, mending, remote, shards
+from headstart.importing import archive_kinds, archives, folders, label_doubts, labels_file, mending, remote, shards
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
@@ -29,6 +29,7 @@ from headstart.importing.options import Options
 from headstart.importing.reviewed import Corrections
 from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
+from headstart.machinery import system
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.machinery.progress import Progress
 from headstart.words import formats, lists
@@ -57,9 +58,8 @@ class Summary:
     terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
-        text = f"{self.files} files in {len(self.classes)} classes"
-        if self.splits:
-            text += " (" + ", ".join(f"{number} {name}" for name, number in self.splits.items()) + ")"
+        splits = ", ".join(f"{number} {name}" for name, number in self.splits.items())
+        text = f"{self.files} files in {len(self.classes)} classes" + (f" ({splits})" if splits else "")
         if self.renamed:
             text += f"; {self.renamed} renamed because their name was taken"
         if self.groups:
@@ -132,7 +132,13 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
-    notes = [*_renaming(shelf), *taken.notes, *corrections.notes(), *beside.add(target, how.target, how.target_labels, classes, current)]
+    notes = [
+        *_renaming(shelf),
+        *taken.notes,
+        *label_doubts.misread(classes),
+        *corrections.notes(),
+        *beside.add(target, how.target, how.target_labels, classes, current),
+    ]
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
     kept = {item.path for item in taken.items}
@@ -197,11 +203,10 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, correctio
     taken = (_of_shards if told else _labelled)(given, labels, how, shown)
     taken.items = corrections.items(taken.items)
     taken.left_out += corrections.left
-    layout.check(layout.Contents(taken.items, [], []), shown, how.fewest)
     taken.unreadable = folders.check_readable(taken.root, taken.items, shown)
+    _check(taken, shown, how)
     _mend(taken, how)
-    if how.skip_bad or how.drop_duplicates:
-        layout.check(layout.Contents(taken.items, [], []), f"what is left of {shown}", how.fewest)
+    _check(taken, shown, how)
     splits = {item.split for item in taken.items} - {"", "train"}
     put = Path.replace if unpacked else remote.keep if remote.is_here(path) else Cloner().clone
     groups: dict[str, str] = {}
@@ -222,7 +227,7 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, correctio
 def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
     """The files of a folder with their labels, from a table or from the folders that they lie in."""
     if labels is None:
-        root, found = folders.find(given, shown, how.recursive, how.skip_bad)
+        root, found = folders.find(given, shown, how.recursive or how.group_by_folder, how.skip_bad, how.known)
         beside = {path for path in found.beside if photos.is_sidecar(root / path)}
         left = [LeftOut(path, "", 0, reason) for path, reason in found.bad]
         notes = [*found.notes, *map(_without_classes, found.unlabelled)]
@@ -241,13 +246,28 @@ def _of_shards(given: Path, labels: Path | None, how: Options, shown: str) -> _T
     return taken
 
 
+def _check(taken: _Taken, shown: str, how: Options) -> None:
+    """Raise DataError if fewer classes are left than it takes, with what was left out, if anything was."""
+    if not taken.left_out:
+        layout.check(layout.Contents(taken.items, [], []), shown, how.fewest)
+        return
+    labels = sorted({item.label for item in taken.items})
+    if len(labels) < how.fewest:
+        left = f"one class, {labels[0]!r}" if labels else "nothing"
+        raise DataError(
+            f"{shown}: {left} is left, as {formats.count(len(taken.left_out), 'file or row', 'files or rows')} cannot be used: "
+            f"{labels_file.reasons(taken.left_out)}",
+            taken.left_out,
+        )
+
+
 def _mend(taken: _Taken, how: Options) -> None:
     """Leave out what the options say, and find the groups of the rest."""
     if how.skip_bad:
         taken.items, left = mending.readable(taken.root, taken.items)
         taken.left_out += left
     if how.drop_duplicates:
-        taken.items, left = mending.distinct(taken.root, taken.items)
+        taken.items, left = mending.distinct(taken.root, taken.items, how.skip_bad)
         taken.left_out += left
     if how.skip_bad:
         taken.items, left = mending.large_enough(taken.items, how.least)
@@ -258,10 +278,10 @@ def _mend(taken: _Taken, how: Options) -> None:
             f"refuse them: {lists.named(small)}; --skip-bad leaves them out"
         )
     groups, notes = grouping.of(taken.items, how)
-    taken.groups |= groups
     taken.notes += notes
     kept = {item.path for item in taken.items}
-    taken.groups = {path: group for path, group in taken.groups.items() if path in kept}
+    taken.groups = {path: group for path, group in (taken.groups | groups).items() if path in kept}
+    grouping.check(taken.items, taken.groups, how)
 
 
 def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf, corrections: Corrections) -> None:
@@ -289,10 +309,6 @@ def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:
 
 def _explained(error: OSError) -> HeadstartError:
     """What the user can do about a failed system call."""
-    if isinstance(error, PermissionError):
-        return DataError(f"no permission: {error.filename}; allow reading the source and writing here with chmod")
-    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-        return DataError(f"a name or path is longer than the file system takes: {str(error.filename)[:120]}...; shorten it, or its folders")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HeadstartError("the disk is full; make room and import again")
-    return HeadstartError(f"the import failed: {error}")
+    refused = isinstance(error, PermissionError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+    said = system.words(error) or f"the import failed: {error}"
+    return DataError(said) if refused else HeadstartError(said)
