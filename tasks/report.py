@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.base import outputs
+from headstart.data import settings
+from headstart.data.settings.no_labels import NO_LABELS
 from headstart.params import Report
 from headstart.report import findings, page
+from headstart.report import grouped as of_groups
 from tasks import stage
 
 
@@ -28,6 +31,8 @@ def report(
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     adapt: Path = Path("reports/adapt.json"),
     batches: Path = Path("reports/batches.json"),
+    groups: Path = Path("reports/groups.json"),
+    grouped: Path = Path("reports/groups.csv"),
     labels: Path = Path("reports/labels"),
     seen: Path = Path("reports/seen"),
     out: Path = Path("reports/report.html"),
@@ -35,6 +40,9 @@ def report(
     block: Report,
 ) -> None:
     """Write one self-contained HTML page about the run, whole or not at all."""
+    if settings.of(images) is NO_LABELS:
+        _write(out, of_groups.render(groups, grouped, validation, images))
+        return
     found = findings.gather(
         validation=validation,
         ranking=ranking,
@@ -57,7 +65,10 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
-    text = page.render(found, mistakes=block.mistakes)
+    _write(out, page.render(found, mistakes=block.mistakes))
+
+
+def _write(out: Path, text: str) -> None:
     with outputs.whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"report: {out}")

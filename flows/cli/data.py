@@ -16,6 +16,7 @@ from headstart.machinery.errors import ParamsError
 from headstart.words import formats, lists
 
 if TYPE_CHECKING:
+    from headstart.importing.datasets import Summary
     from headstart.importing.labels_file import LeftOut
     from headstart.importing.options import Options
 
@@ -46,6 +47,7 @@ examples:
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
+  headstart import photos/ --no-labels           # no labels at all: groups, which `headstart review` asks you to name
   headstart import torchvision:flowers102
   headstart import --add new/ --batch 2026-11-27  # beside what is here; new classes may come
   headstart import --update                      # again from the same place, which data/images.dvc names
@@ -75,6 +77,7 @@ def register(commands: Commands) -> None:
         metavar="ROLE=NAME,...",
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
     )
+    add.add_argument("--no-labels", action="store_true", help="the images have no labels, and folders are no classes: put them into groups")
     add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
     add.add_argument(
         "--target-labels",
@@ -123,6 +126,7 @@ def _options(options: argparse.Namespace) -> Options:
         group_pattern=options.group_pattern,
         recursive=options.recursive,
         encoding=options.encoding,
+        no_labels=options.no_labels,
         target=options.target,
         target_labels=options.target_labels,
         reviewed=options.reviewed,
@@ -145,6 +149,8 @@ def _import(options: argparse.Namespace) -> int:
     how = _options(options)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
+    if how.no_labels and options.batch:
+        raise ParamsError("images without labels come all at once, not in batches; leave out --batch")
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
@@ -159,9 +165,7 @@ def _import(options: argparse.Namespace) -> int:
         else:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
-    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
-    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
-    print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
+    print(_told(summary))
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
@@ -178,10 +182,19 @@ def _import(options: argparse.Namespace) -> int:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
-    if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
+
+
+def _told(summary: Summary) -> str:
+    """How many images of which classes and splits."""
+    if not summary.classes:
+        return formats.count(summary.files, "image")
+    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
+    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
+    return f"{told} ({common.few(summary.classes)}); splits: {splits}"
 
 
 def _forget(batch: str) -> int:

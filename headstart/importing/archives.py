@@ -64,6 +64,15 @@ def parse_limits(assignments: list[str]) -> dict[str, int]:
     return limits
 
 
+def opened(path: Path, place: Path, encoding: str = "", limits: Mapping[str, int] | None = None) -> Path:
+    """The folder `path` itself; of an archive what it holds, in the fresh folder `place`."""
+    if path.is_file():
+        place.mkdir()
+        unpack(path, place, encoding=encoding, limits=limits or {})
+        return place
+    return path
+
+
 def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None) -> None:
     """Unpack all files of an archive below `folder`, bookkeeping left out.
 

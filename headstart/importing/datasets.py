@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, labels_file, mending
+from headstart.importing import archive_kinds, archives, folders, labels_file, mending, without_labels
 from headstart.importing import groups as grouping
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
@@ -124,9 +124,10 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     else:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
+        if how.no_labels:
+            return _unlabelled(source, target, labels, how, current)
         taken = _take(_existing(source, target, current), shelf, labels, how, corrections)
-    for scratch in (".downloads", ".unpacked"):
-        shutil.rmtree(target / scratch, ignore_errors=True)
+    _clear(target)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
@@ -147,6 +148,30 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         taken.sidecars,
         unreadable,
         EXAMPLES[source].terms if source in EXAMPLES else "",
+    )
+
+
+def _clear(target: Path) -> None:
+    for scratch in (".downloads", ".unpacked"):
+        shutil.rmtree(target / scratch, ignore_errors=True)
+
+
+def _unlabelled(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+    """Fill the target with images that have no labels."""
+    without_labels.check(labels, how)
+    path = _existing(source, target, current)
+    given = archives.opened(path, target / ".unpacked", how.encoding, how.limits)
+    taken = without_labels.take(given, target, how, source, moved=path.is_file())
+    _clear(target)
+    return Summary(
+        taken.files,
+        [],
+        {},
+        groups=taken.groups,
+        left_out=taken.left_out,
+        notes=taken.notes,
+        sidecars=taken.sidecars,
+        unreadable=taken.unreadable,
     )
 
 
@@ -183,12 +208,7 @@ def _existing(source: str, target: Path, current: Path) -> Path:
 
 def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections) -> _Taken:
     """Put the files of a folder or an archive on the shelf; returns what they are."""
-    unpacked = path.is_file()
-    given = path
-    if unpacked:
-        given = shelf.target / ".unpacked"
-        given.mkdir()
-        archives.unpack(path, given, encoding=how.encoding, limits=how.limits)
+    given = archives.opened(path, shelf.target / ".unpacked", how.encoding, how.limits)
     taken = _labelled(given, labels, how, str(path))
     taken.items = corrections.items(taken.items)
     taken.left_out += corrections.left
@@ -198,7 +218,7 @@ def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, correctio
     if how.skip_bad or how.drop_duplicates:
         layout.check(layout.Contents(taken.items, [], []), f"what is left of {path}", how.fewest)
     splits = {item.split for item in taken.items} - {"", "train"}
-    put = Path.replace if unpacked else Cloner().clone
+    put = Path.replace if path.is_file() else Cloner().clone
     groups: dict[str, str] = {}
     with Progress(len(taken.items), "copying images") as progress:
         for item in sorted(taken.items, key=lambda item: item.path in corrections.origins):  # last, so that no other file is renamed
