@@ -106,7 +106,7 @@ def _serve(state: servers.State, port: int) -> list[str]:
     database.begin(servers.HOME)
     # A server that was killed as it wrote who holds a slot leaves this: should its process id be given anew, the next server would wait.
     internals.lease_lock(Path(os.environ["PREFECT_HOME"])).unlink(missing_ok=True)
-    state.update({"port": port, "server": _start("server", "uvicorn", *servers.arguments(port), **_serving(port))})
+    state.update({"port": port, "server": _start("server", "uvicorn", *servers.arguments(port), settings=_serving(port))})
     _note(state)
     return ["the server"]
 
@@ -141,14 +141,14 @@ def _refuse_busy(state: servers.State) -> None:
         )
 
 
-def _start(name: str, module: str, *arguments: str, keep: tuple[int, ...] = (), **extra: str) -> servers.Mark:
+def _start(name: str, module: str, *arguments: str, keep: tuple[int, ...] = (), settings: dict[str, str] | None = None) -> servers.Mark:
     """Start `python -m module` as a process of its own session; both its streams go to its log. Of our open files it has those of `keep`.
 
     Returns its mark.
     """
     servers.HOME.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **_SETTINGS, **extra}
+    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **_SETTINGS, **(settings or {})}
     environment.pop(lock.VARIABLE, None)  # the lock of this command is not that of the runs to come
     with (servers.HOME / f"{name}.log").open("a") as log:
         process = subprocess.Popen(
