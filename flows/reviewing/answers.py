@@ -42,9 +42,9 @@ class Review:
     classes: list[str]
     file: Path
     singles: int  # labels in the list outside blocks, those included that are not asked
-    page: Path = PAGE
     rows: dict[str, Reviewed] = field(default_factory=dict)  # by origin, those of earlier reviews included
     _before: list[tuple[str, Reviewed | None]] = field(default_factory=list)  # what each answer of this review replaced
+    page: Path = PAGE
 
     @property
     def known(self) -> set[str]:

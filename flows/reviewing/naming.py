@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -164,7 +165,7 @@ class Naming:
     @property
     def command(self) -> str:
         """What starts the pipeline from the names."""
-        return f"headstart import {self.source} --labels {self.file} && headstart run"
+        return f"headstart import {shlex.quote(self.source)} --labels {self.file} && headstart run"
 
     def state(self) -> State:
         """What the page shows."""
@@ -194,7 +195,15 @@ class Naming:
         with outputs.whole(self.kept) as temporary:
             spreadsheet.write(temporary, COLUMNS, [(path, asked, label) for (path, asked), label in self.said.items()])
         with outputs.whole(self.file) as temporary:
-            spreadsheet.write(temporary, ("path", "label"), sorted(self.labels().items()))
+            _write_labels(temporary, self.labels())
+
+
+def _write_labels(path: Path, labels: dict[str, str]) -> None:
+    """A table as an import reads it: names as they are, also those that a spreadsheet would compute."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("path", "label"))
+        table.writerows(sorted(labels.items()))
 
 
 def load(images: Path, source: str, file: Path = LABELS, kept: Path = ANSWERS, groups: Path = GROUPS, table: Path = TABLE) -> Naming:

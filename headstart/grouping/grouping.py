@@ -59,7 +59,7 @@ def group(rows: pd.DataFrame, root: Path, candidates: Candidates, block: GroupIm
     spaces = {name: axes[name].place(one.features) for name, one in seen.items()}
     with threadpool_limits(1):  # sums of several threads come in any order
         tried = sources({name: space[chosen] for name, space in spaces.items()}, block, seed)
-        best = [one["name"] for one in sorted(tried, key=lambda one: -_worth(one))][:JOINED]
+        best = [one["name"] for one in by_worth(tried)][:JOINED]
         some = [spaces[name][chosen] for name in best]
         counted = count(some, block, seed)
         found = find(some, counted.groups, block.method, seed)
@@ -99,19 +99,19 @@ def sources(spaces: Mapping[str, np.ndarray], block: GroupImages, seed: int) -> 
     told: list[Source] = []
     with Progress(len(spaces), "comparing what sources see") as progress:
         for name, space in spaces.items():
-            alone = count([space], block, seed)
+            alone = count([space], block, seed, draws=0)
             (curve,) = (one for one in alone.curve if one["groups"] == alone.groups)
             told.append({"name": name, "stability": curve["stability"], "silhouette": curve["silhouette"], "reason": ""})
             progress.step()
     return told
 
 
-def count(spaces: Sequence[np.ndarray], block: GroupImages, seed: int) -> Number:
+def count(spaces: Sequence[np.ndarray], block: GroupImages, seed: int, draws: int = number.DRAWS) -> Number:
     """How many groups there are, by LARGEST images at most."""
     n = len(spaces[0])
     some = np.sort(np.random.default_rng(seed).permutation(n)[:LARGEST])
     asked = None if block.groups == AUTO else min(int(block.groups), n)
-    return number.choose([space[some] for space in spaces], block.most, block.resamples, seed, asked)
+    return number.choose([space[some] for space in spaces], block.most, block.resamples, seed, asked, draws)
 
 
 def find(spaces: Sequence[np.ndarray], groups: int, method: str, seed: int) -> Found:
@@ -138,8 +138,9 @@ def find(spaces: Sequence[np.ndarray], groups: int, method: str, seed: int) -> F
     return Found(made[best], best, told, stable, judging.together(made[best], drawn))
 
 
-def _worth(one: Source) -> float:
-    return (one["stability"] or 0.0) + (one["silhouette"] or 0.0)
+def by_worth(told: Sequence[Source]) -> list[Source]:
+    """The sources by stability and silhouette, the best first."""
+    return sorted(told, key=lambda one: -((one["stability"] or 0.0) + (one["silhouette"] or 0.0)))
 
 
 def _all(space: np.ndarray, chosen: np.ndarray, alike: np.ndarray, labels: np.ndarray) -> np.ndarray:

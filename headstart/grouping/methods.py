@@ -13,15 +13,41 @@ from headstart.grouping import graph, turtle
 from headstart.grouping.spaces import neighbours
 
 Method = Callable[[Sequence[np.ndarray], int, int], np.ndarray]
-_STARTS = 10
+_STARTS, _ROUNDS = 10, 100
 _SIZES = (0.2, 0.1, 0.05, 0.03, 0.02, 0.01)  # share of the images that a group of HDBSCAN has at least
 
 
 def kmeans(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
-    """Lloyd's k-means in the first space, the best of ten starts."""
-    from sklearn.cluster import KMeans
+    """Lloyd's k-means in the first space, the best of ten starts (k-means++: Arthur & Vassilvitskii, 2007)."""
+    random = np.random.default_rng(seed)
+    made = [_lloyd(spaces[0], _spread(spaces[0], groups, random)) for _ in range(_STARTS)]
+    return min(made, key=lambda pair: pair[1])[0]
 
-    return np.asarray(KMeans(groups, n_init=_STARTS, random_state=seed).fit_predict(spaces[0]))
+
+def _spread(space: np.ndarray, groups: int, random: np.random.Generator) -> np.ndarray:
+    """First means (groups, d): images that lie far from each other, drawn at random."""
+    chosen = [int(random.integers(len(space)))]
+    apart = ((space - space[chosen[0]]) ** 2).sum(1)
+    for _ in range(groups - 1):
+        total = np.cumsum(apart)
+        chosen.append(int(min(np.searchsorted(total, random.random() * total[-1], side="right"), len(space) - 1)))
+        apart = np.minimum(apart, ((space - space[chosen[-1]]) ** 2).sum(1))
+    return space[chosen]
+
+
+def _lloyd(space: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, float]:
+    """The groups (n,) to which the means lead, and their squared distances in all. A group that loses all its images takes the farthest one."""
+    labels = nearest(space, means)
+    for _ in range(_ROUNDS):
+        for group in range(len(means)):
+            if not (labels == group).any():
+                labels[((space - means[labels]) ** 2).sum(1).argmax()] = group
+            means[group] = space[labels == group].mean(0)
+        moved = nearest(space, means)
+        if (moved == labels).all():
+            break
+        labels = moved
+    return labels, float(((space - means[labels]) ** 2).sum())
 
 
 def ward(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:

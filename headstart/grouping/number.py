@@ -56,8 +56,11 @@ def numbers(n: int, most: int) -> list[int]:
     return list(range(2, max(2, min(most, n // SMALLEST)) + 1))
 
 
-def choose(spaces: Sequence[np.ndarray], most: int, resamples: int, seed: int, asked: int | None = None) -> Number:
-    """The number of groups of the images (n, d) in each space; `asked` is one that is given, of which only the rest is told."""
+def choose(spaces: Sequence[np.ndarray], most: int, resamples: int, seed: int, asked: int | None = None, draws: int = DRAWS) -> Number:
+    """The number of groups of the images (n, d) in each space; `asked` is one that is given, of which only the rest is told.
+
+    `draws` sets of images without groups are looked at; with 0 nothing is shown.
+    """
     n = len(spaces[0])
     tried = numbers(n, most) if asked is None else [asked]
     whole = Cuts.of(spaces, tried[-1])
@@ -78,17 +81,17 @@ def choose(spaces: Sequence[np.ndarray], most: int, resamples: int, seed: int, a
         {"groups": number, "stability": float(np.mean(agree[number])) if agree[number] else 0.0, "silhouette": apart[number]}
         for number in tried
     ]
-    return Number(best, [min(int(low), best), max(int(high), best)], curve, apart[best], _by_chance(spaces, tried, seed))
+    return Number(best, [min(int(low), best), max(int(high), best)], curve, apart[best], _by_chance(spaces, tried, seed, draws))
 
 
-def _by_chance(spaces: Sequence[np.ndarray], tried: Sequence[int], seed: int) -> float:
+def _by_chance(spaces: Sequence[np.ndarray], tried: Sequence[int], seed: int, draws: int) -> float:
     """The largest silhouette that so many images reach which are spread like these and have no groups: normal, with the same covariance."""
     together = np.hstack(spaces)
     _, scale, directions = np.linalg.svd(together - together.mean(0), full_matrices=False)
     random, ends = np.random.default_rng(seed), np.cumsum([space.shape[1] for space in spaces])[:-1]
     reached = []
-    for _ in range(DRAWS):
+    for _ in range(draws):
         drawn = random.normal(size=(len(together), len(scale))) * (scale / np.sqrt(len(together))) @ directions
         cuts = Cuts.of(np.split(drawn, ends, axis=1), tried[-1])
         reached.append(max(cuts.silhouette(cuts.groups(number)) for number in tried))
-    return max(reached)
+    return max(reached, default=1.0)

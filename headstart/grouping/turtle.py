@@ -14,7 +14,7 @@ from scipy.special import log_softmax, softmax
 
 STEPS, INNER = 400, 5
 RATE, INNER_RATE = 0.05, 0.1
-EVEN = 10.0  # weight of the entropy of the shares
+EVEN = 4.0  # weight of the entropy of the shares
 DECAY = 1e-2  # of the classifiers' weights
 
 

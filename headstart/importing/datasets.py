@@ -110,13 +110,14 @@ def import_dataset(
 
 
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+    without_labels.check(labels, how)
     shelf = Shelf(target)
     taken = _Taken(target, [])
     corrections = Corrections(Path(how.reviewed) if how.reviewed else None)
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
+        given = ["labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
         if given:
-            raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
+            raise ParamsError(f"--{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
         _save(samples(target / ".downloads"), shelf, corrections)
         taken.left_out += corrections.left
@@ -125,7 +126,7 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
         if how.no_labels:
-            return _unlabelled(source, target, labels, how, current)
+            return _unlabelled(source, target, how, current)
         taken = _take(_existing(source, target, current), shelf, labels, how, corrections)
     _clear(target)
     contents = layout.scan(target, shown=source)
@@ -156,23 +157,14 @@ def _clear(target: Path) -> None:
         shutil.rmtree(target / scratch, ignore_errors=True)
 
 
-def _unlabelled(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+def _unlabelled(source: str, target: Path, how: Options, current: Path) -> Summary:
     """Fill the target with images that have no labels."""
-    without_labels.check(labels, how)
     path = _existing(source, target, current)
     given = archives.opened(path, target / ".unpacked", how.encoding, how.limits)
     taken = without_labels.take(given, target, how, source, moved=path.is_file())
     _clear(target)
-    return Summary(
-        taken.files,
-        [],
-        {},
-        groups=taken.groups,
-        left_out=taken.left_out,
-        notes=taken.notes,
-        sidecars=taken.sidecars,
-        unreadable=taken.unreadable,
-    )
+    said = (taken.left_out, taken.groups, taken.notes, taken.sidecars, taken.unreadable)
+    return Summary(taken.files, [], {}, [], 0, *said)
 
 
 def _renaming(shelf: Shelf) -> list[str]:

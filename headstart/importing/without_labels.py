@@ -33,12 +33,12 @@ class Taken:
 
 
 def check(labels: Path | None, how: Options) -> None:
-    """Raise ParamsError for options that go with labels."""
+    """Raise ParamsError for options that go with labels, if the images have none."""
+    if not how.no_labels:
+        return
     given = ["labels"] * (labels is not None) + [name for name in _LABELS if name in how.to_json()]
     if given:
-        raise ParamsError(
-            f"--{given[0].replace('_', '-')} does not go with --no-labels, which takes images without any; leave out one of them"
-        )
+        raise ParamsError(f"--{given[0].replace('_', '-')} does not go with --no-labels, for images without any; leave out one of them")
 
 
 def take(root: Path, target: Path, how: Options, shown: str, moved: bool) -> Taken:
