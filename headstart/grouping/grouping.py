@@ -110,7 +110,7 @@ def count(spaces: Sequence[np.ndarray], block: GroupImages, seed: int, draws: in
     """How many groups there are, by LARGEST images at most."""
     n = len(spaces[0])
     some = np.sort(np.random.default_rng(seed).permutation(n)[:LARGEST])
-    asked = None if block.groups == AUTO else min(int(block.groups), n)
+    asked = None if block.groups == AUTO else min(int(block.groups), n // 2)  # halves have as many images
     return number.choose([space[some] for space in spaces], block.most, block.resamples, seed, asked, draws)
 
 

@@ -70,7 +70,7 @@ def choose(spaces: Sequence[np.ndarray], most: int, resamples: int, seed: int, a
     agree: dict[int, list[float]] = {number: [] for number in tried}
     found = []
     for rows in judging.samples(n, resamples, seed):
-        here = [number for number in tried if number <= max(2, len(rows) // SMALLEST)]
+        here = [number for number in tried if number == asked or number <= max(2, len(rows) // SMALLEST)]
         some = Cuts.of([space[rows] for space in spaces], tried[-1])
         cut = {number: some.groups(number) for number in here}
         for number in here:

@@ -16,8 +16,8 @@ def number(groups: int, asked: bool, interval: Sequence[int], images: int) -> st
         return f"{told}; the number was given"
     low, high = interval
     if low == high:
-        return f"{told}; so many in at least 95% of the samples of these images"
-    return f"{told}; 95% of the samples of these images have {low:,} to {high:,}"
+        return f"{told}; so many in 95% of random halves of them"
+    return f"{told}; 95% of random halves of them have {low:,} to {high:,}"
 
 
 def sure(shown: bool, stability: float, silhouette: float, by_chance: float) -> str:

@@ -59,7 +59,7 @@ def page(left: Path) -> Page:
 def test_the_page_says_what_was_found_and_how_sure(left: Path) -> None:
     made = page(left)
     assert "2 groups of 12 images" in made.text
-    assert "95% of the samples of these images have 2 to 3" in made.text
+    assert "95% of random halves of them have 2 to 3" in made.text
     assert "where they end is clear" in made.text
     assert "Groups are what the networks find alike" in made.text
     assert "headstart review" in made.text

@@ -327,7 +327,7 @@ def test_groups_of_images_without_labels_are_told(tmp_path: Path, monkeypatch: p
     files.METRICS.write_text(json.dumps({"nothing": "images without labels"}))
     in_groups.GROUPS.write_text(json.dumps(GROUPED))
     told = " ".join(show.summary().split())
-    assert "2 groups of 40 images; 95% of the samples of these images have 2 to 4" in told
+    assert "2 groups of 40 images; 95% of random halves of them have 2 to 4" in told
     assert "where they end is fair" in told
     assert "group 1: 30 images, 95% stay together, such as a.png" in told
     assert "headstart review" in told
