@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def group_images(
         manifest.read(clean), images, select_source, block, seed=shared.seed, device=devices.choose(shared.device, shared.precision)
     )
     _write(table, done)
-    outputs.write_json(out, done.report)
+    outputs.write_json(out, {**done.report, "table_sha256": hashlib.sha256(table.read_bytes()).hexdigest()})
     _say(done.report)
 
 

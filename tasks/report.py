@@ -32,7 +32,6 @@ def report(
     adapt: Path = Path("reports/adapt.json"),
     batches: Path = Path("reports/batches.json"),
     groups: Path = Path("reports/groups.json"),
-    grouped: Path = Path("reports/groups.csv"),
     labels: Path = Path("reports/labels"),
     seen: Path = Path("reports/seen"),
     out: Path = Path("reports/report.html"),
@@ -41,9 +40,8 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about the run, whole or not at all."""
     if settings.of(images) is NO_LABELS:
-        _write(out, of_groups.render(groups, grouped, validation, images))
-        return
-    found = findings.gather(
+        return _write(out, of_groups.render(groups, validation, images))
+    places = findings.Places(
         validation=validation,
         ranking=ranking,
         head=head,
@@ -65,7 +63,7 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
-    _write(out, page.render(found, mistakes=block.mistakes))
+    _write(out, page.render(findings.gather(places), mistakes=block.mistakes))
 
 
 def _write(out: Path, text: str) -> None:

@@ -28,7 +28,7 @@ SOURCE is one of
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
-  demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
+  demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 
 --add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its
@@ -91,6 +91,11 @@ def register(commands: Commands) -> None:
         default="",
         help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
+    _register_reading(add)
+
+
+def _register_reading(add: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are read and which are taken."""
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
     together.add_argument(
@@ -138,7 +143,6 @@ def _options(options: argparse.Namespace) -> Options:
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
     from flows.projects import arriving, images
-    from headstart.data import batches
     from headstart.importing.examples import EXAMPLES
     from headstart.indexing import layout
     from headstart.machinery import lock
@@ -165,6 +169,18 @@ def _import(options: argparse.Namespace) -> int:
         else:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
+    _tell(summary)
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
+        print(note)
+    print("these are the images that were here before; nothing changed" if same else "next: headstart run")
+    return 0
+
+
+def _tell(summary: Summary) -> None:
+    """Print what was imported, and what was not."""
+    from flows.projects import images
+    from headstart.data import batches
+
     print(_told(summary))
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
@@ -182,10 +198,6 @@ def _import(options: argparse.Namespace) -> int:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
-    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
-        print(note)
-    print("these are the images that were here before; nothing changed" if same else "next: headstart run")
-    return 0
 
 
 def _told(summary: Summary) -> str:

@@ -89,6 +89,7 @@ def group(rows: pd.DataFrame, root: Path, candidates: Candidates, block: GroupIm
         "methods": found.methods,
         "outliers": int(outlier.sum()),
         "near_duplicates": int((~single).sum()),
+        "table_sha256": "",
         "grey": _grey(rows),
     }
     return Grouping(report, table)

@@ -62,6 +62,7 @@ class Report(TypedDict):
     methods: list[Method]
     outliers: int
     near_duplicates: int
+    table_sha256: str  # of reports/groups.csv, so that what depends on one depends on both
     grey: dict[str, list[float]] | None  # the scale on which more than 8 bits a channel are shown
 
 
@@ -85,6 +86,7 @@ def nothing(setting: str, reason: str) -> Report:
         "methods": [],
         "outliers": 0,
         "near_duplicates": 0,
+        "table_sha256": "",
         "grey": None,
     }
     return empty

@@ -16,7 +16,7 @@ class GroupImages(Block):
         "auto", description="How many groups (2-500); auto: the number whose groups lie farthest apart."
     )
     most: int = Field(30, ge=2, le=500, description="Most groups that auto considers.")
-    method: Literal["auto", "kmeans", "ward", "hdbscan", "spectral", "joint_spectral", "turtle"] = Field(
+    method: Literal["auto", "kmeans", "ward", "hdbscan", "spectral", "joint_kmeans", "joint_spectral", "consensus", "turtle"] = Field(
         "auto",
         description="How groups are found: see headstart/grouping/methods.py; auto: the one whose groups lie farthest apart in the spaces of all sources.",
     )

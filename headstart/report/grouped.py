@@ -51,14 +51,14 @@ class Map:
     n: int
 
 
-def render(groups: Path, table: Path, validation: Path, images: Path) -> str:
-    """The page. Raises HeadstartError if an output is missing."""
+def render(groups: Path, validation: Path, images: Path) -> str:
+    """The page; the table of all images lies beside `groups`, which has its hash. Raises HeadstartError if an output is missing."""
     import pandas as pd
 
     try:
         made: Report = outputs.read_json(groups)
         checked: Validation = outputs.read_json(validation)
-        rows = pd.read_csv(table, dtype={"path": str}, keep_default_na=False, na_values={"x": [""], "y": [""]})
+        rows = pd.read_csv(groups.with_suffix(".csv"), dtype={"path": str}, keep_default_na=False, na_values={"x": [""], "y": [""]})
     except FileNotFoundError as error:
         raise HeadstartError(f"the report needs {error.filename}, which is missing; run `dvc repro`") from None
     rows["path"] = rows["path"].map(spreadsheet.text)

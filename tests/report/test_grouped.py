@@ -53,7 +53,7 @@ def left(tmp_path: Path) -> Path:
 
 
 def page(left: Path) -> Page:
-    return Page(grouped.render(left / "groups.json", left / "groups.csv", left / "validation.json", left / "images"))
+    return Page(grouped.render(left / "groups.json", left / "validation.json", left / "images"))
 
 
 def test_the_page_says_what_was_found_and_how_sure(left: Path) -> None:
@@ -90,7 +90,7 @@ def test_it_is_not_surer_than_the_data(left: Path) -> None:
 
 
 def test_nothing_is_asked_of_a_network(left: Path) -> None:
-    text = grouped.render(left / "groups.json", left / "groups.csv", left / "validation.json", left / "images")
+    text = grouped.render(left / "groups.json", left / "validation.json", left / "images")
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "<script" not in text
 
