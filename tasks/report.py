@@ -8,8 +8,7 @@ from headstart.base import outputs
 from headstart.data import settings
 from headstart.data.settings.no_labels import NO_LABELS
 from headstart.params import Report
-from headstart.report import findings, page
-from headstart.report import grouped as of_groups
+from headstart.report import findings, grouped, page
 from tasks import stage
 
 
@@ -39,8 +38,6 @@ def report(
     block: Report,
 ) -> None:
     """Write one self-contained HTML page about the run, whole or not at all."""
-    if settings.of(images) is NO_LABELS:
-        return _write(out, of_groups.render(groups, validation, images))
     places = findings.Places(
         validation=validation,
         ranking=ranking,
@@ -63,10 +60,15 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
-    _write(out, page.render(findings.gather(places), mistakes=block.mistakes))
+    _write(out, places, groups, block.mistakes)
 
 
-def _write(out: Path, text: str) -> None:
+def _write(out: Path, places: findings.Places, groups: Path, mistakes: int) -> None:
+    """Write the page on images without labels, or the usual one."""
+    if settings.of(places.images) is NO_LABELS:
+        text = grouped.render(groups, places.validation, places.images)
+    else:
+        text = page.render(findings.gather(places), mistakes=mistakes)
     with outputs.whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"report: {out}")
