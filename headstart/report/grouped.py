@@ -20,7 +20,7 @@ from headstart.report import charts, pages, pictures
 from headstart.report.alike import MANY, SIDE
 from headstart.report.charts import Series
 from headstart.words import groups as words
-from headstart.words import spreadsheet
+from headstart.words import lists, spreadsheet
 from headstart.words.formats import count
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def render(groups: Path, validation: Path, images: Path) -> str:
         .get_template("groups.html.jinja")
         .render(
             headline=f"{len(made['groups'])} groups",
-            answer=words.number(len(made["groups"]), made["asked"], made["interval"], made["images"]),
-            sure=words.sure(made["shown"], made["stability"], made["silhouette"], made["by_chance"]),
+            answer=lists.sentence(words.number(len(made["groups"]), made["asked"], made["interval"], made["images"])),
+            sure=lists.sentence(words.sure(made["shown"], made["stability"], made["silhouette"], made["by_chance"])),
             shown=made["shown"],
-            unlike=words.unlike(made["outliers"], made["near_duplicates"]),
+            unlike=lists.sentence(words.unlike(made["outliers"], made["near_duplicates"])),
             limits=words.LIMITS,
             made=made,
             groups=[_shown(one, images, grey) for one in made["groups"]],

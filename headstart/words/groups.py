@@ -31,7 +31,9 @@ def sure(shown: bool, stability: float, silhouette: float, by_chance: float) -> 
 
 def unlike(outliers: int, near_duplicates: int) -> str:
     """How many images are unlike all others, and how many are near-duplicates of another."""
-    return f"{count(outliers, 'image')} unlike all others; {count(near_duplicates, 'near-duplicate')}, of which each set counted once"
+    far = f"{count(outliers, 'image is', 'images are')} unlike all others" if outliers else "no image is unlike all others"
+    twins = f"{count(near_duplicates, 'near-duplicate')}; each set of them counted once" if near_duplicates else "no near-duplicates"
+    return f"{far}; {twins}"
 
 
 NEXT = "headstart review"  # names the groups
