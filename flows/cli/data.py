@@ -50,6 +50,7 @@ examples:
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
+  headstart import photos/ --no-labels           # no labels at all: groups, which `headstart review` asks you to name
   headstart import torchvision:flowers102
   headstart import --add new/ --batch 2026-11-27  # beside what is here; new classes may come
   headstart import --update                      # again from the same place, which data/images.dvc names
@@ -90,6 +91,7 @@ def register(commands: Commands) -> None:
         metavar="ROLE=NAME,...",
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
     )
+    add.add_argument("--no-labels", action="store_true", help="the images have no labels, and folders are no classes: put them into groups")
     add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
     add.add_argument(
         "--target-labels",
@@ -103,6 +105,12 @@ def register(commands: Commands) -> None:
         default="",
         help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
+    _register_reading(add)
+    _register_shard(commands)
+
+
+def _register_reading(add: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are read and which are taken."""
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
     together.add_argument(
@@ -123,7 +131,6 @@ def register(commands: Commands) -> None:
     )
     add.add_argument("--skip-bad", action="store_true", help="leave out what cannot be used, list it, and go on")
     add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
-    _register_shard(commands)
 
 
 def _register_shard(commands: Commands) -> None:
@@ -168,6 +175,7 @@ def _options(options: argparse.Namespace) -> Options:
         group_pattern=options.group_pattern,
         recursive=options.recursive,
         encoding=options.encoding,
+        no_labels=options.no_labels,
         target=options.target,
         target_labels=options.target_labels,
         reviewed=options.reviewed,
@@ -191,6 +199,8 @@ def _import(options: argparse.Namespace) -> int:
         return _forget(options.forget)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
+    if how.no_labels and options.batch:
+        raise ParamsError("images without labels come all at once, not in batches; leave out --batch")
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
@@ -209,7 +219,7 @@ def _import(options: argparse.Namespace) -> int:
     given = options.source or options.add or ""
     if "://" in given and not given.startswith("file:"):
         print("they were copied to this disk, and are read from here")
-    if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
@@ -221,9 +231,7 @@ def _tell(summary: Summary) -> None:
     from headstart.data import batches
     from headstart.importing import labels_file
 
-    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
-    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
-    print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
+    print(_told(summary))
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
@@ -242,6 +250,15 @@ def _tell(summary: Summary) -> None:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
+
+
+def _told(summary: Summary) -> str:
+    """How many images of which classes and splits."""
+    if not summary.classes:
+        return formats.count(summary.files, "image")
+    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
+    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
+    return f"{told} ({common.few(summary.classes)}); splits: {splits}"
 
 
 def _forget(batch: str) -> int:
