@@ -25,8 +25,9 @@ answer is written to data/reviewed.csv at once; no label changes until
 `headstart import --update --reviewed data/reviewed.csv`.
 
 Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look on.
-Of images without labels (`headstart import --no-labels`) it shows three images of each group, to name, merge or split, and asks of some
-images drawn at random whether the name fits. The names go into data/named.csv; it ends with the command that starts the pipeline from them.
+Of images without labels (`headstart import --no-labels`) it shows three images of each group, to name, merge or split, and asks
+of some images drawn at random whether the name fits. The names go into data/named.csv; it ends with the command that starts the
+pipeline from them.
 
 "Done" on the page ends the command; so does Ctrl-C (exit code 130), and nothing is lost.
 """
