@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from headstart import params
-from headstart.base import outputs
+from headstart.base import executor, outputs
 from headstart.data import settings
 from headstart.data.settings import Setting, no_labels
 from headstart.indexing import layout
@@ -83,7 +83,7 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
     remove_leftovers(function)
     started = time.monotonic()
     try:
-        with checkpoints.keeping(), unchanged(function, read):
+        with checkpoints.keeping(), executor.using(params.load().executor), unchanged(function, read):
             if setting := idle(name):
                 idling.leave(name, f"{setting.title}, so there is nothing to do")
                 print(f"{setting.title}: nothing to do")

@@ -15,7 +15,7 @@ import pytest
 
 ALL = ("",)
 # Fixtures that start processes; whoever uses one is slow.
-FIXTURES = {"toy_project", "short_project", "_toy_template", "prefect_server", "forked_dvc"}
+FIXTURES = {"machines", "toy_project", "short_project", "_toy_template", "prefect_server", "forked_dvc"}
 # Files below tests/, those that take longest first: the beginnings of the names of their slow tests, beside those that use such a fixture.
 SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_pipeline.py": ALL,
@@ -29,6 +29,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_directory_is",
     ),
     "flows/pipeline/test_transfer.py": ALL,
+    "test_many_machines.py": (),
     "training/test_kept_trainings.py": ALL,
     "flows/pipeline/test_chaos.py": ALL,
     "flows/experiments/test_restore.py": ALL,

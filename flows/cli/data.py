@@ -13,11 +13,10 @@ from flows.cli import common
 from flows.cli.common import Commands
 from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
-from headstart.words import formats, lists
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from headstart.importing.datasets import Summary
-    from headstart.importing.labels_file import LeftOut
     from headstart.importing.options import Options
 
 _IMPORT = """\
@@ -27,6 +26,9 @@ SOURCE is one of
   a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
+  an address s3://, gs://, az://, https:// or file:// of such a folder or archive: it is copied to this disk, and a copy that was
+             stopped goes on (needs the extra s3, gs or azure)
+  shards     a folder, or an address, of .tar files with labels beside the images, as `headstart shard` and WebDataset write them
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
   demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
@@ -42,6 +44,7 @@ examples:
   headstart import demo
   headstart import ~/photos
   headstart import pets.zip
+  headstart import s3://bucket/photos
   headstart import scans/ --labels scans.csv     # columns of file names and of labels; if you like, split
   headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
@@ -54,6 +57,17 @@ examples:
   headstart import --update --reviewed data/reviewed.csv     # with the labels that were corrected in `headstart review`
 """
 
+
+_SHARD = """\
+Write the images as tar shards: some archives of a thousand images each instead of millions of files, with the label, and the split if the folders
+give one, beside each image (.json, .cls), as WebDataset has them. What was stopped goes on; the same images give the same bytes.
+"""
+
+_SHARD_EXAMPLES = """\
+examples:
+  headstart shard shards/                        # the images of this project
+  headstart shard s3://bucket/shards --from ~/photos --each 5000
+"""
 
 _LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
 _TARGET = "images without labels of the domain in which the model will be used; SOURCE has labels, of another domain"
@@ -92,6 +106,7 @@ def register(commands: Commands) -> None:
         help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
     _register_reading(add)
+    _register_shard(commands)
 
 
 def _register_reading(add: argparse.ArgumentParser) -> None:
@@ -116,6 +131,35 @@ def _register_reading(add: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--skip-bad", action="store_true", help="leave out what cannot be used, list it, and go on")
     add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
+
+
+def _register_shard(commands: Commands) -> None:
+    """Add `headstart shard`."""
+    shard = commands.add("shard", _shard, help="write the images as tar shards", description=_SHARD, epilog=_SHARD_EXAMPLES)
+    shard.add_argument("out", metavar="OUT", help="a folder, or an address such as s3://bucket/shards")
+    shard.add_argument("--from", metavar="FOLDER", dest="source", type=Path, help="a folder of classes; data/images if left out")
+    shard.add_argument("--each", metavar="N", type=int, default=1000, help="images of a shard (1,000)")
+
+
+def _shard(options: argparse.Namespace) -> int:
+    from flows.projects import images
+    from headstart.data import belonging
+    from headstart.importing import shards
+    from headstart.indexing import layout
+
+    if options.source is None:
+        common.in_project()
+    if options.each < 1:
+        raise ParamsError("--each takes a whole number from 1: the images of a shard")
+    folder = options.source or images.IMAGES
+    contents, groups = layout.scan(folder), belonging.read(folder)
+    layout.check(contents, str(folder))
+    samples = [shards.Sample(folder / one.path, one.path, one.label, one.split, groups.get(one.path, "")) for one in contents.items]
+    names = shards.pack(samples, options.out, options.each)
+    print(
+        f"{formats.count(len(samples), 'image')} in {formats.count(len(names), 'shard')} at {options.out}; `headstart import {options.out}` reads them"
+    )
+    return 0
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -148,9 +192,11 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
-    if options.forget:
-        return _forget(options.forget)
     how = _options(options)
+    if options.forget is not None:
+        if options.labels or options.batch or how.to_json():
+            raise ParamsError("--forget takes the name of a batch and nothing else; leave out the other options")
+        return _forget(options.forget)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
     if how.no_labels and options.batch:
@@ -162,7 +208,7 @@ def _import(options: argparse.Namespace) -> int:
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        if options.add:
+        if options.add is not None:
             summary = arriving.add(options.add, options.labels, how, options.batch)
         elif options.update:
             summary = images.update(how.reviewed)
@@ -170,6 +216,9 @@ def _import(options: argparse.Namespace) -> int:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     _tell(summary)
+    given = options.source or options.add or ""
+    if "://" in given and not given.startswith("file:"):
+        print("they were copied to this disk, and are read from here")
     if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
@@ -180,6 +229,7 @@ def _tell(summary: Summary) -> None:
     """Print what was imported, and what was not."""
     from flows.projects import images
     from headstart.data import batches
+    from headstart.importing import labels_file
 
     print(_told(summary))
     if summary.groups:
@@ -187,11 +237,13 @@ def _tell(summary: Summary) -> None:
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
     if summary.sidecars:
-        print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
+        print(
+            f"left out {formats.count(len(summary.sidecars), 'file that is no photo', 'files that are no photos')}: {clutter.kinds(summary.sidecars)}"
+        )
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if bad := [one for one in summary.left_out if not one.reason.startswith(batches.HERE)]:
-        print(f"left out {len(bad):,} that cannot be used: {_reasons(bad)}; each is named in {images.LEFT_OUT}")
+        print(f"left out {len(bad):,} that cannot be used: {labels_file.reasons(bad)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:
@@ -224,12 +276,6 @@ def _forget(batch: str) -> int:
     print("earlier versions of the images are still in DVC's cache and its remotes; `dvc gc` removes them there")
     print("next: headstart run")
     return 0
-
-
-def _reasons(left_out: Sequence[LeftOut]) -> str:
-    """How many were left out for each reason, the most frequent first."""
-    reasons = Counter(one.reason.partition(":")[0] for one in left_out)
-    return lists.listing([f"{number:,} {reason}" for reason, number in reasons.most_common()])
 
 
 def _whys(unreadable: Sequence[tuple[str, str]]) -> str:

@@ -25,6 +25,7 @@ answer is written to data/reviewed.csv at once; no label changes until
 `headstart import --update --reviewed data/reviewed.csv`.
 
 Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look on.
+
 Of images without labels (`headstart import --no-labels`) it shows three images of each group, to name, merge or split, and asks
 of some images drawn at random whether the name fits. The names go into data/named.csv; it ends with the command that starts the
 pipeline from them.
@@ -71,11 +72,8 @@ def register(commands: Commands) -> None:
 
 
 def _port(text: str) -> int:
-    """A port. Raises ValueError for anything else."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
+    """A port. Raises argparse.ArgumentTypeError for anything else."""
+    return common.number(text, 0, 65_535)
 
 
 def _review(options: argparse.Namespace) -> int:

@@ -51,11 +51,11 @@ def forget(batch: str, device: Device) -> Summary:
     from headstart.networks import cards
 
     present()
+    joining.check_forgotten(images.IMAGES, batch)
     if not SOURCE.exists():
         raise HeadstartError(
             f"sums are kept of what a source sees of the images, and none was chosen yet ({SOURCE}); run `headstart run` first"
         )
-    joining.check_forgotten(images.IMAGES, batch)
     card = cards.read_source(SOURCE)
     table = joining.indexed(images.IMAGES, MANIFEST, indexing.wanted())
     arrived = batches.read(images.IMAGES)

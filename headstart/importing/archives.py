@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import lzma
+import re
 import shutil
 import struct
 import tarfile
@@ -58,25 +59,16 @@ def parse_limits(assignments: list[str]) -> dict[str, int]:
     limits = {}
     for text in assignments:
         name, _, value = text.partition("=")
-        if name not in LIMITS or not value.isdecimal() or int(value) < 1:
+        if name not in LIMITS or not re.fullmatch("0*[1-9][0-9]{0,17}", value):
             raise ParamsError(f"--limit {text} is unknown; give NAME=NUMBER, where NAME is {', '.join(LIMITS)}")
         limits[name] = int(value)
     return limits
 
 
-def opened(path: Path, place: Path, encoding: str = "", limits: Mapping[str, int] | None = None) -> Path:
-    """The folder `path` itself; of an archive what it holds, in the fresh folder `place`."""
-    if path.is_file():
-        place.mkdir()
-        unpack(path, place, encoding=encoding, limits=limits or {})
-        return place
-    return path
-
-
-def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None) -> None:
+def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None, quiet: bool = False) -> None:
     """Unpack all files of an archive below `folder`, bookkeeping left out.
 
-    `encoding` is that of names that are not marked as UTF-8 and are none. `limits` holds those that differ from LIMITS.
+    `encoding` is that of names that are not marked as UTF-8 and are none. `limits` holds those that differ from LIMITS. `quiet` tells no progress.
 
     Raises DataError, and names the member, for absolute paths, "..", links, devices, encryption, names in an unknown encoding and names
     that occur twice; also for a damaged archive, and for one that unpacks to more than the limits or the disk allow. Raises ParamsError
@@ -89,11 +81,13 @@ def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[s
     if not kind:
         what = archive_kinds.instead(archive) or "does not begin like an archive, so it is damaged or none: download or pack it again"
         raise DataError(f"{archive} {what}")
+    if kind == archive_kinds.TAR and (what := archive_kinds.single(archive)):
+        raise DataError(f"{archive} {what}")
     members = _zip_members if kind == archive_kinds.ZIP else _tar_members
     packed = 0
     try:
         with (
-            Progress(megabytes, f"unpacking {archive.name} (MiB)") as progress,
+            Progress(megabytes, f"unpacking {archive.name} (MiB)", quiet=quiet) as progress,
             contextlib.closing(members(archive, encoding, budget)) as found,
         ):
             for member in found:
@@ -193,13 +187,14 @@ def _zip_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Me
 
 
 def _tar_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Member, None, None]:
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header, encoding=encoding or "utf-8") as file:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header, encoding="utf-8") as file:
         before = 0
         for info in file:
-            member_names.check(archive, info.name, encoding)
+            name = member_names.of_tar(info, encoding)
+            member_names.check(archive, name, encoding)
             if not (info.isreg() or info.isdir()):
-                raise member_names.refusal(archive, info.name, "is a link" if info.issym() or info.islnk() else "is a device")
-            yield _Member(info.name, info.size, raw.tell() - before, partial(file.extractfile, info) if info.isreg() else None)
+                raise member_names.refusal(archive, name, "is a link" if info.issym() or info.islnk() else "is a device")
+            yield _Member(name, info.size, raw.tell() - before, partial(file.extractfile, info) if info.isreg() else None)
             before = raw.tell()
             file.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
         stream: Any = file.fileobj

@@ -6,6 +6,7 @@ A row holds what decoding the file in full has shown, its near-duplicate group a
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from headstart.base import grey
-from headstart.base.cores import in_order
+from headstart.base import executor, grey
 from headstart.base.grey import Span
 from headstart.data import batches, belonging, forgotten, manifest, photos, provenance
 from headstart.data.batches import Arrived
@@ -25,6 +25,8 @@ from headstart.machinery.progress import Progress
 from headstart.words import lists
 
 _BATCH = 16  # images a thread takes at a time
+_SPREAD = 256  # images that a worker of a cluster takes at a time
+_DECIDE = ("headstart.base", "headstart.data", "headstart.indexing.inspection")  # what a row depends on
 _UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1, "black": 0.0, "white": 0.0}  # of unreadable files, and till all are seen
 UNLABELLED = "unlabelled"  # the split of images that no training and no test sees
 _ROWS = 8192  # rows kept as Python objects before they are packed
@@ -162,6 +164,7 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
     rows: list[dict[str, Any]] = []
     spans: dict[int, Span] = {}
     origins, arrived = provenance.read(folder), batches.read(folder)
+    executor.start()
     with Progress(len(items), "indexing images") as progress:
         for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
             if span:
@@ -180,12 +183,14 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
 def _rows(folder: Path, items: list[layout.Item], max_pixels: int) -> Generator[tuple[dict[str, Any], Span | None], None, None]:
     """What inspect says of each item, in order; a few batches ahead at most."""
 
-    def look(batch: list[layout.Item]) -> list[tuple[dict[str, Any], Span | None]]:
-        return [inspection.look(folder / item.path, max_pixels) for item in batch]
-
-    batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+    size = _SPREAD if executor.spreads() else _BATCH
+    batches = (items[start : start + size] for start in range(0, len(items), size))
     try:
-        for rows in in_order(look, batches):
+        for rows in executor.in_order(partial(_look, folder, max_pixels), batches, depends=_DECIDE):
             yield from rows
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} vanished while {folder} was being indexed; let nothing change the folder meanwhile") from None
+
+
+def _look(folder: Path, max_pixels: int, batch: list[layout.Item]) -> list[tuple[dict[str, Any], Span | None]]:
+    return [inspection.look(folder / item.path, max_pixels) for item in batch]

@@ -267,6 +267,11 @@ class Report(Block):
 class Params(Aimed):
     """All of params.yaml."""
 
+    # No stage depends on it: it changes no result.
+    executor: Literal["local", "ray"] = Field(
+        "local",
+        description="Who works on images in index_images and in frozen passes: the cores of this machine, or those of a Ray cluster, which RAY_ADDRESS names. Results are the same.",
+    )
     index_images: IndexImages = Field(default_factory=IndexImages)
     validate_data: ValidateData = Field(default_factory=ValidateData)
     select_source: SelectSource = Field(default_factory=SelectSource)

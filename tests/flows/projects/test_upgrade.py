@@ -146,6 +146,17 @@ def test_a_graph_of_an_older_version_is_replaced(project: Path, monkeypatch: pyt
     project_code.check()
 
 
+def test_blocks_that_the_parameters_lack_come_with_it(project: Path) -> None:
+    """DVC wants a block for each stage, also of one that there was not when the project was made."""
+    settings = project / "params.yaml"
+    whole = settings.read_text()
+    begin, end = whole.index("\ncompare_batches:"), whole.index("\nreport:")
+    settings.write_text(whole[:begin].replace("seed: 0", "seed: 7  # mine") + whole[end:].rstrip("\n"))
+    assert "params.yaml" in upgrade.upgrade()
+    assert settings.read_text() == whole[:begin].replace("seed: 0", "seed: 7  # mine") + whole[end:] + whole[begin:end]
+    assert "params.yaml" not in upgrade.upgrade()
+
+
 def test_a_room_that_is_gone_is_left_out_and_named_where_a_person_still_needs_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("[headstart.base,", "[headstart.attic, headstart.base,", 1))
     update(monkeypatch, "headstart.report", gone="headstart.attic")
