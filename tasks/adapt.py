@@ -38,13 +38,12 @@ def adapt(
     shared: Shared,
 ) -> None:
     """Write the adapted model if it counts, labels of all target images, which of them to label by hand, and what was decided and why."""
-    setting = settings.of(images)
     rows = manifest.read(target)
-    rows = rows[rows["readable"]].reset_index(drop=True)
+    rows, name = rows[rows["readable"]].reset_index(drop=True), settings.of(images).name
     if rows.empty or block.when == outcome.NEVER:
         reason = "adapt.when is never" if len(rows) else "there is no second domain (headstart import --target)"
         _write(adapted, predictions, None, [], block.ask)
-        outputs.write_json(out, outcome.nothing(setting.name, reason))
+        outputs.write_json(out, outcome.nothing(name, reason))
         print(f"nothing to adapt: {reason}")
         return
     from headstart.domains import adapting  # and with it PyTorch, which takes seconds
@@ -62,7 +61,7 @@ def adapt(
         plain,
         _labels(images),
         card,
-        setting=setting.name,
+        setting=name,
         when=block.when,
         method=block.method,
         least=block.least_agreement,
@@ -70,9 +69,8 @@ def adapt(
         seed=shared.seed,
         device=device,
     )
-    counts = done.report["adapted"]
-    named = done.probabilities.argmax(1) if counts else card.named(plain)
-    found = _found(rows, list(card.classes), done.probabilities, named, card.named(plain))
+    counts, classes, before = done.report["adapted"], list(card.classes), card.named(plain)
+    found = _found(rows, classes, done.probabilities, done.probabilities.argmax(1) if counts else before, before)
     _write(adapted, predictions, done if counts else None, found, block.ask, shared.seed)
     outputs.write_json(out, done.report)
     _say(done.report)

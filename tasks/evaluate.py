@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
@@ -18,10 +17,14 @@ from headstart.networks import cards, heads
 from headstart.networks.cards import SourceCard
 from headstart.params import Evaluate, Shared
 from headstart.statistics import goals, operating
+from headstart.statistics.goals import Goal
 from headstart.statistics.operating import Point
 from headstart.words import labels as label_words
 from headstart.words import spreadsheet
 from tasks import stage
+
+if TYPE_CHECKING:
+    from headstart.proof.shipping import Verdict
 
 
 def evaluate(
@@ -47,45 +50,68 @@ def evaluate(
     shared: Shared,
 ) -> None:
     """Write the final model, the metrics (all, and those that people compare), the prediction for each test image, the plots' data, labels to look at, and what the report draws of what the model sees."""
-    card = cards.read_source(source)
-    summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
-    parameters = {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()}
-    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
-    if (baseline / cards.WEIGHTS).exists():
-        models.append(_model("scratch", baseline, summaries[baseline]["card"]))
-    proved, what_ships = outputs.read_json(verdict), summaries[chosen]
-    read = {arm["name"]: arm["point"] for arm in proved["arms"]} | {
-        "head": summaries[head]["point"],
-        what_ships["arm"]: what_ships["point"],
-    }
-    points, ships = {name: operating.read(point) for name, point in read.items()}, _model(what_ships["arm"], chosen, what_ships["card"])
+    before = _before(source, head, fine_tuned, baseline, chosen, verdict)
     done = test_split.evaluate(
         manifest.read(clean),
         images,
-        card,
+        before.card,
         heads.load(head / "head.safetensors", "final"),
-        summaries[head]["classes"],
-        models,
-        ships,
-        parameters=parameters,
-        verdict=proved,
+        before.classes,
+        before.models,
+        before.ships,
+        parameters=before.parameters,
+        verdict=before.verdict,
         bootstrap=block.bootstrap,
         bins=block.calibration_bins,
         seed=shared.seed,
-        goal=goals.read(summaries[head]["goal"]),
-        points=points,
+        goal=before.goal,
+        points=before.points,
         device=devices.choose(shared.device, shared.precision),
     )
-    known = _limits(done, clean, images, head, ships, points, block, shared)
+    known = _limits(done, clean, images, head, before.ships, before.points, block, shared)
     done.metrics["limits"] = known.tested
-    _labels(labels, done, clean, images, card, head, shared)
+    _labels(labels, done, clean, images, before.card, head, shared)
     _write(final, predictions, done, known)
-    _seen(seen, done, clean, images, head, ships, known, block, shared)
-    curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
-    _plots({confusion: done.confusion.map(spreadsheet.cell), reliability: done.reliability, thresholds: curves})
+    _seen(seen, done, clean, images, head, before.ships, known, block, shared)
+    _plots(done, confusion, reliability, thresholds)
     outputs.write_json(metrics, done.metrics)
     outputs.write_json(compared, to_compare.compared(done.metrics))
     _say(done.metrics)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the stages before have left."""
+
+    card: SourceCard  # of the source
+    classes: list[str]
+    goal: Goal
+    models: list[test_split.Model]  # whole models beside the head
+    ships: test_split.Model
+    points: dict[str, Point]  # operating points, by contender
+    parameters: dict[str, object]  # of all stages
+    verdict: Verdict
+
+
+def _before(source: Path, head: Path, fine_tuned: Path, baseline: Path, chosen: Path, verdict: Path) -> _Before:
+    """Read it."""
+    card = cards.read_source(source)
+    summaries = {folder: outputs.read_json(folder / "summary.json") for folder in (head, fine_tuned, baseline, chosen)}
+    models = [test_split.Model("fine_tuned", weights.read(fine_tuned / cards.WEIGHTS), card)] if summaries[fine_tuned]["changed"] else []
+    if (baseline / cards.WEIGHTS).exists():
+        models.append(_model("scratch", baseline, summaries[baseline]["card"]))
+    proved, fitted, ships = outputs.read_json(verdict), summaries[head], summaries[chosen]
+    points = {arm["name"]: arm["point"] for arm in proved["arms"]} | {"head": fitted["point"], ships["arm"]: ships["point"]}
+    return _Before(
+        card,
+        fitted["classes"],
+        goals.read(fitted["goal"]),
+        models,
+        _model(ships["arm"], chosen, ships["card"]),
+        {name: operating.read(point) for name, point in points.items()},
+        {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()},
+        proved,
+    )
 
 
 def _limits(
@@ -159,9 +185,10 @@ def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: l
         done.predictions.to_parquet(temporary, index=False)
 
 
-def _plots(tables: dict[Path, pd.DataFrame]) -> None:
-    """Write the data of the plots."""
-    for path, table in tables.items():
+def _plots(done: test_split.Evaluation, confusion: Path, reliability: Path, thresholds: Path) -> None:
+    """Write the data of the plots, class names as text that no spreadsheet runs."""
+    curves = done.thresholds.assign(label=done.thresholds["label"].map(spreadsheet.cell))
+    for path, table in ((confusion, done.confusion.map(spreadsheet.cell)), (reliability, done.reliability), (thresholds, curves)):
         with outputs.whole(path) as temporary:
             table.to_csv(temporary, index=False)
 

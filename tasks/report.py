@@ -35,7 +35,7 @@ def report(
     block: Report,
 ) -> None:
     """Write one self-contained HTML page about the run, whole or not at all."""
-    found = findings.gather(
+    places = findings.Places(
         validation=validation,
         ranking=ranking,
         head=head,
@@ -57,9 +57,8 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
-    text = page.render(found, mistakes=block.mistakes)
     with outputs.whole(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(page.render(findings.gather(places), mistakes=block.mistakes), encoding="utf-8")
     print(f"report: {out}")
 
 

@@ -546,7 +546,7 @@ class Page(HTMLParser):
 
 
 def page(folder: Path, mistakes: int = 24, **made: Any) -> Page:
-    return Page(pages.render(findings.gather(**leave(folder, **made)), mistakes=mistakes))
+    return Page(pages.render(findings.gather(findings.Places(**leave(folder, **made))), mistakes=mistakes))
 
 
 def svg(text: str, start: str) -> str:
@@ -560,4 +560,4 @@ def changed(path: Path, **values: Any) -> None:
 
 
 def rendered(paths: dict[str, Path]) -> Page:
-    return Page(pages.render(findings.gather(**paths), mistakes=2))
+    return Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2))

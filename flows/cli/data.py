@@ -16,6 +16,7 @@ from headstart.machinery.errors import ParamsError
 from headstart.words import formats
 
 if TYPE_CHECKING:
+    from headstart.importing.datasets import Summary
     from headstart.importing.options import Options
 
 _IMPORT = """\
@@ -26,7 +27,7 @@ SOURCE is one of
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
-  demo       600 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
+  demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 
 --add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its
@@ -133,8 +134,6 @@ def _options(options: argparse.Namespace) -> Options:
 def _import(options: argparse.Namespace) -> int:
     from flows.experiments import recovery
     from flows.projects import arriving, images
-    from headstart.data import batches
-    from headstart.importing import labels_file
     from headstart.importing.examples import EXAMPLES
     from headstart.indexing import layout
     from headstart.machinery import lock
@@ -161,6 +160,19 @@ def _import(options: argparse.Namespace) -> int:
         else:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
+    _tell(summary)
+    if note := images.aimless(layout.class_names(images.IMAGES) if options.add is not None else summary.classes):
+        print(note)
+    print("these are the images that were here before; nothing changed" if same else "next: headstart run")
+    return 0
+
+
+def _tell(summary: Summary) -> None:
+    """Print what was imported, and what was not."""
+    from flows.projects import images
+    from headstart.data import batches
+    from headstart.importing import labels_file
+
     splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
     told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
     print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
@@ -182,10 +194,6 @@ def _import(options: argparse.Namespace) -> int:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
-    if note := images.aimless(layout.class_names(images.IMAGES) if options.add is not None else summary.classes):
-        print(note)
-    print("these are the images that were here before; nothing changed" if same else "next: headstart run")
-    return 0
 
 
 def _forget(batch: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flows.cli import common
 from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from flows.reviewing.answers import Review
@@ -80,7 +81,7 @@ def _review(options: argparse.Namespace) -> int:
         return 0
     clean = Path("data/clean.parquet")
     server = serving.Server(review, images.IMAGES, manifest.grey(manifest.read(clean)) if clean.exists() else None, options.port)
-    print(f"{len(review.doubts):,} labels to look at: {server.address} (Ctrl-C ends it)", flush=True)
+    print(f"{formats.count(len(review.doubts), 'label')} to look at: {server.address} (Ctrl-C ends it)", flush=True)
     _open(server.address, options.no_browser)
     try:
         serving.serve(server)

@@ -21,10 +21,10 @@ from headstart.training import designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
-WRONG = 10  # validation images, with fewer of which all of the network is never trained
+WRONG = 15  # validation images, with fewer of which all of the network is never trained
 LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
-FEW = 60  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
+FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 # GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once

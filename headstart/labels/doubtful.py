@@ -7,6 +7,7 @@ these two for the test images, and the features of the source; only for blocks a
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, TypedDict
 
@@ -93,40 +94,58 @@ def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]
     expected = contamination.fit(logits, labels)
     singles = _singles(probabilities, labels, expected.wrong, block == 0)
     order = [*(row for rows, _, _ in runs for row in rows), *singles][:MOST]
-    paths, names = table["path"].to_numpy(str), np.array(classes)
+    said = _Said(table, classes, labels, probabilities, suggested, block, expected.wrong, near.rows)
     return {
         "images": len(table),
         "classes": classes,
         "singles": len(singles),
         "expected": [round(value, 1) for value in expected.among(singles)],
-        "labels": [
-            {
-                "path": str(paths[row]),
-                "origin": str(table["origin"].iloc[row]),
-                "split": str(table["split"].iloc[row]),
-                "label": classes[labels[row]],
-                "suggested": classes[suggested[row]],
-                "probability": round(float(probabilities[row, labels[row]]), 4),
-                "suggested_probability": round(float(probabilities[row, suggested[row]]), 4),
-                "wrong": round(float(expected.wrong[row]), 4),
-                "block": int(block[row]),
-                "neighbours": [{"path": str(paths[other]), "label": str(names[labels[other]])} for other in near.rows[row]],
-            }
-            for row in order
-        ],
-        "blocks": [
-            {
-                "number": number,
-                "label": classes[labels[rows[0]]],
-                "suggested": classes[other],
-                "files": len(rows),
-                "first": str(paths[rows[0]]),
-                "last": str(paths[rows[-1]]),
-                "chance": float(f"{chance:.1e}"),
-            }
-            for number, (rows, other, chance) in enumerate(runs, 1)
-        ],
+        "labels": [said.doubt(row) for row in order],
+        "blocks": [said.block_of(number, *run) for number, run in enumerate(runs, 1)],
     }
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is known of every image, to be told of some."""
+
+    table: pd.DataFrame
+    classes: list[str]
+    labels: np.ndarray  # (n,) the number of the class
+    probabilities: np.ndarray  # (n, classes)
+    suggested: np.ndarray  # (n,)
+    block: np.ndarray  # (n,) 0: none
+    wrong: np.ndarray  # (n,) chance
+    near: np.ndarray  # (n, k) rows of the nearest images
+
+    def doubt(self, row: int) -> Doubt:
+        """What is told of a label."""
+        paths, label, suggested = self.table["path"], self.labels[row], self.suggested[row]
+        return {
+            "path": str(paths.iloc[row]),
+            "origin": str(self.table["origin"].iloc[row]),
+            "split": str(self.table["split"].iloc[row]),
+            "label": self.classes[label],
+            "suggested": self.classes[suggested],
+            "probability": round(float(self.probabilities[row, label]), 4),
+            "suggested_probability": round(float(self.probabilities[row, suggested]), 4),
+            "wrong": round(float(self.wrong[row]), 4),
+            "block": int(self.block[row]),
+            "neighbours": [{"path": str(paths.iloc[other]), "label": self.classes[self.labels[other]]} for other in self.near[row]],
+        }
+
+    def block_of(self, number: int, rows: np.ndarray, other: int, chance: float) -> Block:
+        """What is told of a block: its rows in order, and the class that they look like."""
+        first, last = (str(self.table["path"].iloc[row]) for row in (rows[0], rows[-1]))
+        return {
+            "number": number,
+            "label": self.classes[self.labels[rows[0]]],
+            "suggested": self.classes[other],
+            "files": len(rows),
+            "first": first,
+            "last": last,
+            "chance": float(f"{chance:.1e}"),
+        }
 
 
 def _singles(probabilities: np.ndarray, labels: np.ndarray, wrong: np.ndarray, apart: np.ndarray) -> np.ndarray:

@@ -87,12 +87,12 @@ def compare(
     groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
     start = _score([[one.right[0] for one in group] for group in groups], crossed, level)
     final = _final(groups, crossed, level)
-    answer = _answer(final, margin)
+    found = _answer(final, margin)
     return {
-        "answer": answer,
-        "needed": _needed(final, margin) if answer == "too_few" else None,
+        "answer": found,
+        "needed": _needed(final, margin) if found == "too_few" else None,
         "standing": _standing(len(first)),
-        "evidence": _evidence(final, answer, "seeds" if crossed else "folds", level, margin, names),
+        "evidence": _evidence(final, found, "seeds" if crossed else "folds", level, margin, names),
         "design": "crossed" if crossed else "folds",
         "level": level,
         "margin": margin,
@@ -120,13 +120,10 @@ def _answer(final: Score, margin: float) -> str:
     return "too_few" if open_ends and final["n_images"] < ENOUGH_IMAGES else "none_shown"
 
 
-def settled(first: list[Record], second: list[Record], *, level: float, margin: float) -> bool:
-    """Whether the final scores differ by more than the margin, either way, in an interval of this level.
-
-    Records and errors as in `compare`.
-    """
+def answer(first: list[Record], second: list[Record], *, level: float, margin: float) -> str:
+    """What the final scores alone say of the difference, in an interval of this level. Records and errors as in `compare`."""
     groups = ([_sorted(one) for one in first], [_sorted(one) for one in second])
-    return _answer(_final(groups, _crossed(first, second), level), margin) in ("positive", "negative")
+    return _answer(_final(groups, _crossed(first, second), level), margin)
 
 
 def _needed(final: Score, margin: float) -> int:

@@ -4,7 +4,8 @@ The answer speaks of what ships, if that begins with the source's weights, else 
 baseline, which is trained at a reduced size for time: indicative. With more seeds, and with fewer labels, both are trained at the baseline's
 size, on the same images, from one seed after another. The fine-tuned model is compared with its frozen head too.
 
-If few validation images leave the answer of one seed open, folds of train and validation are looked at (proof/trained.py).
+If few validation images leave the answer of one seed open, folds of train and validation are looked at (proof/trained.py). There the answer
+speaks of the frozen head, whose folds cost no training of a network, unless the validation images show that what ships is better.
 """
 
 from __future__ import annotations
@@ -122,13 +123,15 @@ def prove(
     of, spoken = _spoken_of(ships, ours, data, block.runs)
     at = card.transform.input_size if block.runs == 1 else size
     if block.seeds == "auto" and _open(spoken[0, 0], theirs[0, 0], block):
-        folded, theirs_folded = trained.folds(data, card, design, blocks, theirs[0, 0], unfrozen=of != HEAD, seed=seed)
-        of, at = (HEAD, at) if of == HEAD else (FINE_TUNED, size)
+        unfrozen = of != HEAD and _ahead(spoken[0, 0], records.before(ours[0, 0]), block)
+        folded, theirs_folded = trained.folds(data, card, design, blocks, theirs[0, 0], unfrozen=unfrozen, seed=seed)
+        of, at = (FINE_TUNED, size) if unfrozen else (HEAD, at)
         ours, theirs, spoken = ({**some, **more} for some, more in ((ours, folded), (theirs, theirs_folded), (spoken, folded)))
     subject = naming.subject(of, ships.mix if of == ships.name else None)
     sizes: Sizes = {"pretrained": at, "random": size}
-    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, subject, block.label_curve)
-    return {**proof, "of": of, "settle": _settle(proof, data)}
+    proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, block.label_curve)
+    note = _note(ships, of, theirs, sizes, subject)
+    return {**proof, "evidence": proof["evidence"].removesuffix(".") + note, "of": of, "settle": _settle(proof, data)}
 
 
 def _open(ours: Record, theirs: Record, block: Verdict) -> bool:
@@ -138,7 +141,12 @@ def _open(ours: Record, theirs: Record, block: Verdict) -> bool:
     """
     if len(ours.images) >= folding.ENOUGH_IMAGES:
         return False
-    return not comparison.settled([ours], [theirs], level=block.level / FIRST_LOOK, margin=block.margin)
+    return comparison.answer([ours], [theirs], level=block.level / FIRST_LOOK, margin=block.margin) not in ("positive", "negative")
+
+
+def _ahead(ships: Record, head: Record, block: Verdict) -> bool:
+    """Whether the validation images show that what ships is better than the frozen head: then its own folds are worth their trainings."""
+    return comparison.answer([ships], [head], level=block.level, margin=0.0) == "positive"
 
 
 def _spoken_of(ships: Contender, ours: Records, data: DataSet, seeds: int) -> tuple[str, Records]:
@@ -175,18 +183,24 @@ def _curve(ours: Records, theirs: Records, compare: partial[Comparison], subject
     return curve
 
 
-def _proof(
-    curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, subject: str, label_curve: bool
-) -> Proof:
-    whole, (at, size) = curve[-1], (sizes["pretrained"], sizes["random"])
-    notes = [f"the network from random weights was trained at {size} pixels, {subject} at {at}"] if at != size else []
+def _note(ships: Contender, of: str, theirs: Records, sizes: Sizes, subject: str) -> str:
+    """What to keep in mind of the evidence, in brackets; "" if nothing."""
+    notes = []
+    if of == HEAD and ships.name not in (HEAD, SCRATCH):
+        notes.append(f"{ships.subject}, what ships, is not shown to be better than the frozen head")
+    if sizes["pretrained"] != sizes["random"]:
+        notes.append(f"the network from random weights was trained at {sizes['random']} pixels, {subject} at {sizes['pretrained']}")
     if any(len(one.right) == 1 for one in theirs.values()):
         notes.append("in the folds it was given a head alone, as training it had brought nothing")
-    note = f" ({'; '.join(notes)})" if notes else ""
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def _proof(curve: list[Labelled], against_head: Against, ours: Records, theirs: Records, sizes: Sizes, label_curve: bool) -> Proof:
+    whole = curve[-1]
     return {
         "answer": whole["answer"],
         "standing": whole["standing"],
-        "evidence": whole["evidence"].removesuffix(".") + note,
+        "evidence": whole["evidence"],
         "settle": "",
         "of": FINE_TUNED,
         "pretrained_against_random": whole,

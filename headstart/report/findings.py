@@ -124,29 +124,33 @@ class Findings:
         return cast("Mapping[str, Figures | None]", self.metrics).get(name)
 
 
-def gather(
-    *,
-    validation: Path,
-    ranking: Path,
-    head: Path,
-    fine_tuned: Path,
-    curve: Path,
-    final: Path,
-    metrics: Path,
-    predictions: Path,
-    confusion: Path,
-    reliability: Path,
-    thresholds: Path,
-    verdict: Path,
-    baseline: Path,
-    baseline_curve: Path,
-    adapt: Path,
-    batches: Path,
-    labels: Path,
-    seen: Path,
-    images: Path,
-    timings: Path | None = None,
-) -> Findings:
+@dataclass(frozen=True)
+class Places:
+    """Where the stages left what the report reads."""
+
+    validation: Path
+    ranking: Path
+    head: Path
+    fine_tuned: Path
+    curve: Path
+    final: Path
+    metrics: Path
+    predictions: Path
+    confusion: Path
+    reliability: Path
+    thresholds: Path
+    verdict: Path
+    baseline: Path
+    baseline_curve: Path
+    adapt: Path
+    batches: Path
+    labels: Path
+    seen: Path
+    images: Path
+    timings: Path | None = None
+
+
+def gather(at: Places) -> Findings:
     """Read the outputs of the stages.
 
     Curves, the reliability table and the timings may be missing; if anything else is, HeadstartError says which file it is.
@@ -155,28 +159,28 @@ def gather(
 
     try:
         return Findings(
-            validation=_json(validation),
-            ranking=_json(ranking),
-            head=_json(head / "summary.json"),
-            fine_tuned=_json(fine_tuned / "summary.json"),
-            card=_json(final / "card.json"),
-            metrics=_json(metrics),
-            verdict=_json(verdict),
-            baseline=_json(baseline / "summary.json"),
-            adapt=_json(adapt),
-            batches=_json(batches),
-            labels=_json(labels / "labels.json"),
-            heat=_json(seen / "heat.json"),
-            map=pd.read_parquet(seen / "map.parquet"),
-            curve=_table(curve),
-            baseline_curve=_table(baseline_curve),
-            predictions=pd.read_parquet(predictions),
-            confusion=pd.read_csv(confusion, dtype=str, keep_default_na=False).map(spreadsheet.text),  # a class may be called NA
-            reliability=_table(reliability),
-            thresholds=_thresholds(thresholds),
-            images=images,
-            model_sha256=_sha256(final / "model.safetensors"),
-            timings=_timings(timings),
+            validation=_json(at.validation),
+            ranking=_json(at.ranking),
+            head=_json(at.head / "summary.json"),
+            fine_tuned=_json(at.fine_tuned / "summary.json"),
+            card=_json(at.final / "card.json"),
+            metrics=_json(at.metrics),
+            verdict=_json(at.verdict),
+            baseline=_json(at.baseline / "summary.json"),
+            adapt=_json(at.adapt),
+            batches=_json(at.batches),
+            labels=_json(at.labels / "labels.json"),
+            heat=_json(at.seen / "heat.json"),
+            map=pd.read_parquet(at.seen / "map.parquet"),
+            curve=_table(at.curve),
+            baseline_curve=_table(at.baseline_curve),
+            predictions=pd.read_parquet(at.predictions),
+            confusion=pd.read_csv(at.confusion, dtype=str, keep_default_na=False).map(spreadsheet.text),  # a class may be called NA
+            reliability=_table(at.reliability),
+            thresholds=_thresholds(at.thresholds),
+            images=at.images,
+            model_sha256=_sha256(at.final / "model.safetensors"),
+            timings=_timings(at.timings),
         )
     except FileNotFoundError as error:
         raise HeadstartError(f"the report needs {error.filename}, which is missing; run `dvc repro`") from None

@@ -15,7 +15,7 @@ from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
 from headstart.training import fine_tuning
 
-FEWEST_WRONG = 10  # validation images: fewer cannot tell trainings apart
+FEWEST_WRONG = 15  # validation images: fewer cannot tell trainings apart
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
 DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew

@@ -94,9 +94,13 @@ def test_where_nothing_was_unfrozen_nothing_is_compared_with_the_head(ships: str
 FOLDED = 45  # images in train and validation of `data(9)`
 
 
-@pytest.mark.parametrize(("ships", "unfrozen", "of", "size"), [("head", False, "head", 64), ("average", True, "fine_tuned", 32)])
+@pytest.mark.parametrize(
+    ("ships", "began", "unfrozen", "of", "size"),
+    [("head", 0.2, False, "head", 64), ("average", 0.2, True, "fine_tuned", 32), ("average", 0.8, False, "head", 64)],
+    ids=["the head ships", "what ships is better than the head", "what ships may be better than the head"],
+)
 def test_few_images_that_leave_it_open_are_looked_at_in_folds(
-    monkeypatch: pytest.MonkeyPatch, ships: str, unfrozen: bool, of: str, size: int
+    monkeypatch: pytest.MonkeyPatch, ships: str, began: float, unfrozen: bool, of: str, size: int
 ) -> None:
     asked: list[bool] = []
 
@@ -114,7 +118,7 @@ def test_few_images_that_leave_it_open_are_looked_at_in_folds(
 
     monkeypatch.setattr(trained, "folds", folds)
     some = data(9)
-    proof = prove(some, record(some, 0.8, 0.89), {(0, 0): record(some, 0.3, 0.78)}, contender(ships, some, 0.89), "auto")
+    proof = prove(some, record(some, began, 0.89), {(0, 0): record(some, 0.3, 0.78)}, contender(ships, some, 0.89), "auto")
     assert asked == [unfrozen]
     assert (proof["answer"], proof["standing"], proof["of"], proof["settle"]) == ("positive", "established", of, "")
     whole = proof["pretrained_against_random"]

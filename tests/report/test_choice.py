@@ -16,7 +16,7 @@ from tests.left import LITE, Page, changed, dump, leave, rendered, svg
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Path]]:
     paths = leave(tmp_path_factory.mktemp("usual"))
-    return page.render(findings.gather(**paths), mistakes=24), paths
+    return page.render(findings.gather(findings.Places(**paths)), mistakes=24), paths
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_with_no_doubtful_label_it_says_so_and_sends_nobody_to_look(tmp_path: Pa
 
 def test_what_to_do_next_names_a_class_to_photograph_and_a_pair(tmp_path: Path) -> None:
     paths = leave(tmp_path, ["ants", "bees"], error=0.2)
-    found = findings.gather(**paths)
+    found = findings.gather(findings.Places(**paths))
     weakest = min(found.metrics["test"]["per_class"].items(), key=lambda item: item[1]["recall"])[0]
     said = following.following(found)
     assert said[0].startswith(f"Photograph more of {weakest}: ")
@@ -70,7 +70,7 @@ def test_what_to_do_next_names_a_class_to_photograph_and_a_pair(tmp_path: Path) 
     summary = json.loads((paths["head"] / "summary.json").read_text())
     summary["learning_curve"]["expected"][1]["more_interval"] = [0.0, 0.001]
     dump(paths["head"] / "summary.json", summary)
-    assert not any(one.startswith("Photograph") for one in following.following(findings.gather(**paths)))
+    assert not any(one.startswith("Photograph") for one in following.following(findings.gather(findings.Places(**paths))))
 
 
 def test_no_sentence_shows_a_backquote(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_no_sentence_shows_a_backquote(tmp_path: Path) -> None:
     changed(
         paths["metrics"], limits={"answered": 0.9, "error": 0.01, "false_alarms": 0.05}, caveats=["Look with `headstart review` <now>."]
     )
-    text = pages.render(findings.gather(**paths), mistakes=0)
+    text = pages.render(findings.gather(findings.Places(**paths)), mistakes=0)
     assert "`" not in Page(text).text
     assert "Look with <code>headstart review</code> &lt;now&gt;." in text
 

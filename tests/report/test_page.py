@@ -29,7 +29,7 @@ from tests.left import LITE, Page, a_try, changed, curve, dump, leave, page, ren
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Path]]:
     paths = leave(tmp_path_factory.mktemp("usual"))
-    return pages.render(findings.gather(**paths), mistakes=24), paths
+    return pages.render(findings.gather(findings.Places(**paths)), mistakes=24), paths
 
 
 def test_the_answer_comes_first(usual: tuple[str, dict[str, Path]]) -> None:
@@ -102,7 +102,7 @@ def test_what_it_aims_at_and_its_operating_point(tmp_path: Path) -> None:
         "reached": {"value": 0.875, "interval": [0.68, 0.97], "n": 24},
     }
     dump(paths["metrics"], metrics)
-    text = Page(pages.render(findings.gather(**paths), mistakes=0)).text
+    text = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=0)).text
     for words in (
         "Recall of bees of 90% or more. Bees is named from a probability of 25.0% on.",
         "Not shown to be reached: 92.0% on 80 images that it was not trained on, at least 88.0% with 90% certainty, where 90% was asked for.",
@@ -122,7 +122,7 @@ def test_whether_more_photos_would_help(tmp_path: Path) -> None:
     summary_file = paths["head"] / "summary.json"
     content = json.loads(summary_file.read_text())
     dump(summary_file, {**content, "learning_curve": {"measure": "accuracy", "measured": [], "expected": []}})
-    assert "too few images to draw a learning curve" in Page(pages.render(findings.gather(**paths), mistakes=0)).text
+    assert "too few images to draw a learning curve" in Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=0)).text
 
 
 def test_nothing_is_loaded_from_elsewhere(usual: tuple[str, dict[str, Path]]) -> None:
@@ -183,7 +183,7 @@ def test_a_picture_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     paths = leave(tmp_path)
     for path in paths["images"].rglob("*.jpg"):
         path.unlink()
-    parsed = Page(pages.render(findings.gather(**paths), mistakes=3))
+    parsed = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=3))
     assert parsed.all("img") == []
     assert parsed.text.count("no picture:") == 3
 
@@ -208,7 +208,7 @@ def test_that_all_of_the_network_was_tried_is_told(best_epoch: int, said: str, t
     paths = leave(tmp_path)
     tried = a_try(1e-3, best_epoch, strategy="full", validation_loss=0.12)
     changed(paths["fine_tuned"] / "summary.json", tries=[a_try(3e-4, 6), tried])
-    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    text = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
     assert said in text
     assert "trained again from the head" not in text
 
@@ -228,7 +228,7 @@ def test_fine_tuning_that_brought_nothing_is_no_result(tmp_path: Path) -> None:
     dump(paths["fine_tuned"] / "summary.json", {**tuned, "changed": False, "tries": tries})
     metrics = json.loads(paths["metrics"].read_text())
     dump(paths["metrics"], {**metrics, "fine_tuned": None})
-    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    text = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
     assert "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head" in text
     assert "At a highest rate of 0.0003 no epoch had a lower validation loss than the frozen head (0.340 nats)" in text
     assert "trained again from the head at 3e-05: again none had." in text
@@ -249,13 +249,13 @@ def test_head_only_has_no_curves(tmp_path: Path) -> None:
     dump(paths["fine_tuned"] / "summary.json", {**tuned, "strategy": "head_only", "phases": [], "trained": ["head"], "validation": None})
     metrics = json.loads(paths["metrics"].read_text())
     dump(paths["metrics"], {**metrics, "fine_tuned": None})
-    text = Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    text = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
     assert "Nothing was unfrozen." in text
     assert "Frozen head (ships)" in text
     assert "Best epoch" not in text
     start = curve().head(1)
     start.to_csv(paths["curve"], index=False)
-    assert "Nothing was unfrozen." in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "Nothing was unfrozen." in Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_two_classes(tmp_path: Path) -> None:
 def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
     classes = [f"species_{number:03}" for number in range(120)]
     paths = leave(tmp_path, classes, a_class=12, error=0.3)
-    text = pages.render(findings.gather(**paths), mistakes=24)
+    text = pages.render(findings.gather(findings.Places(**paths)), mistakes=24)
     parsed = Page(text)
     assert not any("matrix" in (table.get("class") or "") for table in parsed.all("table"))
     assert "The commonest of" in parsed.text
@@ -311,7 +311,7 @@ def test_many_classes_show_the_top_confusions_instead(tmp_path: Path) -> None:
 
 def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
     paths = leave(tmp_path)
-    found = findings.gather(**paths)
+    found = findings.gather(findings.Places(**paths))
     wrong = str(found.predictions.loc[~found.predictions["correct"], "path"].iloc[0])
     provenance.write(paths["images"], {wrong: "camera 7/IMG_0001.jpg"})
     assert f"{wrong} (from camera 7/IMG_0001.jpg)" in Page(pages.render(found, mistakes=100)).text
@@ -319,12 +319,12 @@ def test_mistakes_name_where_a_file_came_from(tmp_path: Path) -> None:
 
 def test_the_scale_of_deep_grey_is_said(tmp_path: Path) -> None:
     paths = leave(tmp_path)
-    assert "of more than 8 bits" not in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert "of more than 8 bits" not in Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
     changed(paths["final"] / "card.json", grey={"integer": [0.0, 4095.0]})
     says = (
         "Grey and colour of more than 8 bits are shown on one scale for the whole data set: 0 as black and 4,095 as white (whole numbers)."
     )
-    assert says in Page(pages.render(findings.gather(**paths), mistakes=2)).text
+    assert says in Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=2)).text
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     tried = [{"name": hostile[0], "source": hostile[3], "validation_accuracy": 0.9, "ships": False}]
     whole = {**json.loads(paths["verdict"].read_text())["pretrained_against_random"], "evidence": hostile[3]}
     changed(paths["verdict"], remedies=tried, reason=hostile[0], pretrained_against_random=whole)
-    parsed = Page(pages.render(findings.gather(**paths), mistakes=24))
+    parsed = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=24))
     assert parsed.all("script") == []
     assert len(parsed.all("img")) == int((~predictions["correct"]).sum())
     assert all((image["src"] or "").startswith("data:image/") for image in parsed.all("img"))
@@ -362,7 +362,7 @@ def test_look_alikes_stand_side_by_side(tmp_path: Path) -> None:
     warning = {"name": "lookalikes_under_two_labels", "message": "Look.", "files": ["ants/pair.png"], "n_files": 99, "pairs": [pair]}
     validation["warnings"] = [warning]
     dump(paths["validation"], validation)
-    parsed = Page(pages.render(findings.gather(**paths), mistakes=0))
+    parsed = Page(pages.render(findings.gather(findings.Places(**paths)), mistakes=0))
     (image,) = parsed.all("img")
     assert (image["width"], image["height"]) == ("160", "120")
     assert "no picture: no such file" in parsed.text
@@ -371,7 +371,7 @@ def test_look_alikes_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_the_caveats_are_those_of_the_metrics_and_the_warnings(usual: tuple[str, dict[str, Path]]) -> None:
-    found = findings.gather(**usual[1])
+    found = findings.gather(findings.Places(**usual[1]))
     assert [words.split(" ")[0] for words in summary.caveats(found)] == ["Only", "What", "The"]
     calm = replace(found, metrics={**found.metrics, "caveats": ["Mind this."]}, validation={**found.validation, "warnings": []})
     assert summary.caveats(calm) == ["Mind this."]
@@ -384,10 +384,13 @@ def test_times_are_shown_where_they_were_kept(tmp_path: Path) -> None:
     dump(tmp_path / "timings/report.json", {"stage": "report", "seconds": 77.0})
     dump(tmp_path / "timings/index_images.json", {"stage": "index_images", "seconds": 2.0})
     (tmp_path / "timings/evaluate.json").write_text("{")
-    text = Page(pages.render(findings.gather(**paths, timings=tmp_path / "timings"), mistakes=0)).text
+    text = Page(pages.render(findings.gather(findings.Places(**paths, timings=tmp_path / "timings")), mistakes=0)).text
     assert "index_images all of it 2 s fine_tune all of it 3 min 20 s frozen layers 10 s onnxruntime 952 95" in text
     assert "1 min 17 s" not in text
-    assert "When each stage last ran" not in Page(pages.render(findings.gather(**paths, timings=tmp_path / "none"), mistakes=0)).text
+    assert (
+        "When each stage last ran"
+        not in Page(pages.render(findings.gather(findings.Places(**paths, timings=tmp_path / "none")), mistakes=0)).text
+    )
 
 
 def test_the_stage_writes_the_page_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,7 +410,7 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
     paths = leave(tmp_path)
     paths["metrics"].unlink()
     with pytest.raises(HeadstartError, match=r"metrics\.json, which is missing; run `dvc repro`"):
-        findings.gather(**paths)
+        findings.gather(findings.Places(**paths))
 
 
 def test_torch_is_not_imported(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def found(tmp_path: Path) -> Findings:
     corner = [[4.0 if (row, column) == (0, 0) else -1.0 for column in range(8)] for row in range(8)]
     worst = list(predictions[~predictions["correct"]].sort_values("probability", ascending=False)["path"][:2])
     dump(paths["seen"] / "heat.json", {"crop": 1.0, "parts": dict.fromkeys(worst, corner)})
-    return findings.gather(**paths)
+    return findings.gather(findings.Places(**paths))
 
 
 def opened(url: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_what_counted_for_a_mistake_stays_bright(found: Findings) -> None:
 
 
 def test_nothing_is_said_of_what_was_not_looked_at(tmp_path: Path) -> None:
-    text = Page(pages.render(findings.gather(**leave(tmp_path)), mistakes=24)).text
+    text = Page(pages.render(findings.gather(findings.Places(**leave(tmp_path))), mistakes=24)).text
     assert "bright is what counted" not in text
 
 
@@ -84,6 +84,6 @@ def test_a_thousand_pictures_are_two_megabytes(tmp_path: Path) -> None:
     for number, name in enumerate(names):
         toy.photo(number % 3, number, size=400).save(paths["images"] / name)
     pd.DataFrame({"path": names, "label": "a", "split": "train", "x": 0.5, "y": 0.5}).to_parquet(paths["seen"] / "map.parquet")
-    section = alike.alike(findings.gather(**paths))
+    section = alike.alike(findings.gather(findings.Places(**paths)))
     assert section is not None
     assert len(section.chart) * 1000 / len(names) < 4e6

@@ -16,7 +16,7 @@ from tests.left import LITE, Page, changed, leave, page, prove, rendered, svg
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Path]]:
     paths = leave(tmp_path_factory.mktemp("usual"))
-    return pages.render(findings.gather(**paths), mistakes=24), paths
+    return pages.render(findings.gather(findings.Places(**paths)), mistakes=24), paths
 
 
 def test_the_learning_curves_are_those_of_the_verdict(usual: tuple[str, dict[str, Path]]) -> None:
@@ -39,7 +39,7 @@ def test_a_learning_curve_that_ends_early_is_said_to(tmp_path: Path) -> None:
 def test_the_label_curve_is_shown_where_there_is_one(tmp_path: Path, usual: tuple[str, dict[str, Path]]) -> None:
     assert "With fewer labels" not in Page(usual[0]).text
     paths = leave(tmp_path, proved=prove(labels=True))
-    text = pages.render(findings.gather(**paths), mistakes=0)
+    text = pages.render(findings.gather(findings.Places(**paths)), mistakes=0)
     assert "5: 60.0% and 30.0%; all: 96.2% and 45.0%" in svg(text, "Validation accuracy over the labels")
     assert [">5<" in text, ">all<" in text] == [True, True]
     assert "5 60.0% 30.0% +30.0 points" in Page(text).text
@@ -61,7 +61,7 @@ def test_the_answer_on_transfer_is_said_with_its_standing(tmp_path: Path, random
     assert answer in text
     assert ("5 seeds each" in text) == (seeds == 5)
     assert ("Indicative: one run of each network" in text) == (seeds == 1)
-    first = summary.caveats(findings.gather(**paths))[0]
+    first = summary.caveats(findings.gather(findings.Places(**paths)))[0]
     told = {"Transfer hurt.": "Transfer hurt (indicative)", "Too few": "Too few images to tell whether transfer helped (80). About "}
     assert first.startswith(next((words for start, words in told.items() if answer.startswith(start)), "Only 96 images"))
 
