@@ -1,18 +1,22 @@
 """Validation and indexing by number of rows: time and peak memory, and whether the time grows no faster than the rows.
 
-    python benchmarks/scale.py [--rows 100000 1000000] [--files 10000 100000]
+    python benchmarks/scale.py [--rows 100000 1000000] [--files 10000 100000] [--thumbnails 2000 10000 50000] [--only PART]
 
 Validation reads and checks a sound manifest of ten classes. The table part of indexing groups near-duplicates by random perceptual hashes
-and draws the splits. Indexing in full reads real files, 16x16 PNG of random pixels. Each runs in a process of its own, so that a peak is
+and draws the splits. Indexing in full reads real files, 16x16 PNG of random pixels. The frozen pass puts thumbnails, JPEG of 64 pixels, through
+EfficientNet-Lite0 at that size, on the cores of this machine and on as many of a local Ray cluster, whose start and first shards do not count; `worker_gib` is
+the most memory that one of its workers had. Each runs in a process of its own, so that a peak is
 that of one size; seconds are without imports, `cpu` are those of all cores together. Ends with a line of JSON: rows a second and GiB of
 the largest validation; `linear`, the smallest ratio of rows a second to those of the size before; and `linear_cpu`, the same by CPU
-time, which other work on the machine disturbs less.
+time, which other work on the machine disturbs less; `ray_overhead`, the seconds of the frozen pass on Ray over those without it, less 1, at
+the largest number of thumbnails; and `growth_mib`, what the peak of that without Ray grew by for each thousand thumbnails more.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -120,7 +124,71 @@ def index_files(path: Path) -> Seconds:
     return seconds
 
 
+def make_thumbnails(count: int, path: Path) -> None:
+    """Write `count` small JPEG photographs in class folders, and their manifest."""
+    import numpy as np
+    from PIL import Image
+
+    from headstart.data import manifest
+    from headstart.indexing import indexer
+
+    random = np.random.default_rng(0)
+    for number in range(CLASSES):
+        (path / f"images/class {number}").mkdir(parents=True)
+    for number in range(count):
+        picture = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        picture.save(path / f"images/class {number % CLASSES}/{number:07d}.jpg", quality=90)
+    manifest.write(indexer.index(path / "images", **params.kwargs(params.Params(), "index_images"), seed=0), path / "manifest.parquet")
+
+
+def frozen_pass(path: Path) -> Seconds:
+    """Features of thumbnails, on the executor in use; a pass over few of them has started everything before."""
+    from functools import partial
+
+    from headstart.data import manifest
+    from headstart.features import extraction
+    from headstart.features.transforms import View
+    from headstart.networks import model, sources
+
+    os.chdir(path)
+    table = manifest.read(Path("manifest.parquet"))
+    source = sources.load("wheel:efficientnet_lite0")
+    frozen = extraction.Frozen.of(partial(model.trunk, source), "benchmark", SIDE)
+    view = View(SIDE, source.transform.interpolation)
+    extraction.SHARD = 64
+    extraction.extract(frozen, table[:512], Path("images"), view, folder=Path("start"), what="the first images")
+    extraction.SHARD = 1024
+    with timed() as seconds:
+        rows = extraction.extract(frozen, table, Path("images"), view, folder=Path("features"), what="images")
+        digest = hashlib.sha256()
+        for start in range(0, len(rows), 1024):
+            digest.update(rows[start : start + 1024].tobytes())
+    print(f"features of {len(rows):,} images: SHA-256 {digest.hexdigest()[:16]}", file=sys.stderr)
+    return seconds
+
+
+def frozen_on_ray(path: Path) -> Seconds:
+    """The same on a Ray cluster of this machine."""
+    from headstart.base import executor
+
+    with executor.using("ray"):
+        seconds = frozen_pass(path)
+    return seconds | {"worker_gib": round(max(_peaks(b"ray::"), default=0.0), 2)}
+
+
+def _peaks(name: bytes) -> Iterator[float]:
+    """The most memory (GiB) that each process whose command begins so has had."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (place / "cmdline").read_bytes().startswith(name):
+                lines = [line for line in (place / "status").read_text().splitlines() if line.startswith("VmHWM:")]
+                yield from (int(line.split()[1]) / 1024**2 for line in lines)
+
+
+SIDE = 64  # pixels of a thumbnail
+FROZEN, RAY = "frozen pass", "frozen, Ray"
 PARTS = {"validation": (make_rows, validation), "index, table": (make_rows, index_table), "index, files": (make_files, index_files)}
+PARTS |= {FROZEN: (make_thumbnails, frozen_pass), RAY: (make_thumbnails, frozen_on_ray)}
 
 
 def child(part: str, count: int, path: Path) -> tuple[Any, float]:
@@ -151,7 +219,7 @@ def measure(part: str, count: int) -> dict[str, Any]:
         "rows": count,
         **{name: round(value, 3) for name, value in took.items()},
         "rows_per_s": speed,
-        "peak_gib": round(peak, 2),
+        "peak_gib": round(peak, 3),
     }
 
 
@@ -165,15 +233,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--files", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--thumbnails", type=int, nargs="+", default=[2_000, 10_000, 50_000])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts; all if left out")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         return work(options.child[0], int(options.child[1]), Path(options.child[2]))
     rows: list[dict[str, Any]] = []
     print(f"{'what':<14}{'rows':>10}{'seconds':>10}{'cpu':>8}{'rows/s':>10}{'GiB':>7}{'ratio':>7}{'by cpu':>8}")
-    for part, (make, _) in PARTS.items():
+    counts: dict[Any, list[int]] = {make_rows: options.rows, make_files: options.files, make_thumbnails: options.thumbnails}
+    for part, (make, _) in [(part, made) for part, made in PARTS.items() if part in options.only]:
         smaller: dict[str, Any] = {}
-        for count in sorted(options.files if make is make_files else options.rows):
+        for count in sorted(counts[make]):
             row = measure(part, count)
             for name in ("seconds", "cpu"):
                 row[f"ratio_{name}"] = round(count / row[name] * smaller[name] / smaller["rows"], 2) if smaller else None
@@ -181,10 +252,22 @@ def main() -> None:
             smaller = row
             line = f"{part:<14}{count:>10,}{row['seconds']:>10.2f}{row['cpu']:>8.2f}{row['rows_per_s']:>10,}{row['peak_gib']:>7.2f}"
             print(f"{line}{row['ratio_seconds'] or '':>7}{row['ratio_cpu'] or '':>8}", flush=True)
-    largest = [row for row in rows if row["what"] == "validation"][-1]
     linear = {name: min([row[name] for row in rows if row[name]], default=None) for name in ("ratio_seconds", "ratio_cpu")}
-    figures = {"linear": linear["ratio_seconds"], "linear_cpu": linear["ratio_cpu"], "measured": rows}
-    report({"rows_per_s": largest["rows_per_s"], "peak_gib": largest["peak_gib"], **figures})
+    figures = {"linear": linear["ratio_seconds"], "linear_cpu": linear["ratio_cpu"], **_of_thumbnails(rows), "measured": rows}
+    checked = [row for row in rows if row["what"] == "validation"][-1:]
+    report({**{name: row[name] for row in checked for name in ("rows_per_s", "peak_gib")}, **figures})
+
+
+def _of_thumbnails(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the frozen pass on Ray takes more, and how memory grows."""
+    alone, on_ray = ([row for row in rows if row["what"] == part] for part in (FROZEN, RAY))
+    found: dict[str, Any] = {}
+    if alone and on_ray:
+        found["ray_overhead"] = round(on_ray[-1]["seconds"] / alone[-1]["seconds"] - 1, 3)
+    if len(alone) > 1:
+        more = (alone[-1]["rows"] - alone[0]["rows"]) / 1000
+        found["growth_mib"] = round(1024 * (alone[-1]["peak_gib"] - alone[0]["peak_gib"]) / more, 2)
+    return found
 
 
 if __name__ == "__main__":

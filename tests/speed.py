@@ -15,7 +15,7 @@ import pytest
 
 ALL = ("",)
 # Fixtures that start processes; whoever uses one is slow.
-FIXTURES = {"toy_project", "short_project", "_toy_template", "prefect_server", "forked_dvc"}
+FIXTURES = {"machines", "toy_project", "short_project", "_toy_template", "prefect_server", "forked_dvc"}
 # Files below tests/, those that take longest first: the beginnings of the names of their slow tests, beside those that use such a fixture.
 SLOW: dict[str, tuple[str, ...]] = {
     "flows/pipeline/test_pipeline.py": ALL,
@@ -29,6 +29,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_directory_is",
     ),
     "flows/pipeline/test_transfer.py": ALL,
+    "test_many_machines.py": (),
     "training/test_kept_trainings.py": ALL,
     "flows/pipeline/test_chaos.py": ALL,
     "flows/experiments/test_restore.py": ALL,
@@ -64,6 +65,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "params/test_project_code.py": ("test_a_stage_that_dvc_runs",),
     "report/test_page.py": ("test_torch_is_not_imported",),
     "tasks/test_contract.py": ("test_light", "test_stages_that_may", "test_importing"),
+    "tasks/test_group_images.py": ("test_every_image", "test_the_report"),  # scikit-learn counts cores with lscpu
     "tasks/test_index_images.py": ("test_as_a_process",),
     "tasks/test_reruns.py": ALL,
     "tasks/test_stage.py": ("test_while_another_run", "test_a_stage_dies"),

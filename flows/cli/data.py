@@ -26,6 +26,9 @@ SOURCE is one of
   a folder   class/file, or train/ val/ test/ with class/file below, or any files named in --labels FILE.csv
              (train_set, dev, eval, holdout and the like are known too)
   an archive .zip or .tar of such a folder
+  an address s3://, gs://, az://, https:// or file:// of such a folder or archive: it is copied to this disk, and a copy that was
+             stopped goes on (needs the extra s3, gs or azure)
+  shards     a folder, or an address, of .tar files with labels beside the images, as `headstart shard` and WebDataset write them
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
   demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
@@ -41,17 +44,30 @@ examples:
   headstart import demo
   headstart import ~/photos
   headstart import pets.zip
+  headstart import s3://bucket/photos
   headstart import scans/ --labels scans.csv     # columns of file names and of labels; if you like, split
   headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
+  headstart import photos/ --no-labels           # no labels at all: groups, which `headstart review` asks you to name
   headstart import torchvision:flowers102
   headstart import --add new/ --batch 2026-11-27  # beside what is here; new classes may come
   headstart import --update                      # again from the same place, which data/images.dvc names
   headstart import --update --reviewed data/reviewed.csv     # with the labels that were corrected in `headstart review`
 """
 
+
+_SHARD = """\
+Write the images as tar shards: some archives of a thousand images each instead of millions of files, with the label, and the split if the folders
+give one, beside each image (.json, .cls), as WebDataset has them. What was stopped goes on; the same images give the same bytes.
+"""
+
+_SHARD_EXAMPLES = """\
+examples:
+  headstart shard shards/                        # the images of this project
+  headstart shard s3://bucket/shards --from ~/photos --each 5000
+"""
 
 _LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
 _TARGET = "images without labels of the domain in which the model will be used; SOURCE has labels, of another domain"
@@ -75,6 +91,7 @@ def register(commands: Commands) -> None:
         metavar="ROLE=NAME,...",
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
     )
+    add.add_argument("--no-labels", action="store_true", help="the images have no labels, and folders are no classes: put them into groups")
     add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
     add.add_argument(
         "--target-labels",
@@ -88,6 +105,12 @@ def register(commands: Commands) -> None:
         default="",
         help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
+    _register_reading(add)
+    _register_shard(commands)
+
+
+def _register_reading(add: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are read and which are taken."""
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
     together.add_argument(
@@ -110,6 +133,35 @@ def register(commands: Commands) -> None:
     add.add_argument("--drop-duplicates", action="store_true", help="leave out all but one of images with the same pixels")
 
 
+def _register_shard(commands: Commands) -> None:
+    """Add `headstart shard`."""
+    shard = commands.add("shard", _shard, help="write the images as tar shards", description=_SHARD, epilog=_SHARD_EXAMPLES)
+    shard.add_argument("out", metavar="OUT", help="a folder, or an address such as s3://bucket/shards")
+    shard.add_argument("--from", metavar="FOLDER", dest="source", type=Path, help="a folder of classes; data/images if left out")
+    shard.add_argument("--each", metavar="N", type=int, default=1000, help="images of a shard (1,000)")
+
+
+def _shard(options: argparse.Namespace) -> int:
+    from flows.projects import images
+    from headstart.data import belonging
+    from headstart.importing import shards
+    from headstart.indexing import layout
+
+    if options.source is None:
+        common.in_project()
+    if options.each < 1:
+        raise ParamsError("--each takes a whole number from 1: the images of a shard")
+    folder = options.source or images.IMAGES
+    contents, groups = layout.scan(folder), belonging.read(folder)
+    layout.check(contents, str(folder))
+    samples = [shards.Sample(folder / one.path, one.path, one.label, one.split, groups.get(one.path, "")) for one in contents.items]
+    names = shards.pack(samples, options.out, options.each)
+    print(
+        f"{formats.count(len(samples), 'image')} in {formats.count(len(names), 'shard')} at {options.out}; `headstart import {options.out}` reads them"
+    )
+    return 0
+
+
 def _options(options: argparse.Namespace) -> Options:
     from flows.projects import images
     from headstart.importing import archives, label_columns
@@ -123,6 +175,7 @@ def _options(options: argparse.Namespace) -> Options:
         group_pattern=options.group_pattern,
         recursive=options.recursive,
         encoding=options.encoding,
+        no_labels=options.no_labels,
         target=options.target,
         target_labels=options.target_labels,
         reviewed=options.reviewed,
@@ -146,6 +199,8 @@ def _import(options: argparse.Namespace) -> int:
         return _forget(options.forget)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
+    if how.no_labels and options.batch:
+        raise ParamsError("images without labels come all at once, not in batches; leave out --batch")
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
@@ -161,7 +216,10 @@ def _import(options: argparse.Namespace) -> int:
             summary = images.replace(options.source, options.labels, how, options.batch)
         same = images.version() == before
     _tell(summary)
-    if note := images.aimless(layout.class_names(images.IMAGES) if options.add is not None else summary.classes):
+    given = options.source or options.add or ""
+    if "://" in given and not given.startswith("file:"):
+        print("they were copied to this disk, and are read from here")
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add is not None else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
@@ -173,9 +231,7 @@ def _tell(summary: Summary) -> None:
     from headstart.data import batches
     from headstart.importing import labels_file
 
-    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
-    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
-    print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
+    print(_told(summary))
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
@@ -194,6 +250,15 @@ def _tell(summary: Summary) -> None:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
+
+
+def _told(summary: Summary) -> str:
+    """How many images of which classes and splits."""
+    if not summary.classes:
+        return formats.count(summary.files, "image")
+    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
+    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
+    return f"{told} ({common.few(summary.classes)}); splits: {splits}"
 
 
 def _forget(batch: str) -> int:

@@ -19,6 +19,8 @@ _RUN_EXAMPLES = """\
 examples:
   headstart run
   headstart run --fast                                # a head on the best source by the ranking; no race, no baseline
+  headstart run --plan                                # what it will take, before anything starts
+  headstart run --plan --images 10000000 --cards 16   # the same for ten million images like these, on 16 graphics cards
   headstart run --set fine_tune.epochs=5 --set fine_tune.strategy=gradual
   headstart run --set 'select_source.candidates=[wheel:efficientnet_lite0, torchvision:resnet50]'
 
@@ -46,6 +48,10 @@ def register(commands: Commands) -> None:
     preset.add_argument("--best", action="store_const", const="best", dest="preset", help="longer race and fine-tuning, and five seeds")
     run.add_argument("--keep", action="store_true", help="write what is given into params.yaml to stay")
     run.add_argument("--force", action="store_true", help="run every stage, changed or not")
+    run.add_argument("--plan", action="store_true", help="only say what it will take: passes, hours, disk; nothing starts")
+    run.add_argument("--cards", metavar="N", type=int, help="with --plan: how long it takes on N graphics cards too")
+    run.add_argument("--rate", metavar="IMAGES/S", type=float, help="with --cards: of a frozen pass on one card; 1,090 if left out")
+    run.add_argument("--images", metavar="N", type=int, help="with --plan: for N images like those that are here")
 
     show = commands.add("show", _show, help="show the result", description="Show the result of the last run.")
     show.add_argument("--json", action="store_true", help="print reports/metrics.json as it is")
@@ -61,6 +67,10 @@ def _run(options: argparse.Namespace) -> int:
     common.in_project()
     if options.keep and not (options.preset or options.assignments):
         raise ParamsError("--keep goes with --set, --fast or --best: it keeps what they give in params.yaml")
+    if options.plan:
+        return _plan(options)
+    if given := [name for name in ("cards", "rate", "images") if getattr(options, name) is not None]:
+        raise ParamsError(f"--{given[0]} goes with --plan: it changes what is said, and never what runs")
     with lock.hold("headstart run"):
         from flows.pipeline import estimate
         from flows.projects import images
@@ -92,6 +102,19 @@ def _run(options: argparse.Namespace) -> int:
     common.print_outcomes(outcomes)
     print(show_module.summary())
     return common.done(orphaned)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    """Say what the run would take. Neither Prefect nor DVC is started, and nothing is written."""
+    from flows.pipeline import plan
+    from headstart import params
+    from headstart.params import presets
+
+    if options.images is not None and options.images < 1:
+        raise ParamsError("--images takes a whole number from 1")
+    values = {**(presets.PRESETS[options.preset] if options.preset else {}), **params.parse(options.assignments)}
+    print(plan.told(values, cards=plan.cards(options.cards, options.rate), count=options.images, force=options.force))
+    return 0
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flows.projects import images
 from headstart.base import cores, outputs
 from headstart.data import folding
+from headstart.data.settings import no_labels
 from headstart.indexing import layout
 from headstart.params import Params
 from headstart.training import designs
@@ -32,8 +34,22 @@ KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
     **{"index_images": 2.5, "validate_data": 3.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
-    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "report": 1.5},
+    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 1.5},
 }
+
+
+INDEXED, FROZEN, TRAINED, DRAWN, ANEW = "indexed", "frozen", "trained", "drawn", "anew"
+# Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
+SECONDS = {INDEXED: (0.003, 0.0), FROZEN: (0.002, 0.010), TRAINED: (0.005, 0.026), DRAWN: (0.0015, 0.0), ANEW: (0.0035, 0.16)}
+
+
+class Pass(NamedTuple):
+    """Images that a stage looks at (INDEXED), computes frozen layers of, trains on, draws views of, or trains all of a network on (ANEW)."""
+
+    stage: str
+    kind: str
+    images: float
+    gflops: float = 0.0  # of an image
 
 
 @dataclass(frozen=True)
@@ -51,50 +67,94 @@ class Task:
     size: int  # its input size, pixels
 
 
+def passes(work: Task, block: Params) -> list[Pass]:
+    """How often the stages of a run put images through networks, or look at them; some only if validation leaves something open."""
+    t, v = work.train, work.validation
+    race, tune, _base = block.select_source.race, block.fine_tune, block.baseline
+    scored = min(t, block.select_source.max_images)
+    enough = race.sources > 1 and len(work.gflops) > 1 and v >= folding.LEAST_RACED
+    raced = min(max(50, race.share * t), race.max_images, t)
+    found = [Pass("index_images", INDEXED, work.n), *(Pass("select_source", FROZEN, scored, g) for g in work.gflops)]
+    for g in sorted(work.gflops)[-race.sources :] if enough else []:
+        found += [
+            Pass("select_source", FROZEN, raced * race.views + min(v, race.max_images), g),
+            Pass("select_source", TRAINED, 1.7 * raced * race.views * race.epochs, g),
+        ]
+    if block.select_source.changes:
+        found.append(Pass("select_source", FROZEN, 3 * min(t, LOOKED_AT), work.chosen))
+    trained, anew = _tuning(work, block), _from_random(work, block)
+    seeds = block.verdict.runs - 1
+    folds = designs.FOLDS if block.verdict.seeds == "auto" and v < folding.ENOUGH_IMAGES else 0  # unless the first look settles it
+    found += [
+        Pass("train_head", FROZEN, v + t - scored, work.chosen),
+        *trained,
+        *(one._replace(images=one.images * (1 + seeds)) for one in anew),
+    ]
+    again = [
+        *(one._replace(images=one.images * (folds if t >= FEW else 0)) for one in anew),
+        *(one._replace(images=one.images * seeds) for one in trained),
+    ]
+    found += [one._replace(stage="verdict") for one in again]
+    found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
+    look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
+    found.append(Pass("evaluate", FROZEN, look + COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen))
+    return [one for one in found if one.images]
+
+
+def _tuning(work: Task, block: Params) -> list[Pass]:
+    """The passes of one fine-tuning."""
+    tune, t = block.fine_tune, work.train
+    if tune.strategy == "head_only":
+        return []
+    epochs = min(tune.epochs, tune.patience + 3)
+    frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
+    return [frozen, Pass("fine_tune", TRAINED, epochs * t, work.chosen)]
+
+
+def drawn(work: Task, block: Params) -> int:
+    """How many views of each training image are put through the frozen layers."""
+    tune = block.fine_tune
+    return {"fresh": min(tune.epochs, tune.patience + 3), "auto": 3 if work.train <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
+
+
+def _from_random(work: Task, block: Params) -> list[Pass]:
+    """The passes of one training from random weights."""
+    base = block.baseline
+    small, some = work.chosen * (min(work.size, base.max_size) / work.size) ** 2, min(work.train, base.max_images)
+    return [Pass("baseline", DRAWN, base.views * some), Pass("baseline", ANEW, base.epochs * some, small)] if base.epochs else []
+
+
 def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     """Seconds expected of each stage on a machine of this `pace` (`speed`).
 
     The figures are fitted to whole runs, of 600 photographs of 300 pixels, 1,797 digits of 8 pixels, and 60 photographs.
     """
     two = 2 / min(cores.workers(), 16)  # what all cores share
-    t, v = work.train, work.validation
+    seconds = fixed(work, block, two)
+    for one in passes(work, block):
+        each, flops = SECONDS[one.kind]
+        seconds[one.stage] += two * one.images * (each + flops * one.gflops)
+    return {name: pace * value for name, value in seconds.items()}
 
-    def frozen(passes: float, gflops: float) -> float:
-        return two * passes * (0.002 + 0.010 * gflops)
 
-    def tuned(passes: float, gflops: float) -> float:
-        return two * passes * (0.005 + 0.026 * gflops)
-
-    race, tune, base = block.select_source.race, block.fine_tune, block.baseline
+def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
+    """Seconds of each stage that do not lie in passes: its start, heads, tests of the verdict; what all cores share counts `two`."""
+    race, t = block.select_source.race, work.train
+    enough = race.sources > 1 and len(work.gflops) > 1 and work.validation >= folding.LEAST_RACED
     scored = min(t, block.select_source.max_images)
-    select = sum(3 + frozen(scored, g) + two * 0.0013 * scored * work.classes for g in work.gflops)
-    enough = race.sources > 1 and len(work.gflops) > 1 and v >= folding.LEAST_RACED
-    racing = sorted(work.gflops)[-race.sources :] if enough else []
-    raced = min(max(50, race.share * t), race.max_images, t)
-    select += sum(4 + frozen(raced * race.views + v, g) + 1.7 * tuned(raced * race.views * race.epochs, g) for g in racing)
-    select += 3 + frozen(3 * min(t, LOOKED_AT), work.chosen) if block.select_source.changes else 0.0
-    epochs = min(tune.epochs, tune.patience + 3)
-    views = {"fresh": epochs, "auto": 3 if t <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
-    trained = 0.0 if tune.strategy == "head_only" else frozen(views * t + v, work.chosen) + tuned(epochs * t, work.chosen)
-    small = work.chosen * (min(work.size, base.max_size) / work.size) ** 2
-    anew = two * min(t, base.max_images) * (base.views * 0.0015 + base.epochs * (0.0035 + 0.16 * small)) if base.epochs else 0.0
-    seeds = block.verdict.runs - 1
-    folds = designs.FOLDS if block.verdict.seeds == "auto" and v < folding.ENOUGH_IMAGES else 0  # unless the first look settles it
-    again = folds * ((anew if t >= FEW else 0) + 1) + seeds * (trained + 5) + (3 * frozen(v, work.chosen) if block.verdict.average else 0.0)
-    seconds = {
-        "index_images": two * 0.003 * work.n,
-        "select_source": select,
-        "train_head": frozen(v, work.chosen) + two * 0.0016 * t * work.classes,
-        "fine_tune": trained,
-        "baseline": anew * (1 + seeds),
-        "verdict": again + 2 * frozen(v, work.chosen),
-        "evaluate": 3 * frozen(work.test, work.chosen)
-        + (0.0 if tune.strategy == "head_only" else frozen(min(t, 2_000) + v, work.chosen))
-        + frozen(COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen)
-        + 0.0075 * min(block.evaluate.mapped, work.n),
+    folds = designs.FOLDS if block.verdict.seeds == "auto" and work.validation < folding.ENOUGH_IMAGES else 0
+    beside = {
+        "select_source": sum(3 + two * 0.0013 * scored * work.classes for _ in work.gflops)
+        + (4 * min(race.sources, len(work.gflops)) if enough else 0)
+        + (3 if block.select_source.changes else 0),
+        "train_head": two * 0.0016 * t * work.classes,
+        "verdict": folds + 5 * (block.verdict.runs - 1),
+        "evaluate": 0.0075 * min(block.evaluate.mapped, work.n),
     }
-    idle = ({"baseline", "verdict"} if not base.epochs else set()) | ({"fine_tune"} if tune.strategy == "head_only" else set())
-    return {name: pace * (seconds.get(name, 0.0) + (1.0 if name in idle else start)) for name, start in STARTS.items()}
+    none = ({"baseline", "verdict"} if not block.baseline.epochs else set()) | (
+        {"fine_tune"} if block.fine_tune.strategy == "head_only" else set()
+    )
+    return {name: beside.get(name, 0.0) + (1.0 if name in none else start) for name, start in STARTS.items()}
 
 
 def whole(work: Task, block: Params, pace: float) -> float:
@@ -131,7 +191,9 @@ def speed() -> float:
 
 
 def task(block: Params) -> Task:
-    """What lies before a run here. Raises LookupError if a candidate is not known well enough, or if a GPU would do the work."""
+    """What lies before a run here. Raises LookupError if a candidate is not known well enough, if a GPU would do the work, or without labels."""
+    if no_labels.marked(images.IMAGES):
+        raise LookupError("how long images without labels take is not known")
     if block.device != "cpu" and shutil.which("nvidia-smi"):
         raise LookupError("how fast a GPU is is not known")
     counts = _counts(block)

@@ -74,6 +74,8 @@ def swap(fill: Callable[[Path], Summary], note: Callable[[], None] = lambda: Non
     The new images replace the old ones only when they are complete, and the old ones come back if DVC cannot record the new:
     a refused, failed or interrupted import changes nothing. `note` adds to the record. Raises what `fill` raises, and DvcError.
     """
+    from headstart.importing import remote
+
     tidy()
     new, previous = IMPORTING / "new", IMPORTING / "previous"
     IMPORTING.mkdir(parents=True)
@@ -94,6 +96,7 @@ def swap(fill: Callable[[Path], Summary], note: Callable[[], None] = lambda: Non
         if previous.exists():
             previous.rename(IMPORTING / "done with")  # from here on the import counts
         remember()
+        remote.forget()
         _list(LEFT_OUT, summary.left_out)
         _list(REFUSED, ())
     except DataError as error:
@@ -123,7 +126,7 @@ def update(reviewed: str = "") -> Summary:
     content = origin.load(RECORD)
     if content.get("deps"):
         raise DataError(f"{RECORD} was made with the dvc command, which also updates it: `dvc update {RECORD}`")
-    known = (content.get("meta") or {}).get("headstart") or {}
+    known = origin.imported(RECORD)
     if not isinstance(known.get("source"), str):
         raise DataError(f"{RECORD} does not say where its images came from; import them once with `headstart import PATH`")
     if IMAGES.is_dir():

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from headstart import params
+from headstart.base import executor
 from headstart.data import clutter, photos
 from headstart.features.answered import Answer
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards
 from headstart.words import spreadsheet
 
 COLUMNS = ("path", "label", "probability", "error", "unsure", "unlike")
@@ -30,8 +33,7 @@ def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", to
 
 def check(model: Path) -> None:
     """Raise HeadstartError if there is no model in the folder."""
-    if not (model / "card.json").is_file():
-        raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+    cards.check_there(model)
 
 
 def answers(paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer], object]], *, some: bool = True) -> Iterator[Answer]:
@@ -41,12 +43,22 @@ def answers(paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer
 
     line = begin()
     read_any = False
-    for answer in predict.predict(paths, model):
+    with executor.using(_executor()):
+        found = predict.predict(paths, model)
+    for answer in found:
         line(answer)
         read_any = read_any or bool(answer.label)
         yield answer
     if some and not read_any:
         raise HeadstartError("no file could be read as an image")
+
+
+def _executor() -> str:
+    """Who works on the images: as params.yaml of the project says, if this is one."""
+    try:
+        return params.load().executor if params.PATH.exists() else executor.LOCAL
+    except HeadstartError:  # a prediction needs the model alone
+        return executor.LOCAL
 
 
 def _csv(file: TextIO, top: int) -> Callable[[Answer], object]:

@@ -16,14 +16,15 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.base import devices
+from headstart.base import devices, outputs
 from headstart.base.code import fingerprint
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
@@ -44,12 +45,58 @@ GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
 class Engine:
     """How activations are computed: `run` takes at most `batch` images at a time.
 
-    A `batch` of one image per call means that each worker makes calls of its own.
+    A `batch` of one image per call means that each worker makes calls of its own. `network` is what PyTorch runs, and `file` the exported file
+    that ONNX Runtime runs: what `shipped` needs.
     """
 
     name: str
     batch: int
     run: Run
+    network: nn.Module | None = field(default=None, compare=False)
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """An engine as data, so that it travels to other machines: its name, the file that holds the network, the device that runs it.
+
+    Without a file, it hands on what it is given (pixels.py).
+    """
+
+    name: str
+    file: Path | None
+    device: Device
+
+
+def shipped(engine: Engine, key: str, folder: Path, device: Device = CPU) -> Shipped:
+    """An engine as data. A network that no exported file holds is written into `folder` under `key`, which must tell it from all others."""
+    if engine.network is None:
+        return Shipped(engine.name, engine.file, device)
+    import torch
+
+    path = folder / f"{hashlib.sha256(f'{key}:{code()}'.encode()).hexdigest()[:24]}.pt"
+    with outputs.whole(path) as temporary:
+        torch.save(engine.network, temporary)
+    return Shipped(engine.name, path, device)
+
+
+@lru_cache(maxsize=2)
+def received(engine: Shipped) -> Engine:
+    """An engine from data, on the machine that has received it; kept, as many pieces of work want the same. Raises HeadstartError."""
+    if engine.file is None:
+        return Engine(engine.name, 1, lambda images: images)
+    if engine.file.suffix == ".onnx":
+        known = _known(engine.file)
+        if known is None:
+            raise HeadstartError(f"{engine.file} is missing or damaged; remove the folder {engine.file.parent} and run again")
+        return Engine(engine.name, 1, known)
+    import torch
+
+    network = torch.load(engine.file, weights_only=False, map_location="cpu")  # written by `shipped`, in the project's own folder
+    if engine.device.kind == "cpu":
+        return _of_torch(network)
+    devices.steady()
+    return _of_gpus(network, engine.device)
 
 
 def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, device: Device = CPU) -> Engine:
@@ -60,22 +107,31 @@ def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, devi
     called if that file is at hand.
     """
     if device.kind != "cpu":
-        batched = Batched(make(), device)
-        return Engine(device.name, GPU_BATCH * len(device.all()), batched)
+        return _of_gpus(make(), device)
     path = folder / f"{hashlib.sha256(f'{key}:{size}:{code()}'.encode()).hexdigest()[:24]}.onnx"
     known = _known(path)
     if known:
-        return Engine("onnxruntime", 1, known)
+        return Engine("onnxruntime", 1, known, file=path)
     network = make().eval()
     try:
         _export(network, size, path)
-        return Engine("onnxruntime", 1, _checked(path, network, size))
+        return Engine("onnxruntime", 1, _checked(path, network, size), file=path)
     except Exception as error:  # the exporter raises many kinds; PyTorch itself is the answer to all
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         log.info("ONNX Runtime cannot run this network (%s); PyTorch runs it, more slowly", first[:200])
         with contextlib.suppress(OSError):  # as where nothing can be written
             path.unlink(missing_ok=True)
-        return Engine("torch", 1, _torch(network))
+        return _of_torch(network)
+
+
+def _of_torch(network: nn.Module) -> Engine:
+    """The engine of a network that cannot be exported, on the CPU."""
+    return Engine("torch", 1, _torch(network), network)
+
+
+def _of_gpus(network: nn.Module, device: Device) -> Engine:
+    """The engine of a network on all GPUs of this machine."""
+    return Engine(device.name, GPU_BATCH * len(device.all()), Batched(network, device), network)
 
 
 def code() -> str:

@@ -5,22 +5,24 @@ Each image and view is computed once and kept in a store that all stages share.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from headstart.base import files
+from headstart.base import executor, files
 from headstart.base.code import fingerprint
 from headstart.base.cores import ahead, in_order
 from headstart.base.devices import CPU, Device
 from headstart.data import images, manifest
-from headstart.features import engines, transforms
+from headstart.features import engines, parts, transforms
 from headstart.features.store import Rows, Store
 from headstart.features.transforms import View
 from headstart.machinery.errors import DataError
@@ -35,6 +37,8 @@ FOLDER = Path(".headstart/features")
 ENGINES = Path(".headstart/engines")
 HALF = "float16"  # of what is stored: half the disk, and no prediction moves (docs/decisions.md)
 BLOCK = 64  # rows written at a time
+SHARD = 1024  # images that one worker computes before its rows count, at most,
+SHARD_BYTES = 2**28  # and bytes of their rows, of the widest view
 _DECIDE = (
     *("headstart.base.grey", "headstart.data.deep", "headstart.data.images", "headstart.data.planes", "headstart.data.portable"),
     "headstart.features.transforms",
@@ -49,6 +53,7 @@ class Frozen:
     size: int
     engine: engines.Engine
     shape: tuple[int, ...]  # of one image's activation
+    device: Device = CPU
 
     @classmethod
     def of(cls, make: Callable[[], nn.Module], identity: str, size: int, device: Device = CPU) -> Frozen:
@@ -58,7 +63,7 @@ class Frozen:
         """
         engine = engines.build(make, size, identity, ENGINES, device)
         shape = engine.run(np.zeros((1, size, size, 3), np.uint8)).shape[1:]
-        return cls(identity, size, engine, tuple(shape))
+        return cls(identity, size, engine, tuple(shape), device)
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ def extract_views(
 ) -> list[Rows]:
     """Activations of every image of `table` (columns path, sha256) in each view, in the table's order.
 
-    Computes what the stores lack; an image is decoded once for all its views. Raises DataError when a file has changed or gone since
-    it was indexed.
+    Computes what the stores lack, on the machines of base/executor.py; an image is decoded once for all its views. Raises DataError when a
+    file has changed or gone since it was indexed.
     """
     views = [_scaled(view, table) for view in views]
     stores = [store(frozen, view, dtype, folder or FOLDER) for view in views]
@@ -101,20 +106,74 @@ def extract_views(
     paths = dict(zip(table["sha256"], table["path"], strict=True))
     jobs = [_Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
     if jobs:
+        executor.start()
         with Progress(sum(len(job.views) for job in jobs), what, how=frozen.engine.name) as progress:
-            waiting: list[tuple[list[str], list[np.ndarray]]] = [([], []) for _ in stores]
-            for job, rows in zip(jobs, _compute(frozen, jobs), strict=True):
-                for number, row in zip(job.which, rows, strict=True):
-                    waiting[number][0].append(job.sha256)
-                    waiting[number][1].append(row)
-                    if len(waiting[number][0]) == BLOCK:
-                        stores[number].append(waiting[number][0], np.stack(waiting[number][1]))
-                        waiting[number] = ([], [])
-                progress.step(len(rows))
-            for kept, (keys, late) in zip(stores, waiting, strict=True):
-                if keys:
-                    kept.append(keys, np.stack(late))
+            if executor.spreads():
+                _fill_by_shards(frozen, jobs, stores, progress, {key: number for number, key in enumerate(paths)})
+            else:
+                _fill(frozen, jobs, stores, progress)
     return [kept.rows(table["sha256"]) for kept in stores]
+
+
+def _fill(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress) -> None:
+    """Compute the jobs on this machine; their rows go to the end of the stores."""
+    waiting: list[tuple[list[str], list[np.ndarray]]] = [([], []) for _ in stores]
+    for job, rows in zip(jobs, _compute(frozen, jobs), strict=True):
+        for number, row in zip(job.which, rows, strict=True):
+            waiting[number][0].append(job.sha256)
+            waiting[number][1].append(row)
+            if len(waiting[number][0]) == BLOCK:
+                stores[number].append(waiting[number][0], np.stack(waiting[number][1]))
+                waiting[number] = ([], [])
+        progress.step(len(rows))
+    for kept, (keys, late) in zip(stores, waiting, strict=True):
+        if keys:
+            kept.append(keys, np.stack(late))
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """Images that one worker computes, and the parts that it writes of them. It is data, so that it travels."""
+
+    frozen: engines.Shipped
+    jobs: list[_Job]
+    stores: list[tuple[Path, str, np.dtype]]  # folder, name and type of each that a job names
+
+
+def _fill_by_shards(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress, order: Mapping[str, int]) -> None:
+    """Have the jobs computed in shards on the machines of the executor; their rows become parts of the stores.
+
+    Which images make a shard depends on their `order` in the table alone (by SHA-256), so a run that was killed goes on with the shards that
+    are missing, and ends with the same files.
+    """
+    network = engines.shipped(frozen.engine, f"{frozen.identity}:{frozen.size}", ENGINES, frozen.device)
+    places = [(kept.folder, kept.stem, kept.dtype) for kept in stores]
+    for folder, stem, _ in places:
+        parts.forget_unfinished(folder, stem)
+    most = max(1, min(SHARD, SHARD_BYTES // max(kept.row_bytes for kept in stores)))
+    together = groupby(sorted(jobs, key=lambda job: order[job.sha256]), key=lambda job: order[job.sha256] // most)
+    shards = (_Shard(network, list(some), places) for _, some in together)
+    gpus = int(frozen.device.kind != "cpu")
+    for done in executor.in_order(_write_shard, shards, depends=("headstart.features.engines", "headstart.networks", *_DECIDE), gpus=gpus):
+        progress.step(done)
+    for kept in stores:
+        kept.refresh()
+
+
+def _write_shard(shard: _Shard) -> int:
+    """What a worker does with a shard: compute it and write its parts, whole or not at all. Returns how many views it had."""
+    frozen = Frozen("", 0, engines.received(shard.frozen), (), shard.frozen.device)
+    # On a CPU one core does all of it, the others having shards of their own; a GPU has its images decoded by all cores.
+    computed = map(_single(frozen), shard.jobs) if frozen.engine.batch == 1 else _compute(frozen, shard.jobs)
+    with contextlib.ExitStack() as opened:
+        files = {}
+        for number, (folder, stem, _) in enumerate(shard.stores):
+            if keys := [job.sha256 for job in shard.jobs if number in job.which]:
+                files[number] = opened.enter_context(parts.writing(folder, stem, keys))
+        for job, rows in zip(shard.jobs, computed, strict=True):
+            for number, row in zip(job.which, rows, strict=True):
+                files[number].write(parts.packed(row, shard.stores[number][2]))
+    return sum(len(job.views) for job in shard.jobs)
 
 
 class Streamed:

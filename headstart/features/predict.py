@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from headstart.base import executor
 from headstart.base.cores import in_order
 from headstart.data import images, photos
 from headstart.features import classify, transforms
@@ -20,6 +23,8 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
+_SPREAD = 256  # files that a worker of a cluster takes at a time
+_DECIDE = ("headstart.base", "headstart.data", "headstart.features", "headstart.networks", "headstart.statistics")
 _DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jp2", ".sgi", ".rgb")  # what may hold 16 bits
 _OWN = "more than 8 bits, of which the model knows no scale: shown on the depth that holds its own values, perhaps too bright or too dark"
 _CUT = "16 bits a colour, of which the upper 8 are used: if it looks nearly black, convert it as the images of the training were"
@@ -59,7 +64,7 @@ class Ready:
 
 
 def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
-    """Yield the answer for every file, in order.
+    """Yield the answer for every file, in order, on the machines of base/executor.py.
 
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
@@ -67,7 +72,23 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
     scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
     ready = Ready.of(folder)
-    return in_order(ready.ask, list(walk(paths)))
+    files = list(walk(paths))
+    if not executor.spreads():
+        return in_order(ready.ask, files)
+    together = (files[start : start + _SPREAD] for start in range(0, len(files), _SPREAD))
+    return chain.from_iterable(executor.in_order(partial(_answers, folder), together, depends=_DECIDE))
+
+
+def _answers(folder: Path, files: list[Path]) -> list[Answer]:
+    """What a worker of a cluster does: the answers for some files."""
+    ready = _ready(folder, (folder / cards.CARD).stat().st_mtime_ns)
+    return [ready.ask(path) for path in files]
+
+
+@lru_cache(maxsize=1)
+def _ready(folder: Path, _changed: int) -> Ready:
+    """The model in a folder, kept from one piece of work to the next as long as it does not change."""
+    return Ready.of(folder)
 
 
 def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | None) -> Answer:

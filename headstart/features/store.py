@@ -1,10 +1,12 @@
-"""Rows of numbers on disk, one file per store, looked up by key.
+"""Rows of numbers on disk, looked up by key.
 
 They are what the frozen part of a network computed for each image.
 
 A store is known by what its rows depend on (weights, cut, view, code), so it never goes stale, and ten new images cost ten rows.
-Deleting the folder costs only time. Rows are appended first and their keys after, so a killed run leaves a shorter store, not a broken one.
+Deleting the folder costs only time. A store is one file that grows, beside parts that other machines made. Of the file, rows are appended first
+and their keys after, so a killed run leaves a shorter store, not a broken one.
 Who writes holds a lock on the store's .json meanwhile, and takes what others wrote since: two writers at once share a store.
+A part is a file of its own, written whole or not at all and never changed, so that no machine waits for another one (parts.py).
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import TextIO
 
 import numpy as np
 
-KEY_BYTES = 32
-LARGEST = float(np.finfo(np.float16).max)
+from headstart.features import parts
+
+KEY_BYTES = parts.KEY_BYTES
 
 
 class Store:
@@ -31,7 +34,7 @@ class Store:
         text = json.dumps({**identity, "shape": shape, "dtype": dtype}, sort_keys=True)
         stem = hashlib.sha256(text.encode()).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True)
-        self.stem = stem
+        self.folder, self.stem = folder, stem
         self._data, self._keys = folder / f"{stem}.rows", folder / f"{stem}.keys"
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
@@ -46,7 +49,7 @@ class Store:
 
     def __len__(self) -> int:
         """How many rows lie on disk."""
-        return self._count
+        return self._before + self._count
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """The keys (SHA-256 in hex) that have no row yet, each once, in order."""
@@ -54,25 +57,30 @@ class Store:
 
     def append(self, keys: list[str], rows: np.ndarray) -> None:
         """Add rows (n, *shape) under n keys."""
-        if self.dtype == np.float16:
-            rows = np.clip(rows, -LARGEST, LARGEST)
         with self._alone():
             if (self._keys.stat().st_size if self._keys.exists() else 0) != self._count * KEY_BYTES:
                 self._read()  # another writer was here
             new = [i for i, key in enumerate(keys) if key not in self._position]
             with self._data.open("ab") as file:
-                file.write(np.ascontiguousarray(rows[new], self.dtype).tobytes())
+                file.write(parts.packed(rows[new], self.dtype))
             with self._keys.open("ab") as file:
                 file.write(b"".join(bytes.fromhex(keys[i]) for i in new))
             for i in new:
-                self._position[keys[i]] = self._count
+                self._position[keys[i]] = len(self)
                 self._count += 1
 
     def rows(self, keys: Iterable[str]) -> Rows:
         """The rows of `keys`, in that order, read when they are asked for."""
         positions = np.array([self._position[key] for key in keys], dtype=np.int64)
-        data = np.memmap(self._data, self.dtype, "r", shape=(len(self), *self.shape))
-        return Rows(data, positions)
+        files = [np.memmap(part.path, self.dtype, "r", shape=(len(part.keys), *self.shape)) for part in self._parts]
+        if self._count or not files:
+            files.append(np.memmap(self._data, self.dtype, "r", shape=(self._count, *self.shape)))
+        return Rows(files[0] if len(files) == 1 else parts.Files(files), positions)
+
+    def refresh(self) -> None:
+        """Take the parts that other machines have written since."""
+        with self._alone():
+            self._read()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[TextIO]:
@@ -83,9 +91,11 @@ class Store:
             yield file
 
     def _read(self) -> None:
-        keys = self._whole_keys()
-        self._position = {key: i for i, key in enumerate(keys)}
-        self._count = len(keys)
+        own = self._whole_keys()
+        self._parts = parts.found(self.folder, self.stem, self.row_bytes)
+        keys = [key for part in self._parts for key in part.keys]  # the file that grows comes last, so that its rows can
+        self._before, self._count = len(keys), len(own)
+        self._position = {key: i for i, key in enumerate([*keys, *own])}
 
     def _whole_keys(self) -> list[str]:
         """The keys whose rows were written in full; cuts off what a killed run left beyond them."""
@@ -112,11 +122,12 @@ def prune(folder: Path, keep: Sequence[Store], needed: int, budget: int) -> None
         (path for path in folder.glob("*.json") if path.stem not in kept), key=lambda path: path.stat().st_mtime_ns, reverse=True
     )
     for path in others:
-        parts = [part for suffix in (".keys", ".rows") if (part := path.with_suffix(suffix)).exists()]
-        needed += sum(part.stat().st_size for part in parts)
+        held = [file for suffix in (".keys", ".rows") if (file := path.with_suffix(suffix)).exists()]
+        held += [part.path for part in parts.found(folder, path.stem, 0)]
+        needed += sum(file.stat().st_size for file in held)
         if needed > budget:
-            for part in [*parts, path]:
-                part.unlink()
+            for file in [*held, path]:
+                file.unlink()
 
 
 class Rows:
@@ -125,9 +136,9 @@ class Rows:
     `rows[i]` with an integer array or a slice gives a NumPy array of those rows.
     """
 
-    def __init__(self, data: np.ndarray, positions: np.ndarray, part: slice = slice(None)) -> None:
+    def __init__(self, data: np.ndarray | parts.Files, positions: np.ndarray, part: slice = slice(None)) -> None:
         self._data, self._positions, self._part = data, positions, part
-        self.shape = (len(positions), *data[:0, part].shape[1:])
+        self.shape = (len(positions), *data[positions[:0], part].shape[1:])
 
     def __len__(self) -> int:
         return len(self._positions)

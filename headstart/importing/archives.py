@@ -65,10 +65,10 @@ def parse_limits(assignments: list[str]) -> dict[str, int]:
     return limits
 
 
-def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None) -> None:
+def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[str, int] | None = None, quiet: bool = False) -> None:
     """Unpack all files of an archive below `folder`, bookkeeping left out.
 
-    `encoding` is that of names that are not marked as UTF-8 and are none. `limits` holds those that differ from LIMITS.
+    `encoding` is that of names that are not marked as UTF-8 and are none. `limits` holds those that differ from LIMITS. `quiet` tells no progress.
 
     Raises DataError, and names the member, for absolute paths, "..", links, devices, encryption, names in an unknown encoding and names
     that occur twice; also for a damaged archive, and for one that unpacks to more than the limits or the disk allow. Raises ParamsError
@@ -87,7 +87,7 @@ def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[s
     packed = 0
     try:
         with (
-            Progress(megabytes, f"unpacking {archive.name} (MiB)") as progress,
+            Progress(megabytes, f"unpacking {archive.name} (MiB)", quiet=quiet) as progress,
             contextlib.closing(members(archive, encoding, budget)) as found,
         ):
             for member in found:

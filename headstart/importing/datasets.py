@@ -2,7 +2,8 @@
 
 The canonical layout is class/file, or train|val|test/class/file.
 
-A source is a folder, a .zip or .tar, either of them with a CSV of labels, `torchvision:NAME`, or an example (examples.py) by name.
+A source is a folder, a .zip or .tar, either of them with a CSV of labels, tar shards (shards.py), an address of any of these (remote.py),
+`torchvision:NAME`, or an example (examples.py) by name.
 Nothing is written outside the target, and nothing is left there if the source is refused.
 """
 
@@ -17,9 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, label_doubts, labels_file, mending
-from headstart.importing import groups as grouping
+from headstart.data import clutter, provenance
+from headstart.importing import archive_kinds, archives, label_doubts, remote, taking, without_labels
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
@@ -30,11 +30,10 @@ from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
 from headstart.machinery import system
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.machinery.progress import Progress
-from headstart.words import formats, lists
+from headstart.words import lists
 
 TORCHVISION = "torchvision:"
-KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), torchvision:NAME, {' or '.join(EXAMPLES)}"
+KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), an address (s3://...), torchvision:NAME, {' or '.join(EXAMPLES)}"
 
 
 @dataclass
@@ -74,20 +73,6 @@ class Summary:
         return text
 
 
-@dataclass
-class _Taken:
-    """What a source holds: its files below `root`, their groups, and what is told beside them."""
-
-    root: Path
-    items: list[layout.Item]
-    groups: dict[str, str] = field(default_factory=dict)  # by path below the root, of those that have one
-    skipped: list[str] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    sidecars: list[str] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)  # those of `items` that do not even start like an image, and why
-
-
 def import_dataset(
     source: str, target: Path, *, labels: Path | None = None, how: Options | None = None, current: Path = Path("data/images")
 ) -> Summary:
@@ -110,13 +95,14 @@ def import_dataset(
 
 
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+    without_labels.check(labels, how)
     shelf = Shelf(target)
-    taken = _Taken(target, [])
+    taken = taking.Taken(target, [])
     corrections = Corrections(Path(how.reviewed) if how.reviewed else None)
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
+        given = ["labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
         if given:
-            raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
+            raise ParamsError(f"--{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
         _save(samples(target / ".downloads"), shelf, corrections)
         taken.left_out += corrections.left
@@ -124,9 +110,12 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     else:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
-        taken = _take(_existing(source, target, current), shelf, labels, how, corrections)
-    for scratch in (".downloads", ".unpacked"):
-        shutil.rmtree(target / scratch, ignore_errors=True)
+        here = str(remote.fetch(source)) if remote.is_remote(source) else source
+        path = _existing(here, target, current)
+        if how.no_labels:
+            return _unlabelled(path, source, target, how)
+        taken = taking.take(path, shelf, labels, how, corrections, source)
+    _clear(target)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
@@ -156,17 +145,26 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     )
 
 
+def _clear(target: Path) -> None:
+    for scratch in (".downloads", taking.UNPACKED):
+        shutil.rmtree(target / scratch, ignore_errors=True)
+
+
+def _unlabelled(path: Path, source: str, target: Path, how: Options) -> Summary:
+    """Fill the target with images that have no labels."""
+    given, _ = taking.opened(path, target / taking.UNPACKED, how)
+    taken = without_labels.take(given, target, how, source, moved=given != path)
+    _clear(target)
+    said = (taken.left_out, taken.groups, taken.notes, taken.sidecars, taken.unreadable)
+    return Summary(taken.files, [], {}, [], 0, *said)
+
+
 def _renaming(shelf: Shelf) -> list[str]:
     """Which file got another name, for example."""
     for place, origin in shelf.origins.items():
         if Path(place).name != Path(origin).name:
             return [f"files that got another name keep their origin in the manifest: {place} is {origin}"]
     return []
-
-
-def _without_classes(folder: tuple[str, int]) -> str:
-    name, number = folder
-    return f"left out {name}/: {formats.count(number, 'file')} without class folders, hence without labels; `headstart predict` labels such files"
 
 
 def _existing(source: str, target: Path, current: Path) -> Path:
@@ -185,89 +183,6 @@ def _existing(source: str, target: Path, current: Path) -> Path:
                 f"{source} overlaps {current}, where the imported data set lives; copy it elsewhere first, or give another folder"
             )
     return path
-
-
-def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections) -> _Taken:
-    """Put the files of a folder or an archive on the shelf; returns what they are."""
-    unpacked = path.is_file()
-    given = path
-    if unpacked:
-        given = shelf.target / ".unpacked"
-        given.mkdir()
-        archives.unpack(path, given, encoding=how.encoding, limits=how.limits)
-    taken = _labelled(given, labels, how, str(path))
-    taken.items = corrections.items(taken.items)
-    taken.left_out += corrections.left
-    taken.unreadable = folders.check_readable(taken.root, taken.items, str(path))
-    _check(taken, str(path), how)
-    _mend(taken, how)
-    _check(taken, str(path), how)
-    splits = {item.split for item in taken.items} - {"", "train"}
-    put = Path.replace if unpacked else Cloner().clone
-    groups: dict[str, str] = {}
-    with Progress(len(taken.items), "copying images") as progress:
-        for item in sorted(taken.items, key=lambda item: item.path in corrections.origins):  # last, so that no other file is renamed
-            place = shelf.place(
-                item.label, item.split if splits else "", Path(item.path).name, corrections.origins.get(item.path, item.path)
-            )
-            put(taken.root / item.path, place)
-            if item.path in taken.groups:
-                groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
-            progress.step()
-    belonging.write(shelf.target, groups)
-    provenance.write(shelf.target, shelf.origins)
-    return taken
-
-
-def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
-    """The files of a folder with their labels, from a table or from the folders that they lie in."""
-    if labels is None:
-        root, found = folders.find(given, shown, how.recursive or how.group_by_folder, how.skip_bad, how.known)
-        beside = {path for path in found.beside if photos.is_sidecar(root / path)}
-        left = [LeftOut(path, "", 0, reason) for path, reason in found.bad]
-        notes = [*found.notes, *map(_without_classes, found.unlabelled)]
-        others = [path for path in found.beside if path not in beside]
-        return _Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
-    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding)
-    return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
-
-
-def _check(taken: _Taken, shown: str, how: Options) -> None:
-    """Raise DataError if fewer classes are left than it takes, with what was left out, if anything was."""
-    if not taken.left_out:
-        layout.check(layout.Contents(taken.items, [], []), shown, how.fewest)
-        return
-    labels = sorted({item.label for item in taken.items})
-    if len(labels) < how.fewest:
-        left = f"one class, {labels[0]!r}" if labels else "nothing"
-        raise DataError(
-            f"{shown}: {left} is left, as {formats.count(len(taken.left_out), 'file or row', 'files or rows')} cannot be used: "
-            f"{labels_file.reasons(taken.left_out)}",
-            taken.left_out,
-        )
-
-
-def _mend(taken: _Taken, how: Options) -> None:
-    """Leave out what the options say, and find the groups of the rest."""
-    if how.skip_bad:
-        taken.items, left = mending.readable(taken.root, taken.items)
-        taken.left_out += left
-    if how.drop_duplicates:
-        taken.items, left = mending.distinct(taken.root, taken.items, how.skip_bad)
-        taken.left_out += left
-    if how.skip_bad:
-        taken.items, left = mending.large_enough(taken.items, how.least)
-        taken.left_out += left
-    elif small := mending.small(taken.items, how.least):
-        taken.notes.append(
-            f"{len(small)} class(es) have fewer than the {how.least} images of validate_data.min_images_per_class, so `headstart run` will "
-            f"refuse them: {lists.named(small)}; --skip-bad leaves them out"
-        )
-    groups, notes = grouping.of(taken.items, how)
-    taken.notes += notes
-    kept = {item.path for item in taken.items}
-    taken.groups = {path: group for path, group in (taken.groups | groups).items() if path in kept}
-    grouping.check(taken.items, taken.groups, how)
 
 
 def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf, corrections: Corrections) -> None:

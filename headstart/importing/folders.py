@@ -90,7 +90,7 @@ def _without_labels(contents: Contents, loose: list[str], tables: list[str], sho
         return (
             f"the {len(loose):,} image(s) of {shown} lie in no class folder, so nothing gives their labels; if they are one class, give the "
             f"folder above, with a folder per class; or name a table of labels with --labels FILE.csv; if their names say the class, move them "
-            f"into a folder per class"
+            f"into a folder per class; if there are no labels, add --no-labels"
         )
     return f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them"
 

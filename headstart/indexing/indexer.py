@@ -6,6 +6,7 @@ A row holds what decoding the file in full has shown, its near-duplicate group a
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from headstart.base import grey
-from headstart.base.cores import in_order
+from headstart.base import executor, grey
 from headstart.base.grey import Span
 from headstart.data import batches, belonging, forgotten, manifest, photos, provenance
 from headstart.data.batches import Arrived
@@ -25,6 +25,8 @@ from headstart.machinery.progress import Progress
 from headstart.words import lists
 
 _BATCH = 16  # images a thread takes at a time
+_SPREAD = 256  # images that a worker of a cluster takes at a time
+_DECIDE = ("headstart.base", "headstart.data", "headstart.indexing.inspection")  # what a row depends on
 _UNKNOWN = {"group": -1, "lookalike": -1, "twin": -1, "black": 0.0, "white": 0.0}  # of unreadable files, and till all are seen
 UNLABELLED = "unlabelled"  # the split of images that no training and no test sees
 _ROWS = 8192  # rows kept as Python objects before they are packed
@@ -81,21 +83,43 @@ def index_items(
 
     The paths of items are below `folder` or absolute. Everything else is as in `index`.
     """
+    table = _grouped(folder, items, max_pixels, duplicate_distance, duplicate_group_limit)
+    readable = table["readable"].to_numpy()
+    table.loc[~readable, "split"] = ""
+    cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
+    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
+    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], table.loc[readable, "lookalike"].to_numpy())
+    return table
+
+
+def index_without_labels(folder: Path, *, duplicate_distance: int, duplicate_group_limit: int, max_pixels: int) -> pd.DataFrame:
+    """The manifest of images of which none has a label, sorted by path: near-duplicates share a group, all have the split UNLABELLED.
+
+    Raises DataError if there is no file.
+    """
+    paths = sorted(path.relative_to(folder).as_posix() for path in photos.walk(folder))
+    if not paths:
+        raise DataError(f"{folder} holds no images; import some with `headstart import PATH --no-labels`")
+    items = [layout.Item(path, "", UNLABELLED) for path in paths]
+    table = _grouped(folder, items, max_pixels, duplicate_distance, duplicate_group_limit)
+    readable = table["readable"].to_numpy()
+    table.loc[~readable, "split"] = ""
+    return table.assign(twin=table["lookalike"])
+
+
+def _grouped(folder: Path, items: list[layout.Item], max_pixels: int, distance: int, limit: int) -> pd.DataFrame:
+    """The manifest of `items` with their groups, as they are given and by what is alike; twins are not known yet."""
     packed, spans = _inspect_all(folder, items, max_pixels)
     table = packed.to_pandas()
     _note_scale(table, spans)
     readable = table["readable"].to_numpy()
     usable = table[readable]
     keys = usable["phash"], usable["pixels_sha256"]
-    alike = duplicates.group(*keys, duplicate_distance, duplicate_group_limit)
+    alike = duplicates.group(*keys, distance, limit)
     table.loc[readable, "lookalike"] = alike
     given = usable["together"]
     grouped = bool((given != "").any())
-    table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
-    table.loc[~readable, "split"] = ""
-    cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
-    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
-    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
+    table.loc[readable, "group"] = duplicates.group(*keys, distance, limit, given) if grouped else alike
     return table
 
 
@@ -140,6 +164,7 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
     rows: list[dict[str, Any]] = []
     spans: dict[int, Span] = {}
     origins, arrived = provenance.read(folder), batches.read(folder)
+    executor.start()
     with Progress(len(items), "indexing images") as progress:
         for number, (item, (row, span)) in enumerate(zip(items, _rows(folder, items, max_pixels), strict=True)):
             if span:
@@ -158,12 +183,14 @@ def _inspect_all(folder: Path, items: list[layout.Item], max_pixels: int) -> tup
 def _rows(folder: Path, items: list[layout.Item], max_pixels: int) -> Generator[tuple[dict[str, Any], Span | None], None, None]:
     """What inspect says of each item, in order; a few batches ahead at most."""
 
-    def look(batch: list[layout.Item]) -> list[tuple[dict[str, Any], Span | None]]:
-        return [inspection.look(folder / item.path, max_pixels) for item in batch]
-
-    batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+    size = _SPREAD if executor.spreads() else _BATCH
+    batches = (items[start : start + size] for start in range(0, len(items), size))
     try:
-        for rows in in_order(look, batches):
+        for rows in executor.in_order(partial(_look, folder, max_pixels), batches, depends=_DECIDE):
             yield from rows
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} vanished while {folder} was being indexed; let nothing change the folder meanwhile") from None
+
+
+def _look(folder: Path, max_pixels: int, batch: list[layout.Item]) -> list[tuple[dict[str, Any], Span | None]]:
+    return [inspection.look(folder / item.path, max_pixels) for item in batch]

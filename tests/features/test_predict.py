@@ -31,16 +31,7 @@ CLASSES = ["ant", "bee", "cat"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose source is gone."""
-    folder = tmp_path_factory.mktemp("made")
-    source = sources.load(tiny.checkpoint(folder / "source"))
-    final = folder / "models" / "final"
-    final.mkdir(parents=True)
-    model.save(final / "model.safetensors", model.of(source, tiny.head(source.features)))
-    transform = source.transform.to_json()
-    known = {"library": "timm", "architecture": source.architecture, "weights_sha256": source.weights_sha256}
-    (final / "card.json").write_text(json.dumps({**known, "classes": CLASSES, "transform": transform}))
-    shutil.rmtree(folder / "source")
-    return final
+    return tiny.finished(tmp_path_factory.mktemp("made") / "models" / "final")
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_every_list_of_stages_is_the_same() -> None:
     given = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     files = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__", "stage", "develop_stage"}
     assert tuple(GRAPH) == STAGES
-    assert tuple(given) == (*SHARED, *STAGES)
+    assert tuple(given) == (*SHARED, "executor", *STAGES) == tuple(params.Params.model_fields)
     assert SHARED == ("seed", "device", "precision", "aim")
     assert files == set(STAGES) | set(DEVELOP)
     assert tuple(transfer.TASKS) == STAGES

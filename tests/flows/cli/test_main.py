@@ -489,7 +489,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
     assert summary.startswith("accuracy    100% of 1 test image right\n")
-    expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "11 stages; how long they take is not known before they ran once"]
+    expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "12 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     expected += ["this run is not kept for `headstart runs`: nothing is committed yet; `git add --all` and `git commit` once"]

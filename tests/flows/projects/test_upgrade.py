@@ -66,7 +66,11 @@ def content() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("names", "again", "after"),
     [
-        (["headstart.words"], ["index_images", "validate_data", "verdict", "evaluate", "adapt", "compare_batches", "report"], True),
+        (
+            ["headstart.words"],
+            ["index_images", "validate_data", "verdict", "evaluate", "adapt", "compare_batches", "group_images", "report"],
+            True,
+        ),
         (["headstart.report"], ["report"], False),
         (["headstart.training", "tasks.evaluate"], ["select_source", "fine_tune", "baseline", "verdict", "evaluate"], True),
         (["headstart.base"], list(STAGES), False),
