@@ -28,13 +28,13 @@ from scipy.stats import norm
 from workspace import report
 
 from headstart.base import devices
-from headstart.choice import scoring, selection
+from headstart.choice import selection
 from headstart.data import encoding, sampling
 from headstart.features import extraction, of_source
 from headstart.features.transforms import View
 from headstart.indexing import indexer, splits
 from headstart.linear import frozen_head
-from headstart.networks import common, model, sources
+from headstart.networks import common, model, sizes, sources
 from headstart.params import FineTune, IndexImages, Race, SelectSource, TrainHead
 from headstart.training import fine_tuning
 
@@ -58,7 +58,7 @@ def subset(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFrame:
 def reference(table: pd.DataFrame, root: Path, name: str, seed: int) -> dict[str, Any]:
     """Fine-tune one candidate with the defaults and measure it on the test split."""
     source = sources.load(name)
-    card = source.card().at(scoring.choose_size(source, "auto", table[table["split"] == "train"]))
+    card = source.card().at(sizes.choose(source, "auto", table[table["split"] == "train"]))
     classes, head = encoding.classes(table), TrainHead()
     fitted, _ = frozen_head.train(table, root, card, penalties=head.penalties, folds=head.folds, balanced=False, seed=seed)
     plan = fine_tuning.plan_of(FineTune(depth=DEPTH), table, classes, seed)

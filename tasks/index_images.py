@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.data import manifest, settings
+from headstart.data.settings.no_labels import NO_LABELS
 from headstart.indexing import indexer
 from headstart.params import IndexImages, Seeded
 from headstart.words import formats
@@ -23,20 +24,26 @@ def index_images(
 
     Raises DataError if the folder is refused.
     """
-    table = indexer.index(
-        images,
-        test_share=block.test_share,
-        validation_share=block.validation_share,
-        duplicate_distance=block.duplicate_distance,
-        duplicate_group_limit=block.duplicate_group_limit,
-        max_pixels=block.max_pixels,
-        seed=shared.seed,
-    )
     setting = settings.of(images)
+    alike = {"duplicate_distance": block.duplicate_distance, "duplicate_group_limit": block.duplicate_group_limit}
+    if setting is NO_LABELS:
+        table = indexer.index_without_labels(images, max_pixels=block.max_pixels, **alike)
+    else:
+        table = indexer.index(
+            images,
+            test_share=block.test_share,
+            validation_share=block.validation_share,
+            max_pixels=block.max_pixels,
+            seed=shared.seed,
+            **alike,
+        )
     without = indexer.index_unlabelled(images, setting.unlabelled(images), block.max_pixels)
     manifest.write(table, out)
     manifest.write(without, target)
     unreadable = int((~table["readable"]).sum())
+    if setting is NO_LABELS:
+        print(f"{len(table)} files, {unreadable} of them unreadable; setting: {setting.title}: {setting.says}")
+        return
     counts = ", ".join(f"{n} {name}" for name, n in table.loc[table["readable"], "split"].value_counts(sort=False).items())
     grey = manifest.grey(table)
     if grey:

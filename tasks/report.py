@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.base import outputs
+from headstart.data import settings
+from headstart.data.settings.no_labels import NO_LABELS
 from headstart.params import Report
-from headstart.report import findings, page
+from headstart.report import findings, grouped, page
 from tasks import stage
 
 
@@ -28,6 +30,7 @@ def report(
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     adapt: Path = Path("reports/adapt.json"),
     batches: Path = Path("reports/batches.json"),
+    groups: Path = Path("reports/groups.json"),
     labels: Path = Path("reports/labels"),
     seen: Path = Path("reports/seen"),
     out: Path = Path("reports/report.html"),
@@ -57,8 +60,17 @@ def report(
         images=images,
         timings=stage.STATE / "timings",
     )
+    _write(out, places, groups, block.mistakes)
+
+
+def _write(out: Path, places: findings.Places, groups: Path, mistakes: int) -> None:
+    """Write the page on images without labels, or the usual one."""
+    if settings.of(places.images) is NO_LABELS:
+        text = grouped.render(groups, places.validation, places.images)
+    else:
+        text = page.render(findings.gather(places), mistakes=mistakes)
     with outputs.whole(out) as temporary:
-        temporary.write_text(page.render(findings.gather(places), mistakes=block.mistakes), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     print(f"report: {out}")
 
 

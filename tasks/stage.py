@@ -23,10 +23,13 @@ from pathlib import Path
 
 from headstart import params
 from headstart.base import executor, outputs
+from headstart.data import settings
+from headstart.data.settings import Setting, no_labels
 from headstart.indexing import layout
 from headstart.machinery import failure, lock, progress, system, terminal
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.params import Aim, Block, project_code
+from headstart.params import idle as idling
 from headstart.statistics import goals
 from headstart.training import checkpoints
 
@@ -81,7 +84,11 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
     started = time.monotonic()
     try:
         with checkpoints.keeping(), executor.using(params.load().executor), unchanged(function, read):
-            function(**read(function))
+            if setting := idle(name):
+                idling.leave(name, f"{setting.title}, so there is nothing to do")
+                print(f"{setting.title}: nothing to do")
+            else:
+                function(**read(function))
         note(
             STATE / "timings" / f"{name}.json",
             {"stage": name, "seconds": round(time.monotonic() - started, 2), "work": progress.finished},
@@ -89,6 +96,12 @@ def _run(function: Callable[..., None], read: Arguments) -> None:
     except Exception as error:
         note(FAILURE, failure.of(name, error))
         raise
+
+
+def idle(name: str, images: Path = IMAGES) -> Setting | None:
+    """The setting of the images if this stage has nothing to do in it; None if it has."""
+    setting = settings.of(images)
+    return setting if name in setting.idle else None
 
 
 @contextlib.contextmanager
@@ -159,7 +172,7 @@ def arguments(function: Callable[..., None]) -> dict[str, Block]:
 
 def check_aim(aim: Aim, images: Path = IMAGES) -> None:
     """Raise ParamsError if the aim names a class for which there is no folder of images: at once, not when the head is trained."""
-    if aim.label and (classes := layout.class_names(images)):
+    if aim.label and not no_labels.marked(images) and (classes := layout.class_names(images)):
         goals.check_label(aim.label, classes)
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -44,6 +45,13 @@ class Commands:
         )
         parser.set_defaults(command=run, parser=parser)
         return parser
+
+
+def number(text: str, least: int, most: int) -> int:
+    """A whole number within bounds. Raises argparse.ArgumentTypeError, which says these, for anything else."""
+    if re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number from {least:,} to {most:,}")
 
 
 def in_project() -> None:

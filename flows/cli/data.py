@@ -13,11 +13,10 @@ from flows.cli import common
 from flows.cli.common import Commands
 from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
-from headstart.words import formats, lists
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from headstart.importing.datasets import Summary
-    from headstart.importing.labels_file import LeftOut
     from headstart.importing.options import Options
 
 _IMPORT = """\
@@ -51,6 +50,7 @@ examples:
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
+  headstart import photos/ --no-labels           # no labels at all: groups, which `headstart review` asks you to name
   headstart import torchvision:flowers102
   headstart import --add new/ --batch 2026-11-27  # beside what is here; new classes may come
   headstart import --update                      # again from the same place, which data/images.dvc names
@@ -80,6 +80,7 @@ def register(commands: Commands) -> None:
         metavar="ROLE=NAME,...",
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
     )
+    add.add_argument("--no-labels", action="store_true", help="the images have no labels, and folders are no classes: put them into groups")
     add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
     add.add_argument(
         "--target-labels",
@@ -93,6 +94,11 @@ def register(commands: Commands) -> None:
         default="",
         help="what `headstart review` wrote (data/reviewed.csv): change the labels, and leave out the images, that it says",
     )
+    _register_reading(add)
+
+
+def _register_reading(add: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are read and which are taken."""
     together = add.add_mutually_exclusive_group()
     together.add_argument("--group-by-folder", action="store_true", help=f"keep the images of one folder {_GROUPS}")
     together.add_argument(
@@ -128,6 +134,7 @@ def _options(options: argparse.Namespace) -> Options:
         group_pattern=options.group_pattern,
         recursive=options.recursive,
         encoding=options.encoding,
+        no_labels=options.no_labels,
         target=options.target,
         target_labels=options.target_labels,
         reviewed=options.reviewed,
@@ -144,11 +151,15 @@ def _import(options: argparse.Namespace) -> int:
     from headstart.machinery import lock
 
     common.in_project()
-    if options.forget:
-        return _forget(options.forget)
     how = _options(options)
+    if options.forget is not None:
+        if options.labels or options.batch or how.to_json():
+            raise ParamsError("--forget takes the name of a batch and nothing else; leave out the other options")
+        return _forget(options.forget)
     if options.update and options.batch:
         raise ParamsError("--update imports as the last time, the name of the batch too; leave out --batch")
+    if how.no_labels and options.batch:
+        raise ParamsError("images without labels come all at once, not in batches; leave out --batch")
     if options.source in EXAMPLES:
         print(f"importing {EXAMPLES[options.source].what}", file=sys.stderr, flush=True)
     if options.update and (options.labels or set(how.to_json()) - {"reviewed"}):
@@ -156,7 +167,7 @@ def _import(options: argparse.Namespace) -> int:
     with lock.hold("headstart import"):
         recovery.recover()
         before = images.version()
-        if options.add:
+        if options.add is not None:
             summary = arriving.add(options.add, options.labels, how, options.batch)
         elif options.update:
             summary = images.update(how.reviewed)
@@ -167,7 +178,7 @@ def _import(options: argparse.Namespace) -> int:
     given = options.source or options.add or ""
     if "://" in given and not given.startswith("file:"):
         print("they were copied to this disk, and are read from here")
-    if note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes):
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0
@@ -177,26 +188,36 @@ def _tell(summary: Summary) -> None:
     """Print what was imported, and what was not."""
     from flows.projects import images
     from headstart.data import batches
+    from headstart.importing import labels_file
 
-    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
-    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
-    print(f"{told} ({common.few(summary.classes)}); splits: {splits}")
+    print(_told(summary))
     if summary.groups:
         print(f"{formats.count(summary.groups, 'group')}, each of which stays in one split")
     if summary.skipped:
         print(f"left out {len(summary.skipped):,} files that no class folder or label covers: {common.few(summary.skipped, 3)}")
     if summary.sidecars:
-        print(f"left out {formats.count(len(summary.sidecars), 'file')} that are no photos: {clutter.kinds(summary.sidecars)}")
+        print(
+            f"left out {formats.count(len(summary.sidecars), 'file that is no photo', 'files that are no photos')}: {clutter.kinds(summary.sidecars)}"
+        )
     if summary.unreadable:
         print(f"not counted: {formats.count(len(summary.unreadable), 'file')} that cannot be read: {_whys(summary.unreadable)}")
     if bad := [one for one in summary.left_out if not one.reason.startswith(batches.HERE)]:
-        print(f"left out {len(bad):,} that cannot be used: {_reasons(bad)}; each is named in {images.LEFT_OUT}")
+        print(f"left out {len(bad):,} that cannot be used: {labels_file.reasons(bad)}; each is named in {images.LEFT_OUT}")
     if summary.terms:
         print(f"terms of use: {summary.terms}")
     if summary.renamed:
         print(f"renamed {summary.renamed:,} files whose name was taken")
     for note in summary.notes:
         print(note)
+
+
+def _told(summary: Summary) -> str:
+    """How many images of which classes and splits."""
+    if not summary.classes:
+        return formats.count(summary.files, "image")
+    splits = ", ".join(f"{name} {number:,}" for name, number in summary.splits.items()) or "none given, so they will be drawn"
+    told = f"{formats.count(summary.files, 'image')} in {formats.count(len(summary.classes), 'class', 'classes')}"
+    return f"{told} ({common.few(summary.classes)}); splits: {splits}"
 
 
 def _forget(batch: str) -> int:
@@ -214,12 +235,6 @@ def _forget(batch: str) -> int:
     print("earlier versions of the images are still in DVC's cache and its remotes; `dvc gc` removes them there")
     print("next: headstart run")
     return 0
-
-
-def _reasons(left_out: Sequence[LeftOut]) -> str:
-    """How many were left out for each reason, the most frequent first."""
-    reasons = Counter(one.reason.partition(":")[0] for one in left_out)
-    return lists.listing([f"{number:,} {reason}" for reason, number in reasons.most_common()])
 
 
 def _whys(unreadable: Sequence[tuple[str, str]]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import glob
+import os
 import sys
 from pathlib import Path
 
+from flows.cli import common
 from flows.cli.common import Commands
 from headstart.data import clutter
 from headstart.machinery.errors import ParamsError
@@ -49,7 +52,7 @@ examples:
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
     predict = commands.add("predict", _predict, help="label images", description=_PREDICT, epilog=_PREDICT_EXAMPLES)
-    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, a folder of images, or - for names from input")
+    predict.add_argument("paths", metavar="PATH", nargs="+", help="an image, a folder of images, or - for names from input")
     predict.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
     predict.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="of what is written (default: %(default)s)")
     predict.add_argument("--top", metavar="K", type=_count, default=1, help="the K likeliest classes of each image (default: %(default)s)")
@@ -60,17 +63,14 @@ def register(commands: Commands) -> None:
     features = commands.add(
         "features", _features, help="what the model's head sees of images", description=_FEATURES, epilog=_FEATURES_EXAMPLES
     )
-    features.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="an image, a folder of images, or - for names from input")
+    features.add_argument("paths", metavar="PATH", nargs="+", help="an image, a folder of images, or - for names from input")
     features.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write: a name that ends in .parquet or .npy")
     features.add_argument("--model", type=Path, default=Path("models/final"), help="folder of the model (default: %(default)s)")
 
 
 def _count(text: str) -> int:
-    """A number from 1 to 10,000. Raises ValueError for anything else."""
-    number = int(text)
-    if not 1 <= number <= 10_000:
-        raise ValueError(text)
-    return number
+    """A number from 1 to 10,000. Raises argparse.ArgumentTypeError for anything else."""
+    return common.number(text, 1, 10_000)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -79,6 +79,8 @@ def _predict(options: argparse.Namespace) -> int:
 
     if options.resume and not options.out:
         raise ParamsError("--resume goes on with a file: name it with --out")
+    if options.copy and not options.sort_into:
+        raise ParamsError("--copy goes with --sort-into: it copies the images there")
     if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
         reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
     paths = _paths(options)
@@ -96,7 +98,10 @@ def _predict(options: argparse.Namespace) -> int:
     if options.out:
         print(f"{options.out}: {formats.count(done, 'image')}{' more' if options.resume else ''}")
     if left := predicting.sidecars(paths):
-        print(f"left out {formats.count(len(left), 'file')} that are no photos: {clutter.kinds(left)}", file=sys.stderr)
+        print(
+            f"left out {formats.count(len(left), 'file that is no photo', 'files that are no photos')}: {clutter.kinds(left)}",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -111,10 +116,21 @@ def _features(options: argparse.Namespace) -> int:
 
 
 def _paths(options: argparse.Namespace) -> list[Path]:
-    """What was given, with the names on standard input instead of -."""
-    return [path for given in options.paths for path in (_named() if str(given) == "-" else [given])]
+    """What was given, with the names on standard input instead of -, and the files that a pattern means which no shell has expanded."""
+    return [path for given in options.paths for path in (_named() if given == "-" else _meant(given))]
+
+
+def _meant(given: str) -> list[Path]:
+    path = Path(given)
+    if not glob.has_magic(given) or os.path.lexists(path):
+        return [path]
+    names = glob.glob(given, recursive=True)  # noqa: PTH207 (a pattern may be absolute)
+    found = sorted(Path(name) for name in names if not clutter.is_bookkeeping(Path(name).name))
+    return [one for one in found if one.is_file()] or found or [path]
 
 
 def _named() -> list[Path]:
-    """The paths on standard input, one a line."""
-    return [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+    """The paths on standard input, one a line, or with a zero byte after each as `find -print0` writes them."""
+    text = sys.stdin.read().removeprefix("\ufeff")
+    lines = text.split("\0") if "\0" in text else [line.rstrip("\r") for line in text.split("\n")]
+    return [Path(line) for line in lines if line.strip()]

@@ -13,7 +13,10 @@ from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flows.reviewing.answers import Review
+    from flows.reviewing.serving import Reviewing
 
 _REVIEW = """\
 Look at the labels that look wrong, one by one, on a page on 127.0.0.1 that only this machine can reach. Blocks of files
@@ -22,6 +25,11 @@ answer is written to data/reviewed.csv at once; no label changes until
 `headstart import --update --reviewed data/reviewed.csv`.
 
 Keys: K keep, C change to what is suggested, O another class, X leave out, N cannot tell, U undo, arrows to look on.
+
+Of images without labels (`headstart import --no-labels`) it shows three images of each group, to name, merge or split, and asks
+of some images drawn at random whether the name fits. The names go into data/named.csv; it ends with the command that starts the
+pipeline from them.
+
 "Done" on the page ends the command; so does Ctrl-C (exit code 130), and nothing is lost.
 """
 
@@ -50,7 +58,7 @@ examples:
 
 def register(commands: Commands) -> None:
     """Add the commands of this file."""
-    review = commands.add("review", _review, help="look at doubtful labels", description=_REVIEW, epilog=_REVIEW_EXAMPLES)
+    review = commands.add("review", _review, help="look at doubtful labels, or name groups", description=_REVIEW, epilog=_REVIEW_EXAMPLES)
     review.add_argument("--port", metavar="N", type=_port, default=0, help="port of the page (default: one that is free)")
     review.add_argument("--no-browser", action="store_true", help="only print the address")
     report = commands.add("report", _report, help="open the report", description=_REPORT)
@@ -64,32 +72,41 @@ def register(commands: Commands) -> None:
 
 
 def _port(text: str) -> int:
-    """A port. Raises ValueError for anything else."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
+    """A port. Raises argparse.ArgumentTypeError for anything else."""
+    return common.number(text, 0, 65_535)
 
 
 def _review(options: argparse.Namespace) -> int:
-    from flows.projects import images
-    from flows.reviewing import answers, serving
-    from headstart.data import manifest
+    from flows.projects import images, origin
+    from flows.reviewing import answers, naming
+    from headstart.data.settings import no_labels
 
     common.in_project()
+    if no_labels.marked(images.IMAGES):
+        groups = naming.load(images.IMAGES, str(origin.imported(images.RECORD).get("source", "PATH")))
+        return _serve(groups, f"{len(groups.groups):,} groups to name", groups.ended, options)
     review = answers.load(images.IMAGES)
     if not review.doubts:
         print("no label looks wrong: there is nothing to review")
         return 0
+    return _serve(review, f"{len(review.doubts):,} labels to look at", lambda: _ended(review), options)
+
+
+def _serve(review: Reviewing, what: str, ended: Callable[[], str], options: argparse.Namespace) -> int:
+    """Show the page until the person is done, and say what came of it."""
+    from flows.projects import images
+    from flows.reviewing import serving
+    from headstart.data import manifest
+
     clean = Path("data/clean.parquet")
     server = serving.Server(review, images.IMAGES, manifest.grey(manifest.read(clean)) if clean.exists() else None, options.port)
-    print(f"{len(review.doubts):,} labels to look at: {server.address} (Ctrl-C ends it)", flush=True)
+    print(f"{what}: {server.address} (Ctrl-C ends it)", flush=True)
     _open(server.address, options.no_browser)
     try:
         serving.serve(server)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_ended(review)) from None
-    print(_ended(review))
+        raise KeyboardInterrupt(ended()) from None
+    print(ended())
     return 0
 
 

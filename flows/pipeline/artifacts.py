@@ -16,7 +16,7 @@ from uuid import UUID
 from flows.pages import reports
 from flows.projects import images
 from flows.repository import dvc
-from flows.results import files, in_batches, show
+from flows.results import files, in_batches, in_groups, show
 from flows.server import servers
 from headstart.machinery import progress
 from headstart.machinery.progress import Event
@@ -208,6 +208,8 @@ def _report(run: str) -> str:
 
 def _headline() -> str:
     """How good the model is and whether transfer helped, in two sentences; raises nothing if a file is of another version."""
+    if made := in_groups.groups():
+        return f"**{in_groups.headline(made)}.**"
     result, verdict = files.metrics(), files.verdict()
     transfer = naming.answered(files.answer(verdict), files.looked_at(verdict))
     known = {"n_test"} <= result.keys() and "accuracy" in result.get("test", {})
@@ -220,12 +222,12 @@ def _validation() -> None:
 
 
 def _ranking() -> None:
-    if result := files.ranking():
+    if (result := files.ranking()) and "candidates" in result:
         _table("ranking", ranking_rows(result), str(result.get("reason", "")))
 
 
 def _metrics() -> None:
-    if result := files.metrics():
+    if (result := files.metrics()) and "test" in result:
         _table("metrics", metrics_rows(result), f"On {result.get('n_test')} test images; {result.get('shipped')} ships")
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from flows.projects import images
 from headstart.base import cores, outputs
 from headstart.data import folding
+from headstart.data.settings import no_labels
 from headstart.indexing import layout
 from headstart.params import Params
 from headstart.training import designs
@@ -33,7 +34,7 @@ KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
     **{"index_images": 2.5, "validate_data": 3.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
-    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "report": 1.5},
+    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 1.5},
 }
 
 
@@ -190,7 +191,9 @@ def speed() -> float:
 
 
 def task(block: Params) -> Task:
-    """What lies before a run here. Raises LookupError if a candidate is not known well enough, or if a GPU would do the work."""
+    """What lies before a run here. Raises LookupError if a candidate is not known well enough, if a GPU would do the work, or without labels."""
+    if no_labels.marked(images.IMAGES):
+        raise LookupError("how long images without labels take is not known")
     if block.device != "cpu" and shutil.which("nvidia-smi"):
         raise LookupError("how fast a GPU is is not known")
     counts = _counts(block)

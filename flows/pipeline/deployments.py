@@ -24,14 +24,18 @@ from flows.pipeline import inbox as watched
 from flows.pipeline import transfer as transfer_flow
 from flows.repository import dvc
 from flows.results import predict as predicting
+from flows.results import predict_file
 from flows.server import internals, registration
 from headstart.base import outputs
+from headstart.features.answered import Answer
 from headstart.machinery import lock
 from headstart.machinery.errors import BusyError
 from headstart.params.presets import PRESETS
+from headstart.words import formats
 from tasks import stage
 
 PAUSE = 5.0  # seconds between two tries to get the run lock
+PREDICTED = stage.STATE / "predicted.json"  # by file of predictions, the fingerprint of the model that made it
 LISTED = 200  # predictions that the table in the UI shows
 AS_IT_IS, AS_THEY_ARE = TransferForm(), DevelopForm()  # forms with nothing given
 
@@ -78,6 +82,7 @@ def predict(
     paths: Annotated[list[str], Field(min_length=1)],
     model: str = "models/final",
     out: str = "predictions.csv",
+    only_new: bool = True,
 ) -> dict[str, int]:
     """Label images with a finished model and write a file of predictions.
 
@@ -86,20 +91,35 @@ def predict(
     Args:
         paths: Images, or folders that are searched for images, on the machine of the worker.
         model: Folder of the model, such as models/final (of the last run) or registry/model (the current one).
-        out: The file to write, whole or not at all.
+        out: The file to write, whole or not at all; with lines to add, line by line.
+        only_new: Add the images that the file lacks, if it is from the same model. Else, and if the model is another one, all are labelled.
     """
     say = transfer_flow.say_to_log()
     stop_with_worker()
     found: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
-    with outputs.whole(Path(out)) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for answer in predicting.write([Path(path) for path in paths], Path(model), file):
-            found[answer.label or "unreadable"] += 1
-            if len(rows) < LISTED:
-                rows.append({name: getattr(answer, name) for name in predicting.COLUMNS})
-    say(f"{found.total():,} files labelled; see {out}")
-    artifacts.predictions(rows, found, say)
+    kept = only_new and Path(out).suffix == ".csv" and Path(out).exists()
+    there = kept and outputs.read_object(PREDICTED).get(out) == stage.fingerprint(Path(model))
+    for answer in _added(paths, model, out) if there else _anew(paths, model, out):
+        found[answer.label or "unreadable"] += 1
+        if len(rows) < LISTED:
+            rows.append({name: getattr(answer, name) for name in predicting.COLUMNS})
+    say(f"{formats.count(found.total(), 'new file' if there else 'file')} labelled; see {out}")
+    if found:
+        artifacts.predictions(rows, found, say)
     return dict(found)
+
+
+def _anew(paths: list[str], model: str, out: str) -> Iterator[Answer]:
+    """Label all images; the file is written whole or not at all."""
+    with outputs.whole(Path(out)) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        yield from predicting.write([Path(path) for path in paths], Path(model), file)
+    stage.note(PREDICTED, {**outputs.read_object(PREDICTED), out: stage.fingerprint(Path(model))})
+
+
+def _added(paths: list[str], model: str, out: str) -> Iterator[Answer]:
+    """Label the images that the file lacks."""
+    return predict_file.write([Path(path) for path in paths], Path(model), Path(out), resume=True)
 
 
 @flow(name="develop")

@@ -1,4 +1,4 @@
-"""How long a run will take, said before its first stage: "11 stages, 5 of them up to date, about 3 minutes".
+"""How long a run will take, said before its first stage: "12 stages, 5 of them up to date, about 3 minutes".
 
 What is expected of each stage (costs.py) is corrected by what the stages of the last runs took here (NOTE). Nothing depends on it.
 """
@@ -22,7 +22,7 @@ NOTE = stage.STATE / "estimates.json"  # by stage: what was expected and what it
 
 
 class Noted(TypedDict):
-    """What a stage was expected to take, without what earlier runs have taught (0: not known), and what it took (seconds)."""
+    """What a stage was expected to take on a machine of pace 1 (0: not known), and what it took here (seconds)."""
 
     expected: float
     took: float
@@ -31,16 +31,16 @@ class Noted(TypedDict):
 def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     """Say how many stages there are and how long those that will run will take; `force` runs all.
 
-    Returns the seconds expected of each without what earlier runs have taught, for `note`; {} if they cannot be known. Raises nothing.
+    Returns the seconds expected of each on a machine of pace 1, for `note`; {} if they cannot be known. Raises nothing.
     """
     try:
         block = params.load()
         work, pace = costs.task(block), costs.speed()
-        plain, more = costs.expected(work, block, pace), costs.whole(work, block, pace)
+        plain, more = costs.expected(work, block, 1.0), costs.whole(work, block, pace)
     except Exception:  # a candidate of which nothing is known, images that cannot be read
-        plain, more = {}, 0.0
+        plain, more, pace = {}, 0.0, 1.0
     try:
-        say(_told(plain, waiting(force=force), more))
+        say(_told(plain, pace, waiting(force=force), more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
     return plain
@@ -60,10 +60,10 @@ def waiting(*, force: bool = False) -> list[str]:
     return list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
 
 
-def _told(plain: Mapping[str, float], names: Sequence[str], more: float) -> str:
+def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: float) -> str:
     graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
     count = f"{len(graph)} stages" + (f", {len(graph) - len(names)} of them up to date" if len(names) < len(graph) else "")
-    seconds = [_seconds(plain.get(name), last.get(name)) for name in names]
+    seconds = [_seconds(plain.get(name), pace, last.get(name)) for name in names]
     known = [value for value in seconds if value is not None]
     if not names:
         return count
@@ -133,10 +133,13 @@ def stale(graph: Mapping[str, Mapping[str, object]], lock: Mapping[str, Mapping[
     return found
 
 
-def _seconds(plain: float | None, last: Noted | None) -> float | None:
-    """What a stage will take: what is expected of it, corrected by the last time, or else what it took then."""
+def _seconds(plain: float | None, pace: float, last: Noted | None) -> float | None:
+    """What a stage will take here: what it took the last time, if need be for more or less work, or else what is expected at this pace.
+
+    A pace is measured in a moment in which other things may run, so what the last time taught goes before it.
+    """
     if last is None:
-        return plain
+        return None if plain is None else plain * pace
     return plain * last["took"] / last["expected"] if plain and last["expected"] else last["took"]
 
 

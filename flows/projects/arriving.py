@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.projects import images, indexing
-from headstart.machinery.errors import HeadstartError
+from headstart.data.settings import no_labels
+from headstart.machinery.errors import HeadstartError, ParamsError
 
 if TYPE_CHECKING:
     from headstart.base.devices import Device
@@ -25,6 +26,10 @@ def add(source: str, labels: Path | None, how: Options, batch: str = "") -> Summ
     """
     from headstart.importing import joining
 
+    if how.no_labels or no_labels.marked(images.IMAGES):
+        raise ParamsError(
+            "images without labels come all at once: put old and new ones into one folder, and `headstart import FOLDER --no-labels`"
+        )
     images.refuse_own_folder(source)
     part = dataclasses.replace(how, least=1, fewest=1)
     cut = indexing.wanted()
@@ -46,11 +51,11 @@ def forget(batch: str, device: Device) -> Summary:
     from headstart.networks import cards
 
     present()
+    joining.check_forgotten(images.IMAGES, batch)
     if not SOURCE.exists():
         raise HeadstartError(
             f"sums are kept of what a source sees of the images, and none was chosen yet ({SOURCE}); run `headstart run` first"
         )
-    joining.check_forgotten(images.IMAGES, batch)
     card = cards.read_source(SOURCE)
     table = joining.indexed(images.IMAGES, MANIFEST, indexing.wanted())
     arrived = batches.read(images.IMAGES)

@@ -126,7 +126,7 @@ def update(reviewed: str = "") -> Summary:
     content = origin.load(RECORD)
     if content.get("deps"):
         raise DataError(f"{RECORD} was made with the dvc command, which also updates it: `dvc update {RECORD}`")
-    known = (content.get("meta") or {}).get("headstart") or {}
+    known = origin.imported(RECORD)
     if not isinstance(known.get("source"), str):
         raise DataError(f"{RECORD} does not say where its images came from; import them once with `headstart import PATH`")
     if IMAGES.is_dir():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from flows.projects import generate, names, upgrade
-from flows.repository import git
+from flows.repository import dvc, git
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import HeadstartError, ParamsError
@@ -29,6 +30,7 @@ def new(folder: Path, name: str | None = None) -> str:
     commit. Raises ParamsError for a name that cannot be used, and HeadstartError for a folder that holds something or if there is no git.
     """
     name = project_name(folder, name)
+    dvc.check_place(folder)
     _refuse_filled(folder)
     git.call("--version")
     repository = _repository(folder)
@@ -42,9 +44,14 @@ def new(folder: Path, name: str | None = None) -> str:
             _committed(folder)
             if repository in (None, folder.resolve())
             else f"it is a part of the git repository {repository}: commit it there",
-            f"next: cd {folder} && headstart import PATH && headstart run",
+            f"next: cd {_typed(folder)} && headstart import PATH && headstart run",
         ]
     )
+
+
+def _typed(folder: Path) -> str:
+    """A folder as a person types it in a shell."""
+    return shlex.quote(f"./{folder}" if str(folder).startswith("-") else str(folder))
 
 
 def project_name(folder: Path, name: str | None) -> str:

@@ -25,6 +25,12 @@ def load(record: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def imported(record: Path) -> dict[str, Any]:
+    """What `note` wrote into a data/images.dvc; {} if there is nothing. Raises DataError as `load` does."""
+    known = (load(record).get("meta") or {}).get("headstart")
+    return known if isinstance(known, dict) else {}
+
+
 def note(record: Path, source: str, labels: Path | None, how: Options | None, version: str | None, batch: str) -> None:
     """Write into data/images.dvc, in the part that DVC leaves to us, where the images came from, and how."""
     from ruamel.yaml import YAML

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.projects import generate, names
+from headstart import params
 from headstart.base import outputs
 from headstart.machinery.errors import HeadstartError
 from headstart.params import developing, project_code
@@ -61,6 +63,8 @@ def plan() -> Plan:
     written = {name: before.written.get(name, "") if name in stay else _hash(text) for name, text in package.items()}
     after = project_code.installed(_available(_names(graph) | _names(package[generate.GRAPH])), written)
     wanted = {**{name: text for name, text in package.items() if name not in stay}, str(project_code.PATH): project_code.text(after)}
+    if (settings := _settings()) is not None:
+        wanted = {str(params.PATH): settings, **wanted}
     again = _again(here[generate.GRAPH] or "", graph, before, after)
     return Plan(
         before.version,
@@ -70,6 +74,17 @@ def plan() -> Plan:
         _downstream(graph, again),
         tuple(sorted(_names(graph) - set(after.fingerprints))),
     )
+
+
+def _settings() -> str | None:
+    """params.yaml with the blocks that it lacks, as they come with the package; None in a develop folder, and if there is no such file."""
+    text = None if developing.PATH.exists() else _text(params.PATH)
+    if text is None:
+        return None
+    template = generate.source(str(params.PATH)).read_text(encoding="utf-8")
+    blocks = {block.partition(":")[0]: block.strip("\n") for block in template.split("\n\n") if re.match(r"\w+:", block)}
+    lacking = [block for name, block in blocks.items() if not re.search(rf"^{name}:", text, re.MULTILINE)]
+    return "\n\n".join([text.rstrip("\n"), *lacking]) + "\n" if lacking else text
 
 
 def contents(project: str) -> dict[str, str]:

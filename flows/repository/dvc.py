@@ -75,12 +75,22 @@ class DvcError(HeadstartError):
         self.may_pass = killed or any(map(_NO_MEMORY.search, lines))
 
 
+def check_place(folder: Path) -> None:
+    """Raise HeadstartError for a folder in which DVC fails without saying why: one whose path has braces, or is not UTF-8."""
+    path = str(folder.absolute())
+    what = "is not valid UTF-8" if any("\ud800" <= letter <= "\udfff" for letter in path) else ""
+    what = what or ("holds a brace" if "{" in path or "}" in path else "")
+    if what:
+        raise HeadstartError(f"the path of the project, {path}, {what}, and DVC cannot work there; give the folder another name")
+
+
 def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | None = None) -> list[str]:
     """Run `dvc --wait-for-lock arguments`, and return the last 500 lines that it writes.
 
     Each line except the chatter goes to `say` as it comes. `extra` is added to its environment. Whatever interrupts the wait ends dvc
-    and everything it started. Raises DvcError.
+    and everything it started. Raises DvcError, and HeadstartError for a folder in which dvc does not work.
     """
+    check_place(Path.cwd())
     lines: deque[str] = deque(maxlen=500)
     environment = {"DVC_NO_ANALYTICS": "1", **_own_settings(), **(extra or {})}
     process = warm.dvc("--wait-for-lock", *arguments, extra=environment)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.networks import cards
 
 if TYPE_CHECKING:
     from headstart.exporting.told import Told
@@ -34,12 +35,10 @@ def write(kind: str, model: Path, out: Path, *, int8: bool = False, runtime: Pat
         raise ParamsError(f"--int8 is for `headstart export onnx`, not for {kind}")
     if runtime and kind != "web":
         raise ParamsError(f"--runtime is for `headstart export web`, not for {kind}")
-    if not (model / "card.json").is_file():
-        raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+    cards.check_there(model)
     if out.exists() and not _replaceable(out):
         raise HeadstartError(f"{out} is there and is no export; name another folder with --out, or move it away")
     from headstart.exporting import told
-    from headstart.networks import cards
 
     known = told.photos(CLEAN, IMAGES, cards.read_model(model)[1])
     room = import_module(f"headstart.exporting.{KINDS[kind]}")

@@ -13,6 +13,7 @@ import numpy as np
 from headstart.base import outputs
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError, ParamsError
+from headstart.networks import cards
 from headstart.words import spreadsheet
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def write(paths: list[Path], model: Path, out: Path) -> Written:
     """
     if out.suffix not in WRITERS:
         raise ParamsError(f"--out {out}: features are written as {' or '.join(WRITERS)}; end the name so")
-    if not (model / "card.json").is_file():
-        raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+    cards.check_there(model)
     from headstart.features import embed, predict
 
     files = list(predict.walk(paths))

@@ -14,6 +14,7 @@ from headstart.data import clutter, photos
 from headstart.features.answered import Answer
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards
 from headstart.words import spreadsheet
 
 COLUMNS = ("path", "label", "probability", "error", "unsure", "unlike")
@@ -32,8 +33,7 @@ def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", to
 
 def check(model: Path) -> None:
     """Raise HeadstartError if there is no model in the folder."""
-    if not (model / "card.json").is_file():
-        raise HeadstartError(f"there is no model at {model}; make one with `headstart run`, or name one with --model")
+    cards.check_there(model)
 
 
 def answers(paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer], object]], *, some: bool = True) -> Iterator[Answer]:

@@ -23,15 +23,22 @@ _LINES: dict[str, Callable[[io.TextIOWrapper, int], Callable[[Answer], object]]]
 }
 
 
+def kind(out: Path) -> str:
+    """What a file is by the end of its name, in small letters."""
+    return out.suffix.lower()
+
+
 def check(out: Path, *, resume: bool) -> None:
     """Raise ParamsError for an ending that is not known, or cannot be gone on with; HeadstartError if the file is there already."""
     known = (*_LINES, ".parquet")
-    if out.suffix not in known:
+    if kind(out) not in known:
         raise ParamsError(f"--out {out}: end the name in {', '.join(known)}, which says what is written")
-    if resume and out.suffix not in _LINES:
+    if resume and kind(out) not in _LINES:
         raise ParamsError("--resume goes on with a file of .csv or .jsonl; Parquet is written whole")
+    if out.is_dir() or (out.exists() and not out.is_file()):
+        raise HeadstartError(f"--out {out} is no ordinary file; name another one")
     if out.exists() and not resume:
-        wanted = "--resume adds the images that it lacks, or " if out.suffix in _LINES else ""
+        wanted = "--resume adds the images that it lacks, or " if kind(out) in _LINES else ""
         raise HeadstartError(f"{out} is there already; {wanted}name another file")
 
 
@@ -42,7 +49,7 @@ def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bo
     that have a line in `out` are passed over; a line that was cut off is written again. Raises as `check` and `predict.write` do, and HeadstartError for an `out` with other columns.
     """
     check(out, resume=resume)
-    if out.suffix == ".parquet":
+    if kind(out) == ".parquet":
         yield from _parquet(paths, model, out, top)
         return
     from headstart.features.predict import walk
@@ -52,40 +59,55 @@ def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bo
         if not paths:
             return
     predict.check(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
 
         def begin() -> Callable[[Answer], object]:
-            if out.suffix == ".csv" and not file.tell():
+            if kind(out) == ".csv" and not file.tell():
                 csv.writer(file, lineterminator="\n").writerow(predict.header(top))
-            return _LINES[out.suffix](file, top)
+            return _LINES[kind(out)](file, top)
 
         yield from predict.answers(paths, model, begin, some=not there)
 
 
 def _key(out: Path, path: str) -> str:
     """How a path is written to a file of this kind."""
-    return str(spreadsheet.cell(terminal.name(path))) if out.suffix == ".csv" else path
+    return str(spreadsheet.cell(terminal.name(path))) if kind(out) == ".csv" else path
 
 
 def _there(out: Path, top: int) -> set[str]:
-    """The paths that have a line in a file; a last line that was cut off is cut away. Raises HeadstartError if its lines are of another kind."""
+    """The paths that have a line in a file; a last line that was cut off is cut away. Raises HeadstartError, and changes nothing, for another file."""
     content = out.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with out.open("r+b") as file:
-            file.truncate(len(whole))
+    size = content.rfind(b"\n") + 1
     try:
-        text = whole.decode()
-        if out.suffix == ".jsonl":
-            return {str(json.loads(line)["path"]) for line in text.splitlines()}
-        rows = list(csv.reader(io.StringIO(text)))
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise HeadstartError(f"{out} is no file that `headstart predict` wrote ({error}); name another one") from None
+        text = content[:size].decode("utf-8-sig")  # a spreadsheet that saved it puts a mark there
+        found = _json_paths(text) if kind(out) == ".jsonl" else _csv_paths(out, text, top)
+    except (ValueError, KeyError, TypeError, csv.Error):
+        raise _foreign(out) from None
+    begins = b'{"path": ' if kind(out) == ".jsonl" else b"" if size else f"{','.join(predict.header(top))}\n".encode()
+    if not (content[size:].startswith(begins) or begins.startswith(content[size:])):
+        raise _foreign(out)
+    if size < len(content):
+        with out.open("r+b") as file:
+            file.truncate(size)
+    return found
+
+
+def _json_paths(text: str) -> set[str]:
+    return {str(json.loads(line)["path"]) for line in text.split("\n") if line.strip()}
+
+
+def _csv_paths(out: Path, text: str, top: int) -> set[str]:
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
     if rows and rows[0] != predict.header(top):
         raise HeadstartError(
             f"{out} has the columns {', '.join(rows[0])[:200]}, and these would be {', '.join(predict.header(top))}; name another file"
         )
     return {row[0] for row in rows[1:]}
+
+
+def _foreign(out: Path) -> HeadstartError:
+    return HeadstartError(f"{out} is no file that `headstart predict` wrote, and stays as it is; name another one")
 
 
 def _parquet(paths: list[Path], model: Path, out: Path, top: int) -> Iterator[Answer]:

@@ -9,7 +9,7 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator
 
-from flows.results import files, in_batches
+from flows.results import files, in_batches, in_groups
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
 from headstart.words import aims, limits, naming
@@ -23,7 +23,9 @@ _LABEL, _WIDTH = 12, 88  # characters; what the Prefect UI shows of a line in a 
 
 
 def metrics_text() -> str:
-    """reports/metrics.json as it is. Raises HeadstartError if there is no result yet."""
+    """reports/metrics.json as it is, of images without labels reports/groups.json. Raises HeadstartError if there is no result yet."""
+    if in_groups.groups():
+        return in_groups.GROUPS.read_text(encoding="utf-8")
     try:
         return METRICS.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -37,6 +39,8 @@ def summary() -> str:
     what ships does, and the other figures. Raises HeadstartError if there is no result.
     """
     try:
+        if made := in_groups.groups():
+            return "\n".join(_grouped(made))
         metrics: Metrics = json.loads(metrics_text())
         return "\n".join([*_plainly(metrics), "", *_detail(metrics)])
     except (ValueError, KeyError, TypeError) as error:
@@ -65,6 +69,15 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
         yield from _line("" if index else "caveats", caveat)
     yield from _health(files.validation())
     yield from _line("model", f"{FINAL}/")
+    if REPORT.exists():
+        yield from _line("report", str(REPORT))
+
+
+def _grouped(made: in_groups.Groups) -> Iterator[str]:
+    """What is known of images without labels."""
+    for title, text in in_groups.lines(made):
+        yield from _line(title, text)
+    yield from _health(files.validation())
     if REPORT.exists():
         yield from _line("report", str(REPORT))
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from headstart.features.answered import Answer
+from headstart.importing import shelf
 from headstart.machinery.errors import HeadstartError
 
 UNREADABLE, UNLIKE, UNSURE = "_unreadable", "_unlike", "_unsure"  # folders beside those of the labels
@@ -35,7 +36,7 @@ def place(answer: Answer, folder: Path, *, copy: bool) -> Path:
     number = 1
     while os.path.lexists(wanted):
         number += 1
-        wanted = folder / name / f"{given.stem}-{number}{given.suffix}"
+        wanted = folder / name / shelf.shortened(given.name, f"-{number}")
     if copy and given.is_file():
         shutil.copy2(given, wanted)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from headstart.base import outputs
 from headstart.importing import reviewed
@@ -17,6 +17,7 @@ from headstart.words.formats import count, percent
 if TYPE_CHECKING:
     from headstart.labels.doubtful import Doubt, Doubts
 
+PAGE = Path(__file__).parent / "page.html"
 LABELS = Path("reports/labels/labels.json")
 DRAWN = 20  # single labels that are drawn at random and asked first
 FEWEST = 5  # answers from which a share is told
@@ -43,6 +44,19 @@ class Review:
     singles: int  # labels in the list outside blocks, those included that are not asked
     rows: dict[str, Reviewed] = field(default_factory=dict)  # by origin, those of earlier reviews included
     _before: list[tuple[str, Reviewed | None]] = field(default_factory=list)  # what each answer of this review replaced
+    page: Path = PAGE
+
+    @property
+    def known(self) -> set[str]:
+        """The images that the page may show."""
+        return {path for one in self.doubts for path in (one["path"], *(near["path"] for near in one["neighbours"]))}
+
+    def take(self, content: dict[str, Any]) -> None:
+        """Note an answer, as the page sends it. Raises HeadstartError for what was not asked."""
+        path, said, label = (content.get(name) for name in ("path", "answer", "label"))
+        if not (isinstance(path, str) and isinstance(label, str) and said in ("keep", "change", "drop", "unsure")):
+            raise HeadstartError("an answer has path, answer and label")
+        self.answer(path, said, label)
 
     def answer(self, path: str, said: Said, label: str) -> None:
         """Note what a person said of the label of a file, and write it. Raises HeadstartError for what was not asked."""
@@ -127,7 +141,7 @@ def load(images: Path, file: Path = reviewed.FILE, labels: Path = LABELS) -> Rev
         raise HeadstartError(f"the images of {labels} are not in {images} any more; make the list anew with `headstart run`")
     classes = found["classes"]
     rows = {row.origin: row for row in reviewed.read(file)} if file.exists() else {}
-    return Review(in_order(there), classes, file, found["singles"], rows)
+    return Review(in_order(there), classes, file, found["singles"], rows=rows)
 
 
 def in_order(doubts: list[Doubt]) -> list[Doubt]:

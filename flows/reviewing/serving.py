@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flows.pages import loopback
-from flows.reviewing.answers import Review
 from headstart.base.grey import Grey
 from headstart.data import images
 from headstart.machinery.errors import HeadstartError
 
-PAGE = Path(__file__).parent / "page.html"
 LARGEST, SMALL = 1200, 240  # pixels of a picture, longer side
 ANY_SIZE = 2**31  # pixels: what is larger was set aside when the data set was indexed
 BODY = 100_000  # bytes of an answer, at most
 
 
+class Reviewing(Protocol):
+    """What a person is asked, and what was said."""
+
+    page: Path
+    file: Path
+
+    @property
+    def known(self) -> set[str]:
+        """The images that the page may show."""
+
+    def take(self, content: dict[str, Any]) -> None:
+        """Note an answer, as the page sends it. Raises HeadstartError for what was not asked."""
+
+    def undo(self) -> None:
+        """Take the last answer back."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What the page shows."""
+
+
 class Server(loopback.Server):
     """Serves one review until `finish` is asked for, or the process ends. Raises HeadstartError if the port is taken."""
 
-    def __init__(self, review: Review, folder: Path, grey: Grey | None, port: int) -> None:
+    def __init__(self, review: Reviewing, folder: Path, grey: Grey | None, port: int) -> None:
         self.review, self.folder, self.grey = review, folder, grey
-        self.known = {path for one in review.doubts for path in (one["path"], *(near["path"] for near in one["neighbours"]))}
+        self.known = review.known
         super().__init__(port, Handler)
 
     def picture(self, path: str, side: int) -> bytes:
@@ -46,7 +64,7 @@ class Handler(loopback.Handler):
     def get(self, path: str, asked: dict[str, list[str]]) -> bool:
         """The page, its state, or a picture of a file in the list."""
         if path == "/":
-            self.send(PAGE.read_bytes(), "text/html; charset=utf-8")
+            self.send(self.server.review.page.read_bytes(), "text/html; charset=utf-8")
         elif path == "/state":
             self.tell(self.server.review.state())
         else:
@@ -75,10 +93,7 @@ class Handler(loopback.Handler):
         return True
 
     def _answer(self, content: dict[str, Any]) -> None:
-        path, said, label = (content.get(name) for name in ("path", "answer", "label"))
-        if not (isinstance(path, str) and isinstance(label, str) and said in ("keep", "change", "drop", "unsure")):
-            raise HeadstartError("an answer has path, answer and label")
-        self.server.review.answer(path, said, label)
+        self.server.review.take(content)
 
     def _undo(self, _: dict[str, Any]) -> None:
         self.server.review.undo()

@@ -15,6 +15,7 @@ from headstart.data import images
 from headstart.evaluation import occlusion
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
+from headstart.networks import cards
 from headstart.report.darkened import darkened
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class Trial:
     @classmethod
     def of(cls, folder: Path) -> Trial:
         """The model in `folder`. Raises HeadstartError if it is missing or broken."""
-        if not (folder / "card.json").is_file():
-            raise HeadstartError(f"there is no model at {folder}; make one with `headstart run`, or name a folder of a model or a run")
+        cards.check_there(folder)
         from flows.trying import alike
         from headstart.features.predict import Ready
 

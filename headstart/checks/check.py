@@ -42,3 +42,4 @@ class Check:
     values: Callable[[pd.DataFrame], pd.Series] | None = None
     together: str | None = None
     pairs: str | None = None  # the column in which two images differ that are shown side by side
+    labels: bool = True  # whether it is about labels or splits, so that images without any have nothing to do with it

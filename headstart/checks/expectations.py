@@ -8,10 +8,16 @@ Nothing here imports Great Expectations: the list is data, headstart/checks/vali
 
 from __future__ import annotations
 
-from headstart.checks import columns, of_batches, sentences
+from typing import TYPE_CHECKING
+
+from headstart.checks import columns, of_batches, of_no_labels, sentences
 from headstart.checks.check import Check as Check
 from headstart.checks.check import Limits as Limits
+from headstart.data.settings import no_labels
 from headstart.words import formats, lists
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PLAIN_MODES = ("RGB", "L")
 MAX_ASPECT = 4.0  # longer side / shorter side; beyond it, a square network input keeps little of the image
@@ -20,6 +26,7 @@ MAX_ASPECT = 4.0  # longer side / shorter side; beyond it, a square network inpu
 CHECKS: list[Check] = [
     Check(
         name="usable_images",
+        labels=False,
         severity="critical",
         expectation="ExpectColumnDistinctValuesToContainSet",
         column="readable",
@@ -119,6 +126,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         name="unreadable_share",
+        labels=False,
         severity="critical",
         expectation="ExpectColumnValuesToBeInSet",
         column="readable",
@@ -133,6 +141,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         name="unreadable_files",
+        labels=False,
         severity="warning",
         expectation="ExpectColumnValuesToBeInSet",
         column="readable",
@@ -213,6 +222,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         name="sides",
+        labels=False,
         severity="warning",
         expectation="ExpectColumnValuesToBeBetween",
         column="shorter_side",
@@ -227,6 +237,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         name="aspect",
+        labels=False,
         severity="warning",
         expectation="ExpectColumnValuesToBeBetween",
         column="aspect",
@@ -239,6 +250,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         name="modes",
+        labels=False,
         severity="warning",
         expectation="ExpectColumnValuesToBeInSet",
         column="usable_mode",
@@ -251,3 +263,10 @@ CHECKS: list[Check] = [
     ),
     *of_batches.CHECKS,
 ]
+
+
+def suite(frame: pd.DataFrame) -> list[Check]:
+    """The checks of a manifest: those of the setting that it is of."""
+    if no_labels.is_of(frame):
+        return [*(check for check in CHECKS if not check.labels), *of_no_labels.CHECKS]
+    return CHECKS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from headstart.base import outputs
-from headstart.checks.expectations import CHECKS, Check, Limits
+from headstart.checks.expectations import Check, Limits, suite
 from headstart.data import manifest, provenance
 from headstart.machinery import terminal
 from headstart.machinery.errors import DataError, HeadstartError
@@ -103,11 +103,12 @@ def validate(frame: pd.DataFrame, limits: Limits) -> Validation:
 def validate_whole(frame: pd.DataFrame, limits: Limits) -> tuple[Validation, dict[str, pd.DataFrame]]:
     """The result as of `validate`, and for each failed check, by name, every file at fault: columns COLUMNS."""
     frame = manifest.completed(frame.reset_index(drop=True))
-    outcomes = _run(_columns(frame), limits)
+    checks = suite(frame)
+    outcomes = _run(checks, _columns(checks, frame), limits)
     failed: dict[str, list[Failure]] = {"critical": [], "warning": []}
     lists: dict[str, pd.DataFrame] = {}
     expectations: list[Expectation] = []
-    for check, (success, rows) in zip(CHECKS, outcomes, strict=True):
+    for check, (success, rows) in zip(checks, outcomes, strict=True):
         if not success:
             failing = _in_order(check, frame.iloc[sorted(rows)])
             failed[check.severity].append(_failure(check, frame, failing, limits))
@@ -158,28 +159,28 @@ def refuse(result: Validation, where: str) -> None:
     raise DataError("\n".join(lines))
 
 
-def _columns(frame: pd.DataFrame) -> pd.DataFrame:
+def _columns(checks: list[Check], frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that the checks look at. A row's number is its index, by which failing rows are named."""
     import pandas as pd
 
     columns: dict[Hashable, pd.Series] = {}
-    for check in CHECKS:
+    for check in checks:
         if check.column not in columns:
             columns[check.column] = frame[check.column] if check.values is None else check.values(frame)
     return pd.DataFrame(columns)
 
 
-def _run(columns: pd.DataFrame, limits: Limits) -> list[tuple[bool, list[int]]]:
+def _run(checks: list[Check], columns: pd.DataFrame, limits: Limits) -> list[tuple[bool, list[int]]]:
     """Run the checkpoint; for each check whether it holds, and the numbers of the rows that fail it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Great Expectations uses deprecated modules; its users can do nothing about it
         logging.getLogger("great_expectations").setLevel(logging.ERROR)  # it tells of its own stores, which nobody asked for
-        results = _checkpoint(columns, limits)
+        results = _checkpoint(checks, columns, limits)
     by_name = {result.expectation_config.meta["name"]: result for result in results}  # results come in an order of their own
-    return [_outcome(check, by_name[check.name]) for check in CHECKS]
+    return [_outcome(check, by_name[check.name]) for check in checks]
 
 
-def _checkpoint(columns: pd.DataFrame, limits: Limits) -> list[Any]:
+def _checkpoint(checks: list[Check], columns: pd.DataFrame, limits: Limits) -> list[Any]:
     import great_expectations as gx
     from great_expectations import expectations as kinds
     from great_expectations.data_context.types import base
@@ -190,15 +191,15 @@ def _checkpoint(columns: pd.DataFrame, limits: Limits) -> list[Any]:
         analytics_enabled=False,
     )
     context = gx.get_context(mode="ephemeral", project_config=silent)
-    suite = gx.ExpectationSuite(name="images")
-    for check in CHECKS:
-        suite.add_expectation(
+    expected = gx.ExpectationSuite(name="images")
+    for check in checks:
+        expected.add_expectation(
             getattr(kinds, check.expectation)(
                 column=check.column, severity=check.severity, meta={"name": check.name}, **check.arguments(limits)
             )
         )
     batch = context.data_sources.add_pandas("headstart").add_dataframe_asset("manifest").add_batch_definition_whole_dataframe("whole")
-    definition = gx.ValidationDefinition(name="manifest", data=batch, suite=context.suites.add(suite))
+    definition = gx.ValidationDefinition(name="manifest", data=batch, suite=context.suites.add(expected))
     checkpoint = gx.Checkpoint(
         name="manifest",
         validation_definitions=[context.validation_definitions.add(definition)],

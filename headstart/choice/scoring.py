@@ -17,14 +17,10 @@ from headstart.data import encoding, folding
 from headstart.features import of_source
 from headstart.features.store import Rows
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import catalogue, common, model, sources
+from headstart.networks import catalogue, common, model, sizes, sources
 from headstart.networks.cards import SourceCard
 
 log = logging.getLogger(__name__)
-UPSCALE = 8  # most times that an image is enlarged by `input_size: auto`
-SMALLEST = 32  # pixels: the stride of the usual networks
-
-
 _ENDLESS = "what it makes of the images is not finite (NaN or infinite), so nothing can be learned from it"
 
 
@@ -112,16 +108,12 @@ def _candidate(
     device: Device,
 ) -> Candidate:
     """Load a source, run the images through it and score it. Raises Unavailable, or whatever its network raises."""
-    source = sources.load(name)
-    size = choose_size(source, input_size, train)
-    try:
-        return _scored(sources.resized(source, size), size, train, root, labels, parts, classes, neighbours, device)
-    except (AssertionError, RuntimeError, ValueError):
-        own = source.transform.input_size
-        if input_size != "auto" or size == own:
-            raise
-        log.info("%s does not take %d pixels; scored at its own %d", name, size, own)
-        return _scored(source, own, train, root, labels, parts, classes, neighbours, device)
+    return sizes.fitting(
+        sources.load(name),
+        input_size,
+        train,
+        lambda source, size: _scored(source, size, train, root, labels, parts, classes, neighbours, device),
+    )
 
 
 def _scored(
@@ -168,14 +160,3 @@ def _stages(source: common.Source, card: SourceCard, train: pd.DataFrame, root: 
     rows, widths = of_source.depths(card, train, root, device, lambda: network), network.widths(card.transform.input_size)
     ends = np.cumsum(list(widths.values())).tolist()
     return [rows.columns(start, end) for start, end in zip([0, *ends], ends, strict=False)], widths
-
-
-def choose_size(source: common.Source, wanted: int | str, table: pd.DataFrame) -> int:
-    """The input size (pixels) for a source: its own, but small images are enlarged at most UPSCALE times."""
-    own = source.transform.input_size
-    if wanted != "auto":
-        return int(wanted)
-    if source.fixed_size:
-        return own
-    side = float(np.median(np.minimum(table["width"], table["height"])))
-    return int(min(own, max(SMALLEST, SMALLEST * np.ceil(side * UPSCALE / SMALLEST))))

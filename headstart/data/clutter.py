@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
+from headstart.machinery import terminal
+
 _BOOKKEEPING = frozenset(
     # macOS
     ["__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder", "desktop db", "desktop df"]
@@ -62,7 +64,7 @@ def is_sidecar(name: str) -> bool:
 
 def kinds(names: Iterable[str]) -> str:
     """Sidecars by the ends of their names, the commonest first: 3 .xml, 1 .txt."""
-    counts = Counter(PurePath(name).suffix.lower() or PurePath(name).name for name in names)
+    counts = Counter(terminal.name(PurePath(name).suffix.lower() or PurePath(name).name) for name in names)
     return ", ".join(f"{number:,} {end}" for end, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -7,8 +7,6 @@ from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from headstart.base import outputs
 from headstart.data import sampling
@@ -17,11 +15,10 @@ from headstart.features import transforms
 from headstart.features.engines import Engine
 from headstart.features.transforms import View
 from headstart.machinery.progress import Progress
-from headstart.statistics import mistakes
+from headstart.statistics import mistakes, plane
 
 HEAT, MAP = "heat.json", "map.parquet"  # files of reports/seen/
 FEWEST = 10  # images of which a map is drawn
-_AXES = 50  # principal components that t-SNE starts from
 
 
 class Heat(TypedDict):
@@ -50,28 +47,10 @@ def mapped(table: pd.DataFrame, features: np.ndarray, most: int, seed: int) -> p
     chosen = sampling.sample(table.assign(row=range(len(table))), most, seed) if most else table.head(0).assign(row=[])
     if len(chosen) < FEWEST:
         return table.head(0)[["path", "label", "split"]].assign(x=[], y=[])
-    places = project(features[chosen["row"].to_numpy(int)], seed)
+    places = plane.project(features[chosen["row"].to_numpy(int)], seed)
     low, high = places.min(0), places.max(0)
     x, y = ((places - low) / np.maximum(high - low, 1e-12)).T.round(4)
     return chosen[["path", "label", "split"]].reset_index(drop=True).assign(x=x, y=y)
-
-
-def project(features: np.ndarray, seed: int) -> np.ndarray:
-    """Features (n, width) in two dimensions (n, 2): t-SNE (van der Maaten and Hinton, JMLR 2008) of cosine distances, begun from the principal components.
-
-    Neighbours stay neighbours; distances between groups mean little. On one thread, as sums of several come in any order.
-    """
-    values = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    with threadpool_limits(1):
-        centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
-        left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-        axes = (left * scale)[:, :_AXES]
-        axes = axes * np.sign(axes[np.abs(axes).argmax(0), range(axes.shape[1])])  # a component may point either way
-        if len(axes[0]) < 2:
-            axes = np.column_stack([axes, np.zeros(len(axes))])
-        start = 1e-4 * axes[:, :2] / max(float(axes[:, 0].std()), 1e-12)
-        perplexity = min(30.0, (len(axes) - 1) / 3)
-        return np.asarray(TSNE(init=start, perplexity=perplexity, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(axes))
 
 
 def write(folder: Path, heat: Heat, table: pd.DataFrame) -> None:

@@ -7,7 +7,30 @@ from typing import cast
 
 from headstart.exporting import told
 from headstart.exporting.told import Told
+from headstart.networks import pairing
 from headstart.networks.cards import ModelCard
+
+_ONE = """\
+    import timm, torch
+    from PIL import Image
+    model = timm.create_model("local-dir:.", pretrained=True).eval()     # in this folder; hf-hub:OWNER/NAME once it is on a hub
+    look = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    probabilities = model(look(Image.open("photo.jpg").convert("RGB"))[None]).softmax(1)
+    print(model.pretrained_cfg["label_names"][int(probabilities.argmax())])
+
+With transformers: `AutoModelForImageClassification.from_pretrained(".")` and `AutoImageProcessor.from_pretrained(".")`."""
+_PAIR = """\
+The mean of their logits counts; neither is a model by itself.
+
+    import timm, torch
+    from PIL import Image
+    models = [timm.create_model(f"local-dir:{name}", pretrained=True).eval() for name in ("first", "second")]     # in this folder
+    look = timm.data.create_transform(**timm.data.resolve_model_data_config(models[0]))
+    picture = look(Image.open("photo.jpg").convert("RGB"))[None]
+    probabilities = torch.stack([model(picture) for model in models]).mean(0).softmax(1)
+    print(models[0].pretrained_cfg["label_names"][int(probabilities.argmax())])
+
+With transformers: `AutoModelForImageClassification.from_pretrained("first")`, the same with "second", and the mean of their `logits`."""
 
 
 def text(card: ModelCard, done: Told) -> str:
@@ -19,18 +42,11 @@ library_name: timm
 tags: [image-classification, timm, transformers]
 {f"license: {card.licence}" if card.licence else "# license: that of the weights it was made from and that of your images"}
 ---
-# {card.architecture}: {", ".join(card.classes[:12])}{", ..." if len(card.classes) > 12 else ""}
+# {_name(card)}: {", ".join(card.classes[:12])}{", ..." if len(card.classes) > 12 else ""}
 
-A {card.architecture} that tells {len(card.classes)} classes apart on pictures of {size} by {size} pixels. Made by transfer from `{card.source or card.kind or "weights of one's own"}`{_ships(card)}.
+{"Two networks side by side," if _pair(card) else "A"} {_name(card)} that tell{"" if _pair(card) else "s"} {len(card.classes)} classes apart on pictures of {size} by {size} pixels. Made by transfer from `{card.source or card.kind or "weights of one's own"}`{_ships(card)}.
 
-    import timm, torch
-    from PIL import Image
-    model = timm.create_model("local-dir:.", pretrained=True).eval()     # in this folder; hf-hub:OWNER/NAME once it is on a hub
-    look = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-    probabilities = model(look(Image.open("photo.jpg").convert("RGB"))[None]).softmax(1)
-    print(model.pretrained_cfg["label_names"][int(probabilities.argmax())])
-
-With transformers: `AutoModelForImageClassification.from_pretrained(".")` and `AutoImageProcessor.from_pretrained(".")`.
+{_PAIR if _pair(card) else _ONE}
 
 ## How good
 
@@ -46,8 +62,17 @@ It was made from images of {", ".join(card.classes[:12])}{", ..." if len(card.cl
 """
 
 
+def _pair(card: ModelCard) -> bool:
+    return card.architecture.startswith(pairing.PREFIX)
+
+
+def _name(card: ModelCard) -> str:
+    return card.architecture.removeprefix(pairing.PREFIX)
+
+
 def _ships(card: ModelCard) -> str:
     words = {
+        "both": "its frozen base with a new head, and the fine-tuned network",
         "head": "a new head on its frozen base",
         "fine_tuned": "fine-tuned",
         "average": "an average of its frozen base and the fine-tuned network",

@@ -56,7 +56,7 @@ def checked(path: Path, folder: Path, card: ModelCard, known: Photos | None) -> 
     drawn, validation = agreement.drawn(path, folder), None
     if known is not None and (files := known.files("validation")):
         validation = agreement.compare(agreement.answers(path, files), agreement.reference(folder, files))
-    return told.tell(path, card, drawn, validation)
+    return told.tell([path], card, drawn, validation)
 
 
 def _eight_bits(new: Path, card: ModelCard, known: Photos) -> EightBits:

@@ -39,7 +39,7 @@ def write(folder: Path, out: Path, known: Photos | None) -> Told:
     network, card = model.load(folder)
     with outputs.folder(out) as new:
         _save(network, card, new / PROGRAM)
-        done = told.check(new / PROGRAM, torch.export.load(new / PROGRAM).module(), folder, card, known)
+        done = told.check([new / PROGRAM], torch.export.load(new / PROGRAM).module(), folder, card, known)
         (new / "README.md").write_text(_readme(card, done), encoding="utf-8")
         outputs.write_json(new / told.TOLD, done)
     return done

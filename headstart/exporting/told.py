@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -69,25 +69,25 @@ def photos(clean: Path, images: Path, card: ModelCard) -> Photos | None:
     return Photos(table, images) if manifest.split_hash(table) == card.data_sha256 else None
 
 
-def tell(path: Path, card: ModelCard, drawn: Agreement, validation: Agreement | None) -> Told:
-    """What is told of the exported file `path`. Raises HeadstartError if it gives other answers than PyTorch."""
+def tell(files: Sequence[Path], card: ModelCard, drawn: Agreement, validation: Agreement | None) -> Told:
+    """What is told of exported files. Raises HeadstartError if they give other answers than PyTorch."""
     for one in filter(None, (drawn, validation)):
         if one["largest_difference"] > TOLERANCE:
             raise HeadstartError(
                 f"the exported model gives other answers than PyTorch (a probability differs by {one['largest_difference']:.1e}); nothing was written"
             )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return {"format": 1, "model_sha256": digest, "drawn": drawn, "validation": validation, "card": card.to_json()}
 
 
-def check(path: Path, run: Callable[[torch.Tensor], torch.Tensor], folder: Path, card: ModelCard, known: Photos | None) -> Told:
-    """What is told of the exported file `path`, of which `run` gives probabilities (n, classes) of squares uint8 (n, size, size, 3).
+def check(files: Sequence[Path], run: Callable[[torch.Tensor], torch.Tensor], folder: Path, card: ModelCard, known: Photos | None) -> Told:
+    """What is told of exported files, of which `run` gives probabilities (n, classes) of squares uint8 (n, size, size, 3).
 
-    It is run beside the model in `folder`, on random pictures and on the validation images. Raises HeadstartError if it gives other answers.
+    They are run beside the model in `folder`, on random pictures and on the validation images. Raises HeadstartError if they give other answers.
     """
-    files = known.files("validation") if known else []
-    validation = agreement.on_squares(run, folder, files) if files else None
-    return tell(path, card, agreement.on_squares(run, folder, []), validation)
+    pictures = known.files("validation") if known else []
+    validation = agreement.on_squares(run, folder, pictures) if pictures else None
+    return tell(files, card, agreement.on_squares(run, folder, []), validation)
 
 
 def said(told: Told) -> list[str]:

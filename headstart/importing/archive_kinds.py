@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import re
 import tarfile
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from headstart.data import images, kinds
 
 ZIP, TAR = "zip", "tar"
 _ZIPS = (b"PK\3\4", b"PK\5\6")
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+_PACKERS: dict[bytes, tuple[Callable[[Path], io.BufferedIOBase], str]] = {
+    b"\x1f\x8b": (gzip.GzipFile, "gzip"),
+    b"BZh": (bz2.BZ2File, "bzip2"),
+    b"\xfd7zXZ\0": (lzma.LZMAFile, "xz"),
+}
 _OTHERS = {  # what other programs unpack
     b"Rar!\x1a\x07": "a RAR archive",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
@@ -38,11 +49,27 @@ def of(path: Path) -> str:
         return ZIP if zipfile.is_zipfile(path) else ""
     if head.startswith(_ZIPS):
         return ZIP
-    if head.startswith(_COMPRESSED):
+    if head.startswith(tuple(_PACKERS)):
         return TAR
     if len(head) == tarfile.BLOCKSIZE and _starts_a_tar(head):
         return TAR
     return ZIP if zipfile.is_zipfile(path) else ""  # with something before it, as what unpacks itself has
+
+
+def single(path: Path) -> str:
+    """What to say of one file that is compressed and no .tar, such as labels.gz; "" for what may be a .tar, whole or damaged."""
+    packed = next((how for start, how in _PACKERS.items() if _head(path).startswith(start)), None)
+    if not packed or re.search(r"\.(tar|tgz|tbz2?|txz)\b", path.name.lower()):
+        return ""
+    opened, tool = packed
+    try:
+        with opened(path) as file:
+            inside = file.read(tarfile.BLOCKSIZE)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return ""
+    if _starts_a_tar(inside):
+        return ""
+    return f"is one file packed with {tool}, and no .tar of many: unpack it ({tool} -d FILE), and give a folder"
 
 
 def instead(path: Path) -> str:
@@ -62,7 +89,7 @@ def instead(path: Path) -> str:
     if head[4:8] != b"ftyp" and not images.why_not(path):
         return "is one image: give a folder with a folder for each class"
     reason = kinds.by_head(head)
-    return f"is {reason}" if reason and not head.startswith((*_ZIPS, *_COMPRESSED)) else ""
+    return f"is {reason}" if reason and not head.startswith((*_ZIPS, *_PACKERS)) else ""
 
 
 def _starts_a_tar(head: bytes) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import lzma
+import re
 import shutil
 import struct
 import tarfile
@@ -58,7 +59,7 @@ def parse_limits(assignments: list[str]) -> dict[str, int]:
     limits = {}
     for text in assignments:
         name, _, value = text.partition("=")
-        if name not in LIMITS or not value.isdecimal() or int(value) < 1:
+        if name not in LIMITS or not re.fullmatch("0*[1-9][0-9]{0,17}", value):
             raise ParamsError(f"--limit {text} is unknown; give NAME=NUMBER, where NAME is {', '.join(LIMITS)}")
         limits[name] = int(value)
     return limits
@@ -79,6 +80,8 @@ def unpack(archive: Path, folder: Path, *, encoding: str = "", limits: Mapping[s
     kind = archive_kinds.of(archive)
     if not kind:
         what = archive_kinds.instead(archive) or "does not begin like an archive, so it is damaged or none: download or pack it again"
+        raise DataError(f"{archive} {what}")
+    if kind == archive_kinds.TAR and (what := archive_kinds.single(archive)):
         raise DataError(f"{archive} {what}")
     members = _zip_members if kind == archive_kinds.ZIP else _tar_members
     packed = 0
@@ -184,13 +187,14 @@ def _zip_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Me
 
 
 def _tar_members(archive: Path, encoding: str, budget: _Budget) -> Generator[_Member, None, None]:
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header, encoding=encoding or "utf-8") as file:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header, encoding="utf-8") as file:
         before = 0
         for info in file:
-            member_names.check(archive, info.name, encoding)
+            name = member_names.of_tar(info, encoding)
+            member_names.check(archive, name, encoding)
             if not (info.isreg() or info.isdir()):
-                raise member_names.refusal(archive, info.name, "is a link" if info.issym() or info.islnk() else "is a device")
-            yield _Member(info.name, info.size, raw.tell() - before, partial(file.extractfile, info) if info.isreg() else None)
+                raise member_names.refusal(archive, name, "is a link" if info.issym() or info.islnk() else "is a device")
+            yield _Member(name, info.size, raw.tell() - before, partial(file.extractfile, info) if info.isreg() else None)
             before = raw.tell()
             file.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
         stream: Any = file.fileobj

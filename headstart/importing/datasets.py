@@ -13,14 +13,13 @@ import errno
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headstart.data import belonging, clutter, photos, provenance
-from headstart.importing import archive_kinds, archives, folders, labels_file, mending, remote, shards
-from headstart.importing import groups as grouping
+from headstart.data import clutter, provenance
+from headstart.importing import archive_kinds, archives, label_doubts, remote, taking, without_labels
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
@@ -29,9 +28,9 @@ from headstart.importing.options import Options
 from headstart.importing.reviewed import Corrections
 from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
+from headstart.machinery import system
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.machinery.progress import Progress
-from headstart.words import formats, lists
+from headstart.words import lists
 
 TORCHVISION = "torchvision:"
 KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), an address (s3://...), torchvision:NAME, {' or '.join(EXAMPLES)}"
@@ -57,9 +56,8 @@ class Summary:
     terms: str = ""  # of their use, as far as they are known: a licence and who made them
 
     def __str__(self) -> str:
-        text = f"{self.files} files in {len(self.classes)} classes"
-        if self.splits:
-            text += " (" + ", ".join(f"{number} {name}" for name, number in self.splits.items()) + ")"
+        splits = ", ".join(f"{number} {name}" for name, number in self.splits.items())
+        text = f"{self.files} files in {len(self.classes)} classes" + (f" ({splits})" if splits else "")
         if self.renamed:
             text += f"; {self.renamed} renamed because their name was taken"
         if self.groups:
@@ -73,20 +71,6 @@ class Summary:
         if self.left_out:
             text += f"; left out, as they cannot be used: {lists.named([one.path for one in self.left_out], 5)}"
         return text
-
-
-@dataclass
-class _Taken:
-    """What a source holds: its files below `root`, their groups, and what is told beside them."""
-
-    root: Path
-    items: list[layout.Item]
-    groups: dict[str, str] = field(default_factory=dict)  # by path below the root, of those that have one
-    skipped: list[str] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    sidecars: list[str] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)  # those of `items` that do not even start like an image, and why
 
 
 def import_dataset(
@@ -111,13 +95,14 @@ def import_dataset(
 
 
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
+    without_labels.check(labels, how)
     shelf = Shelf(target)
-    taken = _Taken(target, [])
+    taken = taking.Taken(target, [])
     corrections = Corrections(Path(how.reviewed) if how.reviewed else None)
     if source in EXAMPLES or source.startswith(TORCHVISION):
-        given = ["--labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
+        given = ["labels"] * (labels is not None) + sorted(set(how.to_json()) - {"target", "target_labels", "reviewed"})
         if given:
-            raise ParamsError(f"{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
+            raise ParamsError(f"--{given[0].replace('_', '-')} goes with a folder or an archive; {source} has labels of its own")
         samples = EXAMPLES[source].samples if source in EXAMPLES else partial(_public, source)
         _save(samples(target / ".downloads"), shelf, corrections)
         taken.left_out += corrections.left
@@ -126,13 +111,21 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         if labels is None and how.columns:
             raise ParamsError("--columns goes with --labels: it names the columns of that file")
         here = str(remote.fetch(source)) if remote.is_remote(source) else source
-        taken = _take(_existing(here, target, current), shelf, labels, how, corrections, source)
-    for scratch in (".downloads", ".unpacked"):
-        shutil.rmtree(target / scratch, ignore_errors=True)
+        path = _existing(here, target, current)
+        if how.no_labels:
+            return _unlabelled(path, source, target, how)
+        taken = taking.take(path, shelf, labels, how, corrections, source)
+    _clear(target)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
     classes = sorted({item.label for item in contents.items})
-    notes = [*_renaming(shelf), *taken.notes, *corrections.notes(), *beside.add(target, how.target, how.target_labels, classes, current)]
+    notes = [
+        *_renaming(shelf),
+        *taken.notes,
+        *label_doubts.misread(classes),
+        *corrections.notes(),
+        *beside.add(target, how.target, how.target_labels, classes, current),
+    ]
     splits = Counter(item.split for item in contents.items if item.split)
     order = [split for split in layout.FOLDERS if split in splits]
     kept = {item.path for item in taken.items}
@@ -152,17 +145,26 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
     )
 
 
+def _clear(target: Path) -> None:
+    for scratch in (".downloads", taking.UNPACKED):
+        shutil.rmtree(target / scratch, ignore_errors=True)
+
+
+def _unlabelled(path: Path, source: str, target: Path, how: Options) -> Summary:
+    """Fill the target with images that have no labels."""
+    given, _ = taking.opened(path, target / taking.UNPACKED, how)
+    taken = without_labels.take(given, target, how, source, moved=given != path)
+    _clear(target)
+    said = (taken.left_out, taken.groups, taken.notes, taken.sidecars, taken.unreadable)
+    return Summary(taken.files, [], {}, [], 0, *said)
+
+
 def _renaming(shelf: Shelf) -> list[str]:
     """Which file got another name, for example."""
     for place, origin in shelf.origins.items():
         if Path(place).name != Path(origin).name:
             return [f"files that got another name keep their origin in the manifest: {place} is {origin}"]
     return []
-
-
-def _without_classes(folder: tuple[str, int]) -> str:
-    name, number = folder
-    return f"left out {name}/: {formats.count(number, 'file')} without class folders, hence without labels; `headstart predict` labels such files"
 
 
 def _existing(source: str, target: Path, current: Path) -> Path:
@@ -181,87 +183,6 @@ def _existing(source: str, target: Path, current: Path) -> Path:
                 f"{source} overlaps {current}, where the imported data set lives; copy it elsewhere first, or give another folder"
             )
     return path
-
-
-def _take(path: Path, shelf: Shelf, labels: Path | None, how: Options, corrections: Corrections, shown: str) -> _Taken:
-    """Put the files of a folder, an archive or shards on the shelf; returns what they are. `shown` is what the user calls it."""
-    in_shards = shards.is_shard(path) if path.is_file() else shards.holds_shards(path)
-    unpacked = path.is_file() or in_shards
-    given = path
-    if unpacked:
-        given = shelf.target / ".unpacked"
-        given.mkdir()
-        opened = shards.unpack_all if in_shards else partial(archives.unpack, encoding=how.encoding, limits=how.limits)
-        opened(path, given)
-    told = (given / shards.TABLE).exists() and (in_shards or remote.is_here(path))
-    taken = (_of_shards if told else _labelled)(given, labels, how, shown)
-    taken.items = corrections.items(taken.items)
-    taken.left_out += corrections.left
-    layout.check(layout.Contents(taken.items, [], []), shown, how.fewest)
-    taken.unreadable = folders.check_readable(taken.root, taken.items, shown)
-    _mend(taken, how)
-    if how.skip_bad or how.drop_duplicates:
-        layout.check(layout.Contents(taken.items, [], []), f"what is left of {shown}", how.fewest)
-    splits = {item.split for item in taken.items} - {"", "train"}
-    put = Path.replace if unpacked else remote.keep if remote.is_here(path) else Cloner().clone
-    groups: dict[str, str] = {}
-    with Progress(len(taken.items), "copying images") as progress:
-        for item in sorted(taken.items, key=lambda item: item.path in corrections.origins):  # last, so that no other file is renamed
-            place = shelf.place(
-                item.label, item.split if splits else "", Path(item.path).name, corrections.origins.get(item.path, item.path)
-            )
-            put(taken.root / item.path, place)
-            if item.path in taken.groups:
-                groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
-            progress.step()
-    belonging.write(shelf.target, groups)
-    provenance.write(shelf.target, shelf.origins)
-    return taken
-
-
-def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
-    """The files of a folder with their labels, from a table or from the folders that they lie in."""
-    if labels is None:
-        root, found = folders.find(given, shown, how.recursive, how.skip_bad)
-        beside = {path for path in found.beside if photos.is_sidecar(root / path)}
-        left = [LeftOut(path, "", 0, reason) for path, reason in found.bad]
-        notes = [*found.notes, *map(_without_classes, found.unlabelled)]
-        others = [path for path in found.beside if path not in beside]
-        return _Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
-    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding)
-    return _Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
-
-
-def _of_shards(given: Path, labels: Path | None, how: Options, shown: str) -> _Taken:
-    """The files of shards that lie unpacked, with the labels that lie beside them."""
-    if labels:
-        raise ParamsError(f"--labels goes with files; the shards of {shown} have labels of their own")
-    taken = _labelled(given, given / shards.TABLE, replace(how, columns={}), shown)
-    taken.skipped = [path for path in taken.skipped if not path.endswith(shards.BESIDE)]
-    return taken
-
-
-def _mend(taken: _Taken, how: Options) -> None:
-    """Leave out what the options say, and find the groups of the rest."""
-    if how.skip_bad:
-        taken.items, left = mending.readable(taken.root, taken.items)
-        taken.left_out += left
-    if how.drop_duplicates:
-        taken.items, left = mending.distinct(taken.root, taken.items)
-        taken.left_out += left
-    if how.skip_bad:
-        taken.items, left = mending.large_enough(taken.items, how.least)
-        taken.left_out += left
-    elif small := mending.small(taken.items, how.least):
-        taken.notes.append(
-            f"{len(small)} class(es) have fewer than the {how.least} images of validate_data.min_images_per_class, so `headstart run` will "
-            f"refuse them: {lists.named(small)}; --skip-bad leaves them out"
-        )
-    groups, notes = grouping.of(taken.items, how)
-    taken.groups |= groups
-    taken.notes += notes
-    kept = {item.path for item in taken.items}
-    taken.groups = {path: group for path, group in taken.groups.items() if path in kept}
 
 
 def _save(samples: Iterable[tuple[str, str, str, Any]], shelf: Shelf, corrections: Corrections) -> None:
@@ -289,10 +210,6 @@ def _public(source: str, root: Path) -> Iterator[tuple[str, str, str, Any]]:
 
 def _explained(error: OSError) -> HeadstartError:
     """What the user can do about a failed system call."""
-    if isinstance(error, PermissionError):
-        return DataError(f"no permission: {error.filename}; allow reading the source and writing here with chmod")
-    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-        return DataError(f"a name or path is longer than the file system takes: {str(error.filename)[:120]}...; shorten it, or its folders")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HeadstartError("the disk is full; make room and import again")
-    return HeadstartError(f"the import failed: {error}")
+    refused = isinstance(error, PermissionError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+    said = system.words(error) or f"the import failed: {error}"
+    return DataError(said) if refused else HeadstartError(said)

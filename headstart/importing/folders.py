@@ -20,21 +20,21 @@ _WORDS = re.compile(r"label|annotation|class|train|test|target|meta|ground.?trut
 _NO_FILE = "without a file"
 
 
-def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False) -> tuple[Path, Contents]:
+def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False, known: Sequence[str] = ()) -> tuple[Path, Contents]:
     """The folder that holds the classes or splits, and what lies there.
 
-    `shown` names what was given in messages. Raises DataError for a layout that leaves a label in doubt, images without a label, and
+    `shown` names what was given in messages. `known`: names of folders that are classes, whatever lies in them. Raises DataError for a layout that leaves a label in doubt, images without a label, and
     classes without an image.
     """
-    root, passed = _unwrap(given)
+    root, passed = _unwrap(given, known)
     contents = layout.scan(root, shown=shown, links_within=given, recursive=recursive, skip_bad=skip_bad)
     contents = contents._replace(notes=[*contents.notes, *(f"left out the folder {path}: no photo is in it" for path in passed)])
     loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
     tables = _tables([*contents.beside, *contents.sidecars])
     if loose or (tables and len({item.label for item in contents.items}) < 2):
         raise DataError(_without_labels(contents, loose, tables, shown), [(path, "", 0, "in no class folder") for path in loose])
-    if contents.sidecars and not contents.items:
-        raise DataError(f"{shown} holds no photo, but {clutter.kinds(contents.sidecars)}; give a folder {layout.SHAPE}")
+    if not contents.items:
+        _refuse_what_holds_no_photo(root, contents, shown)
     if contents.hollow:
         reasons = {path: _hollow(path, contents.sidecars) for path in contents.hollow}
         rows = [(path, layout.name_of(path), 0, f"a class folder {reason}") for path, reason in reasons.items()]
@@ -47,6 +47,16 @@ def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False) -> tu
     return root, contents
 
 
+def _refuse_what_holds_no_photo(root: Path, contents: Contents, shown: str) -> None:
+    """Raise DataError if there are other files: archives, tables of pictures, text."""
+    sidecars = [path for path in contents.beside if photos.is_sidecar(root / path)]
+    others = [Item(path, "", "") for path in contents.beside if path not in sidecars]
+    if others and len(check_readable(root, others, shown)) < len(others):
+        raise DataError(_without_labels(contents, [item.path for item in others], [], shown))
+    if sidecars or contents.sidecars:
+        raise DataError(f"{shown} holds no photo, but {clutter.kinds([*sidecars, *contents.sidecars])}; give a folder {layout.SHAPE}")
+
+
 def _hollow(folder: str, sidecars: Sequence[str]) -> str:
     """What a class folder holds that has no photo."""
     inside = [path for path in sidecars if path.startswith(f"{folder}/")]
@@ -56,7 +66,7 @@ def _hollow(folder: str, sidecars: Sequence[str]) -> str:
 def check_readable(root: Path, items: list[Item], shown: str) -> list[tuple[str, str]]:
     """The files that do not even start like an image, and why. Raises DataError if all are such: with the reason, if it is one."""
     bad = [(item.path, reason) for item in items if (reason := images.why_not(root / item.path))]
-    if len(bad) < len(items):
+    if len(bad) < len(items) or not items:
         return bad
     reasons = Counter(reason for _, reason in bad).most_common()
     told = reasons[0][0] if len(reasons) == 1 else "; ".join(f"{number:,} of them: {reason}" for reason, number in reasons[:5])
@@ -80,7 +90,7 @@ def _without_labels(contents: Contents, loose: list[str], tables: list[str], sho
         return (
             f"the {len(loose):,} image(s) of {shown} lie in no class folder, so nothing gives their labels; if they are one class, give the "
             f"folder above, with a folder per class; or name a table of labels with --labels FILE.csv; if their names say the class, move them "
-            f"into a folder per class"
+            f"into a folder per class; if there are no labels, add --no-labels"
         )
     return f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them"
 
@@ -93,7 +103,7 @@ def _tables(paths: Sequence[str]) -> list[str]:
     return sorted(sure, key=lambda path: (rank.get(Path(path).suffix.lower(), 3), "submission" in path.lower(), path.count("/"), path))
 
 
-def _unwrap(root: Path) -> tuple[Path, list[str]]:
+def _unwrap(root: Path, known: Sequence[str]) -> tuple[Path, list[str]]:
     """The folder that holds the classes or splits, and folders without a photo that lie outside: a single folder around it is passed by."""
     given, passed = root, list[str]()
     while True:
@@ -101,7 +111,7 @@ def _unwrap(root: Path) -> tuple[Path, list[str]]:
         folders = [entry for entry in visible if entry.is_dir(follow_symlinks=False)]
         loose = [entry for entry in visible if entry not in folders and Path(entry.name).suffix.lower() in images.SUFFIXES]
         full = [entry for entry in folders if len(folders) == 1 or photos.holds_any(Path(entry.path))]
-        if len(full) != 1 or loose or not _has_folders(Path(full[0].path)):
+        if len(full) != 1 or loose or layout.name_of(full[0].name) in known or not _has_folders(Path(full[0].path)):
             return root, passed
         passed += [Path(entry.path).relative_to(given).as_posix() for entry in folders if entry not in full]
         root = Path(full[0].path)

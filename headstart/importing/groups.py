@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from headstart.importing.options import Options
@@ -29,6 +30,16 @@ def of(items: list[Item], how: Options) -> tuple[dict[str, str], list[str]]:
     alone = sorted(set(given) - set(groups))
     note = [f"{len(alone):,} file(s) belong to no group, such as {lists.named(alone, 3)}"] if alone else []
     return groups, note
+
+
+def check(items: list[Item], groups: Mapping[str, str], how: Options) -> None:
+    """Raise DataError if all images of a data set belong to one group, and are in no split: then none can be held out."""
+    whole = how.fewest > 1 and len(groups) == len(items) and len(set(groups.values())) == 1
+    if whole and not any(item.split for item in items):
+        raise DataError(
+            f"all {len(items):,} images belong to one group, {next(iter(groups.values()))!r}, so none can be held out for the test; give groups "
+            "of which there are several"
+        )
 
 
 def _folders(items: list[Item]) -> dict[str, str]:

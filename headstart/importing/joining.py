@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ import pandas as pd
 from headstart.base.cores import in_order
 from headstart.data import batches, belonging, forgotten, manifest, provenance
 from headstart.data.batches import Arrived
-from headstart.importing import datasets
+from headstart.importing import datasets, labels_file
 from headstart.importing.copying import Cloner
 from headstart.importing.datasets import Summary
 from headstart.importing.labels_file import LeftOut
@@ -90,6 +90,7 @@ def add(
     name = batches.new_name(batch, [*there, *forgotten.names(current)])
     try:
         target.mkdir(parents=True)
+        options = replace(options, known=layout.class_names(current))
         summary = datasets.import_dataset(source, target / _SCRATCH, labels=labels, how=options, current=current)
         table = indexed(current, known, how)
         others = {path: Arrived(there[0], split) for path, split in zip(table["path"], table["split"], strict=True) if path not in arrived}
@@ -98,6 +99,11 @@ def add(
         new, copies = _fresh(target / _SCRATCH, table, how)
         if new.empty:
             raise NothingNew(f"all {formats.count(len(copies), 'image')} of {source} are here already; nothing to add", copies)
+        if not new["readable"].any():
+            rows = [LeftOut(row.path, row.label, 0, row.reason) for row in new.itertuples()]
+            raise DataError(
+                f"none of the {formats.count(len(rows), 'new file')} of {source} can be read: {labels_file.reasons(rows)}", rows
+            )
         _settle(table, forgotten.tested(current), new, tables, how)
         _put(target, new, tables, name)
         _tell(summary, table, new, copies, name)
@@ -243,6 +249,7 @@ def _put(target: Path, new: pd.DataFrame, tables: Tables, name: str) -> None:
 def _tell(summary: Summary, table: pd.DataFrame, new: pd.DataFrame, copies: list[LeftOut], name: str) -> None:
     """Have the summary say what came, beside what was there."""
     usable = new[new["readable"]]
+    summary.unreadable = list(new.loc[~new["readable"], ["path", "reason"]].itertuples(index=False, name=None))
     known = set(table["label"])
     summary.files, summary.classes = len(usable), sorted(set(new["label"]))
     counts = Counter(usable["split"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Columns:
 def parse(text: str) -> dict[str, str]:
     """`path=NAME,label=NAME` as names by role. Raises ParamsError."""
     found: dict[str, str] = {}
-    for part in text.split(","):
+    for part in re.split(r",(?=\s*\w+\s*=)", text.removesuffix(",")):  # a name may hold a comma
         role, equals, name = (piece.strip() for piece in part.partition("="))
         if role not in NAMES or not equals or not name or role in found:
             raise ParamsError(
@@ -66,6 +67,9 @@ def parse(text: str) -> dict[str, str]:
                 "each once, with the names in the first line, or numbers from 1 if there is no such line"
             )
         found[role] = name
+    twice = [name for name, number in Counter(found.values()).items() if number > 1]
+    if twice:
+        raise ParamsError(f"--columns {text!r} gives the column {twice[0]!r} two uses; each column has one")
     return found
 
 
@@ -216,7 +220,7 @@ def _unknown(table: Table, names: list[str], headed: bool, file: Path, is_file: 
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name.lower())
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).lower())
 
 
 def _called(names: Sequence[str], number: int) -> str:

@@ -61,10 +61,23 @@ def read(file: Path, folder: Path, encoding: str = "") -> Table:
             if any(field.strip() for field in fields):
                 rows.append((reader.line_num + shift, fields))
     except csv.Error as error:
-        raise DataError(f"{file} is not valid CSV near line {reader.line_num + shift}: {error}") from None
+        first = rows[-1][0] + 1 if rows else shift + 1  # of the record that is broken
+        raise DataError(f"{file} is not valid CSV: {_broken(error, first, reader.line_num + shift)}") from None
     if not rows:
         raise DataError(f"{file} names no files; give {SHAPE}")
     return Table(path, rows)
+
+
+def _broken(error: csv.Error, first: int, last: int) -> str:
+    """What is wrong with a record of CSV, in our words."""
+    text = str(error)
+    if "unexpected end" in text:
+        return f"the quotes of the row that begins on line {first} do not close; write a quote inside a field twice"
+    if "limit" in text:
+        return f"a field of the row that begins on line {first} has more than {csv.field_size_limit():,} characters; a quote is missing, it seems"
+    if "expected after" in text:
+        return f"on line {last} something follows a closing quote; write a quote inside a field twice"
+    return f"line {last} makes no sense; save the table anew"
 
 
 def _content(path: Path, file: Path) -> bytes:
@@ -82,20 +95,32 @@ def _missing(file: Path, path: Path) -> bytes:
 def _without_comments(text: str) -> tuple[int, str]:
     """The text without the comments and titles before its first row, and how many lines these are.
 
-    A line that begins with # is the header if it has as many fields as the next; one with a single field before an empty line is a title.
+    A line that begins with # is the header if it has as many fields as the next; one with a single field is a title before an empty line, and
+    before rows of several fields.
     """
     lines = text.splitlines(keepends=True)
     passed = 0
     while passed + 1 < min(len(lines), _TITLES):
         line, following = lines[passed].strip(), lines[passed + 1].strip()
-        counts = [max(part.count(mark) for mark in SEPARATORS) for part in (line, following)]
-        title = not counts[0] and not following and any(mark in one for one in lines[passed + 2 :] for mark in SEPARATORS)
+        counts = [max(_fields(part).values(), default=0) for part in (line, following)]
+        title = not counts[0] and (_rows_follow(lines[passed + 1 :]) if following else any(map(_fields, lines[passed + 2 :])))
         if (line.startswith("#") and (following.startswith("#") or counts[0] != counts[1])) or not line or title:
             passed += 1
         else:
             break
     rest = "".join(lines[passed:])
     return passed, rest[1:].lstrip(" ") if rest.startswith("#") else rest
+
+
+def _fields(line: str) -> dict[str, int]:
+    """How often each of the SEPARATORS that a line has stands in it."""
+    return {mark: line.count(mark) for mark in SEPARATORS if mark in line}
+
+
+def _rows_follow(lines: list[str]) -> bool:
+    """Whether the first two lines with a separator, at most a few lines down, have as many of one kind: then these are rows."""
+    rows = [fields for fields in map(_fields, lines[:_TITLES]) if fields]
+    return len(rows) > 1 and bool(rows[0].items() & rows[1].items())
 
 
 def _refuse_what_is_no_table(content: bytes, file: Path) -> None:
@@ -106,6 +131,8 @@ def _refuse_what_is_no_table(content: bytes, file: Path) -> None:
     begins = content[:400].removeprefix(codecs.BOM_UTF8).lstrip()
     if re.match(rb"[\[{]\s*[\[{\"]", begins) and b"}" in content[-400:] + b"]":
         raise DataError(f"{file} is JSON; make it {SHAPE}")
+    if content.startswith(kinds.USUAL):
+        raise DataError(f"{file} is an image; give {SHAPE}")
     if reason := kinds.by_head(begins[: kinds.HEAD]):
         raise DataError(
             f"{file} is {reason}" if "pointer" in reason or "page" in reason else f"{file} is {reason.partition(':')[0]}; give {SHAPE}"
@@ -116,8 +143,11 @@ def _decoded(content: bytes, file: Path, given: str) -> str:
     _refuse_what_is_no_table(content, file)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     head = content[:400]
-    if encoding == "utf-8" and head.count(0) > len(head) // 4:  # UTF-16 without a mark: every other byte of plain letters is zero
-        encoding = "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+    if (
+        encoding == "utf-8" and head.count(0) > len(head) // 4
+    ):  # without a mark: every other byte of plain letters is zero, or three of four
+        wide = "utf-32" if head.count(0) > len(head) * 5 // 8 else "utf-16"
+        encoding = f"{wide}-be" if head[::2].count(0) > head[1::2].count(0) else f"{wide}-le"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:

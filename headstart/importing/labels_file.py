@@ -6,15 +6,14 @@ What the table looks like is for label_table.py and label_columns.py, what a fil
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.importing import label_columns, label_table
+from headstart.importing import label_columns, label_doubts, label_table
 from headstart.importing.label_columns import NO, YES, Columns
 from headstart.importing.label_places import Places
 from headstart.indexing import layout, split_names
@@ -22,8 +21,6 @@ from headstart.machinery.errors import DataError
 from headstart.words import lists
 
 EMPTY = ("", "nan", "n/a", "<na>", "#n/a", "#value!", "#ref!")  # labels that are none: how pandas and spreadsheets write one
-PERHAPS = ("na", "none", "null", "nil", "-", "?", "undefined")  # these may be classes: they are told
-AMOUNTS, FEW = 30, 5  # different numbers from which labels look like amounts: whole ones, others
 # What is wrong with a row, and how that is told of many; `skip_bad` leaves these out.
 MISSING, NO_LABEL, TWICE, TWO_LABELS = "missing", "no label", "named twice", "two labels"
 DOUBTFUL, OUTSIDE, NO_SPLIT = "may be several files", "outside the folder", "no split"
@@ -37,6 +34,12 @@ _TOLD = {
     TWO_LABELS: "file(s) have two labels",
 }
 SKIP = "--skip-bad leaves these out, names each in a list, and goes on"
+
+
+def reasons(left_out: Iterable[LeftOut]) -> str:
+    """How many were left out for each reason, the most frequent first."""
+    found = Counter(one.reason.partition(":")[0] for one in left_out)
+    return lists.listing([f"{number:,} {reason}" for reason, number in found.most_common()])
 
 
 class LeftOut(NamedTuple):
@@ -82,7 +85,7 @@ def read(
     places = Places(folder, table.path.parent)
     chosen = label_columns.choose(table, columns or {}, file, lambda name: places.find(name)[0] is not None)
     rows, problems = _rows(table, chosen, file)
-    _refuse_several(rows, file)
+    label_doubts.refuse_several([row.label for row in rows if row.label], file)
     found, bad, alike = _found(rows, places)
     bad += _labels(rows, problems)
     splits, lacking = _splits(rows, problems)
@@ -95,7 +98,7 @@ def read(
     items = [layout.Item(key, row.label, splits.get(row.split, "")) for key, row in groups.items()]
     labels = [item.label for item in items]
     _refuse_splits(labels, file)
-    notes = [*chosen.notes, *_spelt(alike), *_amounts(labels), *_doubtful(labels)]
+    notes = [*chosen.notes, *_spelt(alike), *label_doubts.amounts(labels), *label_doubts.several(labels)]
     return Labelled(
         sorted(items),
         {key: row.group for key, row in groups.items() if row.group},
@@ -126,21 +129,6 @@ def _rows(table: label_table.Table, columns: Columns, file: Path) -> tuple[list[
     if not rows:
         raise DataError(f"{file} names no files; give {label_table.SHAPE}")
     return rows, problems
-
-
-def _refuse_several(rows: list[_Row], file: Path) -> None:
-    """Raise DataError for rows that give several labels at once: a|b, or a list."""
-    labels = Counter(row.label for row in rows if row.label)
-    several = [label for label in labels if "|" in label or re.fullmatch(r"\[.*\]|\{.*\}|\(.*,.*\)", label)]
-    for separator in (";", ","):
-        parts = [{part.strip() for part in label.split(separator)} for label in labels if separator in label]
-        again = Counter(part for these in parts for part in these) + Counter(labels.keys())
-        several += [label for label in labels if separator in label and any(again[part.strip()] > 1 for part in label.split(separator))]
-    if several:
-        raise DataError(
-            f"{file} gives several labels to {sum(labels[label] for label in set(several)):,} file(s), such as {several[0]!r}. "
-            "Headstart learns one label for each image; keep the one that counts"
-        )
 
 
 def _found(rows: list[_Row], places: Places) -> tuple[dict[str, list[_Row]], list[LeftOut], list[tuple[str, str]]]:
@@ -247,30 +235,6 @@ def _spelt(alike: list[tuple[str, str]]) -> list[str]:
     if not alike:
         return []
     return [f"{len(alike):,} file(s) were found under another name, such as {alike[0][1]} for {alike[0][0].strip()}"]
-
-
-def _amounts(labels: list[str]) -> list[str]:
-    """A note if the labels are numbers that look measured rather than chosen."""
-    different = set(labels)
-    if not all(re.fullmatch(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?", label) for label in different):
-        return []
-    whole = all(re.fullmatch(r"[+-]?\d+([.,]0+)?", label) for label in different)
-    if len(different) < (AMOUNTS if whole else FEW) or len(labels) > (5 if whole else 20) * len(different):  # numbers of classes
-        return []
-    return [
-        f"the labels look like amounts: {len(different):,} different numbers. Headstart learns classes; sort the amounts into a few ranges first"
-    ]
-
-
-def _doubtful(labels: list[str]) -> list[str]:
-    """Notes on labels that may not be meant as classes: words for nothing, and several other labels in one."""
-    different = set(labels)
-    none = sorted(label for label in different if label.lower() in PERHAPS)
-    notes = [f"{lists.named(none)} is taken as a class; if it means that there is no label, leave the field empty"] if none else []
-    joined = [label for label in different if len(parts := re.split(r"\s*(?:[+&/:]| and )\s*", label)) > 1 and set(parts) <= different]
-    if joined:
-        notes.append(f"{lists.named(sorted(joined))} is taken as a class of its own, though it looks like several labels at once")
-    return notes
 
 
 def _shown(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -29,12 +30,15 @@ def of_zip(archive: Path, infos: list[zipfile.ZipInfo], encoding: str) -> list[s
     """The names of all members, with slashes between their parts.
 
     A name that is not marked as UTF-8 but is valid UTF-8 is taken as such. Any other is read in `encoding`; without one, DataError asks
-    for it: the names are not guessed, as they become classes.
+    for it: the names are not guessed, as they become classes. Short names in some East Asian encodings are valid UTF-8 by chance, so beside
+    names that are none they are read in such an encoding.
     """
     names, unclear = [], []
-    for info in infos:
-        raw = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", errors="surrogateescape")
-        name = _unicode_path(info.extra, raw) or _decoded(raw, "" if info.flag_bits & _UTF8 else encoding)
+    raws = [info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", errors="surrogateescape") for info in infos]
+    first = _is_wide(encoding) and not all(_decoded(raw) for raw in raws)
+    for info, raw in zip(infos, raws, strict=True):
+        marked = bool(info.flag_bits & _UTF8)
+        name = _unicode_path(info.extra, raw) or (_decoded(raw) if marked else _decoded(raw, encoding, first))
         if name is None:
             unclear.append(raw)
         names.append((name or "").replace("\\", "/").partition("\0")[0])
@@ -43,12 +47,19 @@ def of_zip(archive: Path, infos: list[zipfile.ZipInfo], encoding: str) -> list[s
     return names
 
 
+def of_tar(info: tarfile.TarInfo, encoding: str) -> str:
+    """The name of a member that was read as UTF-8: in `encoding` if it is not marked as UTF-8 and is none."""
+    if info.name.isascii() or "path" in info.pax_headers:
+        return info.name
+    return _decoded(info.name.encode(errors="surrogateescape"), encoding, _is_wide(encoding)) or info.name
+
+
 def check(archive: Path, name: str, encoding: str = "") -> None:
     """Raise DataError for a name that leads out of the archive, or is not in the encoding that it should be in."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        raw = name.encode(encoding or "utf-8", errors="surrogateescape")
+        raw = name.encode(errors="surrogateescape")
         raise DataError(_question(archive, [raw], encoding)) from None
     layout.check_name(name)
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
@@ -68,8 +79,14 @@ def refusal(archive: Path, name: str, problem: str) -> DataError:
     return DataError(f"{archive} is refused: its member {name!r} {problem}; if you trust it, unpack it yourself and give the folder")
 
 
-def _decoded(raw: bytes, encoding: str) -> str | None:
-    for one in ("utf-8", encoding):
+def _is_wide(encoding: str) -> bool:
+    """Whether an encoding writes a letter in two bytes, as those of Chinese, Japanese and Korean do."""
+    return bool("中あ한".encode(encoding or "ascii", errors="ignore"))
+
+
+def _decoded(raw: bytes, encoding: str = "", first: bool = False) -> str | None:
+    """Bytes as text: as UTF-8, else in `encoding`; `first`: the other way round."""
+    for one in (encoding, "utf-8") if first else ("utf-8", encoding):
         try:
             if one:
                 return raw.decode(one)

@@ -12,6 +12,7 @@ from headstart.indexing import inspection
 from headstart.indexing.layout import Item
 from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
+from headstart.words import lists
 
 
 def readable(root: Path, items: list[Item]) -> tuple[list[Item], list[LeftOut]]:
@@ -33,10 +34,11 @@ def readable(root: Path, items: list[Item]) -> tuple[list[Item], list[LeftOut]]:
     return kept, [LeftOut(item.path, item.label, 0, said) for item, said in zip(items, reasons, strict=True) if said]
 
 
-def distinct(root: Path, items: list[Item]) -> tuple[list[Item], list[LeftOut]]:
+def distinct(root: Path, items: list[Item], skip_bad: bool = False) -> tuple[list[Item], list[LeftOut]]:
     """One of each set of images with the same pixels, the first of the split that teaches most, and the others.
 
-    Raises DataError for images that lie under two labels: at least one of these is wrong, and only people can say which.
+    Images that lie under two labels: at least one of these is wrong, and only people can say which. `skip_bad` leaves out all of them,
+    else DataError is raised.
     """
     order = {"": 0, "train": 0, "validation": 1, "test": 2}
     with Progress(len(items), "looking for copies") as progress:
@@ -46,15 +48,21 @@ def distinct(root: Path, items: list[Item]) -> tuple[list[Item], list[LeftOut]]:
             same[row["pixels_sha256"] or str(number)].append(item)
             progress.step()
     torn = [these for these in same.values() if len({item.label for item in these}) > 1]
-    if torn:
+    if torn and not skip_bad:
         shown = "; ".join(" and ".join(f"{item.path} ({item.label})" for item in these[:2]) for these in torn[:5])
         rows = [(item.path, item.label, 0, f"the same image as {these[0].path}") for these in torn for item in these]
         raise DataError(
-            f"{len(torn)} image(s) lie under two labels, so no copy can be dropped: {shown}; keep each under its right label", rows
+            f"{len(torn)} image(s) lie under two labels, so no copy can be dropped: {shown}; keep each under its right label, or leave all of them out with "
+            "--skip-bad",
+            rows,
         )
     left: list[LeftOut] = []
     kept: set[str] = set()
     for these in same.values():
+        if these in torn:
+            labels = lists.listing(sorted({repr(item.label) for item in these}))
+            left += [LeftOut(item.path, item.label, 0, f"the same image under several labels: {labels}") for item in these]
+            continue
         first, *others = sorted(these, key=lambda item: (order.get(item.split, 0), item.path))
         kept.add(first.path)
         left += [LeftOut(item.path, item.label, 0, f"copy of {first.path}") for item in others]

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, cast, get_args
 
 from headstart.base import outputs
+from headstart.importing import label_table
 from headstart.importing.labels_file import LeftOut
 from headstart.indexing import layout
 from headstart.indexing.layout import Item
@@ -40,24 +41,38 @@ def write(path: Path, rows: Iterable[Reviewed]) -> None:
 
 
 def read(path: Path) -> list[Reviewed]:
-    """The rows of the table. Raises DataError if it is missing, or holds something else."""
+    """The rows of the table, as it was written or as a spreadsheet saves it. Raises DataError if it is missing, or holds something else."""
+    lines = _as_written(path)
+    if lines is None:
+        lines = [(number, [cell.strip() for cell in cells]) for number, cells in label_table.read(path, Path()).rows]
+    if not lines or tuple(_filled(lines[0][1])) != COLUMNS:
+        raise DataError(f"{path} has other columns than {', '.join(COLUMNS)}; for a table of labels of your own use --labels")
+    return [_row(path, number, [spreadsheet.text(cell) for cell in _filled(line)]) for number, line in lines[1:] if any(line)]
+
+
+def _as_written(path: Path) -> list[tuple[int, list[str]]] | None:
+    """The lines of the table with their numbers; None if it is not as `write` leaves it."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
+            lines = list(enumerate(csv.reader(file, strict=True), 1))
     except FileNotFoundError:
         raise DataError(f"there is no {path}; `headstart review` writes it") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}); get it back from git, or review again") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise DataError(f"{path} has other columns than {', '.join(COLUMNS)}; for a table of labels of your own use --labels")
-    return [_row(path, number, [spreadsheet.text(cell) for cell in line]) for number, line in enumerate(lines[1:], 2) if any(line)]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
+    return lines if not lines or tuple(lines[0][1]) == COLUMNS else None
+
+
+def _filled(cells: list[str]) -> list[str]:
+    """Cells without the empty columns behind that spreadsheets leave."""
+    return cells[: len(COLUMNS)] if not any(cells[len(COLUMNS) :]) else cells
 
 
 def _row(path: Path, number: int, cells: list[str]) -> Reviewed:
     """A row that holds together. Raises DataError."""
-    if len(cells) != len(COLUMNS) or not cells[0] or cells[2] not in get_args(Said):
+    if len(cells) != len(COLUMNS) or not cells[0] or cells[2].lower() not in get_args(Said):
         raise DataError(f"{path}, line {number}: give {', '.join(COLUMNS)}; an answer is {', '.join(get_args(Said))}")
     origin, was, answer, label = cells
+    answer = answer.lower()
     if answer == "change" and (problem := layout.check_label(label)):
         raise DataError(f"{path}, line {number}: the label {label!r} {problem}")
     return Reviewed(origin, was, cast(Said, answer), label)

@@ -83,21 +83,43 @@ def index_items(
 
     The paths of items are below `folder` or absolute. Everything else is as in `index`.
     """
+    table = _grouped(folder, items, max_pixels, duplicate_distance, duplicate_group_limit)
+    readable = table["readable"].to_numpy()
+    table.loc[~readable, "split"] = ""
+    cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
+    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
+    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], table.loc[readable, "lookalike"].to_numpy())
+    return table
+
+
+def index_without_labels(folder: Path, *, duplicate_distance: int, duplicate_group_limit: int, max_pixels: int) -> pd.DataFrame:
+    """The manifest of images of which none has a label, sorted by path: near-duplicates share a group, all have the split UNLABELLED.
+
+    Raises DataError if there is no file.
+    """
+    paths = sorted(path.relative_to(folder).as_posix() for path in photos.walk(folder))
+    if not paths:
+        raise DataError(f"{folder} holds no images; import some with `headstart import PATH --no-labels`")
+    items = [layout.Item(path, "", UNLABELLED) for path in paths]
+    table = _grouped(folder, items, max_pixels, duplicate_distance, duplicate_group_limit)
+    readable = table["readable"].to_numpy()
+    table.loc[~readable, "split"] = ""
+    return table.assign(twin=table["lookalike"])
+
+
+def _grouped(folder: Path, items: list[layout.Item], max_pixels: int, distance: int, limit: int) -> pd.DataFrame:
+    """The manifest of `items` with their groups, as they are given and by what is alike; twins are not known yet."""
     packed, spans = _inspect_all(folder, items, max_pixels)
     table = packed.to_pandas()
     _note_scale(table, spans)
     readable = table["readable"].to_numpy()
     usable = table[readable]
     keys = usable["phash"], usable["pixels_sha256"]
-    alike = duplicates.group(*keys, duplicate_distance, duplicate_group_limit)
+    alike = duplicates.group(*keys, distance, limit)
     table.loc[readable, "lookalike"] = alike
     given = usable["together"]
     grouped = bool((given != "").any())
-    table.loc[readable, "group"] = duplicates.group(*keys, duplicate_distance, duplicate_group_limit, given) if grouped else alike
-    table.loc[~readable, "split"] = ""
-    cut = Cut(test_share, validation_share, duplicate_distance, duplicate_group_limit, seed)
-    table.loc[readable, "split"] = _splits(table[readable], batches.read(folder), forgotten.tested(folder), cut)
-    table.loc[readable, "twin"] = twins.confirmed(folder, table[readable], alike)
+    table.loc[readable, "group"] = duplicates.group(*keys, distance, limit, given) if grouped else alike
     return table
 
 

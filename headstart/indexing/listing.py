@@ -14,7 +14,9 @@ from headstart.words import lists
 
 SHAPE = "CLASS/FILE, or train/CLASS/FILE with val/ and test/ beside train/"
 MOST = 64  # folders one inside the other
-_ADVICE = "replace a link by what it points to (cp -rL copies a folder with its links resolved), remove it, or leave it out with --skip-bad"
+_LINKS = "replace a link by what it points to (cp -rL copies a folder with its links resolved), "
+_ADVICE = "remove it, or leave it out with --skip-bad"
+_NO_FILE = "is neither a file nor a folder (a pipe, a socket or a device)"
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Lister:
             here = waiting.pop()
             real = (self.root / here.path).resolve()
             if real in seen:
-                raise DataError(f"{self.shown}/{here.path} is met twice by way of links, in a circle perhaps; {_ADVICE}")
+                raise DataError(f"{self.shown}/{here.path} is met twice by way of links, in a circle perhaps; {_LINKS}{_ADVICE}")
             seen.add(real)
             if here.path.count("/") > MOST:
                 raise DataError(f"{self.shown}/{here.path[:80]}... is more than {MOST} folders deep; give a folder nearer to the files")
@@ -96,7 +98,7 @@ class Lister:
         elif entry.is_file():
             folder.files.append(path)
         else:
-            self.bad.append((path, "is neither a file nor a folder"))
+            self.bad.append((path, _NO_FILE))
 
     def _astray(self, link: Path) -> str:
         """What is wrong with a link, "" if nothing is.
@@ -123,14 +125,15 @@ class Lister:
 def refusal(shown: str, bad: Sequence[tuple[str, str]]) -> DataError:
     """The error for what is no file that may be read: all of it, with the reasons."""
     rows = [(path, "", 0, reason) for path, reason in bad]
+    advice = _ADVICE if all(reason == _NO_FILE for _, reason in bad) else _LINKS + _ADVICE
     if len(bad) == 1:
         (path, reason), *_ = bad
-        return DataError(f"{shown}/{path} {reason}; {_ADVICE}", rows)
+        return DataError(f"{shown}/{path} {reason}; {advice}", rows)
     reasons: dict[str, list[str]] = {}
     for path, reason in bad:
         reasons.setdefault(reason, []).append(path)
     lines = [f"  - {len(paths):,}: each {reason}: {lists.named(paths, 5)}" for reason, paths in reasons.items()]
-    return DataError(f"{shown} holds {len(bad):,} that cannot be used:\n" + "\n".join(lines) + f"\n{_ADVICE}", rows)
+    return DataError(f"{shown} holds {len(bad):,} that cannot be used:\n" + "\n".join(lines) + f"\n{advice}", rows)
 
 
 def _fetched(link: Path) -> str:

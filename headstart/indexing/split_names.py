@@ -46,6 +46,8 @@ _FILLERS = frozenset(
 
 def word(name: str) -> str:
     """The word that makes a name that of a split, "" if none does: train of seg_train, TrainSet, `training data`, train2017."""
+    if name.lower() in SPLITS:  # teST
+        return name.lower()
     parts = re.findall(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+", re.sub(r"(?i)(hold|held)[ _-]*(?=out)", r"\1", name))
     joined = [part.lower() for part in parts if part.lower() not in _FILLERS]
     parts = ["trainval"] if joined == ["train", "val"] else parts

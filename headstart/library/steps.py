@@ -243,9 +243,8 @@ def _card(source: str | SourceCard | Selection, images: Images) -> SourceCard:
     if isinstance(source, SourceCard):
         return source
     if isinstance(source, str):
-        from headstart.choice import scoring
-        from headstart.networks import sources
+        from headstart.networks import sizes, sources
 
         loaded = sources.load(source)
-        return loaded.card().at(scoring.choose_size(loaded, "auto", images.split("train")))
+        return loaded.card().at(sizes.choose(loaded, "auto", images.split("train")))
     return source.chosen

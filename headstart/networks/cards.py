@@ -251,11 +251,21 @@ def read_source(path: Path) -> SourceCard:
     return SourceCard.from_json(outputs.read_json(path), path)
 
 
+def check_there(folder: Path) -> None:
+    """Raise HeadstartError if a folder holds no model, with the reason if a stage had nothing to do there."""
+    if not (folder / CARD).is_file():
+        note = folder / "README.txt"
+        why = f" ({note.read_text(encoding='utf-8').strip()})" if note.is_file() else ""
+        raise HeadstartError(f"there is no model at {folder}{why}; make one with `headstart run`, or name a folder of a model")
+
+
 def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
     """Weights and card of a model folder.
 
     Raises HeadstartError when it is missing, cannot be read, or its card lacks a field.
     """
+    if folder.is_dir():
+        check_there(folder)
     try:
         content = outputs.read_json(folder / CARD)
         arrays = weights.read(folder / WEIGHTS)

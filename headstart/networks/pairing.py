@@ -25,3 +25,16 @@ def weights(
         weight: np.concatenate(heads, axis=1).astype(np.float32),
         bias: ((1 - share) * first[bias] + share * second[bias]).astype(np.float32),
     }
+
+
+def apart(arrays: Mapping[str, np.ndarray], classifier: tuple[str, str]) -> dict[str, dict[str, np.ndarray]]:
+    """The two models of a pair's weights by name, `first` and `second`, whose logits have to be averaged; `classifier` as in `weights`.
+
+    Each gives twice its part of the logits, and the bias of the pair.
+    """
+    weight, bias = classifier
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, half in zip(("first", "second"), np.split(arrays[weight], 2, axis=1), strict=True):
+        trunk = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
+        found[name] = {**trunk, weight: np.ascontiguousarray(2 * half), bias: arrays[bias]}
+    return found

@@ -13,6 +13,7 @@ from headstart.params.block import Block as Block
 from headstart.params.blocks import STAGES as STAGES
 from headstart.params.blocks import Aimed as Aimed
 from headstart.params.blocks import Baseline as Baseline
+from headstart.params.blocks import Candidates as Candidates
 from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import IndexImages as IndexImages
@@ -34,5 +35,6 @@ from headstart.params.file import parse as parse
 from headstart.params.file import set_values as set_values
 from headstart.params.file import would_be as would_be
 from headstart.params.file import write as write
+from headstart.params.grouping import GroupImages as GroupImages
 from headstart.params.wording import allowed as allowed
 from headstart.params.wording import describe as describe

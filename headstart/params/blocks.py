@@ -12,6 +12,7 @@ from headstart.params.augmentation import MeasuredAugmentation
 from headstart.params.batches import CompareBatches
 from headstart.params.block import Block
 from headstart.params.evaluating import Evaluate
+from headstart.params.grouping import GroupImages
 
 
 class Seeded(Block):
@@ -95,8 +96,8 @@ class Race(Block):
     )
 
 
-class SelectSource(Block):
-    """Rank the pretrained source models on this data and choose one."""
+class Candidates(Block):
+    """Which pretrained source models are looked at; group_images reads this from the block of select_source."""
 
     candidates: list[str] = Field(
         ["wheel:efficientnet_lite0", "wheel:efficientnet_lite1", "wheel:efficientnet_lite2"],
@@ -114,6 +115,11 @@ class SelectSource(Block):
         "auto",
         description="Side of the square network input (pixels, 32-1024); auto: the source's own size, at most 8 times the median shorter side of the images.",
     )
+
+
+class SelectSource(Candidates):
+    """Rank the pretrained source models on this data and choose one."""
+
     max_images: int = Field(10_000, ge=20, le=10_000_000, description="Most training images (stratified) that a candidate is scored on.")
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validated scores.")
     neighbours: int = Field(10, ge=1, le=200, description="Neighbours (images) in the k-NN score.")
@@ -276,6 +282,7 @@ class Params(Aimed):
     evaluate: Evaluate = Field(default_factory=Evaluate)
     adapt: Adapt = Field(default_factory=Adapt)
     compare_batches: CompareBatches = Field(default_factory=CompareBatches)
+    group_images: GroupImages = Field(default_factory=GroupImages)
     report: Report = Field(default_factory=Report)
 
 

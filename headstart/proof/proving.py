@@ -102,14 +102,7 @@ def prove(
     if len(tuned.right) > 1:
         against_head = {"fine_tuned_against_head": compare([tuned], [records.before(tuned)], names=("fine-tuned", "the frozen head"))}
     if not random:
-        return {
-            "answer": naming.NOT_TESTED,
-            "standing": "indicative",
-            "evidence": naming.UNTESTED,
-            "settle": "",
-            "of": ships.name,
-            **against_head,
-        }
+        return {**_untested(ships), **against_head}
     ours: Records = {}
     theirs, size = dict(random), design.transform.input_size
     if block.runs == 1:
@@ -132,6 +125,11 @@ def prove(
     proof = _proof(_curve(spoken, theirs, compare, subject), against_head, ours, theirs, sizes, block.label_curve)
     note = _note(ships, of, theirs, sizes, subject)
     return {**proof, "evidence": proof["evidence"].removesuffix(".") + note, "of": of, "settle": _settle(proof, data)}
+
+
+def _untested(ships: Contender) -> Proof:
+    """What is said without a baseline."""
+    return {"answer": naming.NOT_TESTED, "standing": "indicative", "evidence": naming.UNTESTED, "settle": "", "of": ships.name}
 
 
 def _open(ours: Record, theirs: Record, block: Verdict) -> bool:

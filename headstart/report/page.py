@@ -7,55 +7,43 @@ The headline and the summary are in summary.py, the charts in charts/, the looks
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from headstart.machinery.progress import duration
-from headstart.report import again, batches, choice, coded, data, domains, following, photos, result, summary, training, transfer
+from headstart.report import again, batches, choice, data, domains, following, pages, photos, result, summary, training, transfer
 from headstart.report import aim as aim_module
 from headstart.report import alike as alike_module
 from headstart.report import labels as labels_module
 from headstart.report import mistakes as mistakes_module
 from headstart.report.findings import Findings
-from headstart.words import formats
 
 
 def render(findings: Findings, *, mistakes: int) -> str:
     """The page. `mistakes` is the most wrong test images that are shown as pictures."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters = {"percent": formats.percent, "count": formats.count, "duration": duration, "sensible": formats.plain, "coded": coded.coded}
-    environment.filters |= filters
-    return environment.get_template("page.html.jinja").render(
-        headline=summary.headline(findings),
-        summary=summary.summary(findings),
-        caveats=summary.caveats(findings),
-        following=following.following(findings),
-        labels=labels_module.labels(findings),
-        result=result.result(findings),
-        classes=result.classes(findings),
-        confusion=result.confusion(findings),
-        calibration=result.calibration(findings),
-        aim=aim_module.aim(findings),
-        photos=photos.photos(findings),
-        domains=domains.domains(findings),
-        batches=batches.batches(findings),
-        limits=result.limits_of(findings),
-        transfer=transfer.transfer(findings),
-        mistakes=mistakes_module.mistakes(findings, mistakes),
-        alike=alike_module.alike(findings),
-        data=data.data(findings),
-        sources=choice.sources(findings),
-        depth=choice.depth(findings),
-        head=training.head(findings),
-        tuning=training.tuning(findings),
-        again=again.again(findings),
-        timings=findings.timings,
+    return (
+        pages.environment()
+        .get_template("page.html.jinja")
+        .render(
+            headline=summary.headline(findings),
+            summary=summary.summary(findings),
+            caveats=summary.caveats(findings),
+            following=following.following(findings),
+            labels=labels_module.labels(findings),
+            result=result.result(findings),
+            classes=result.classes(findings),
+            confusion=result.confusion(findings),
+            calibration=result.calibration(findings),
+            aim=aim_module.aim(findings),
+            photos=photos.photos(findings),
+            domains=domains.domains(findings),
+            batches=batches.batches(findings),
+            limits=result.limits_of(findings),
+            transfer=transfer.transfer(findings),
+            mistakes=mistakes_module.mistakes(findings, mistakes),
+            alike=alike_module.alike(findings),
+            data=data.data(findings),
+            sources=choice.sources(findings),
+            depth=choice.depth(findings),
+            head=training.head(findings),
+            tuning=training.tuning(findings),
+            again=again.again(findings),
+            timings=findings.timings,
+        )
     )

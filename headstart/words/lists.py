@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from headstart.machinery import terminal
 
 NAMED = 5  # classes or files that a sentence names before it says "and N more"
+LONGEST = 300  # characters of a name in a message
 
 
 def listing(words: Iterable[str], named: int = NAMED, conjunction: str = "and") -> str:
@@ -21,7 +22,13 @@ def listing(words: Iterable[str], named: int = NAMED, conjunction: str = "and") 
 
 def named(names: list[str], limit: int = 10) -> str:
     """Names in a row, as many as fit into a message."""
-    return ", ".join(map(terminal.name, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return ", ".join(map(_name, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _name(word: str) -> str:
+    """A name on one line, cut in its middle if no message has room for it."""
+    word = terminal.name(word)
+    return word if len(word) <= LONGEST else f"{word[: LONGEST // 2]}...{word[-LONGEST // 2 :]}"
 
 
 def sentence(words: str) -> str:

@@ -304,11 +304,11 @@ def test_nothing_is_refused_on_success() -> None:
 
 def test_a_check_that_cannot_be_evaluated_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [check for check in CHECKS if check.name != "sides"]
-    columns = validation._columns(manifest.completed(table())).drop(columns="shorter_side")
-    monkeypatch.setattr(validation, "_columns", lambda frame: columns)
+    columns = validation._columns(CHECKS, manifest.completed(table())).drop(columns="shorter_side")
+    monkeypatch.setattr(validation, "_columns", lambda checks, frame: columns)
     with pytest.raises(HeadstartError, match=r"'sides' could not be evaluated.*shorter_side"):
         validation.validate(table(), LIMITS)
-    monkeypatch.setattr(validation, "CHECKS", broken)
+    monkeypatch.setattr(validation, "suite", lambda frame: broken)
     assert validation.validate(table(), LIMITS)["success"]
 
 

@@ -15,13 +15,13 @@ from torch import nn
 
 from headstart import params
 from headstart.base import cores
-from headstart.choice import race, ranking, scores, scoring, selection
+from headstart.choice import race, ranking, scores, selection
 from headstart.choice.race import Race
 from headstart.data import folding
 from headstart.features import extraction
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.networks import cards as cards_module
-from headstart.networks import common, sources
+from headstart.networks import common, sizes, sources
 from headstart.networks.cards import SourceCard
 from tests import tiny
 
@@ -48,15 +48,15 @@ def sides(*pixels: int) -> pd.DataFrame:
 )
 def test_auto_enlarges_at_most_eight_times(side: int, native: int, size: int) -> None:
     source = tiny.source("a", tiny.trunk(), input_size=native)
-    assert scoring.choose_size(source, "auto", sides(1, side, 1000)) == size
+    assert sizes.choose(source, "auto", sides(1, side, 1000)) == size
 
 
 def test_a_given_size_is_taken_where_the_network_allows_it() -> None:
     free = tiny.source("a", tiny.trunk(), input_size=224)
     fixed = tiny.source("b", tiny.trunk(), input_size=224, fixed_size=True)
-    assert scoring.choose_size(free, 96, sides(8)) == 96
-    assert scoring.choose_size(fixed, 224, sides(8)) == 224
-    assert scoring.choose_size(fixed, "auto", sides(8)) == 224
+    assert sizes.choose(free, 96, sides(8)) == 96
+    assert sizes.choose(fixed, 224, sides(8)) == 224
+    assert sizes.choose(fixed, "auto", sides(8)) == 224
     with pytest.raises(common.Unavailable, match=r"pixels only; set select_source.input_size to auto, or leave it out"):
         sources.resized(fixed, 96)
     assert sources.resized(fixed, 224) is fixed

@@ -12,6 +12,7 @@ from headstart.base import outputs
 from headstart.evaluation import occlusion, pictured
 from headstart.features.engines import Engine
 from headstart.features.transforms import View
+from headstart.statistics import plane
 from tests import toy
 
 
@@ -31,10 +32,10 @@ def table(labels: np.ndarray) -> pd.DataFrame:
 
 def test_neighbours_stay_neighbours_the_same_way_every_time() -> None:
     features, labels = groups()
-    places = pictured.project(features, 0)
+    places = plane.project(features, 0)
     distances = np.linalg.norm(places[:, None] - places[None], axis=2) + 1e9 * np.eye(len(places))
     assert (labels[distances.argmin(1)] == labels).mean() > 0.95
-    np.testing.assert_array_equal(places, pictured.project(features, 0))
+    np.testing.assert_array_equal(places, plane.project(features, 0))
 
 
 def test_the_map_is_of_so_many_images_of_every_class() -> None:
@@ -55,7 +56,7 @@ def test_no_map(most: int, images: int) -> None:
 
 
 def test_features_of_one_direction_have_a_map() -> None:
-    assert np.isfinite(pictured.project(np.ones((12, 5), np.float32), 0)).all()
+    assert np.isfinite(plane.project(np.ones((12, 5), np.float32), 0)).all()
 
 
 def test_the_worst_mistakes_are_looked_at(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import timm
 import torch
 
 from flows.results import export
+from headstart.base import weights
 from headstart.data import manifest
 from headstart.exporting import agreement, told
 from headstart.machinery.errors import HeadstartError, ParamsError
-from headstart.networks import cards
+from headstart.networks import cards, pairing, skeletons
 from tests import tiny, toy
 from tests.exporting.test_onnx_folder import CLASSES, made
 
@@ -53,6 +54,30 @@ def test_timm_loads_the_hub_s_form_with_classes_and_transform(final: Path) -> No
     assert page.startswith("---\npipeline_tag: image-classification\n")
     assert "| accuracy | 0.750 |" in page
     assert "between 60.0% and 90.0%" in page
+
+
+def test_a_pair_has_a_folder_for_each_network_and_their_mean_is_its_answer(final: Path) -> None:
+    arrays, card = cards.read_model(final)
+    classifier = skeletons.skeleton("timm", card.architecture)[1]
+    other = {key: 0.5 * value if key == f"{classifier}.bias" else value for key, value in arrays.items()}
+    other[f"{classifier}.weight"] = -3 * arrays[f"{classifier}.weight"] + 0.1
+    weights.write(final / cards.WEIGHTS, pairing.weights(arrays, other, (f"{classifier}.weight", f"{classifier}.bias"), 0.5))
+    content = json.loads((final / cards.CARD).read_text())
+    (final / cards.CARD).write_text(json.dumps({**content, "architecture": f"{pairing.PREFIX}{card.architecture}"}))
+    done, _ = export.write("hf", final, Path("hub"))
+    assert done["drawn"]["largest_difference"] < 1e-5
+    assert done["validation"] is not None
+    assert sorted(path.name for path in Path("hub").iterdir()) == ["README.md", "export.json", "first", "second"]
+    networks = [timm.create_model(f"local-dir:hub/{name}", pretrained=True).eval() for name in ("first", "second")]
+    toy.photo(1, 2, size=(90, 70)).save("a.png")
+    look = timm.data.create_transform(**timm.data.resolve_model_data_config(networks[0]))
+    with torch.inference_mode():
+        each = [network(look(toy.photo(1, 2, size=(90, 70)))[None])[0] for network in networks]
+    theirs = torch.stack(each).mean(0).softmax(0).numpy()
+    np.testing.assert_allclose(theirs, agreement.reference(final, [Path("a.png")])[0], atol=0.02)
+    page = Path("hub/README.md").read_text()
+    assert f"Two networks side by side, {card.architecture} that tell 3 classes apart" in page
+    assert 'for name in ("first", "second")' in page
 
 
 def test_a_program_needs_pytorch_alone_and_takes_any_number_of_pictures(final: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +284,7 @@ def test_limits_are_said_and_can_be_raised(tmp_path: Path, kind: str, monkeypatc
 
 def test_limits_are_names_and_numbers() -> None:
     assert archives.parse_limits(["files=5000000", "ratio=1000"]) == {"files": 5_000_000, "ratio": 1000}
-    for text in ("files", "files=many", "size=3", "depth=0", "files=-1"):
+    for text in ("files", "files=many", "size=3", "depth=0", "files=-1", "files=" + "9" * 5000, "files=٣"):
         with pytest.raises(ParamsError, match="is unknown; give NAME=NUMBER, where NAME is files, depth, name, ratio"):
             archives.parse_limits([text])
 
@@ -327,3 +330,30 @@ def test_a_name_that_occurs_twice(tmp_path: Path, kind: str) -> None:
                 add(tar, second, b"two")
         assert f"the member {second!r} occurs twice" in refusal(tmp_path / f"a.{kind}", tmp_path / "out")
         shutil.rmtree(tmp_path / "out")
+
+
+def test_short_names_that_are_utf8_by_chance_are_read_in_the_encoding_of_the_others(tmp_path: Path) -> None:
+    """In GBK, the two bytes of a letter may be those of another one in UTF-8."""
+    archive = unmarked(tmp_path / "a.zip", {"狗狗图片/2.jpg".encode("gbk"): b"two", "猫猫/1.jpg".encode("gbk"): b"one"})
+    assert "猫猫/1.jpg".encode("gbk").decode() == "èè/1.jpg"
+    assert "is not valid UTF-8 (1 such name(s))" in refusal(archive, tmp_path / "out")
+    archives.unpack(archive, tmp_path / "out", encoding="gbk")
+    assert unpacked(tmp_path / "out") == {"猫猫/1.jpg": b"one", "狗狗图片/2.jpg": b"two"}
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_an_encoding_that_is_given_harms_no_name_of_a_tar_that_is_utf8(tmp_path: Path, form: int) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+        add(tar, "Käse/1.jpg", b"one")
+    (tmp_path / "out").mkdir()
+    archives.unpack(tmp_path / "a.tar", tmp_path / "out", encoding="cp1252")
+    assert unpacked(tmp_path / "out") == {"Käse/1.jpg": b"one"}
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "tool"),
+    [("cat.jpg.gz", gzip.compress, "gzip"), ("photos.zip.bz2", bz2.compress, "bzip2"), ("a.csv.xz", lzma.compress, "xz")],
+)
+def test_one_compressed_file_is_no_damaged_archive(tmp_path: Path, name: str, pack: Callable[[bytes], bytes], tool: str) -> None:
+    (tmp_path / name).write_bytes(pack(b"not a tar"))
+    assert f"is one file packed with {tool}, and no .tar of many: unpack it" in refusal(tmp_path / name, tmp_path / "out")

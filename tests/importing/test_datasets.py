@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.data import belonging
+from headstart.data import belonging, clutter
 from headstart.importing import copying, datasets, public_sets
 from headstart.importing.options import Options
 from headstart.importing.shelf import Shelf
@@ -404,9 +404,9 @@ def test_no_permission_and_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monke
     number = errno.EACCES
     assert f"no permission: {secret}" in refusal(tmp_path / "in", tmp_path)
     number = errno.ENOSPC
-    assert refusal(tmp_path / "in", tmp_path, HeadstartError) == "the disk is full; make room and import again"
+    assert refusal(tmp_path / "in", tmp_path, HeadstartError).startswith(f"the disk is full at {secret}: make room")
     number = errno.EIO
-    assert "the import failed: " in refusal(tmp_path / "in", tmp_path, HeadstartError)
+    assert "the disk failed to read or write" in refusal(tmp_path / "in", tmp_path, HeadstartError)
 
 
 def test_an_interrupted_import_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,7 +527,7 @@ def test_groups(tmp_path: Path) -> None:
 def test_sub_folders_of_a_class_can_be_its_groups(tmp_path: Path) -> None:
     for label in ("ant", "bee"):
         toy.images(tmp_path / "in" / label, ("p1", "p2"), per_class=3)
-    assert load(tmp_path / "in", tmp_path, how=Options(recursive=True, group_by_folder=True)).groups == 4
+    assert load(tmp_path / "in", tmp_path, how=Options(group_by_folder=True)).groups == 4
     groups = belonging.read(tmp_path / "target")
     assert sorted(set(groups.values())) == ["ant/p1", "ant/p2", "bee/p1", "bee/p2"]
     assert {path.partition("/")[0] for path, group in groups.items() if group.startswith("ant/")} == {"ant"}
@@ -600,3 +600,62 @@ def test_a_table_beside_flat_splits_is_named(tmp_path: Path) -> None:
     toy.images(tmp_path / "in", ("train", "test"), per_class=2)
     (tmp_path / "in/train.csv").write_text("x")
     assert "if train.csv is a table of labels, add --labels train.csv" in refusal(tmp_path / "in", tmp_path)
+
+
+def test_what_holds_archives_or_tables_of_pictures_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "README.md").write_text("hello")
+    assert f"{source} holds no photo, but 1 .md; give a folder" in refusal(source, tmp_path)
+    for name in ("cat.zip", "dog.zip"):
+        (source / name).write_bytes(b"PK\3\4 and so on")
+    assert "none of the 2 files in" in (said := refusal(source, tmp_path))
+    assert "an archive: unpack it, or import it by itself" in said
+    shutil.rmtree(source)
+    (source / "data").mkdir(parents=True)
+    (source / "data/train-00000.parquet").write_bytes(b"PAR1 and so on PAR1")
+    assert "none of the 1 files in" in (said := refusal(source, tmp_path))
+    assert "a table or a file of records: save its pictures as files" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "how", "says"),
+    [
+        (
+            3,
+            {"skip_bad": True, "least": 5},
+            "nothing is left, as 6 files or rows cannot be used: 6 its class has 3 image(s), fewer than the 5",
+        ),
+        (
+            1,
+            {"drop_duplicates": True, "skip_bad": True},
+            "nothing is left, as 2 files or rows cannot be used: 2 the same image under several labels",
+        ),
+    ],
+)
+def test_if_too_little_is_left_it_says_why(tmp_path: Path, count: int, how: dict[str, Any], says: str) -> None:
+    toy.images(tmp_path / "in", ("ant", "bee"), per_class=count)
+    if count == 1:
+        shutil.copy(tmp_path / "in/ant/0000.png", tmp_path / "in/bee/0000.png")
+    assert says in refusal(tmp_path / "in", tmp_path, how=Options(**how))
+
+
+def test_an_image_under_two_labels_can_be_left_out(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("ant", "bee"), per_class=3)
+    shutil.copy(tmp_path / "in/ant/0000.png", tmp_path / "in/bee/other.png")
+    summary = load(tmp_path / "in", tmp_path, how=Options(drop_duplicates=True, skip_bad=True))
+    assert summary.files == 5
+    assert [(one.path, one.reason) for one in summary.left_out] == [
+        (path, "the same image under several labels: 'ant' and 'bee'") for path in ("ant/0000.png", "bee/other.png")
+    ]
+
+
+def test_one_group_for_all_is_refused(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", per_class=2)
+    assert "all 6 images belong to one group, 'png', so none can be held out" in refusal(
+        tmp_path / "in", tmp_path, how=Options(group_pattern="png")
+    )
+
+
+def test_names_of_sidecars_are_one_line(tmp_path: Path) -> None:
+    assert clutter.kinds(["a/x.a\nb", "y.\x1b[2J", "z.a\nb"]) == "2 .a\\nb, 1 .\\x1b[2j"

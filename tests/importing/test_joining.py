@@ -236,3 +236,25 @@ def test_labels_that_were_reviewed_change_in_place(tmp_path: Path, sources: dict
     with pytest.raises(DataError, match="differ only in case"):
         relabelling.apply(tmp_path / "none", tmp_path / "next", tmp_path / "reviewed.csv")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_refused_and_what_cannot_be_is_told(tmp_path: Path, sources: dict[str, Path]) -> None:
+    images = start(tmp_path / "images", sources["a"])
+    (tmp_path / "cut/ant").mkdir(parents=True)
+    whole = (sources["b"] / "ant/0000.png").read_bytes()
+    (tmp_path / "cut/ant/1.png").write_bytes(whole[:-300])
+    before = contents(images)
+    with pytest.raises(DataError, match=r"none of the 1 new file of .* can be read: 1 truncated"):
+        add(images, tmp_path / "cut")
+    assert contents(images) == before
+    (tmp_path / "cut/ant/2.png").write_bytes(whole)
+    summary = add(images, tmp_path / "cut")
+    assert (summary.files, summary.unreadable) == (1, [("ant/1.png", "truncated: the file ends early")])
+
+
+def test_a_folder_of_a_known_class_is_that_class_and_not_passed_by(tmp_path: Path, sources: dict[str, Path]) -> None:
+    images = start(tmp_path / "images", sources["a"])
+    shutil.copytree(sources["b"] / "ant", tmp_path / "more/ant/monday")
+    with pytest.raises(DataError, match="ant/monday lies inside a class folder"):
+        add(images, tmp_path / "more")
+    assert add(images, tmp_path / "more", options=Options(fewest=1, recursive=True)).classes == ["ant"]

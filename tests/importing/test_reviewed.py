@@ -99,6 +99,20 @@ def test_what_is_written_is_read_again_whatever_the_names(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("origin;was;answer;label\r\na.png;Käse;change;b\r\nc.png;b;drop;\r\n", "utf-8-sig"),
+        ("sep=;\norigin;was;answer;label\na.png;Käse;change;b\nc.png;b;drop;\n", "utf-8"),
+        ("origin\twas\tanswer\tlabel\na.png\tKäse\tchange\tb\nc.png\tb\tdrop\t\n", "utf-16"),
+        ("origin,was,answer,label,,\na.png,Käse,Change,b,,\nc.png,b,DROP,,,\n,,,,,\n", "utf-8"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_has_saved_is_read(text: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "reviewed.csv").write_bytes(text.encode(encoding))
+    assert reviewed.read(tmp_path / "reviewed.csv") == [Reviewed("a.png", "Käse", "change", "b"), Reviewed("c.png", "b", "drop", "")]
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ("path,label\na,b\n", "has other columns than origin, was, answer, label; for a table of labels of your own use --labels"),
@@ -106,10 +120,12 @@ def test_what_is_written_is_read_again_whatever_the_names(tmp_path: Path) -> Non
         ("origin,was,answer,label\na,b,perhaps,c\n", "line 2: give origin, was, answer, label; an answer is keep, change, drop, unsure"),
         ("origin,was,answer,label\na,b,change,x/y\n", "line 2: the label 'x/y' holds a slash"),
         ("origin,was,answer,label\na,b\n", "line 2: give origin"),
+        ('origin,was,answer,label\n"a,b\n', "the quotes of the row that begins on line 2 do not close"),
+        ("origin,was,answer,label\na,b,keep,K\udce4se\n", "is not UTF-8 text; save it as CSV in UTF-8"),
     ],
 )
 def test_a_table_that_is_none_is_refused(content: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "reviewed.csv").write_text(content)
+    (tmp_path / "reviewed.csv").write_text(content, errors="surrogateescape")
     with pytest.raises(DataError, match=said):
         reviewed.read(tmp_path / "reviewed.csv")
 

@@ -25,6 +25,7 @@ STAGES = {
     "evaluate",
     "adapt",
     "compare_batches",
+    "group_images",
     "report",
 }
 

@@ -12,7 +12,7 @@ class Setting:
     """Which labels an imported folder has, and when.
 
     `means` tells whether an imported folder is of this setting; `unlabelled` gives the files (posix paths below the folder, sorted) that have
-    no label and that labels are to be carried over to; `says` is a sentence for readers.
+    no label and that labels are to be carried over to; `says` is a sentence for readers; `idle` are the stages that have nothing to do.
     """
 
     name: str
@@ -20,3 +20,4 @@ class Setting:
     says: str
     means: Callable[[Path], bool]
     unlabelled: Callable[[Path], list[str]]
+    idle: tuple[str, ...] = ()

@@ -230,6 +230,24 @@ def test_a_refused_import_changes_nothing(importable: Callable[..., None], fill:
     assert not images.IMPORTING.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--forget", "b", "--labels", "x.csv"], "--forget takes the name of a batch and nothing else"),
+        (["--forget", ""], "there is no batch ''"),
+        (["--forget", "b"], "there is no batch 'b'"),
+        (["--add", ""], "SOURCE is empty"),
+    ],
+)
+def test_what_cannot_be_forgotten_or_added(
+    toy_project: Path, forked_dvc: None, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(images.IMAGES)
+    assert main.main(["import", *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert files(images.IMAGES) == before
+
+
 def test_a_refused_import_lists_all_that_it_was_refused_for(importable: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     importable(refuse_by_name)
     before = files(images.IMAGES)
@@ -373,6 +391,50 @@ def test_predict_takes_names_from_standard_input_and_sorts(
     assert "out is not empty" in capsys.readouterr().err
 
 
+def test_predict_takes_patterns_that_no_shell_has_expanded_and_names_of_any_tool(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.jpg", "in/a.jpg", "in/deep/c.jpg", "in/.hidden.jpg", "in/[x].jpg", "-"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+    def asked(*paths: str, names: str = "") -> list[str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(names))
+        assert main.main(["predict", *paths, "--model", str(model)]) == 0
+        return [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert asked("in/*.jpg") == ["in/[x].jpg", "in/a.jpg", "in/b.jpg"]
+    assert asked("in/**/*.jpg") == ["in/[x].jpg", "in/a.jpg", "in/b.jpg", "in/deep/c.jpg"]
+    assert asked("in/[x].jpg") == ["in/[x].jpg"]
+    assert asked("in/none*") == ["in/none*"], "said by whoever opens it"
+    assert asked("./-") == ["'-"]
+    for names in ("\ufeffin/a.jpg\r\nin/b.jpg\r\n", "in/a.jpg\0in/b.jpg\0"):
+        assert asked("-", names=names) == ["in/a.jpg", "in/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["x", "--copy"], "--copy goes with --sort-into"),
+        (["x", "--resume"], "--resume goes on with a file"),
+    ],
+)
+def test_options_of_predict_that_say_nothing(model: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["predict", *arguments, "--model", str(model)]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "x\x1b[2J", "9" * 5000, "٣"])
+def test_numbers_out_of_bounds_say_the_bounds(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["predict", "x", f"--top={number}"])
+    said = capsys.readouterr().err
+    assert "is no whole number from 1 to 10,000" in said
+    assert len(said) < 500
+    assert "\x1b" not in said
+
+
 def test_names_are_text_in_what_predict_writes(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -382,7 +444,7 @@ def test_names_are_text_in_what_predict_writes(model: Path, tmp_path: Path, caps
     out, err = capsys.readouterr()
     assert [row[0] for row in csv.reader(io.StringIO(out))][1:4] == ["'=1+1.jpg", "a\\x1b[2J\\nb.jpg", "caf\\xe9.jpg"]
     assert "\x1b" not in out
-    assert err == "left out 1 file that are no photos: 1 .json\n"
+    assert err == "left out 1 file that is no photo: 1 .json\n"
 
 
 def test_names_are_text_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -427,7 +489,7 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     assert [line.rsplit(" ", 1)[0] for line in stages.splitlines()] == [f"{name} ran" for name in STAGES]
     assert all(float(line.rsplit(" ", 1)[1]) > 0 for line in stages.splitlines())
     assert summary.startswith("accuracy    100% of 1 test image right\n")
-    expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "11 stages; how long they take is not known before they ran once"]
+    expected = ["fine_tune.epochs: 10 -> 5 (for this run)", "12 stages; how long they take is not known before they ran once"]
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     expected += ["this run is not kept for `headstart runs`: nothing is committed yet; `git add --all` and `git commit` once"]

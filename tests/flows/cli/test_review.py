@@ -14,6 +14,7 @@ from flows.reviewing import serving
 from flows.reviewing.serving import Server
 from flows.trying import serving as trying
 from flows.trying.asking import Trial
+from headstart.data.settings import no_labels
 from headstart.importing import reviewed
 from tests import toy
 from tests.flows.reviewing.test_answers import doubt
@@ -132,3 +133,27 @@ def test_a_model_is_tried_until_it_is_interrupted(
 def test_without_a_model_there_is_nothing_to_try(opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["try"]) == 1
     assert "there is no model at models/final; make one with `headstart run`" in capsys.readouterr().err
+
+
+def test_of_images_without_labels_groups_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    no_labels.mark(Path("data/images"))
+    Path("data/images.dvc").write_text("outs:\n- path: images\nmeta:\n  headstart:\n    source: my photos\n")
+    rows = [f"{name}/{number:04d}.png,{group},1,0.1,False,," for group, name in ((1, "ant"), (2, "bee")) for number in range(2)]
+    Path("reports/groups.csv").write_text("\n".join(["path,group,part,distance,outlier,x,y", *rows]) + "\n")
+    groups = [{"group": 1, "images": 2, "medoids": ["ant/0000.png"]}, {"group": 2, "images": 2, "medoids": ["bee/0000.png"]}]
+    Path("reports/groups.json").write_text(json.dumps({"images": 4, "groups": groups}))
+
+    def naming(server: Server) -> None:
+        for one in server.review.state()["groups"]:
+            server.review.take({"group": one["group"], "names": [one["parts"][0]["path"][:3]]})
+        server.server_close()
+
+    monkeypatch.setattr(serving, "serve", naming)
+    assert main.main(["review"]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("2 groups to name: http://127.0.0.1:")
+    assert rest == [
+        "2 of 2 groups named, 2 names: 4 images with a label in data/named.csv",
+        "next: headstart import 'my photos' --labels data/named.csv && headstart run",
+    ]
+    assert Path("data/named.csv").read_text().splitlines()[1] == "ant/0000.png,ant"

@@ -140,3 +140,31 @@ def test_predict_writes_a_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert deployments.predict(["in"], model="model", out="out.csv") == {"ant": 1, "unreadable": 1}
     with Path("out.csv").open() as file:
         assert list(csv.reader(file))[1:] == [["in/1.png", "ant", "0.750000", "", "no", "yes"], ["in/2.png", "", "", "truncated", "", ""]]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_predict_does_new_files_alone_as_long_as_the_model_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def predict(paths: list[Path], folder: Path) -> Iterator[Answer]:
+        asked.append([path.name for path in paths])
+        yield from (Answer(str(path), "ant", 0.75, "") for path in paths)
+
+    def walk(paths: list[Path]) -> list[Path]:
+        return [path for folder in paths for path in (sorted(folder.iterdir()) if folder.is_dir() else [folder])]
+
+    monkeypatch.chdir(tmp_path)
+    replace_module(monkeypatch, "features.predict", predict=lambda paths, folder: predict(walk(paths), folder), walk=walk)
+    Path("model").mkdir()
+    Path("model/card.json").write_text("{}")
+    Path("in").mkdir()
+    for name in ("1.png", "2.png"):
+        Path("in", name).touch()
+        deployments.predict(["in"], model="model", out="out.csv")
+    assert deployments.predict(["in"], model="model", out="out.csv") == {}
+    assert asked == [["1.png"], ["2.png"]]
+    assert deployments.predict(["in"], model="model", out="out.csv", only_new=False) == {"ant": 2}
+    Path("model/card.json").write_text("{ }")
+    assert deployments.predict(["in"], model="model", out="out.csv") == {"ant": 2}, "another model has other answers"
+    with Path("out.csv").open() as file:
+        assert [row[0] for row in csv.reader(file)] == ["path", "in/1.png", "in/2.png"]

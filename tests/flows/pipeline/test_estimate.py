@@ -143,12 +143,22 @@ def test_the_machine_has_a_speed() -> None:
 def test_it_is_said_and_corrected_by_what_the_last_run_took(project: Path, said: list[str]) -> None:
     plain = estimate.tell(said.append)
     assert set(plain) == set(STAGES)
-    assert said == [f"11 stages, {estimate.about(sum(plain.values()))}"]
+    assert said == [f"12 stages, {estimate.about(sum(plain.values()))}"]
     twice = [{"stage": name, "outcome": "ran", "seconds": 2 * plain[name]} for name in STAGES]
     estimate.note(plain, twice)  # type: ignore[arg-type]
     estimate.note(plain, [{"stage": "report", "outcome": "cached", "seconds": 0.1}])
     estimate.tell(said.append)
-    assert said[-1] == f"11 stages, {estimate.about(2 * sum(plain.values()))}"
+    assert said[-1] == f"12 stages, {estimate.about(2 * sum(plain.values()))}"
+
+
+def test_a_pace_measured_in_a_busy_moment_moves_no_stage_that_ran_before(
+    project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = estimate.tell(said.append)
+    estimate.note(plain, [{"stage": name, "outcome": "ran", "seconds": plain[name]} for name in STAGES if name != "report"])  # type: ignore[arg-type]
+    monkeypatch.setattr(costs, "speed", lambda: 40.0)
+    assert estimate.tell(said.append) == plain
+    assert said[1] == f"11 stages, {estimate.about(sum(plain.values()) + 39 * plain['report'])}"
 
 
 def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +170,9 @@ def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monke
     del lock["evaluate"]
     estimate.tell(said.append)
     assert said == [
-        "11 stages, 11 of them up to date",
-        f"11 stages, {estimate.about(sum(plain.values()))}",
-        f"11 stages, 7 of them up to date, {estimate.about(plain['evaluate'] + plain['adapt'] + plain['compare_batches'] + plain['report'])}",
+        "12 stages, 12 of them up to date",
+        f"12 stages, {estimate.about(sum(plain.values()))}",
+        f"12 stages, 8 of them up to date, {estimate.about(plain['evaluate'] + plain['adapt'] + plain['compare_batches'] + plain['report'])}",
     ]
 
 
@@ -182,7 +192,7 @@ def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, sai
     assert estimate.tell(said.append) == {}
     estimate.note({}, [{"stage": name, "outcome": "ran", "seconds": 20.0} for name in STAGES])
     estimate.tell(said.append)
-    assert said == ["11 stages; how long they take is not known before they ran once", "11 stages, about 4 minutes"]
+    assert said == ["12 stages; how long they take is not known before they ran once", "12 stages, about 4 minutes"]
 
 
 def test_files_of_another_shape_stop_no_run(project: Path, said: list[str]) -> None:

@@ -108,3 +108,17 @@ def test_a_batch_is_forgotten_and_its_test_images_stay_out_of_training(
     assert main.main(["import", "--add", "second", "--batch", "again"]) == 0
     again = joining.indexed(images.IMAGES, Path("none"), indexing.wanted()).set_index("pixels_sha256")
     assert set(again.loc[held_out["pixels_sha256"], "split"]) == {"test"}
+
+
+def test_images_without_labels_come_all_at_once(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["import", "first", "--no-labels"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("12 images\n")
+    assert "no labels: `headstart run` puts 12 images into groups" in told
+    before = images.version()
+    for command in (["--add", "second"], ["second", "--no-labels", "--batch", "later"]):
+        assert main.main(["import", *command]) != 0
+        assert "images without labels come all at once" in capsys.readouterr().err
+    assert images.version() == before
+    assert main.main(["import", "--update"]) == 0
+    assert images.version() == before

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from flows.cli import main
 from flows.projects import generate, new
+from flows.repository import dvc
 from headstart import params
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.params import STAGES, project_code
@@ -223,3 +224,23 @@ def test_the_model_can_be_had_by_its_name(place: Path) -> None:
 def _artifacts() -> str:
     text = (ROOT / "dvc.yaml").read_text()
     return text[text.index("artifacts:") :]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [("a b", "'a b'"), ("-dash", "./-dash"), ("it's", "'it'\"'\"'s'"), ("#1; $HOME", "'#1; $HOME'"), ("ünï", "'ünï'"), ("b", "b")],
+)
+def test_the_next_command_can_be_copied_whatever_the_folder_is_called(place: Path, name: str, typed: str) -> None:
+    assert f"\nnext: cd {typed} && headstart import PATH" in new.new(Path(name), "beans")
+
+
+@pytest.mark.parametrize(("name", "why"), [("a{x}", "holds a brace"), ("up}/b", "holds a brace"), ("a\udcff", "is not valid UTF-8")])
+def test_a_folder_in_which_dvc_fails_is_refused(place: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC ends with a traceback there, or with nothing."""
+    with pytest.raises(HeadstartError, match=f"{why}, and DVC cannot work there"):
+        new.new(Path(name), "beans")
+    assert list(place.iterdir()) == []
+    Path(name).mkdir(parents=True)
+    monkeypatch.chdir(name)
+    with pytest.raises(HeadstartError, match=why):
+        dvc.call("status")

@@ -66,7 +66,11 @@ def content() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("names", "again", "after"),
     [
-        (["headstart.words"], ["index_images", "validate_data", "verdict", "evaluate", "adapt", "compare_batches", "report"], True),
+        (
+            ["headstart.words"],
+            ["index_images", "validate_data", "verdict", "evaluate", "adapt", "compare_batches", "group_images", "report"],
+            True,
+        ),
         (["headstart.report"], ["report"], False),
         (["headstart.training", "tasks.evaluate"], ["select_source", "fine_tune", "baseline", "verdict", "evaluate"], True),
         (["headstart.base"], list(STAGES), False),
@@ -140,6 +144,17 @@ def test_a_graph_of_an_older_version_is_replaced(project: Path, monkeypatch: pyt
     assert said.splitlines()[-1] == "wrote dvc.yaml, code.yaml"
     assert Path("dvc.yaml").read_text() == now
     project_code.check()
+
+
+def test_blocks_that_the_parameters_lack_come_with_it(project: Path) -> None:
+    """DVC wants a block for each stage, also of one that there was not when the project was made."""
+    settings = project / "params.yaml"
+    whole = settings.read_text()
+    begin, end = whole.index("\ncompare_batches:"), whole.index("\nreport:")
+    settings.write_text(whole[:begin].replace("seed: 0", "seed: 7  # mine") + whole[end:].rstrip("\n"))
+    assert "params.yaml" in upgrade.upgrade()
+    assert settings.read_text() == whole[:begin].replace("seed: 0", "seed: 7  # mine") + whole[end:] + whole[begin:end]
+    assert "params.yaml" not in upgrade.upgrade()
 
 
 def test_a_room_that_is_gone_is_left_out_and_named_where_a_person_still_needs_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

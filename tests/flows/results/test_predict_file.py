@@ -109,3 +109,38 @@ def test_the_command_says_how_many(model: Path, capsys: pytest.CaptureFixture[st
     assert main.main([*given, "--resume"]) == 0
     assert capsys.readouterr().out == "out.csv: 0 images more\n"
     assert main.main(["predict", "in", "--resume", "--model", str(model)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("out.csv", b"my notes, all of them"),
+        ("out.csv", b"\xff\xfe\0\n\0abc"),
+        ("out.jsonl", b"my notes"),
+        ("out.jsonl", b'{"path": "a.png"}\nmy notes'),
+        ("out.csv", b"path,labels"),
+    ],
+)
+def test_a_file_of_somebody_else_loses_nothing(model: Path, name: str, content: bytes) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(HeadstartError, match="is no file that `headstart predict` wrote, and stays as it is"):
+        list(predict_file.write([Path("in")], model, Path(name), resume=True))
+    assert Path(name).read_bytes() == content
+
+
+def test_it_goes_on_with_what_a_spreadsheet_has_saved(model: Path) -> None:
+    lines = expected(model).splitlines()
+    Path("out.csv").write_bytes(("\ufeff" + "\r\n".join([*lines[:3], "", ""])).encode())
+    assert [answer.path for answer in predict_file.write([Path("in")], model, Path("out.csv"), resume=True)] == [
+        "in/c, d.png",
+        "in/e.png",
+        "in/z.png",
+    ]
+
+
+def test_the_folder_of_the_file_is_made_and_an_ending_may_be_large(model: Path) -> None:
+    list(predict_file.write([Path("in")], model, Path("new/folder/out.CSV")))
+    assert Path("new/folder/out.CSV").read_text() == expected(model)
+    Path("in.csv").mkdir()
+    with pytest.raises(HeadstartError, match=r"--out in.csv is no ordinary file"):
+        predict_file.check(Path("in.csv"), resume=True)

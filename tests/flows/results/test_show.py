@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.cli import common, main
-from flows.results import files, in_batches, show
+from flows.results import files, in_batches, in_groups, show
 from headstart.machinery.errors import HeadstartError
 from tests.report.test_batches import MADE
 
@@ -300,3 +300,42 @@ def test_labels_to_look_at_are_told_in_one_sentence() -> None:
     assert "labels " not in show.summary()
     write(files.METRICS, metrics(labels={"singles": 12, "expected": [9.0, 6.1, 11.0], "blocks": 0}))
     assert "labels 12 labels look wrong, of which about 9 are by a rough estimate" in " ".join(show.summary().split())
+
+
+GROUPED = {
+    "images": 40,
+    "source": "wheel:lite0",
+    "method": "turtle",
+    "groups": [
+        {"group": 1, "images": 30, "medoids": ["a.png"], "stability": 0.95, "outliers": 1},
+        {"group": 2, "images": 10, "medoids": ["b.png"], "stability": 0.7, "outliers": 0},
+    ],
+    "asked": False,
+    "interval": [2, 4],
+    "stability": 0.7,
+    "silhouette": 0.3,
+    "by_chance": 0.1,
+    "shown": True,
+    "outliers": 1,
+    "near_duplicates": 0,
+}
+
+
+def test_groups_of_images_without_labels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reports").mkdir()
+    files.METRICS.write_text(json.dumps({"nothing": "images without labels"}))
+    in_groups.GROUPS.write_text(json.dumps(GROUPED))
+    told = " ".join(show.summary().split())
+    assert "2 groups of 40 images; 95% of random halves of them have 2 to 4" in told
+    assert "where they end is fair" in told
+    assert "group 1: 30 images, 95% stay together, such as a.png" in told
+    assert "headstart review" in told
+    assert json.loads(show.metrics_text()) == GROUPED
+
+
+def test_groups_that_chance_makes_too_are_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reports").mkdir()
+    in_groups.GROUPS.write_text(json.dumps({**GROUPED, "shown": False, "by_chance": 0.4}))
+    assert "no groups are shown" in show.summary()
