@@ -8,8 +8,8 @@ EfficientNet-Lite0 at that size, on the cores of this machine and on as many of 
 the most memory that one of its workers had. Each runs in a process of its own, so that a peak is
 that of one size; seconds are without imports, `cpu` are those of all cores together. Ends with a line of JSON: rows a second and GiB of
 the largest validation; `linear`, the smallest ratio of rows a second to those of the size before; and `linear_cpu`, the same by CPU
-time, which other work on the machine disturbs less; `ray_overhead`, the seconds of the frozen pass on Ray over those without it, less 1, at
-the largest number of thumbnails; and `growth_mib`, what the peak of that without Ray grew by for each thousand thumbnails more.
+time, which other work on the machine disturbs less; `ray_overhead_seconds` and `ray_overhead_cpu`, what the frozen pass takes on Ray over what it
+takes without, less 1, at the largest number of thumbnails; and `growth_mib`, what the peak of that without Ray grew by for each thousand thumbnails more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,11 @@ def make_thumbnails(count: int, path: Path) -> None:
     manifest.write(indexer.index(path / "images", **params.kwargs(params.Params(), "index_images"), seed=0), path / "manifest.parquet")
 
 
-def frozen_pass(path: Path) -> Seconds:
-    """Features of thumbnails, on the executor in use; a pass over few of them has started everything before."""
+def frozen_pass(path: Path, beside: Callable[[], float] = lambda: 0.0) -> Seconds:
+    """Features of thumbnails, on the executor in use; a pass over few of them has started everything before.
+
+    `beside` gives the CPU seconds that other processes have had.
+    """
     from functools import partial
 
     from headstart.data import manifest
@@ -158,11 +161,13 @@ def frozen_pass(path: Path) -> Seconds:
     extraction.SHARD = 64
     extraction.extract(frozen, table[:512], Path("images"), view, folder=Path("start"), what="the first images")
     extraction.SHARD = 1024
+    before = beside()
     with timed() as seconds:
         rows = extraction.extract(frozen, table, Path("images"), view, folder=Path("features"), what="images")
         digest = hashlib.sha256()
         for start in range(0, len(rows), 1024):
             digest.update(rows[start : start + 1024].tobytes())
+    seconds["cpu"] += beside() - before
     print(f"features of {len(rows):,} images: SHA-256 {digest.hexdigest()[:16]}", file=sys.stderr)
     return seconds
 
@@ -172,17 +177,30 @@ def frozen_on_ray(path: Path) -> Seconds:
     from headstart.base import executor
 
     with executor.using("ray"):
-        seconds = frozen_pass(path)
-    return seconds | {"worker_gib": round(max(_peaks(b"ray::"), default=0.0), 2)}
+        seconds = frozen_pass(path, _cpu_of_ray)
+    return seconds | {"worker_gib": round(max(_peaks(), default=0.0), 2)}
 
 
-def _peaks(name: bytes) -> Iterator[float]:
-    """The most memory (GiB) that each process whose command begins so has had."""
+def _of_ray() -> Iterator[Path]:
+    """The places in /proc of the processes of Ray on this machine: workers, and what serves them."""
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (place / "cmdline").read_bytes().startswith(name):
-                lines = [line for line in (place / "status").read_text().splitlines() if line.startswith("VmHWM:")]
-                yield from (int(line.split()[1]) / 1024**2 for line in lines)
+            command = (place / "cmdline").read_bytes()
+            if command.startswith(b"ray::") or b"/raylet/raylet" in command or b"/gcs/gcs_server" in command:
+                yield place
+
+
+def _peaks() -> Iterator[float]:
+    """The most memory (GiB) that each process of Ray has had."""
+    for place in _of_ray():
+        lines = [line for line in (place / "status").read_text().splitlines() if line.startswith("VmHWM:")]
+        yield from (int(line.split()[1]) / 1024**2 for line in lines)
+
+
+def _cpu_of_ray() -> float:
+    """The CPU seconds that the processes of Ray have had."""
+    ticks = (place.joinpath("stat").read_text().rpartition(")")[2].split()[11:13] for place in _of_ray())
+    return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
 
 
 SIDE = 64  # pixels of a thumbnail
@@ -263,7 +281,7 @@ def _of_thumbnails(rows: list[dict[str, Any]]) -> dict[str, Any]:
     alone, on_ray = ([row for row in rows if row["what"] == part] for part in (FROZEN, RAY))
     found: dict[str, Any] = {}
     if alone and on_ray:
-        found["ray_overhead"] = round(on_ray[-1]["seconds"] / alone[-1]["seconds"] - 1, 3)
+        found |= {f"ray_overhead_{name}": round(on_ray[-1][name] / alone[-1][name] - 1, 3) for name in ("seconds", "cpu")}
     if len(alone) > 1:
         more = (alone[-1]["rows"] - alone[0]["rows"]) / 1000
         found["growth_mib"] = round(1024 * (alone[-1]["peak_gib"] - alone[0]["peak_gib"]) / more, 2)

@@ -24,7 +24,11 @@ class Machines:
 
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=self._node())
         self._second: Any = None
-        self.revive()
+        try:
+            self.revive()
+        except Exception:
+            self._cluster.shutdown()
+            raise
         self.address: str = self._cluster.address
 
     def revive(self) -> None:

@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from flows.cli import data, ending, export, history, predict, projects, review, run, serve, sources
+from flows.cli import data, ending, export, history, predict, projects, review, run, serve, shard, sources
 from flows.cli.common import Commands
 from headstart.machinery import system, terminal
 from headstart.machinery.errors import HeadstartError
 
-GROUPS = (projects, data, run, review, predict, export, sources, history, serve)
+GROUPS = (projects, data, shard, run, review, predict, export, sources, history, serve)
 
 _OVERVIEW = """\
 Give it a folder of labelled images; it picks the best pretrained source model, checks the data, trains a head, fine-tunes,

@@ -105,6 +105,8 @@ def _spread(ray: Any, function: Callable[[Item], Result], items: Iterable[Item],
     """`function` of each item, in order, on the machines of the cluster; so many are begun at once as its cores, or GPUs, can take soon."""
     task = ray.remote(_done).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
     there, what = ray.put(place), ray.put(function)
+    if not ray.cluster_resources().get("GPU" if gpus else "CPU"):
+        log.warning("Ray: no machine of the cluster has a %s; waiting for one that has", "card" if gpus else "core")
     begun: deque[Any] = deque()
     try:
         for item in items:

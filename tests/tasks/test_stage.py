@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from flows.repository import child
+from headstart.base import executor
 from headstart.machinery import errors, lock, progress
 from headstart.params import Repeats, Report, Seeded, Shared
 from tasks import stage
@@ -102,6 +103,15 @@ def test_a_change_of_what_a_stage_does_not_read_of_a_block_is_none() -> None:
     with pytest.raises(SystemExit):
         stage.run(other)
     assert "the parameters" in failure()["message"] or "params.yaml changed" in failure()["message"]
+
+
+def test_a_stage_works_where_params_yaml_says() -> None:
+    seen: list[bool] = []
+    assert run(lambda: seen.append(executor.spreads())) == 0
+    Path("params.yaml").write_text("executor: ray\n")
+    assert run(lambda: seen.append(executor.spreads())) == 0
+    assert seen == [False, True]
+    assert not executor.spreads(), "of this stage alone"
 
 
 def test_long_work_is_noted_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
