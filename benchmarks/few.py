@@ -117,7 +117,7 @@ def main() -> None:
     given = parser.parse_args()
     cells = [cell(folder, labels, given.draws, given.out) for labels in given.labels for folder in given.folders]
     shares = [one["answers"].get("positive", 0) / given.draws for one in cells if one["reference"] == "positive"]
-    report(cells=cells, least_positive=min(shares, default=None))
+    report({"cells": cells, "least_positive": min(shares, default=None)})
 
 
 if __name__ == "__main__":

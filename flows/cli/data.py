@@ -178,7 +178,7 @@ def _import(options: argparse.Namespace) -> int:
     given = options.source or options.add or ""
     if "://" in given and not given.startswith("file:"):
         print("they were copied to this disk, and are read from here")
-    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add else summary.classes)):
+    if summary.classes and (note := images.aimless(layout.class_names(images.IMAGES) if options.add is not None else summary.classes)):
         print(note)
     print("these are the images that were here before; nothing changed" if same else "next: headstart run")
     return 0

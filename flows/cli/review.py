@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flows.cli import common
 from flows.cli.common import Commands
 from headstart.machinery.errors import HeadstartError
+from headstart.words import formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ def _review(options: argparse.Namespace) -> int:
     if not review.doubts:
         print("no label looks wrong: there is nothing to review")
         return 0
-    return _serve(review, f"{len(review.doubts):,} labels to look at", lambda: _ended(review), options)
+    return _serve(review, f"{formats.count(len(review.doubts), 'label')} to look at", lambda: _ended(review), options)
 
 
 def _serve(review: Reviewing, what: str, ended: Callable[[], str], options: argparse.Namespace) -> int:

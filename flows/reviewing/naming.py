@@ -26,6 +26,7 @@ ANSWERS, LABELS = Path("data/group_names.csv"), Path("data/named.csv")
 COLUMNS = ("path", "asked", "label")  # of ANSWERS
 PART, DRAWN = "part", "drawn"  # what was asked of an image: the name of its part of a group, or whether a name fits
 CHECKED = 30  # images that are drawn at random
+AGREEMENT = "accuracy in that run is agreement with these names, which the same networks made: how many names are right is told by images drawn at random alone"
 FEWEST = 5  # answers from which a share is told
 
 
@@ -189,7 +190,8 @@ class Naming:
         labels = self.labels()
         told = f"{named} of {count(len(self.groups), 'group')} named, {count(len(self.names()), 'name')}: {count(len(labels), 'image')} with a label in {self.file}"
         steps = f"next: {self.command}" if len(self.names()) > 1 else "a run needs two names or more; `headstart review` goes on"
-        return "\n".join(line for line in (told, self.estimate(), steps) if line)
+        warned = AGREEMENT if len(self.names()) > 1 else ""
+        return "\n".join(line for line in (told, self.estimate(), warned, steps) if line)
 
     def _write(self) -> None:
         with outputs.whole(self.kept) as temporary:

@@ -61,4 +61,4 @@ def _found(pattern: str, path: str) -> str:
     match = re.search(pattern, path)
     if not match:
         return ""
-    return str(match[1] if match.re.groups else match[0]) or ""
+    return (match[1] if match.re.groups else match[0]) or ""

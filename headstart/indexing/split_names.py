@@ -71,11 +71,28 @@ def meanings(names: Iterable[str]) -> dict[str, str]:
     """The split of each of these names, as they stand beside each other; names that mean none are left out.
 
     eval means validation, or test where another name means validation; holdout means test, or validation where another means test.
+    Words that all names share say nothing (pets_train, pets_test), if what is left of each is the name of a split.
     """
+    names = list(names)
     found = {name: of(name) for name in names if of(name)}
+    if not found:
+        short = _without_shared(names)
+        meant = meanings(short) if short and all(map(of, short)) else {}
+        return {name: meant[left] for name, left in zip(names, short, strict=True)} if meant else {}
     for name in sorted(found):
         others = {split for other, split in found.items() if other != name}
         other = {"validation": "test", "test": "validation"}.get(found[name], "")
         if word(name) in _EITHER and found[name] in others and other and other not in others:
             found[name] = other
     return found
+
+
+def _without_shared(names: list[str]) -> list[str]:
+    """Names without the words that all begin and end with; none of them if these are fewer than two, or all words of one."""
+    words = [re.split(r"[ _.-]+", name) for name in names]
+    shortest = min(map(len, words), default=0)
+    first = next((place for place in range(shortest) if len({parts[place] for parts in words}) > 1), shortest)
+    last = next((place for place in range(shortest - first) if len({parts[-1 - place] for parts in words}) > 1), shortest - first)
+    if len(names) < 2 or first + last >= shortest or not first + last:
+        return []
+    return [" ".join(parts[first : len(parts) - last]) for parts in words]

@@ -26,6 +26,7 @@ from headstart.statistics.limits import Unlike, Unsure
 from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+NOTE = "README.txt"  # in the place of a model: why a stage made none
 KNOWN = "known.safetensors"  # beside them if the card has `unlike`: features of known images
 FILTERS = ("bilinear", "bicubic", "lanczos")  # how an image is resized
 LARGEST = 4096  # pixels a network is fed with, a side
@@ -254,7 +255,7 @@ def read_source(path: Path) -> SourceCard:
 def check_there(folder: Path) -> None:
     """Raise HeadstartError if a folder holds no model, with the reason if a stage had nothing to do there."""
     if not (folder / CARD).is_file():
-        note = folder / "README.txt"
+        note = folder / NOTE
         why = f" ({note.read_text(encoding='utf-8').strip()})" if note.is_file() else ""
         raise HeadstartError(f"there is no model at {folder}{why}; make one with `headstart run`, or name a folder of a model")
 
@@ -264,7 +265,7 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], ModelCard]:
 
     Raises HeadstartError when it is missing, cannot be read, or its card lacks a field.
     """
-    if folder.is_dir():
+    if (folder / NOTE).is_file():
         check_there(folder)
     try:
         content = outputs.read_json(folder / CARD)

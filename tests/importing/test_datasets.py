@@ -659,3 +659,10 @@ def test_one_group_for_all_is_refused(tmp_path: Path) -> None:
 
 def test_names_of_sidecars_are_one_line(tmp_path: Path) -> None:
     assert clutter.kinds(["a/x.a\nb", "y.\x1b[2J", "z.a\nb"]) == "2 .a\\nb, 1 .\\x1b[2j"
+
+
+def test_a_part_of_a_pattern_that_finds_nothing_is_no_group(tmp_path: Path) -> None:
+    toy.images(tmp_path / "in", ("ant", "bee"), per_class=2)
+    summary = load(tmp_path / "in", tmp_path, how=Options(group_pattern="(nt/)?000(1)?"))
+    assert (summary.groups, summary.notes[0]) == (1, "2 file(s) belong to no group, such as bee/0000.png, bee/0001.png")
+    assert set(belonging.read(tmp_path / "target").values()) == {"nt/"}

@@ -358,3 +358,20 @@ def test_labels_that_people_cannot_tell_apart(labels: tuple[str, str], how: str)
     with pytest.raises(DataError, match=how):
         layout.check_labels(labels)
     layout.check_labels(["007", "bond", "7"])  # no numbers but names
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("pets_train", "pets_test"), ("test", "train")),
+        (("my pets train 2024", "my pets val 2024", "my pets test 2024"), ("test", "train", "validation")),
+    ],
+)
+def test_words_that_all_splits_share_say_nothing(tmp_path: Path, names: tuple[str, ...], splits: tuple[str, ...]) -> None:
+    touch(tmp_path, *(f"{name}/{label}/1.jpg" for name in names for label in ("cat", "dog")))
+    assert tuple(sorted({item.split for item in layout.scan(tmp_path).items})) == splits
+
+
+@pytest.mark.parametrize("names", [("bullet_train", "steam_train"), ("pets_train", "pets_plane"), ("a_1", "a_2"), ("pets_train",), ()])
+def test_classes_that_share_a_word_stay_classes(names: tuple[str, ...]) -> None:
+    assert split_names.meanings(names) == {}

@@ -86,7 +86,7 @@ def test_the_map_is_coloured_by_group(left: Path) -> None:
 def test_it_is_not_surer_than_the_data(left: Path) -> None:
     values = outputs.read_json(left / "groups.json")
     outputs.write_json(left / "groups.json", {**values, "shown": False, "by_chance": 0.5})
-    assert "no groups are shown" in page(left).text
+    assert "No groups are shown" in page(left).text
 
 
 def test_nothing_is_asked_of_a_network(left: Path) -> None:

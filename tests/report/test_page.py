@@ -471,3 +471,11 @@ def test_what_it_leaves_to_a_person(tmp_path: Path) -> None:
         "What it leaves to a person 8.0% of the test images are left to a person ( unsure ); of the other answers 1.3% are wrong." in text
     )
     assert "4.0% of the test images, which are of its classes, are called unlike all that it knows ( unlike )." in text
+
+
+def test_the_page_of_ten_thousand_images_stays_small(tmp_path: Path) -> None:
+    """Lists of mistakes and labels, and the pictures of the map, are bounded."""
+    paths = leave(tmp_path, [f"class {number:02}" for number in range(20)], a_class=500)
+    text = pages.render(findings.gather(findings.Places(**paths)), mistakes=24)
+    assert len(pd.read_parquet(paths["predictions"])) == 10_000
+    assert len(text.encode()) < 10e6

@@ -10,6 +10,7 @@ import pytest
 
 from flows.cli import main
 from flows.experiments import models
+from flows.reviewing import naming as naming_module
 from flows.reviewing import serving
 from flows.reviewing.serving import Server
 from flows.trying import serving as trying
@@ -154,6 +155,7 @@ def test_of_images_without_labels_groups_are_named(monkeypatch: pytest.MonkeyPat
     assert first.startswith("2 groups to name: http://127.0.0.1:")
     assert rest == [
         "2 of 2 groups named, 2 names: 4 images with a label in data/named.csv",
+        naming_module.AGREEMENT,
         "next: headstart import 'my photos' --labels data/named.csv && headstart run",
     ]
     assert Path("data/named.csv").read_text().splitlines()[1] == "ant/0000.png,ant"
