@@ -158,7 +158,7 @@ def test_a_pace_measured_in_a_busy_moment_moves_no_stage_that_ran_before(
     estimate.note(plain, [{"stage": name, "outcome": "ran", "seconds": plain[name]} for name in STAGES if name != "report"])  # type: ignore[arg-type]
     monkeypatch.setattr(costs, "speed", lambda: 40.0)
     assert estimate.tell(said.append) == plain
-    assert said[1] == f"11 stages, {estimate.about(sum(plain.values()) + 39 * plain['report'])}"
+    assert said[1] == f"12 stages, {estimate.about(sum(plain.values()) + 39 * plain['report'])}"
 
 
 def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
