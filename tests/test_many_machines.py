@@ -23,7 +23,7 @@ from headstart.params import Augmentation
 from tests import tiny, toy, two_machines
 from tests.two_machines import Machines
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # the warnings are Ray's own
 PLAIN = View(32, "bilinear")
 HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
 
