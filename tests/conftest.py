@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,10 @@ from flows.repository import warm
 from headstart.params import STAGES
 from tests import ROOT
 from tests.speed import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # In the background of a script Ctrl-C is ignored, also by all that is started there; tests interrupt what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A stage of the toy project. Files named after a stage steer it: NAME.fails holds an exit code, NAME.sleeps seconds to sleep.
 _STAGE = """
