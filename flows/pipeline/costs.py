@@ -70,12 +70,11 @@ class Task:
 def passes(work: Task, block: Params) -> list[Pass]:
     """How often the stages of a run put images through networks, or look at them; some only if validation leaves something open."""
     t, v = work.train, work.validation
-    race, tune, _base = block.select_source.race, block.fine_tune, block.baseline
+    race, tune = block.select_source.race, block.fine_tune
     scored = min(t, block.select_source.max_images)
-    enough = race.sources > 1 and len(work.gflops) > 1 and v >= folding.LEAST_RACED
     raced = min(max(50, race.share * t), race.max_images, t)
     found = [Pass("index_images", INDEXED, work.n), *(Pass("select_source", FROZEN, scored, g) for g in work.gflops)]
-    for g in sorted(work.gflops)[-race.sources :] if enough else []:
+    for g in _racing(work, block):
         found += [
             Pass("select_source", FROZEN, raced * race.views + min(v, race.max_images), g),
             Pass("select_source", TRAINED, 1.7 * raced * race.views * race.epochs, g),
@@ -99,6 +98,13 @@ def passes(work: Task, block: Params) -> list[Pass]:
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
     found.append(Pass("evaluate", FROZEN, look + COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen))
     return [one for one in found if one.images]
+
+
+def _racing(work: Task, block: Params) -> list[float]:
+    """GFLOPs of an image of each candidate in the race, as far as they are known before it: the dearest; none if there is no race."""
+    race = block.select_source.race
+    enough = race.sources > 1 and len(work.gflops) > 1 and work.validation >= folding.LEAST_RACED
+    return sorted(work.gflops)[-race.sources :] if enough else []
 
 
 def _tuning(work: Task, block: Params) -> list[Pass]:
@@ -139,13 +145,12 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
 
 def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     """Seconds of each stage that do not lie in passes: its start, heads, tests of the verdict; what all cores share counts `two`."""
-    race, t = block.select_source.race, work.train
-    enough = race.sources > 1 and len(work.gflops) > 1 and work.validation >= folding.LEAST_RACED
+    t = work.train
     scored = min(t, block.select_source.max_images)
     folds = designs.FOLDS if block.verdict.seeds == "auto" and work.validation < folding.ENOUGH_IMAGES else 0
     beside = {
         "select_source": sum(3 + two * 0.0013 * scored * work.classes for _ in work.gflops)
-        + (4 * min(race.sources, len(work.gflops)) if enough else 0)
+        + 4 * len(_racing(work, block))
         + (3 if block.select_source.changes else 0),
         "train_head": two * 0.0016 * t * work.classes,
         "verdict": folds + 5 * (block.verdict.runs - 1),

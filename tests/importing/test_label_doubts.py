@@ -10,15 +10,6 @@ from headstart.importing import label_doubts, labels_file
 from headstart.machinery.errors import DataError
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    root.mkdir()
-    for number in range(1, 7):
-        (root / f"{number}.jpg").write_text(str(number))
-    return root
-
-
 def read(folder: Path, table: str) -> labels_file.Labelled:
     (folder.parent / "labels.csv").write_text(table)
     return labels_file.read(folder.parent / "labels.csv", folder, shown="PHOTOS")

@@ -12,15 +12,6 @@ from headstart.importing.options import Options
 from headstart.machinery.errors import DataError, ParamsError
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    root.mkdir()
-    for number in range(1, 7):
-        (root / f"{number}.jpg").write_text(str(number))
-    return root
-
-
 def read(folder: Path, table: str | bytes, **options: Any) -> labels_file.Labelled:
     file = folder.parent / "labels.csv"
     file.write_bytes(table if isinstance(table, bytes) else table.encode())

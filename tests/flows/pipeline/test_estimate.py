@@ -28,17 +28,22 @@ def said() -> list[str]:
     return []
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The graph and parameters of the checkout, with some photographs and no result."""
-    monkeypatch.chdir(tmp_path)
+def begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in a project with the graph and parameters of the checkout, 50 photographs and no result, on a machine of pace 1."""
+    monkeypatch.chdir(folder)
     for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+        (folder / name).write_text((ROOT / name).read_text())
     for number in range(50):
         path = images.IMAGES / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (120 + number, 100)).save(path)
     monkeypatch.setattr(costs, "speed", lambda: 1.0)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The graph and parameters of the checkout, with some photographs and no result."""
+    begun(tmp_path, monkeypatch)
     monkeypatch.setattr("shutil.which", lambda name: None)
     return tmp_path
 

@@ -6,30 +6,20 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from flows.cli import main
 from flows.pipeline import costs, plan
 from flows.projects import images
 from headstart import params
 from headstart.machinery.errors import DataError, ParamsError
-from tests import ROOT
-
-WORK = costs.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
+from tests.flows.pipeline.test_estimate import CELLS, begun
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with 50 photographs that never ran."""
-    monkeypatch.chdir(tmp_path)
+    begun(tmp_path, monkeypatch)
     (tmp_path / ".dvc").mkdir()
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
-    for number in range(50):
-        path = images.IMAGES / "ab"[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (120 + number, 100)).save(path)
-    monkeypatch.setattr(costs, "speed", lambda: 1.0)
     return tmp_path
 
 
@@ -71,7 +61,7 @@ def test_ten_million_images_like_these(project: Path) -> None:
 
 
 def test_twice_the_cards_take_half_the_time_of_passes() -> None:
-    block, large = params.Params(), dataclasses.replace(WORK, n=10**7, train=64 * 10**5, validation=16 * 10**5, test=2 * 10**6)
+    block, large = params.Params(), dataclasses.replace(CELLS, n=10**7, train=64 * 10**5, validation=16 * 10**5, test=2 * 10**6)
     one, two = (plan._on_cards(large, block, plan.Cards(number)) for number in (16, 32))
     fixed = costs.fixed(large, block, 2 / 16)
     for name in ("index_images", "evaluate"):
@@ -84,7 +74,7 @@ def test_twice_the_cards_take_half_the_time_of_passes() -> None:
 
 def test_every_image_has_its_features_computed_once() -> None:
     """Beyond those that sources are ranked on, the head's own pass."""
-    large = dataclasses.replace(WORK, train=50_000)
+    large = dataclasses.replace(CELLS, train=50_000)
     block = params.Params()
     seen = sum(one.images for one in costs.passes(large, block) if one.stage == "train_head")
     assert seen == 50_000 - block.select_source.max_images + large.validation
