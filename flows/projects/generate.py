@@ -23,13 +23,8 @@ if TYPE_CHECKING:
 GRAPH, DEPLOYMENTS = "dvc.yaml", "prefect.yaml"
 OWN = Path(__file__).parent / "develop.dvc.yaml"  # the stages that develop folders do not share with the pipeline
 BORROWED = ("index_images", "validate_data")  # those that they do share
-SHARED = (
-    "seed",
-    "device",
-    "precision",
-    "executor",
-    *BORROWED,
-)  # what the params.yaml of a develop folder holds; the rest is in its source.yaml
+# What the params.yaml of a develop folder holds; the rest is in its source.yaml
+SHARED = ("seed", "device", "precision", "executor", *BORROWED)
 _CHECKOUT, _SHIPPED = Path(__file__).parents[2], Path(__file__).parent / "shipped"
 _GRAPH_HEAD = """\
 # The stage graph of this project. Made by headstart; `headstart upgrade` renews it, unless you changed it. `python` is the one of the active
