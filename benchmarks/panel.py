@@ -2,8 +2,8 @@
 
     python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.whole=0]
 
-The word after a folder says which mirrors suit it, for the peers (default h); Headstart finds out itself. `--images` takes a stratified sample
-of each folder first. Sides: the frozen head, the fine-tuned model and what ships of the default pipeline (without race and baseline),
+The word after a folder says which mirrors suit it, for the peers (default h); Headstart finds out itself. Each seed draws `--images` images
+to train and validate on, and tests on the others. Sides: the frozen head, the fine-tuned model and what ships of the default pipeline (without race and baseline),
 and two peers that know nothing of Headstart: plain_peer.py and fastai's `fine_tune` (fastai_peer.py, needs `pip install -e .[bench]`;
 its last epoch counts, trained without the test images). Prints a line per folder and seed as it goes, so that a run that is ended has shown what
 it measured, and ends with a line of JSON: the means over the panel in points, `default_against_best_peer`, `worst_set`,
@@ -32,23 +32,22 @@ SETTINGS = (f"select_source.candidates=[{SOURCE}]", "select_source.race.sources=
 MEASURES = ("accuracy", "balanced_accuracy")
 
 
-def sampled(images: Path, most: int, folder: Path) -> Path:
-    """A folder with links to about `most` images of another, in proportion to its classes; the folder itself if it has fewer."""
-    files = sorted(path for path in images.rglob("*") if path.is_file())
-    rows = pd.DataFrame({"path": files, "sha256": [f"{hash_of(path)}" for path in files], "label": [str(path.parent) for path in files]})
-    if len(rows) <= most:
-        return images
-    for path in sampling.sample(rows, most, 0)["path"]:
-        place = folder / path.relative_to(images)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.hardlink_to(path) if path.stat().st_dev == folder.stat().st_dev else place.write_bytes(path.read_bytes())
+def drawn(images: Path, train: int, test: int, seed: int, folder: Path) -> Path:
+    """A folder with train/ and test/: links to about so many images of another, in proportion to its classes.
+
+    Where the other has train/ and val/, these are kept apart. Each seed draws other images.
+    """
+    table = pd.DataFrame({"path": sorted(path for path in images.rglob("*") if path.is_file())})
+    table = table.assign(label=[path.parent.name for path in table["path"]], sha256=[str(path.relative_to(images)) for path in table["path"]])
+    apart = pd.Series([path.relative_to(images).parts[0] == "val" for path in table["path"]])
+    first = sampling.sample(table[~apart], train, seed)
+    rest = table[apart] if apart.any() else table[~table["path"].isin(first["path"])]
+    for split, rows in (("train", first), ("test", sampling.sample(rows, test, seed))):
+        for path, label in zip(rows["path"], rows["label"], strict=True):
+            place = folder / split / label / path.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
     return folder
-
-
-def hash_of(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def ours(images: Path, folder: Path, seed: int, settings: list[str]) -> tuple[Workspace, dict[str, Any]]:
@@ -88,21 +87,27 @@ def row(images: Path, mirrors: str, seed: int, options: argparse.Namespace) -> d
     """All sides on one folder and seed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "sample").mkdir()
-        some = sampled(images, options.images, folder / "sample")
+        some = drawn(images, options.images, options.test_images, seed, folder / "drawn")
         space, found = ours(some, folder / "ours", seed, options.set)
         table = pd.read_parquet(space.folder / "data/clean.parquet")[["path", "label", "split"]]
         root = space.folder / "data/images"
         words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed))
-        peers = {}
-        if "plain" in options.peers:
+        peers = known(options.known, images.name, seed)
+        if "plain" in options.peers and "plain" not in peers:
             peers["plain"] = peer("plain_peer.py", root, table, folder / "plain", *words)
-        if "fastai" in options.peers:
+        if "fastai" in options.peers and "fastai" not in peers:
             peers["fastai"] = fastai(root, table, folder / "fastai", options.fastai_epochs)
         sizes = {f"n_{split}": int((table["split"] == split).sum()) for split in ("train", "validation", "test")}
         made = {"folder": images.name, "seed": seed, **sizes, **found, **peers}
         print(json.dumps(made), flush=True)
         return made
+
+
+def known(file: Path | None, name: str, seed: int) -> dict[str, Any]:
+    """What an earlier panel found of the peers on the same draw: they do not change when Headstart does."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file else []
+    same = [one for one in lines if (one.get("folder"), one.get("seed")) == (name, seed)]
+    return {side: one[side] for one in same for side in ("plain", "fastai") if side in one}
 
 
 def summary(rows: list[dict[str, Any]], peers: list[str]) -> dict[str, Any]:
@@ -132,7 +137,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20, help="of the plain peer")
     parser.add_argument("--fastai-epochs", type=int, default=5, help="of fastai, after one with the body frozen")
-    parser.add_argument("--images", type=int, default=100_000, help="most images taken of a folder")
+    parser.add_argument("--images", type=int, default=400, help="most images of a folder to train and validate on")
+    parser.add_argument("--test-images", type=int, default=800, help="most images of a folder to test on: those that are left, or val/")
+    parser.add_argument("--known", type=Path, metavar="FILE", help="lines of an earlier panel with the same draws: its peers are not run again")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of Headstart")
     parser.add_argument("--peers", nargs="*", default=["plain", "fastai"], choices=["plain", "fastai"])
     options = parser.parse_args()
