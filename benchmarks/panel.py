@@ -38,11 +38,13 @@ def drawn(images: Path, train: int, test: int, seed: int, folder: Path) -> Path:
     Where the other has train/ and val/, these are kept apart. Each seed draws other images.
     """
     table = pd.DataFrame({"path": sorted(path for path in images.rglob("*") if path.is_file())})
-    table = table.assign(label=[path.parent.name for path in table["path"]], sha256=[str(path.relative_to(images)) for path in table["path"]])
+    table = table.assign(
+        label=[path.parent.name for path in table["path"]], sha256=[str(path.relative_to(images)) for path in table["path"]]
+    )
     apart = pd.Series([path.relative_to(images).parts[0] == "val" for path in table["path"]])
     first = sampling.sample(table[~apart], train, seed)
     rest = table[apart] if apart.any() else table[~table["path"].isin(first["path"])]
-    for split, rows in (("train", first), ("test", sampling.sample(rows, test, seed))):
+    for split, rows in (("train", first), ("test", sampling.sample(rest, test, seed))):
         for path, label in zip(rows["path"], rows["label"], strict=True):
             place = folder / split / label / path.name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +141,9 @@ def main() -> None:
     parser.add_argument("--fastai-epochs", type=int, default=5, help="of fastai, after one with the body frozen")
     parser.add_argument("--images", type=int, default=400, help="most images of a folder to train and validate on")
     parser.add_argument("--test-images", type=int, default=800, help="most images of a folder to test on: those that are left, or val/")
-    parser.add_argument("--known", type=Path, metavar="FILE", help="lines of an earlier panel with the same draws: its peers are not run again")
+    parser.add_argument(
+        "--known", type=Path, metavar="FILE", help="lines of an earlier panel with the same draws: its peers are not run again"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of Headstart")
     parser.add_argument("--peers", nargs="*", default=["plain", "fastai"], choices=["plain", "fastai"])
     options = parser.parse_args()
