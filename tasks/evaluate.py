@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
@@ -107,7 +107,7 @@ def _before(source: Path, head: Path, fine_tuned: Path, baseline: Path, chosen: 
         fitted["classes"],
         goals.read(fitted["goal"]),
         models,
-        _model(ships["arm"], chosen, ships["card"]),
+        _ships(chosen, ships),
         {name: operating.read(point) for name, point in points.items()},
         {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()},
         proved,
@@ -207,6 +207,12 @@ def _say(figures: test_split.Metrics) -> None:
 def _model(name: str, folder: Path, card: object) -> test_split.Model:
     """A whole model whose network is not that of the source card."""
     return test_split.Model(name, weights.read(folder / cards.WEIGHTS), SourceCard.from_json(card, folder / "summary.json"))
+
+
+def _ships(folder: Path, summary: dict[str, Any]) -> test_split.Model:
+    """What ships, with its twin if there is one."""
+    twin = weights.read(folder / cards.TWIN) if (folder / cards.TWIN).exists() else None
+    return replace(_model(summary["arm"], folder, summary["card"]), twin=twin, fitted_on=tuple(summary["fitted_on"]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from headstart.data import manifest
 from headstart.networks import cards, heads, kept
 from headstart.networks.cards import SourceCard
 from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
-from headstart.proof import contenders, proving, shipping
+from headstart.proof import contenders, proving, refit, shipping
 from headstart.proof.remedies import Context
 from headstart.proof.trained import Blocks
 from headstart.statistics import goals, operating, records
@@ -63,7 +63,11 @@ def verdict(
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(lambda ships: prove(ships=ships), field, data.labels, context)
     point = operating.read(summaries[head]["point"]) if shipped.contender is field.head else shipped.contender.point(data.labels)
-    _write(out, shipped, point, block)
+    again = None
+    if refit.wanted(block.refit, shipped.contender, data):
+        final = heads.load(head / "head.safetensors", "final")
+        again = refit.refit(shipped.contender, data, card, final, tuning_block, summaries[fine_tuned], seed=shared.seed)
+    _write(out, shipped, point, block, again)
     outputs.write_json(result, said)
     answer = naming.answer(said["answer"], shipping.looked_at(said))
     print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
@@ -97,14 +101,20 @@ def _absent(summary: tuning.Summary) -> str:
     return ""
 
 
-def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict) -> None:
-    """Write what ships: its weights, why it does, and its operating point."""
+def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict, again: refit.Weights | None) -> None:
+    """Write what ships: its weights, why it does, and its operating point.
+
+    again: its weights fitted on train and validation; what was measured on validation then lies beside them.
+    """
     ships = shipped.contender
     with outputs.folder(out) as folder:
-        weights.write(folder / cards.WEIGHTS, ships.weights)
+        weights.write(folder / cards.WEIGHTS, again or ships.weights)
+        if again:
+            weights.write(folder / cards.TWIN, ships.weights)
         chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json(), "point": asdict(point)}
-        parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
-        outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
+        fitted_on = ["train", "validation"] if again or ships.name == contenders.HEAD else ["train"]
+        parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "refit", "seeds")}
+        outputs.write_json(folder / "summary.json", {**chosen, "fitted_on": fitted_on, "parameters": {"verdict": parameters}})
 
 
 if __name__ == "__main__":

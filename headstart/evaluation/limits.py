@@ -1,7 +1,7 @@
 """What the model that ships knows of its limits: when it is unsure, and which images are like none that it knows.
 
-Both are chosen on the validation images, which its weights were not fitted on (a frozen head answers through its twin that never saw them), and checked on the
-test images.
+Both are chosen on the validation images, which its weights were not fitted on, or else through its twin that never saw them, and checked on
+the test images.
 """
 
 from __future__ import annotations
@@ -74,26 +74,33 @@ def choose(
 ) -> Limits:
     """The limits of the model `chosen` that ships at an operating point; `twin` and `final` are the frozen heads without and with the validation images.
 
+    The distance from which an image is unlike all is a twin's too, if there is one, and holds for the features of what ships.
+
     by, asked, false_alarms: `evaluate.abstain` and `evaluate.false_alarms` of params.yaml.
     """
     known = known_rows(table, seed)
     held, test = (table[table["split"] == split].reset_index(drop=True) for split in ("validation", "test"))
 
-    def seen(rows: pd.DataFrame, head: heads.Head, what: str) -> Seen:
+    def seen(rows: pd.DataFrame, what: str, *, before: bool = False) -> Seen:
         labels = encoding.encode(rows["label"], classes)
         if chosen.name == "head":
             features = of_source.of_source(chosen.card, rows, root, device)
-            return Seen(likelihood.softmax(head.logits(features)), features[:].astype(np.float32), labels)
-        found = classify.answers(chosen.weights, chosen.card, rows, root, device, what)
+            return Seen(likelihood.softmax((twin if before else final).logits(features)), features[:].astype(np.float32), labels)
+        arrays = chosen.twin if before and chosen.twin is not None else chosen.weights
+        found = classify.answers(arrays, chosen.card, rows, root, device, what)
         return Seen(likelihood.softmax(found[:, : len(classes)]), found[:, len(classes) :], labels)
 
     factors = np.array(point.factors)
-    on_held, on_test = seen(held, twin, "limits, validation images"), seen(test, final, "limits, test images")
-    sure, right = _sure(on_held, point, factors)
+    what = {split: f"limits, {split} images" for split in ("training", "validation", "test")}
+    on_known, on_test = seen(known, what["training"]), seen(test, what["test"])
+    apart, held_apart = on_known, seen(held, what["validation"], before=True)
+    on_held = held_apart
+    if chosen.twin is not None:
+        apart, on_held = seen(known, what["training"], before=True), seen(held, what["validation"])
+    sure, right = _sure(held_apart, point, factors)
     unsure = limits.choose_unsure(sure, right, by, asked)
-    on_known = seen(known, twin, "limits, training images")
-    bank = limits.unit(on_known.features).astype(np.float16)
-    cut = limits.conformal(limits.distances(on_held.features, bank, NEIGHBOURS), false_alarms)
+    bank = _bank(on_known)
+    cut = limits.conformal(limits.distances(held_apart.features, _bank(apart), NEIGHBOURS), false_alarms)
     unlike = None if cut is None else Unlike(cut, NEIGHBOURS, false_alarms, len(held), len(bank))
     rows = pd.concat([known, held, test], ignore_index=True)
     features = np.concatenate([on_known.features, on_held.features, on_test.features])
@@ -111,6 +118,11 @@ def engine(chosen: Model, final: heads.Head, device: Device = CPU) -> engines.En
 def known_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The training images that a model of this data set and seed knows, in the order in which it keeps their features."""
     return sampling.sample(table[table["split"] == "train"], KNOWN, seed)
+
+
+def _bank(seen: Seen) -> np.ndarray:
+    """The features (m, width) that distances are taken from."""
+    return np.asarray(limits.unit(seen.features), np.float16)
 
 
 def _sure(seen: Seen, point: Point, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -113,6 +113,8 @@ class Model:
     name: str  # among the contenders
     weights: dict[str, np.ndarray]  # under the library's names
     card: SourceCard  # of its network
+    fitted_on: tuple[str, ...] = ("train",)  # splits
+    twin: dict[str, np.ndarray] | None = None  # its weights as they were before validation images were learned from, if they were
 
 
 def evaluate(
@@ -179,8 +181,8 @@ def _aim(goal: Goal, point: Point, named: np.ndarray, labels: np.ndarray, classe
 
 def _whole(models: list[Model], chosen: Model) -> list[Model]:
     """The models that are run as a whole: all but the frozen head, what ships among them."""
-    known = {"head", *(one.name for one in models)}
-    return models if chosen.name in known else [*models, chosen]
+    others = [one for one in models if one.name != chosen.name]
+    return others if chosen.name == "head" else [*others, chosen]
 
 
 def _metrics(
@@ -243,7 +245,8 @@ def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Ma
         "macro_f1": test["macro_f1"],
         "ece": test["ece"],
     }
-    return made.card(chosen.name, chosen.card, classes, manifest.grey(table), manifest.split_hash(table), figures, parameters)
+    card = made.card(chosen.name, chosen.card, classes, manifest.grey(table), manifest.split_hash(table), figures, parameters)
+    return replace(card, fitted_on=chosen.fitted_on)
 
 
 def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, ships: Answers, by_head: Answers) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from headstart.statistics.limits import Unlike, Unsure
 from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+TWIN = "twin.safetensors"  # beside what ships, if it was fitted on validation too: as it was before, and was measured there
 NOTE = "README.txt"  # in the place of a model: why a stage made none
 KNOWN = "known.safetensors"  # beside them if the card has `unlike`: features of known images
 FILTERS = ("bilinear", "bicubic", "lanczos")  # how an image is resized
@@ -150,6 +151,7 @@ class ModelCard:
     classes: tuple[str, ...]
     format: int | None = None
     shipped: str | None = None  # which of the models of a run this is
+    fitted_on: tuple[str, ...] | None = None  # the splits that it was fitted on
     source: str | None = None  # the name of the network that it was made from
     kind: str | None = None  # of that network; `developed` for a source of one's own
     started_from: Mapping[str, str | None] | None = None  # name, weights_sha256 and licence of what a developed source was trained from
@@ -181,6 +183,7 @@ class ModelCard:
         """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
         values["classes"] = list(self.classes)
+        values["fitted_on"] = list(self.fitted_on or ()) or None
         values |= {
             key: asdict(one)
             for key, one in (("aim", self.aim), ("point", self.point), ("unsure", self.unsure), ("unlike", self.unlike))
@@ -199,7 +202,7 @@ class ModelCard:
 
 
 _SHIPPED = (
-    *("format", "shipped", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
+    *("format", "shipped", "fitted_on", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
     *("aim", "point", "unsure", "unlike", "licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (

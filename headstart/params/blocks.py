@@ -257,6 +257,11 @@ class Verdict(Repeats):
         description="If the random network does as well, try another source, a shallower cut, L2-SP, BSS and more layers, in that order.",
     )
 
+    refit: bool | Literal["auto"] = Field(
+        "auto",
+        description="Train what ships once more, on train and validation together and for as long, if it has been fine-tuned; auto: if fewer than 200 validation images were held out from it.",
+    )
+
 
 class Report(Block):
     """Write the report."""

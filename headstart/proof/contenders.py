@@ -151,18 +151,26 @@ def averages(head: Contender, tuned: Contender, data: DataSet) -> list[Contender
 
     Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
     """
-    return [
-        measure(AVERAGE, {key: mixed(head.weights[key], value, mix) for key, value in tuned.weights.items()}, tuned.card, data, mix)
-        for mix in MIXES
-    ]
+    return [measure(AVERAGE, averaged(head.weights, tuned.weights, mix), tuned.card, data, mix) for mix in MIXES]
+
+
+def averaged(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], mix: float) -> dict[str, np.ndarray]:
+    """The average of two models' weights with a share `mix` (0-1) of the second."""
+    return {key: mixed(head[key], value, mix) for key, value in tuned.items()}
 
 
 def both(head: Contender, tuned: Contender) -> Contender:
     """Both models side by side, their logits averaged: what one has wrong by chance, the other may have right. Nothing is computed anew."""
-    bias, weight = sorted(set(tuned.weights) - set(kept.of_source(tuned.card)))
-    joined = pairing.weights(head.weights, tuned.weights, (weight, bias), 0.5)
-    card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=2 * head.weights[weight].shape[1])
+    joined = side_by_side(head.weights, tuned.weights, tuned.card)
+    width = 2 * (tuned.card.features or 0) or None
+    card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=width)
     return replace(tuned, name=BOTH, weights=joined, card=card, logits=(head.logits + tuned.logits) / 2)
+
+
+def side_by_side(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card: SourceCard) -> dict[str, np.ndarray]:
+    """The weights of both models as one network; `card` is that of either."""
+    bias, weight = sorted(set(tuned) - set(kept.of_source(card)))
+    return pairing.weights(head, tuned, (weight, bias), 0.5)
 
 
 def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Whether a new model becomes the current one of the registry: a paired test on the promotion split.
 
-Runs after the pipeline and outside its graph. The new model and the current one are compared on images that neither was fitted on: the
-frozen
-head, which ships fitted on train and validation, answers for validation images through its twin fitted on train alone, and images that the
+Runs after the pipeline and outside its graph. The new model and the current one are compared on images that neither was fitted on: a model
+that ships fitted on train and validation answers for validation images through its twin fitted on train alone, and images that the
 current model was trained on (the data may have changed since) are left out. Both chose their epochs, and what ships, on validation
 images, so
 figures on that split are a little high for either; `split="test"` is free of it, but wears the test split out if it decides often.
@@ -33,7 +32,7 @@ from headstart.statistics import intervals, likelihood, paired
 
 SPLITS = ("validation", "test")
 LEVEL = 0.95  # confidence in each end of an interval
-FITTED_ON = {"head": ("train", "validation")}  # by what ships; all else is fitted on train
+FITTED_ON = {"head": ("train", "validation")}  # by what ships, of models whose card does not say it; all else is fitted on train
 
 
 class Figures(TypedDict):
@@ -58,6 +57,7 @@ def promote(
     clean: Path = Path("data/clean.parquet"),
     source: Path = Path("models/source.json"),
     head: Path = Path("models/head"),
+    chosen: Path = Path("models/chosen"),
     final: Path = Path("models/final"),
     ranking: Path = Path("reports/ranking.json"),
     *,
@@ -84,7 +84,7 @@ def promote(
     entry = _entry(model, current, split)
     if current and (current.sha256, current.card) == (model.sha256, model.card):
         return {**entry, "decision": "unchanged", "model": current.folder.name, "reason": "this very model is current already"}
-    answers = _own_answers(model, rows, images, source, head, device)
+    answers = _own_answers(model, rows, images, source, (head, chosen), device)
     right = (answers == rows["label"]).to_numpy(bool)
     entry["n"], entry["accuracy"] = len(rows), float(right.mean())
     if current:
@@ -223,10 +223,10 @@ def _of_batches(names: pd.Series, right: np.ndarray, theirs_right: np.ndarray) -
     return told
 
 
-def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, head: Path, device: Device) -> np.ndarray:
+def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, twins: tuple[Path, Path], device: Device) -> np.ndarray:
     """The class (n,) that the new model gives each of `rows`.
 
-    If it was fitted on them, it is the class that its twin gives.
+    If it was fitted on them, it is the class that its twin gives: the folders of the frozen head's and of what ships else.
     """
     if not _fitted(model, rows):
         return _answers(model, rows, root, device, "new model")
@@ -235,6 +235,13 @@ def _own_answers(model: Model, rows: pd.DataFrame, root: Path, source: Path, hea
         raise HeadstartError(
             f"{model.folder} was not made on the source in {source}; run `headstart run` first, so that both are of one run"
         )
+    head, chosen = twins
+    if model.card.shipped != "head":
+        if not (chosen / cards.TWIN).is_file():
+            raise HeadstartError(
+                f"{chosen / cards.TWIN} is missing; run `headstart run` first, so that it and {model.folder} are of one run"
+            )
+        return _classes(model, classify.logits(weights.read(chosen / cards.TWIN), model.card, rows, root, device, "new model, images"))
     twin = heads.load(head / "head.safetensors", frozen_head.TRAIN_ONLY)
     return _classes(model, twin.logits(of_source.of_source(card, rows, root, device)))
 
@@ -277,7 +284,8 @@ def _classes(model: Model, logits: np.ndarray) -> np.ndarray:
 
 
 def _fitted_on(model: Model) -> tuple[str, ...]:
-    return FITTED_ON.get(model.card.shipped or "", ("train",))
+    said = model.card.fitted_on
+    return FITTED_ON.get(model.card.shipped or "", ("train",)) if said is None else said
 
 
 def _fitted(model: Model, rows: pd.DataFrame) -> bool:

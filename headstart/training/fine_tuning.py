@@ -47,6 +47,7 @@ class Plan:
     recipe: Recipe
     processes: int | str = "auto"
     statistics: str = "source"  # as in strategies.Phase
+    until: tuple[int, ...] = ()  # how long each phase lasts, if that is known; phases beyond these are left out
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def _prepare(begin: _Start) -> _Job:
     network = begin.begun or model.of(source, begin.head)
     depth = choose_depth(plan.depth, card)
     named = STRATEGIES[plan.strategy](network.stage_names(), depth=depth, epochs=plan.epochs, rate=plan.rate, decay=plan.decay)
-    phases = [replace(phase, statistics=plan.statistics) for phase in named]
+    ends = plan.until or (None,) * len(named)
+    phases = [replace(phase, statistics=plan.statistics, until=end) for phase, end in zip(named, ends, strict=False)]
     below, count = network.below({name for phase in phases for name in phase.rates})
     part = extraction.identity(card, f"below {count}")
     frozen = extraction.Frozen.of(lambda: below, part, card.transform.input_size, begin.device)

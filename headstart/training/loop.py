@@ -71,7 +71,7 @@ def _through(run: Run, state: State, phases: list[Phase]) -> Trained:
     run.tail.requires_grad_(False)
     n = len(run.train.labels)
     if left := state.left(phases):
-        images = (sum(phase.epochs for phase in left) - state.epoch) * n
+        images = (sum(phase.most for phase in left) - state.epoch) * n
         with Progress(images, "training, images", how=f"torch {run.device.name}", quiet=run.team.rank > 0) as progress:
             while left := state.left(phases):
                 _phase(run, state, left[0], phases, progress, saved)
@@ -86,7 +86,7 @@ def _phase(run: Run, state: State, phase: Phase, phases: list[Phase], progress: 
     """One of the phases, or what is left of it after the checkpoint that holds the arrays `saved`."""
     unfrozen = unfreeze(run, phase, state.epoch)
     best = resume.go_on(unfrozen, saved) if saved else _best(unfrozen)
-    while state.epoch < phase.epochs and not _in_vain(run, state, phase):
+    while not _over(run, state, phase):
         train_loss, train_accuracy = epoch(run, state, unfrozen, progress)
         state.epoch += 1
         now = measure(run.tail, run.validation, run.device, run.team)
@@ -95,15 +95,17 @@ def _phase(run: Run, state: State, phase: Phase, phases: list[Phase], progress: 
             best = _best(unfrozen)
             state.best_epoch, state.best, state.temperature = state.epoch, len(state.curve) - 1, now.temperature
         resume.save(run, state, phases, unfrozen, best)
-    progress.total -= (phase.epochs - state.epoch) * len(run.train.labels)
+    progress.total -= (phase.most - state.epoch) * len(run.train.labels)
     for name, weight in unfrozen.changed.items():
         weight.data.copy_(best[name])
     run.tail.requires_grad_(False)
     state.close(phase)
 
 
-def _in_vain(run: Run, state: State, phase: Phase) -> bool:
-    """Whether the epochs since the best one have used up the patience."""
+def _over(run: Run, state: State, phase: Phase) -> bool:
+    """Whether a phase has had its epochs, or those since the best one have used up the patience."""
+    if phase.until is not None or state.epoch == phase.epochs:
+        return state.epoch >= phase.most
     return state.epoch > state.best_epoch and state.epoch - max(state.best_epoch, WARM_UP * phase.epochs) >= run.recipe.patience
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 class Phase:
     """Train the stages (or `head`) that `rates` names for at most `epochs`, each at its highest rate.
 
+    `until` is the epoch after which it ends whatever validation says, on the way of its rates through all `epochs`; None: while it gains.
     `statistics` says what BatchNorm in these stages normalises with in training: `source`, its running statistics, which stay as they
     are, or `batch`, those of the current images, which it then also gathers. Weights that mean nothing yet need the latter; images unlike
     those of the source may.
@@ -24,6 +25,12 @@ class Phase:
     epochs: int
     rates: dict[str, float]
     statistics: str = "source"
+    until: int | None = None
+
+    @property
+    def most(self) -> int:
+        """Epochs that it lasts at most."""
+        return self.epochs if self.until is None else self.until
 
 
 def head_only(stages: list[str], *, depth: int, epochs: int, rate: float, decay: float) -> list[Phase]:

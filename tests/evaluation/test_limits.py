@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,20 @@ def test_a_whole_network_and_the_frozen_one_have_the_same_limits(
     assert whole.unlike is not None
     assert head.unlike.distance == pytest.approx(whole.unlike.distance, rel=0.05, abs=1e-4)
     assert head.unsure.confidence == pytest.approx(whole.unsure.confidence, abs=0.01)
+
+
+def test_what_learned_from_validation_images_answers_through_its_twin(
+    setting: tuple[Path, test_split.Model, dict[str, limits.Limits]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, chosen, found = setting
+    monkeypatch.chdir(folder)
+    table, known = tiny.table(folder / "images", per_class=30), found["fine_tuned"]
+    sure = {**chosen.weights, "fc.weight": 9 * chosen.weights["fc.weight"]}
+    made, _ = frozen_head.train(table, folder / "images", chosen.card, penalties=[1.0, 0.1], folds=3, balanced=False, seed=0)
+    again = replace(chosen, weights=sure, twin=chosen.weights)
+    now = limits.choose(table, folder / "images", again, made["train_only"], made["final"], CLASSES, operating.plain(3), **HOW)  # type: ignore[arg-type]
+    assert (now.unsure, now.unlike) == (known.unsure, known.unlike), "as its twin was on the validation images"
+    assert now.tested["answered"] >= known.tested["answered"], "what ships is surer, on the test images"
 
 
 def test_few_validation_images_give_no_threshold() -> None:

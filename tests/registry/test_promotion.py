@@ -278,6 +278,16 @@ def test_a_frozen_head_is_compared_through_its_twin_that_did_not_see_validation(
     assert "trained on all of them" in entry["reason"], "its twin was not asked about validation images when it was promoted"
 
 
+def test_a_network_that_was_fitted_on_validation_is_compared_through_its_twin_too(run: Run) -> None:
+    run.leave(wrong=(), fitted_on=["train", "validation"])
+    with pytest.raises(HeadstartError, match=r"models/chosen/twin\.safetensors is missing; run `headstart run` first"):
+        promotion.promote()
+    Path("models/chosen").mkdir()
+    weights.write(Path("models/chosen") / cards.TWIN, {"wrong": np.array([99.0])})
+    run.wrong[weights.digest({"wrong": np.array([99.0])})] = set(range(20))
+    assert promotion.promote()["accuracy"] == 0.8, "not the 100% of the network that was fitted on these images"
+
+
 def test_another_runs_source_is_not_taken_for_the_heads(run: Run) -> None:
     run.leave(ships="head", weights_sha256="1" * 64)
     with pytest.raises(HeadstartError, match=r"models/final was not made on the source in models/source\.json"):

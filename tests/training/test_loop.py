@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,12 @@ def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: 
         results.append((state(network), done))
     assert results[0] == results[1]
     assert results[0][1].phases[0]["best_epoch"] > 0
+
+
+def test_a_phase_whose_end_is_known_ends_there_on_the_way_of_its_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, short = (run(tail(), replace(phase(6), until=until)) for until in (None, 2))
+    assert [row["rate"] for row in short.curve] == [row["rate"] for row in whole.curve][:3]
+    assert [row["train_loss"] for row in short.curve] == [row["train_loss"] for row in whole.curve][:3]
+    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    worse = run(tail(), replace(phase(6), until=5), patience=1, keep="last")
+    assert (worse.phases[0]["epochs"], worse.best) == (5, 5), "validation has no say"

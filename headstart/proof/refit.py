@@ -1,0 +1,47 @@
+"""What ships, fitted once more on train and validation together, if there are few images to learn from.
+
+The frozen head ships fitted on both; a network that was trained without a fifth of few images would fall behind it for that alone. All
+that validation decides is decided before: what ships, epochs, temperature and operating point stay. Nothing of the result can be measured
+on validation any more, so its twin, as it was measured there, is kept beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.data import folding
+from headstart.networks import kept
+from headstart.networks.cards import SourceCard
+from headstart.networks.heads import Head
+from headstart.params import FineTune
+from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, averaged, side_by_side
+
+if TYPE_CHECKING:
+    from headstart.training import outcome
+
+log = logging.getLogger(__name__)
+Weights = dict[str, np.ndarray]  # under the library's names
+
+
+def wanted(asked: bool | str, ships: Contender, data: DataSet) -> bool:
+    """Whether what ships is fitted again: if it has been fine-tuned, and few images were held out from it unless `asked` says otherwise."""
+    few = len(data.validation) < folding.ENOUGH_IMAGES if asked == "auto" else bool(asked)
+    return few and ships.name in (FINE_TUNED, AVERAGE, BOTH)
+
+
+def refit(ships: Contender, data: DataSet, card: SourceCard, final: Head, block: FineTune, known: outcome.Summary, *, seed: int) -> Weights:
+    """The weights of what ships, fine-tuned or with a part that is, fitted on train and validation.
+
+    card: of the source; final: its head, fitted on both. block, known: how the fine-tuning was done, and its summary.
+    """
+    from headstart.training import refitting  # and with it PyTorch
+
+    log.info("%s ships: it is trained once more, on train and validation together", ships.subject)
+    tuned = refitting.refit(data.table, data.root, card, final, data.classes, block, known, seed=seed, device=data.device)
+    if ships.name == FINE_TUNED:
+        return tuned
+    frozen = kept.with_head(card, tuned, final)
+    return side_by_side(frozen, tuned, card) if ships.mix is None else averaged(frozen, tuned, ships.mix)
