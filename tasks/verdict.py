@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,10 +65,10 @@ def verdict(
     point = operating.read(summaries[head]["point"]) if shipped.contender is field.head else shipped.contender.point(data.labels)
     again = None
     if refit.wanted(block.refit, shipped.contender, data):
-        final = heads.load(head / "head.safetensors", "final")
-        again = refit.refit(shipped.contender, data, card, final, tuning_block, summaries[fine_tuned], seed=shared.seed)
+        again = refit.refit(shipped.contender, data, card, head, tuning_block, summaries[fine_tuned], seed=shared.seed)
+        shipped = replace(shipped, reason=f"{shipped.reason}; {refit.SAID}")
     _write(out, shipped, point, block, again)
-    outputs.write_json(result, said)
+    outputs.write_json(result, {**said, "reason": shipped.reason})
     answer = naming.answer(said["answer"], shipping.looked_at(said))
     print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
     print(f"ships: {shipped.contender.name}. {shipped.reason}")

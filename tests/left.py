@@ -441,7 +441,7 @@ def _race() -> dict[str, Any]:
 def a_try(rate: float, best_epoch: int, **other: Any) -> dict[str, Any]:
     """One of the trainings of fine-tuning."""
     loss = 0.15 if best_epoch else 0.34
-    usual = {"strategy": "last_stages", "statistics": "source", "rate": rate, "epochs": 8, "best_epoch": best_epoch}
+    usual = {"way": "usual", "strategy": "last_stages", "statistics": "source", "rate": rate, "epochs": 8, "best_epoch": best_epoch}
     return {**usual, "validation_loss": loss, "image_passes": 640, **other}
 
 

@@ -23,7 +23,7 @@ from headstart.training import designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
-WRONG = 15  # validation images, with fewer of which all of the network is never trained
+WRONG = 15  # images to train and validate on, with fewer of which all of the network is never trained
 LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
@@ -93,6 +93,8 @@ def passes(work: Task, block: Params) -> list[Pass]:
         *(one._replace(images=one.images * (folds if t >= FEW else 0)) for one in anew),
         *(one._replace(images=one.images * seeds) for one in trained),
     ]
+    if _refitted(work, block):
+        again += [one._replace(images=one.images * (t + v) / t) for one in trained if one.kind == TRAINED]
     found += [one._replace(stage="verdict") for one in again]
     found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
@@ -115,6 +117,12 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
     epochs = min(tune.epochs, tune.patience + 3)
     frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
     return [frozen, Pass("fine_tune", TRAINED, epochs * t, work.chosen)]
+
+
+def _refitted(work: Task, block: Params) -> bool:
+    """Whether what ships is trained once more, if it has been fine-tuned."""
+    asked = block.verdict.refit
+    return block.fine_tune.strategy != "head_only" and (work.validation < folding.ENOUGH_IMAGES if asked == "auto" else bool(asked))
 
 
 def drawn(work: Task, block: Params) -> int:
@@ -163,14 +171,16 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
 
 
 def whole(work: Task, block: Params, pace: float) -> float:
-    """Seconds that training all of the network would take beside that; 0 if it is not tried whatever is left wrong."""
+    """Seconds that training all of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
     tune = block.fine_tune
-    if tune.strategy != "last_stages" or work.validation < WRONG:
+    if tune.strategy != "last_stages" or work.train + work.validation < WRONG:
         return 0.0
     epochs = min(tune.epochs, int(tune.whole / (work.chosen * work.train)))
-    return (
-        pace * 2 / min(cores.workers(), 16) * epochs * work.train * (0.01 + 0.1 * work.chosen) if epochs >= min(LEAST, tune.epochs) else 0.0
-    )
+    if epochs < min(LEAST, tune.epochs):
+        return 0.0
+    again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
+    usual = sum(one.images * (SECONDS[one.kind][0] + SECONDS[one.kind][1] * one.gflops) for one in _tuning(work, block))
+    return max(0.0, pace * 2 / min(cores.workers(), 16) * (1 + again) * (epochs * work.train * (0.01 + 0.1 * work.chosen) - usual))
 
 
 def speed() -> float:

@@ -69,9 +69,10 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: f
         return count
     if len(known) < len(seconds):
         return f"{count}; how long they take is not known before they ran once"
-    if not more or "fine_tune" not in names or "fine_tune" in last:
-        return f"{count}, {about(sum(known))}"
-    return f"{count}, {about(sum(known))}, or {about(sum(known) + more)} if all of the network is trained too"
+    usual, longer = about(sum(known)), about(sum(known) + more)
+    if longer == usual or "fine_tune" not in names or "fine_tune" in last:
+        return f"{count}, {usual}"
+    return f"{count}, {usual}, or {longer} if all of the network is trained too"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:

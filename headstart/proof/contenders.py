@@ -1,12 +1,13 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
-The frozen head ships unless another contender gains more on the validation images by more than a paired standard error: each at its own
-operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). One that gains neither more nor less
-by that much ships if it is likelier with LIKELIER certainty: few images show that far sooner. The averages of
-source and fine-tuned weights compete as one, by their likelihood: it tells mixes apart when their accuracies are equal, and does not let
-the
-best of several mixes win by luck more often than not. So does the pair of both models, whose logits are averaged: fine-tuning far from the
-source leaves weights that cannot be averaged.
+The fine-tuned network ships unless the frozen head gains more on the validation images by more than a paired standard error: each at its own
+operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). If neither gains more by that much,
+the head ships if it is likelier with LIKELIER certainty: few images show that far sooner. They show little of either, and where fine-tuning
+brought anything on validation, it was better on many more images (docs/decisions.md, "Few images"). By the same two rules, an average of
+source and fine-tuned weights takes the place of the fine-tuned ones if it is better than these. The averages compete as one, by their
+likelihood: it tells mixes apart when their accuracies are equal, and does not let the best of several win by luck more often than not. So
+does the pair of both models, whose logits are averaged: fine-tuning far from the source leaves weights that cannot be averaged. A network
+from random weights ships only if it is better than what else would.
 """
 
 from __future__ import annotations
@@ -183,16 +184,25 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "") -> Shipped:
     """What ships of the contenders, by their gains on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages and the pair; the likeliest of them competes for them all. None if there is no fine-tuned model, of
-    which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
+    tuned: the fine-tuned model first, then averages and the pair, of which the likeliest competes for them all. None if there is no fine-tuned
+    model, of which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
     """
-    shipped = Shipped(head, absent)
-    if tuned:
-        best = max(tuned, key=lambda one: one.merit(labels))
-        shipped = better_of(shipped, best, labels)
-    if tuned and shipped.contender is head:
-        shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
+    shipped = _unless_worse(head, _best_of(tuned, labels), labels) if tuned else Shipped(head, absent)
     return better_of(shipped, scratch, labels) if scratch else shipped
+
+
+def _best_of(tuned: list[Contender], labels: np.ndarray) -> Contender:
+    """The first, or the likeliest of the others if that is better."""
+    first, *others = tuned
+    return better_of(Shipped(first, ""), max(others, key=lambda one: one.merit(labels)), labels).contender if others else first
+
+
+def _unless_worse(head: Contender, tuned: Contender, labels: np.ndarray) -> Shipped:
+    """The fine-tuned contender, unless the head is better."""
+    shipped = better_of(Shipped(head, ""), tuned, labels)
+    if shipped.contender is head:
+        shipped = better_of(Shipped(tuned, f"{tuned.subject} is not shown to be worse: {compared(tuned, head, labels)}"), head, labels)
+    return shipped
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:

@@ -8,14 +8,15 @@ on validation any more, so its twin, as it was measured there, is kept beside it
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.data import folding
-from headstart.networks import kept
+from headstart.linear import frozen_head
+from headstart.networks import heads, kept
 from headstart.networks.cards import SourceCard
-from headstart.networks.heads import Head
 from headstart.params import FineTune
 from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, averaged, side_by_side
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from headstart.training import outcome
 
 log = logging.getLogger(__name__)
+SAID = "as images are few, it was then trained once more, on those of train and validation together"
 Weights = dict[str, np.ndarray]  # under the library's names
 
 
@@ -32,14 +34,16 @@ def wanted(asked: bool | str, ships: Contender, data: DataSet) -> bool:
     return few and ships.name in (FINE_TUNED, AVERAGE, BOTH)
 
 
-def refit(ships: Contender, data: DataSet, card: SourceCard, final: Head, block: FineTune, known: outcome.Summary, *, seed: int) -> Weights:
+def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: FineTune, known: outcome.Summary, *, seed: int) -> Weights:
     """The weights of what ships, fine-tuned or with a part that is, fitted on train and validation.
 
-    card: of the source; final: its head, fitted on both. block, known: how the fine-tuning was done, and its summary.
+    card: of the source; head: the folder of its heads, of which the one that was fitted on both is taken. block, known: how the fine-tuning
+    was done, and its summary.
     """
     from headstart.training import refitting  # and with it PyTorch
 
-    log.info("%s ships: it is trained once more, on train and validation together", ships.subject)
+    log.info("%s ships: it is trained once more, on the images of train and validation together", ships.subject)
+    final = heads.load(head / "head.safetensors", frozen_head.FINAL)
     tuned = refitting.refit(data.table, data.root, card, final, data.classes, block, known, seed=seed, device=data.device)
     if ships.name == FINE_TUNED:
         return tuned

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headstart.training.augmenting import Change
     from headstart.training.outcome import Compared
     from headstart.training.run import Summary as Phase
-    from headstart.training.tuning import Summary, Try
+    from headstart.training.tuning import Try
 
 NOTHING = "Fine-tuning brought nothing: after no epoch was the network better on validation than the frozen head that it began with."
 
@@ -50,7 +50,7 @@ class Tuning:
     engine: str
     cache_bytes: int
     outcome: str
-    paid: bool
+    ships: bool
     reason: str
     nothing: bool  # whether the network is as it began
     settled: list[str]  # sentences: what was measured before training, and what was tried again
@@ -108,40 +108,34 @@ def tuning(f: Findings) -> Tuning:
         engine=f.fine_tuned["engine"],
         cache_bytes=f.fine_tuned["cache_bytes"],
         outcome=naming.contender(shipped).outcome,
-        paid=shipped in naming.PAID,
+        ships=shipped in naming.HOLD_TUNED,
         reason=NOTHING if nothing else against_head(f.fine_tuned["validation"]),
         nothing=nothing,
-        settled=[*_whole(f.fine_tuned), *_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
+        settled=[*_tries(f.fine_tuned["tries"]), *_changes(f.fine_tuned["changes"])],
     )
 
 
 def _tries(tries: list[Try]) -> list[str]:
-    """That a training was done again more gently, in a sentence."""
-    first, last = tries[0], tries[-1]
-    if len(tries) < 2 or last["strategy"] != first["strategy"]:
-        return []
-    outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
-    return [
-        f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
-        f"so it was trained again from the head at {last['rate']:g}: {outcome}."
-    ]
-
-
-def _whole(summary: Summary) -> list[str]:
-    """That all of the network was tried too, and what became of it, in a sentence."""
-    tries = summary["tries"]
-    tried = next((one for one in tries[1:] if one["strategy"] != tries[0]["strategy"]), None)
-    if tried is None:
-        return []
-    outcome = (
-        f"its lowest validation loss was {tried['validation_loss']:.3f} nats, against {tries[0]['validation_loss']:.3f} before"
-        if tried["best_epoch"]
-        else f"no epoch had a lower validation loss than the frozen head ({tried['validation_loss']:.3f} nats)"
-    )
-    return [
-        "As training a part of the network left many validation images wrong, all of it was trained too, on a new view of each picture in each of "
-        f"{tried['epochs']} epochs, at a highest rate of {tried['rate']:g}: {outcome}."
-    ]
+    """How all of the network was trained, and that a training was done in another way, in sentences."""
+    ways, said = {one["way"]: one for one in tries}, []
+    if one := ways.get("all"):
+        outcome = (
+            ""
+            if len(tries) == 1
+            else ". On validation it was worse than the head, by itself and beside it, so the last stages were trained too"
+        )
+        said.append(
+            "As the frozen head has many validation images wrong, all of the network was trained, on a new view of each picture in each of "
+            f"{one['epochs']} epochs, at a highest rate of {one['rate']:g}: its validation loss ended at {one['validation_loss']:.3f} nats{outcome}."
+        )
+    if last := ways.get("gentler"):
+        first = ways["usual"]
+        outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
+        said.append(
+            f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
+            f"so it was trained again from the head at {last['rate']:g}: {outcome}."
+        )
+    return said
 
 
 def _changes(changes: list[Change]) -> list[str]:

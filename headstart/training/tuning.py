@@ -1,14 +1,15 @@
-"""Fine-tuning as the stage does it: train, and try again in another way if that left too much wrong.
+"""Fine-tuning as the stage does it: train, and try again in another way if that brought nothing.
 
-If the usual training leaves many validation images wrong, all of the network is trained too (whole.py). Which of both counts is decided by
-the validation loss of a network by itself or with the frozen head beside it, as the two may ship together (proof/contenders.py). If
-neither is better than the head, the usual training is tried once more at a tenth of the rate: it has lost what the head knew and never won
-it back. If that brings nothing either, this is said, and the network is the frozen head that it began with.
+If the frozen head leaves enough validation images wrong, all of the network is trained (whole.py), else its last stages. What is no better
+than the head after any epoch, or worse than it by a standard error, by itself and beside it, as the two may ship together
+(proof/contenders.py), brought nothing: then the last stages are trained, and then these at a tenth of the rate, as the training lost what
+the head knew and never won it back. If nothing brings anything, this is said, and the network is the frozen head that it began with.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,17 +24,19 @@ from headstart.features import of_source
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune
-from headstart.statistics import likelihood
+from headstart.statistics import likelihood, paired
 from headstart.training import augmenting, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
-GENTLER = 0.1  # factor on the rate if a training brought nothing
+ALL, USUAL, GENTLER = "all", "usual", "gentler"
+LESS = 0.1  # factor on the rate if a training brought nothing
 
 
 class Try(TypedDict):
     """A training, the epoch whose weights are kept (0: those before the first, so it brought nothing), and its validation loss (nats)."""
 
+    way: str  # ALL of the network, as it is USUAL, or GENTLER
     strategy: str
     statistics: str  # of BatchNorm
     rate: float
@@ -47,29 +50,35 @@ class Try(TypedDict):
 class _Trained:
     """A training, and the block that it was done as."""
 
+    way: str
     block: FineTune
     result: outcome.Result
 
-    @property
-    def loss(self) -> float:
-        """On validation, of the best epoch (nats)."""
-        return self.result.curve[self.result.best]["validation_loss"]
+    def forms(self, head: np.ndarray) -> list[np.ndarray]:
+        """The logits (n, classes) of the network by itself, and with the head beside it that gives the logits `head`."""
+        return [self.result.logits, (head + self.result.logits) / 2]
 
     def beside(self, head: np.ndarray, labels: np.ndarray) -> float:
-        """The lower validation loss (nats) of the network by itself, and with the head beside it that gives the logits `head` (n, classes)."""
-        return min(self.loss, _loss((head + self.result.logits) / 2, labels))
+        """The lower validation loss (nats) of its forms."""
+        return float(-max(_merits(logits, labels).mean() for logits in self.forms(head)))
+
+    def lost(self, head: np.ndarray, labels: np.ndarray) -> bool:
+        """Whether it brought nothing: no epoch counts, or both of its forms are worse than the head by a standard error."""
+        before = _merits(head, labels)
+        return not self.result.best or all(paired.better(before, _merits(logits, labels)) for logits in self.forms(head))
 
     @property
     def row(self) -> Try:
         """What is told of it."""
         done, block = self.result, self.block
         return {
+            "way": self.way,
             "strategy": block.strategy,
             "statistics": block.statistics,
             "rate": block.rate,
             "epochs": len(done.curve) - 1,
             "best_epoch": done.best,
-            "validation_loss": self.loss,
+            "validation_loss": done.curve[done.best]["validation_loss"],
             "image_passes": done.summary["image_passes"],
         }
 
@@ -111,18 +120,15 @@ def tune(
     settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
     train_as = partial(_train, table, root, card, head, classes, seed=seed, device=device)
     held = table[table["split"] == "validation"].reset_index(drop=True)
-    labels = encoding.encode(held["label"], classes)
-    best = train_as(settled)
-    tries = [best]
-    if settled.strategy == "last_stages" and whole.needed(best.result.logits, labels):
-        all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
-        if all_of_it:
-            tries.append(train_as(all_of_it))
-            before = head.logits(of_source.of_source(card, held, root, device))
-            best = min(tries, key=lambda one: one.beside(before, labels))
-    if not best.result.best and best.result.summary["phases"]:
-        tries.append(train_as(settled.model_copy(update={"rate": GENTLER * settled.rate})))
-        best = min([best, tries[-1]], key=lambda one: one.loss)
+    labels, before = encoding.encode(held["label"], classes), head.logits(of_source.of_source(card, held, root, device))
+    tries: list[_Trained] = []
+    for way, how in _ways(settled, card, table, whole.needed(before, labels, int((table["split"] != "test").sum())), device):
+        tries.append(train_as(way, how))
+        if not tries[-1].lost(before, labels):
+            break
+        if how.strategy != "head_only":
+            log.info("fine-tuning at a rate of %g brought nothing: on validation it is no better than the frozen head", how.rate)
+    best = min(tries, key=lambda one: (one.lost(before, labels), one.beside(before, labels)))
     done = best.result
     summary: Summary = {
         **done.summary,
@@ -134,18 +140,24 @@ def tune(
     return Tuned(done, best.block, summary)
 
 
+def _ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
+    """How to train, one way after the other."""
+    if settled.strategy == "last_stages" and much_is_wrong:
+        all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
+        yield from [(ALL, all_of_it)] if all_of_it else []
+    yield USUAL, settled
+    if settled.strategy != "head_only":
+        yield GENTLER, settled.model_copy(update={"rate": LESS * settled.rate})
+
+
 def _train(
-    table: pd.DataFrame, root: Path, card: SourceCard, head: Head, classes: list[str], block: FineTune, *, seed: int, device: Device
+    table: pd.DataFrame, root: Path, card: SourceCard, head: Head, classes: list[str], way: str, how: FineTune, *, seed: int, device: Device
 ) -> _Trained:
-    """One training as the block has it."""
-    done = fine_tuning.run(table, root, card, head, classes, fine_tuning.plan_of(block, table, classes, seed), device=device)
-    if not done.best and done.summary["phases"]:
-        log.info(
-            "fine-tuning at a rate of %g brought nothing: no epoch was better on validation than the head that it began with", block.rate
-        )
-    return _Trained(block, done)
+    """One training as the block `how` has it."""
+    plan = fine_tuning.plan_of(how, table, classes, seed)
+    return _Trained(way, how, fine_tuning.run(table, root, card, head, classes, plan, device=device))
 
 
-def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """At the best temperature, as in training (nats)."""
-    return float(-likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels).mean())
+def _merits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The log likelihood (n,) of each label, at the best temperature, as in training (nats)."""
+    return np.asarray(likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels))

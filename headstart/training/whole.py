@@ -1,4 +1,4 @@
-"""All of the network, on views that are drawn anew in each epoch: what is tried if less of it leaves too much wrong.
+"""All of the network, on views that are drawn anew in each epoch: how it is trained if the frozen head leaves enough wrong.
 
 Cached activations of a few views are cheap, but early layers that do not fit the images stay as they are, and the rest sees the same views
 again and again. This way costs a pass through all of the network, forward and back, for each image and epoch, so its work is bounded: by
@@ -15,7 +15,7 @@ from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
 from headstart.training import fine_tuning
 
-FEWEST_WRONG = 15  # validation images: fewer cannot tell trainings apart
+FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
 DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
@@ -23,10 +23,13 @@ FEWEST_EPOCHS = 4  # at this rate the network first forgets, and shorter trainin
 ON_GPU = 50.0  # times the work that a CPU does at most
 
 
-def needed(logits: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether there is enough to gain over a network that gives these logits (n, classes) for validation images of `labels` (n,)."""
-    wrong = int((logits.argmax(1) != labels).sum())
-    return wrong >= max(FEWEST_WRONG, SHARE_WRONG * len(labels))
+def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
+    """Whether there is enough to gain over a network that gives these logits (n, classes) for validation images of `labels` (n,).
+
+    `images` is how many there are to train and to validate on.
+    """
+    share = float((logits.argmax(1) != labels).mean())
+    return share >= SHARE_WRONG and share * images >= FEWEST_WRONG
 
 
 def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:

@@ -35,7 +35,7 @@ def _remedy(short: str, change: str = "") -> Words:
 
 
 CONTENDERS = {
-    "fine_tuned": Words("fine-tuned", "the fine-tuned model", "a fine-tuned {architecture}", "fine-tuned model", "It paid and ships."),
+    "fine_tuned": Words("fine-tuned", "the fine-tuned model", "a fine-tuned {architecture}", "fine-tuned model", "It ships."),
     "head": Words(
         "frozen head",
         "the frozen head",
@@ -48,14 +48,14 @@ CONTENDERS = {
         "the average with {mix} fine-tuned weights",
         "the average of a fine-tuned {architecture} and its frozen head",
         "average of frozen head and fine-tuned model",
-        "It paid: its average with the frozen head ships.",
+        "Its average with the frozen head ships.",
     ),
     "both": Words(
         "both together",
         "the frozen head and the fine-tuned model together",
         "the frozen and the fine-tuned network together ({architecture})",
         "frozen head and fine-tuned model together",
-        "It paid: it ships together with the frozen head, both being asked.",
+        "It ships together with the frozen head, both being asked.",
     ),
     "scratch": Words(
         "from random weights",
@@ -70,7 +70,7 @@ CONTENDERS = {
     "bss": _remedy("BSS", "features of little use held down"),
     "more_layers": _remedy("more layers", "all stages retrained, the deeper the slower"),
 }
-PAID = ("fine_tuned", "average", "both")  # contenders by which fine-tuning paid, if they ship
+HOLD_TUNED = ("fine_tuned", "average", "both")  # contenders that hold the fine-tuned network
 
 # Whether transfer helped: after "Transfer" or alone, and as a sentence.
 NOT_TESTED = "not tested"  # there was no network from random weights to compare with

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from headstart.data.folding import ENOUGH_IMAGES
-from headstart.networks import kept
+from headstart.networks import heads, kept
 from headstart.networks.cards import SourceCard, Transform
 from headstart.networks.heads import Head
 from headstart.params import FineTune
@@ -44,13 +44,13 @@ def test_it_is_done_for_what_was_fine_tuned_on_few_images(asked: bool | str, nam
 
 
 @pytest.mark.parametrize(("name", "mix"), [(FINE_TUNED, None), (AVERAGE, 0.25), (BOTH, None)])
-def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned = {"conv": np.full(2, 8, np.float32), "fc.weight": np.full((2, 3), 4, np.float32), "fc.bias": np.full(2, 4, np.float32)}
     monkeypatch.setattr(refitting, "refit", lambda *given, **more: tuned)
     monkeypatch.setattr(kept, "of_source", lambda card: {"conv": np.zeros(2, np.float32)})
-    final = Head(np.full((2, 3), 2, np.float32), np.zeros(2, np.float32))
+    heads.save(tmp_path / "head.safetensors", {"final": Head(np.full((2, 3), 2, np.float32), np.zeros(2, np.float32))})
     ships = Contender(name, {}, CARD, np.zeros((1, 2)), mix)
-    found = refit.refit(ships, data(9), CARD, final, FineTune(), {}, seed=0)  # type: ignore[arg-type,typeddict-item]
+    found = refit.refit(ships, data(9), CARD, tmp_path, FineTune(), {}, seed=0)  # type: ignore[arg-type,typeddict-item]
     if name == FINE_TUNED:
         assert found is tuned
     elif name == AVERAGE:

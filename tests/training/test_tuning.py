@@ -35,6 +35,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         return SimpleNamespace(curve=curve, best=best, summary={"phases": phases, "image_passes": 4}, logits=np.full((1, 2), 0.5))
 
     monkeypatch.setattr(fine_tuning, "run", run)
+    monkeypatch.setattr(tuning.of_source, "of_source", lambda *_: None)
     return asked
 
 
@@ -54,6 +55,7 @@ def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> 
     assert [(plan.rate, plan.augmentation.horizontal_flip) for plan in plans] == [(0.001, True)]
     assert done.summary["tries"] == [
         {
+            "way": "usual",
             "strategy": "last_stages",
             "statistics": "source",
             "rate": 0.001,
@@ -101,39 +103,45 @@ def much_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_of_the_network_is_trained_if_much_is_wrong_and_counts_if_it_is_best(plans: list[Plan], much_is_wrong: None) -> None:
-    done = tune(0.001, rate=0.01)
-    assert [(plan.rate, plan.strategy) for plan in plans] == [(0.01, "last_stages"), (pytest.approx(0.001), "full")]
-    assert [one["validation_loss"] for one in done.summary["tries"]] == [0.5, 0.4]
+    done = tune(1.0, rate=0.01)
+    assert [(plan.rate, plan.strategy) for plan in plans] == [(pytest.approx(0.001), "full")]
+    assert [(one["way"], one["strategy"]) for one in done.summary["tries"]] == [("all", "full")]
     assert (done.block.strategy, done.summary["changed"]) == ("full", True)
-    assert done.summary["tries"][1]["strategy"] == "full"
 
 
-def test_it_does_not_count_if_it_is_no_better(plans: list[Plan], much_is_wrong: None) -> None:
-    done = tune(0.01, rate=0.01)
-    assert len(plans) == 2
-    assert (done.block.strategy, done.block.rate) == ("last_stages", 0.01)
-
-
-def test_if_neither_brought_anything_the_first_is_done_again_more_gently(plans: list[Plan], much_is_wrong: None) -> None:
+def test_if_that_brings_nothing_the_last_stages_are_trained_and_then_more_gently(plans: list[Plan], much_is_wrong: None) -> None:
     done = tune(0.0, rate=0.01)
-    assert [(plan.rate, plan.strategy) for plan in plans[2:]] == [(pytest.approx(0.001), "last_stages")]
+    assert [(plan.rate, plan.strategy) for plan in plans[1:]] == [(0.01, "last_stages"), (pytest.approx(0.001), "last_stages")]
     assert done.summary["changed"] is False
 
 
-def test_one_that_is_better_only_with_the_head_beside_it_counts(monkeypatch: pytest.MonkeyPatch, much_is_wrong: None) -> None:
-    """Each knows one of two images; the head knows the one that all of the network does not."""
-    table = pd.DataFrame({"split": ["train", "validation", "validation"], "label": ["ant", "ant", "bee"]})
+@pytest.mark.parametrize(
+    ("head", "full", "ways"),
+    [
+        # Each is right on other images: side by side they are right on most.
+        ([[9, 0]] * 12 + [[0, 1]] * 8, [[0, 1]] * 8 + [[9, 0]] * 12, ["all"]),
+        # No better than the head, but no worse.
+        ([[1, 0]] * 18 + [[0, 1]] * 2, [[0, 1]] * 2 + [[1, 0]] * 18, ["all"]),
+        # Worse by more than a standard error, by itself and beside the head.
+        ([[1, 0]] * 18 + [[0, 1]] * 2, [[0, 3]] * 12 + [[3, 0]] * 8, ["all", "usual", "gentler"]),
+    ],
+)
+def test_it_counts_unless_it_is_worse_than_the_head_by_itself_and_beside_it(
+    head: list[list[float]], full: list[list[float]], ways: list[str], monkeypatch: pytest.MonkeyPatch, much_is_wrong: None
+) -> None:
+    table = pd.DataFrame({"split": ["train"] + ["validation"] * 20, "label": ["bee"] + ["ant"] * 20})
 
     def run(*arguments: Any, **_: Any) -> Any:
-        full = arguments[5].strategy == "full"
-        logits = np.array([[0.0, 9.0], [0.0, 9.9]]) if full else np.array([[5.0, 0.0], [5.0, 0.0]])
+        all_of_it = arguments[5].strategy == "full"
+        logits = np.array(full if all_of_it else head, float)
         curve = [{"validation_loss": 0.69}, {"validation_loss": 0.9}]
-        return SimpleNamespace(curve=curve, best=int(full), summary={"phases": [{}], "image_passes": 4}, logits=logits)
+        return SimpleNamespace(curve=curve, best=int(all_of_it), summary={"phases": [{}], "image_passes": 4}, logits=logits)
 
     monkeypatch.setattr(fine_tuning, "run", run)
-    head: Any = SimpleNamespace(logits=lambda _: np.array([[9.9, 0.0], [9.0, 0.0]]))
-    done = tuning.tune(table, Path(), None, head, ["ant", "bee"], FineTune(), [], seed=0)  # type: ignore[arg-type]
-    assert (done.block.strategy, done.summary["changed"], len(done.summary["tries"])) == ("full", True, 2)
+    known: Any = SimpleNamespace(logits=lambda _: np.array(head, float))
+    done = tuning.tune(table, Path(), None, known, ["ant", "bee"], FineTune(), [], seed=0)  # type: ignore[arg-type]
+    assert [one["way"] for one in done.summary["tries"]] == ways
+    assert done.summary["changed"] is (len(ways) == 1)
 
 
 @pytest.mark.parametrize("strategy", ["gradual", "full"])

@@ -13,11 +13,13 @@ from headstart.training import whole
 from tests import tiny
 
 
-@pytest.mark.parametrize(("n", "wrong", "needed"), [(40, 14, False), (40, 15, True), (400, 19, False), (400, 20, True)])
-def test_it_is_tried_if_a_twentieth_is_wrong_and_fifteen_images(n: int, wrong: int, needed: bool) -> None:
+@pytest.mark.parametrize(
+    ("n", "wrong", "needed"), [(20, 2, False), (20, 3, True), (100, 4, False), (100, 5, True), (400, 19, False), (400, 20, True)]
+)
+def test_it_is_tried_if_a_twentieth_is_wrong_and_fifteen_of_all_images(n: int, wrong: int, needed: bool) -> None:
     labels = np.arange(n) % 2
     named = np.where(np.arange(n) < wrong, 1 - labels, labels)
-    assert whole.needed(np.eye(2)[named], labels) is needed
+    assert whole.needed(np.eye(2)[named], labels, 5 * n) is needed
 
 
 @pytest.fixture
