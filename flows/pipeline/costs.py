@@ -23,7 +23,7 @@ from headstart.training import designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
-WRONG = 15  # images to train and validate on, with fewer of which all of the network is never trained
+WRONG = 15  # images to train and validate on, with fewer of which most of the network is never trained
 LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
@@ -38,13 +38,13 @@ STARTS = {
 }
 
 
-INDEXED, FROZEN, TRAINED, DRAWN, ANEW = "indexed", "frozen", "trained", "drawn", "anew"
+INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
-SECONDS = {INDEXED: (0.003, 0.0), FROZEN: (0.002, 0.010), TRAINED: (0.005, 0.026), DRAWN: (0.0015, 0.0), ANEW: (0.0035, 0.16)}
+SECONDS = {INDEXED: (0.003, 0.0), FROZEN: (0.002, 0.010), TRAINED: (0.005, 0.026), DRAWN: (0.0015, 0.0), ANEW: (0.0035, 0.16), DEEP: (0.004, 0.036)}
 
 
 class Pass(NamedTuple):
-    """Images that a stage looks at (INDEXED), computes frozen layers of, trains on, draws views of, or trains all of a network on (ANEW)."""
+    """Images that a stage looks at (INDEXED), computes frozen layers of, trains on, draws views of, or trains all of a network (ANEW) or most of it (DEEP) on."""
 
     stage: str
     kind: str
@@ -146,8 +146,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     two = 2 / min(cores.workers(), 16)  # what all cores share
     seconds = fixed(work, block, two)
     for one in passes(work, block):
-        each, flops = SECONDS[one.kind]
-        seconds[one.stage] += two * one.images * (each + flops * one.gflops)
+        seconds[one.stage] += two * _seconds(one)
     return {name: pace * value for name, value in seconds.items()}
 
 
@@ -171,7 +170,7 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
 
 
 def whole(work: Task, block: Params, pace: float) -> float:
-    """Seconds that training all of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
+    """Seconds that training most of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
     tune = block.fine_tune
     if tune.strategy != "last_stages" or work.train + work.validation < WRONG:
         return 0.0
@@ -179,8 +178,15 @@ def whole(work: Task, block: Params, pace: float) -> float:
     if epochs < min(LEAST, tune.epochs):
         return 0.0
     again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
-    usual = sum(one.images * (SECONDS[one.kind][0] + SECONDS[one.kind][1] * one.gflops) for one in _tuning(work, block))
-    return max(0.0, pace * 2 / min(cores.workers(), 16) * (1 + again) * (epochs * work.train * (0.01 + 0.1 * work.chosen) - usual))
+    deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
+    usual = sum(_seconds(one) for one in _tuning(work, block))
+    return max(0.0, pace * 2 / min(cores.workers(), 16) * (1 + again) * (deep - usual))
+
+
+def _seconds(one: Pass) -> float:
+    """Of one of two cores, on a machine of pace 1."""
+    each, flops = SECONDS[one.kind]
+    return one.images * (each + flops * one.gflops)
 
 
 def speed() -> float:

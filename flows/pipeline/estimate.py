@@ -72,7 +72,7 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: f
     usual, longer = about(sum(known)), about(sum(known) + more)
     if longer == usual or "fine_tune" not in names or "fine_tune" in last:
         return f"{count}, {usual}"
-    return f"{count}, {usual}, or {longer} if all of the network is trained too"
+    return f"{count}, {usual}, or {longer} if most of the network is trained"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:

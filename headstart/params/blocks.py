@@ -193,7 +193,7 @@ class FineTune(Block):
         1400.0,
         ge=0,
         le=1e9,
-        description="Most work (GFLOPs: multiply-adds (10^9) of an image, times the images seen; 50 times as much on a GPU) of training all of the network on fresh views, which last_stages does first if the frozen head leaves 5% of the validation images wrong, and 15 of all images in proportion; 0: never.",
+        description="Most work (GFLOPs: multiply-adds (10^9) of an image, times the images seen; 50 times as much on a GPU) of training most of the network on fresh views, which last_stages does first if the frozen head leaves 5% of the validation images wrong, and 15 of all images in proportion; 0: never.",
     )
     cache_gib: float = Field(
         20.0,

@@ -116,16 +116,16 @@ def tuning(f: Findings) -> Tuning:
 
 
 def _tries(tries: list[Try]) -> list[str]:
-    """How all of the network was trained, and that a training was done in another way, in sentences."""
+    """How most of the network was trained, and that a training was done in another way, in sentences."""
     ways, said = {one["way"]: one for one in tries}, []
-    if one := ways.get("all"):
+    if one := ways.get("deep"):
         outcome = (
             ""
             if len(tries) == 1
             else ". On validation it was worse than the head, by itself and beside it, so the last stages were trained too"
         )
         said.append(
-            "As the frozen head has many validation images wrong, all of the network was trained, on a new view of each picture in each of "
+            "As the frozen head has many validation images wrong, most of the network was trained, on a new view of each picture in each of "
             f"{one['epochs']} epochs, at a highest rate of {one['rate']:g}: its validation loss ended at {one['validation_loss']:.3f} nats{outcome}."
         )
     if last := ways.get("gentler"):

@@ -1,6 +1,6 @@
 """Fine-tuning as the stage does it: train, and try again in another way if that brought nothing.
 
-If the frozen head leaves enough validation images wrong, all of the network is trained (whole.py), else its last stages. What is no better
+If the frozen head leaves enough validation images wrong, most of the network is trained (whole.py), else its last stages. What is no better
 than the head after any epoch, or worse than it by a standard error, by itself and beside it, as the two may ship together
 (proof/contenders.py), brought nothing: then the last stages are trained, and then these at a tenth of the rate, as the training lost what
 the head knew and never won it back. If nothing brings anything, this is said, and the network is the frozen head that it began with.
@@ -29,14 +29,14 @@ from headstart.training import augmenting, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
-ALL, USUAL, GENTLER = "all", "usual", "gentler"
+DEEP, USUAL, GENTLER = "deep", "usual", "gentler"
 LESS = 0.1  # factor on the rate if a training brought nothing
 
 
 class Try(TypedDict):
     """A training, the epoch whose weights are kept (0: those before the first, so it brought nothing), and its validation loss (nats)."""
 
-    way: str  # ALL of the network, as it is USUAL, or GENTLER
+    way: str  # DEEP (whole.py), USUAL, or GENTLER
     strategy: str
     statistics: str  # of BatchNorm
     rate: float
@@ -143,8 +143,8 @@ def tune(
 def _ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
     """How to train, one way after the other."""
     if settled.strategy == "last_stages" and much_is_wrong:
-        all_of_it = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
-        yield from [(ALL, all_of_it)] if all_of_it else []
+        deep = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
+        yield from [(DEEP, deep)] if deep else []
     yield USUAL, settled
     if settled.strategy != "head_only":
         yield GENTLER, settled.model_copy(update={"rate": LESS * settled.rate})

@@ -1,16 +1,21 @@
-"""All of the network, on views that are drawn anew in each epoch: how it is trained if the frozen head leaves enough wrong.
+"""Most of the network, on views that are drawn anew in each epoch: how it is trained if the frozen head leaves enough wrong.
 
-Cached activations of a few views are cheap, but early layers that do not fit the images stay as they are, and the rest sees the same views
-again and again. This way costs a pass through all of the network, forward and back, for each image and epoch, so its work is bounded: by
-counting, never by a clock. At a rate at which early layers learn, validation loss first rises and then falls below where it began, by chance
-here or there: the last weights are kept, at which the rate has fallen to nothing.
+Cached activations of a few views are cheap, but layers in the middle that do not fit the images stay as they are, and the rest sees the same
+views again and again. This way costs a pass through most of the network, forward and back, for each image and epoch, so its work is bounded:
+by counting, never by a clock. Stages that see the picture at more than a FINEST of its side stay frozen: edges and colours are those of any
+picture, and most of the memory that a step of training moves is theirs. At a rate at which stages in the middle learn, validation loss first
+rises and then falls below where it began, by chance here or there: the last weights are kept, at which the rate has fallen to nothing.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from headstart.networks import common, sources
+import numpy as np
+import torch
+from torch import nn
+
+from headstart.networks import common, cut, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
 from headstart.training import fine_tuning
@@ -18,6 +23,7 @@ from headstart.training import fine_tuning
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
+FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
 DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
 FEWEST_EPOCHS = 4  # at this rate the network first forgets, and shorter trainings end before they are past that
 ON_GPU = 50.0  # times the work that a CPU does at most
@@ -33,18 +39,29 @@ def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
 
 
 def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:
-    """The block that trains all of the source on so many images, for as many of the block's epochs as `block.whole` has work for.
+    """The block that trains most of the source on so many images, for as many of the block's epochs as `block.whole` has work for.
 
     None if those are too few. Pictures are seen whole, and mirrored and turned as the block has it: crops, turns by some degrees and
     colours are not measured (augmenting.py).
     """
     if not block.whole:
         return None
-    each = common.gflops(sources.known(card).trunk, card.transform.input_size)
+    trunk, size = sources.known(card).trunk, card.transform.input_size
+    each = common.gflops(trunk, size)
     epochs = min(block.epochs, int(block.whole * (ON_GPU if on_gpu else 1) / (each * images)))
     if epochs < min(FEWEST_EPOCHS, block.epochs):
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
-    changed = {"strategy": "full", "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
+    changed = {"depth": coarse(trunk, size), "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
     rates = {"rate": min(1.0, FACTOR * block.rate), "decay": DECAY}
     return block.model_copy(update={**changed, **rates, "augmentation": seen})
+
+
+def coarse(trunk: nn.Module, size: int) -> int:
+    """How many stages, from the head down, see a picture of `size` pixels at no more than FINEST of its side; 1 at least."""
+    seen, count = torch.zeros(1, 3, size, size, device=next((p.device for p in trunk.parameters()), None)), 0
+    with torch.no_grad():
+        for stage in cut.chain(trunk).children():
+            count += seen.ndim < 4 or seen.shape[2] <= math.ceil(FINEST * size)  # tokens have no side
+            seen = stage(seen)
+    return max(count, 1)

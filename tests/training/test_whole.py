@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from headstart.networks import common, sources
+from headstart.networks import common, cut, sources
 from headstart.params import FineTune
 from headstart.training import whole
 from tests import tiny
@@ -37,7 +38,7 @@ def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float
     way = whole.way(block, card, int(1.0 / work / 6), on_gpu=False)
     assert way is not None
     seen = way.augmentation
-    assert (way.strategy, way.views, way.epochs, way.keep) == ("full", "fresh", 6, "last")
+    assert (way.strategy, way.depth, way.views, way.epochs, way.keep) == ("last_stages", 4, "fresh", 6, "last")
     assert (way.rate, way.decay) == (pytest.approx(whole.FACTOR * 1e-3), whole.DECAY)
     assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (1.0, 0.0, 0.0, True)
     assert way.label_smoothing == 0.2, "what it does not change is the block's"
@@ -52,3 +53,18 @@ def test_its_work_is_bounded(images: int, epochs: int | None, work: float) -> No
     assert (way.epochs if way else None) == epochs
     assert whole.way(block, card, images, on_gpu=True) is not None
     assert whole.way(block.model_copy(update={"whole": 0.0}), card, images, on_gpu=True) is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "depth", "stages"),
+    [("test_resnet", 64, 4, 5), ("test_resnet", 66, 4, 5), ("test_vit", 160, 6, 7), ("test_efficientnet", 160, 4, 6)],
+)
+def test_stages_that_see_the_picture_finely_stay_frozen(architecture: str, size: int, depth: int, stages: int) -> None:
+    import timm
+
+    trunk = timm.create_model(architecture, pretrained=False, num_classes=0).eval()
+    assert (whole.coarse(trunk, size), len(list(cut.chain(trunk).children()))) == (depth, stages)
+
+
+def test_a_network_that_sees_all_of_it_finely_is_trained_at_its_end() -> None:
+    assert whole.coarse(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), 32) >= 1

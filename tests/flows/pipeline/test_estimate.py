@@ -126,13 +126,13 @@ def test_less_work_costs_less() -> None:
 
 
 def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether all of the network is trained depends on what `last_stages` leaves wrong."""
+    """Whether most of the network is trained depends on what the frozen head has wrong."""
     monkeypatch.setattr(costs, "task", lambda block: CELLS)
     plain = estimate.tell(said.append)
-    assert said[0].endswith("if all of the network is trained too")
+    assert said[0].endswith("if most of the network is trained")
     estimate.note(plain, [{"stage": "fine_tune", "outcome": "ran", "seconds": 100.0}])
     estimate.tell(said.append)
-    assert "trained too" not in said[1]
+    assert "is trained" not in said[1]
     block = params.load()
     assert costs.whole(CELLS, block, 2.0) == 2 * costs.whole(CELLS, block, 1.0) > 0
     few = dataclasses.replace(CELLS, train=costs.WRONG - 4, validation=3)
