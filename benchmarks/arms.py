@@ -1,0 +1,113 @@
+"""What fine-tuning brings on few images, way by way, on many test images that decide nothing.
+
+    python benchmarks/arms.py FOLDER... [--images 60 250] [--seeds 1] [--ways usual deep] [--out FILE.jsonl]
+
+Each seed draws `--images` images of a folder to train and validate on, and tests on others (panel.py). On frozen EfficientNet-Lite0: the head
+that was fitted on all images of the draw, and networks that were fine-tuned from its twin: in the usual way, and most of the network
+(headstart/training/whole.py), each as it was trained on the training images alone, and once more on those of train and validation together
+(`refit`), by itself and beside the head (`pair`). Beside the accuracies on the test images stands what the validation images say: the difference in log likelihood
+from the head in standard errors. A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import panel
+from workspace import report
+
+from headstart.data import encoding
+from headstart.features import classify, of_source
+from headstart.library import steps
+from headstart.params import FineTune
+from headstart.statistics import likelihood, paired
+from headstart.training import augmenting, fine_tuning, refitting, whole
+
+ARMS = ("network", "pair", "refit", "refit_pair")
+
+
+def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, FineTune | None]:
+    """The blocks of the ways of fine-tuning."""
+    block = FineTune()
+    settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
+    return {"usual": settled, "deep": whole.way(settled, card, images, on_gpu=False)}
+
+
+def merits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log likelihoods (n,) at the best temperature."""
+    return np.asarray(likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels))
+
+
+def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> list[dict[str, Any]]:
+    """A row for each way."""
+    with tempfile.TemporaryDirectory() as name:
+        some = steps.index(panel.drawn(folder, images, 800, seed, Path(name)), seed=seed)
+        head = steps.fit_head(some, panel.SOURCE, seed=seed)
+        card, held, test = head.source, some.split("validation"), some.split("test")
+        labels, truth = (encoding.encode(rows["label"], head.classes) for rows in (held, test))
+        features = of_source.of_source(card, test, some.root)
+        before = head.train_only.logits(of_source.of_source(card, held, some.root))
+        alone, final = head.train_only.logits(features), head.final.logits(features)
+        changes = augmenting.measure(some.split("train"), some.root, card, head.classes, seed=seed)
+        rows = []
+        for way, block in ways(card, changes, len(some.split("train"))).items():
+            if block is None or way not in wanted:
+                continue
+            begun, plan = time.monotonic(), fine_tuning.plan_of(block, some.usable, head.classes, seed)
+            done = fine_tuning.run(some.usable, some.root, card, head.train_only, head.classes, plan)
+            trained = time.monotonic()
+            nets = {"network": {key: value.numpy() for key, value in done.network.weights().items()}}
+            if done.best:
+                given = (some.usable, some.root, card, head.final, head.classes, block, done.summary)
+                nets["refit"] = refitting.refit(*given, seed=seed)
+            said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
+            said |= {"pair": (alone + said["network"]) / 2, "refit_pair": (final + said.get("refit", alone)) / 2}
+            gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
+            row = {
+                **{"folder": folder.name, "images": images, "seed": seed, "way": way, "n_validation": len(held), "n_test": len(test)},
+                **{"best_epoch": done.best, "image_passes": done.summary["image_passes"], "seconds": round(trained - begun, 1)},
+                "refit_seconds": round(time.monotonic() - trained, 1),
+                "validation_errors_better": round(gap / error, 2) if error else 0.0,
+                "head": float((final.argmax(1) == truth).mean()),
+                **{arm: float((said[arm].argmax(1) == truth).mean()) for arm in ARMS if arm in said},
+            }
+            rows.append(row)
+            with out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+        return rows
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--images", nargs="+", type=int, default=[60, 250])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", default=["usual", "deep"])
+    parser.add_argument("--out", type=Path, default=Path("arms.jsonl"))
+    given = parser.parse_args()
+    rows = [
+        row
+        for images in given.images
+        for folder in given.folders
+        for seed in range(given.seeds)
+        for row in draw(folder.resolve(), images, seed, given.ways, given.out)
+    ]
+    gains = {}
+    for way in given.ways:
+        for arm in ARMS:
+            gaps = [100 * (row.get(arm, row["head"]) - row["head"]) for row in rows if row["way"] == way]
+            gains[f"{way}_{arm}"] = round(statistics.mean(gaps), 2) if gaps else None
+    report({**gains, "draws": len(rows)})
+
+
+if __name__ == "__main__":
+    main()
