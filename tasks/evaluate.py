@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
-from headstart.evaluation import limits, pictured, test_split
+from headstart.evaluation import limits, outlying, pictured, test_split
 from headstart.features import of_source
 from headstart.features.transforms import View
 from headstart.labels import doubtful, lists
@@ -107,7 +107,7 @@ def _before(source: Path, head: Path, fine_tuned: Path, baseline: Path, chosen: 
         fitted["classes"],
         goals.read(fitted["goal"]),
         models,
-        _model(ships["arm"], chosen, ships["card"]),
+        replace(_model(ships["arm"], chosen, ships["card"]), temperature=ships.get("temperature")),
         {name: operating.read(point) for name, point in points.items()},
         {key: value for left in (outputs.read_json(source), *summaries.values()) for key, value in left["parameters"].items()},
         proved,
@@ -167,11 +167,11 @@ def _seen(
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write what counted for the worst mistakes, and the map."""
+    """Write what counted for the worst mistakes, the map, and the images unlike the others."""
     engine = limits.engine(ships, heads.load(head / "head.safetensors", "final"), devices.choose(shared.device, shared.precision))
     view = replace(View.of_card(ships.card), grey=manifest.grey(manifest.read(clean)))
     heat = pictured.counted(done.predictions, images, engine, view, done.metrics["classes"], block.heat_maps)
-    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed))
+    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed), outlying.find(known))
 
 
 def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:

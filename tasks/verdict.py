@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +62,11 @@ def verdict(
     field = _field(head, fine_tuned, summaries[fine_tuned], card, data, scratch, average=block.average)
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(lambda ships: prove(ships=ships), field, data.labels, context)
+    if field.tuned and shipped.contender.name in contenders.MIXED:
+        shipped = replace(shipped, contender=contenders.scaled(shipped.contender, field.tuned, data.labels))
+    trained = {contenders.FINE_TUNED: summaries[fine_tuned]["temperature"], contenders.SCRATCH: summaries[baseline].get("temperature")}
     point = operating.read(summaries[head]["point"]) if shipped.contender is field.head else shipped.contender.point(data.labels)
-    _write(out, shipped, point, block)
+    _write(out, shipped, point, trained.get(shipped.contender.name, shipped.contender.temperature), block)
     outputs.write_json(result, said)
     answer = naming.answer(said["answer"], shipping.looked_at(said))
     print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
@@ -97,12 +100,13 @@ def _absent(summary: tuning.Summary) -> str:
     return ""
 
 
-def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict) -> None:
-    """Write what ships: its weights, why it does, and its operating point."""
+def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, temperature: float | None, block: Verdict) -> None:
+    """Write what ships: its weights, why it does, its operating point, and what its logits were divided by."""
     ships = shipped.contender
     with outputs.folder(out) as folder:
         weights.write(folder / cards.WEIGHTS, ships.weights)
         chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json(), "point": asdict(point)}
+        chosen["temperature"] = temperature
         parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "seeds")}
         outputs.write_json(folder / "summary.json", {**chosen, "parameters": {"verdict": parameters}})
 

@@ -31,6 +31,7 @@ from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
 LIKELIER = 0.95  # one-sided certainty of a paired t test, if a contender ships for its likelihood without gaining more
+MIXED = (AVERAGE, BOTH)  # what no training has scaled
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
@@ -45,6 +46,7 @@ class Contender:
     mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
     goal: Goal = ACCURACY  # what it is to be good at
     classes: tuple[str, ...] = ()  # needed if a recall or precision is to be reached
+    temperature: float = 1.0  # by which its logits were divided here
 
     @property
     def subject(self) -> str:
@@ -163,6 +165,14 @@ def both(head: Contender, tuned: Contender) -> Contender:
     joined = pairing.weights(head.weights, tuned.weights, (weight, bias), 0.5)
     card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=2 * head.weights[weight].shape[1])
     return replace(tuned, name=BOTH, weights=joined, card=card, logits=(head.logits + tuned.logits) / 2)
+
+
+def scaled(one: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
+    """A mix of the fine-tuned model with its logits divided by the temperature of the validation images of `labels` (n,), as that of a training are."""
+    temperature = likelihood.temperature(one.logits, labels)
+    head = set(tuned.weights) - set(kept.of_source(tuned.card))
+    weights = {key: np.asarray(value / temperature, value.dtype) if key in head else value for key, value in one.weights.items()}
+    return replace(one, weights=weights, logits=one.logits / temperature, temperature=temperature)
 
 
 def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
