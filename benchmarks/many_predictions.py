@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from workspace import report
 
 from headstart.base.cores import in_order
 from headstart.features import extraction, predict
+from headstart.features.answered import Answer
 from headstart.features.transforms import View
 from headstart.indexing import indexer
 from headstart.params import Params, kwargs
@@ -77,7 +80,10 @@ def turns(folder: Path, model: Path, few: int, repeat: int) -> list[float]:
                 extraction.extract(ready.frozen, table, sliced, view, folder=Path(scratch) / "features", what="images")
 
             taken = {}
-            sides = [("predict", lambda part=part: list(in_order(ready.ask, part))), ("frozen", frozen_pass)]
+            sides: list[tuple[str, Callable[[], object]]] = [
+                ("predict", partial(_ask, ready, part)),
+                ("frozen", frozen_pass),
+            ]
             for name, work in sides if turn % 2 else sides[::-1]:
                 began = time.perf_counter()
                 work()
@@ -87,6 +93,10 @@ def turns(folder: Path, model: Path, few: int, repeat: int) -> list[float]:
             f"turn {turn}: predict {len(part) / taken['predict']:.1f}, frozen pass {len(table) / taken['frozen']:.1f} files/s", flush=True
         )
     return ratios[1:]
+
+
+def _ask(ready: predict.Ready, files: list[Path]) -> list[Answer]:
+    return list(in_order(ready.ask, files))
 
 
 def main() -> None:
