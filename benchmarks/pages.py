@@ -1,4 +1,4 @@
-"""Pages in Chromium, at 1280 and 390 pixels, light and dark: what axe-core finds, console errors, what is clipped, what is asked of the network.
+"""Pages in Chromium, at 1280 and 390 pixels, light and dark: what axe-core finds, console errors, what is clipped, what is asked of the network. All that is folded is opened.
 
     npm pack axe-core && tar xzf axe-core-*.tgz
     python benchmarks/pages.py package/axe.min.js reports/report.html http://127.0.0.1:8001/ export/index.html --photo PHOTO
@@ -18,9 +18,12 @@ import browser
 SERIOUS = ("serious", "critical")
 _AXE = "axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations.map((v) => [v.impact, v.id, v.help, v.nodes.length, v.nodes[0].html.slice(0, 160)]))"
 _CLIPPED = """[...document.querySelectorAll('p, li, h1, h2, h3, th, td, figcaption, button, summary, dt, dd')].filter((e) => {
-  const box = e.getBoundingClientRect(); let of = e.closest('.scroll, pre, details:not([open]), [hidden]');
+  const box = e.getBoundingClientRect(); const of = e.closest('.scroll, pre, [hidden]');
   return !of && box.width && (box.right > innerWidth + 1 || box.left < -1);
 }).map((e) => e.textContent.trim().slice(0, 60))"""
+_SCROLLED = """[...document.querySelectorAll('.scroll, pre')].filter((e) => e.scrollWidth > e.clientWidth + 1)
+  .map((e) => (e.getAttribute('aria-label') || e.textContent.trim().slice(0, 40)) + ': ' + e.scrollWidth + ' of ' + e.clientWidth)"""
+_OPEN = "document.querySelectorAll('details').forEach((e) => { e.open = true; }); 0"
 
 
 def main() -> int:
@@ -42,9 +45,11 @@ def main() -> int:
                     if page.run("Boolean(document.getElementById('file') && document.getElementById('choose'))") and options.photo:
                         _try(page, options.photo)
                     time.sleep(0.5)
+                    page.run(_OPEN)
                     page.run(script + "; 0")
                     found = page.run(_AXE)
                     clipped, wide = page.run(_CLIPPED), page.run("document.documentElement.scrollWidth")
+                    scrolled = page.run(_SCROLLED)
                     if options.shots:
                         options.shots.mkdir(parents=True, exist_ok=True)
                         page.shoot(options.shots / f"{number}-{width}-{'dark' if dark else 'light'}.png", whole=True)
@@ -56,7 +61,16 @@ def main() -> int:
                         print(f"  {impact} {name} ({count}): {text}: {where}")
                     for text in clipped:
                         print(f"  clipped: {text}")
-                    bad += len(clipped) + len(asked) + len(page.errors) + (wide > width) + sum(one[0] in SERIOUS for one in found)
+                    for text in scrolled:
+                        print(f"  wider than the page, to be scrolled: {text}")
+                    bad += (
+                        len(clipped)
+                        + len(scrolled) * (width > 1000)
+                        + len(asked)
+                        + len(page.errors)
+                        + (wide > width)
+                        + sum(one[0] in SERIOUS for one in found)
+                    )
     return int(bad > 0)
 
 

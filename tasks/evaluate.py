@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.evaluation import compared as to_compare
-from headstart.evaluation import limits, pictured, test_split
+from headstart.evaluation import limits, outlying, pictured, test_split
 from headstart.features import of_source
 from headstart.features.transforms import View
 from headstart.labels import doubtful, lists
@@ -167,11 +167,11 @@ def _seen(
     block: Evaluate,
     shared: Shared,
 ) -> None:
-    """Write what counted for the worst mistakes, and the map."""
+    """Write what counted for the worst mistakes, the map, and the images unlike the others."""
     engine = limits.engine(ships, heads.load(head / "head.safetensors", "final"), devices.choose(shared.device, shared.precision))
     view = replace(View.of_card(ships.card), grey=manifest.grey(manifest.read(clean)))
     heat = pictured.counted(done.predictions, images, engine, view, done.metrics["classes"], block.heat_maps)
-    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed))
+    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed), outlying.find(known))
 
 
 def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:
@@ -212,7 +212,12 @@ def _model(name: str, folder: Path, card: object) -> test_split.Model:
 def _ships(folder: Path, summary: dict[str, Any]) -> test_split.Model:
     """What ships, with its twin if there is one."""
     twin = weights.read(folder / cards.TWIN) if (folder / cards.TWIN).exists() else None
-    return replace(_model(summary["arm"], folder, summary["card"]), twin=twin, fitted_on=tuple(summary["fitted_on"]))
+    return replace(
+        _model(summary["arm"], folder, summary["card"]),
+        twin=twin,
+        fitted_on=tuple(summary["fitted_on"]),
+        temperature=summary.get("temperature"),
+    )
 
 
 if __name__ == "__main__":

@@ -58,10 +58,14 @@ def verdict(
         block=block,
         seed=shared.seed,
     )
-    scratch = contenders.measure(contenders.SCRATCH, weights.read(baseline / cards.WEIGHTS), untrained, data) if random else None
-    field = _field(head, fine_tuned, summaries[fine_tuned], card, data, scratch, average=block.average)
+    field = _field(head, fine_tuned, summaries[fine_tuned], card, data, average=block.average)
+    if random:
+        arrays, temperature = weights.read(baseline / cards.WEIGHTS), summaries[baseline].get("temperature", 1.0)
+        field = replace(field, scratch=contenders.measure(contenders.SCRATCH, arrays, untrained, data, temperature=temperature))
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(lambda ships: prove(ships=ships), field, data.labels, context)
+    if field.tuned and shipped.contender.name in contenders.MIXED:
+        shipped = replace(shipped, contender=contenders.scaled(shipped.contender, field.tuned, data.labels))
     point = operating.read(summaries[head]["point"]) if shipped.contender is field.head else shipped.contender.point(data.labels)
     again = None
     if refit.wanted(block.refit, shipped.contender, data):
@@ -80,16 +84,17 @@ def _field(
     summary: tuning.Summary,
     card: SourceCard,
     data: contenders.DataSet,
-    scratch: contenders.Contender | None,
     *,
     average: bool,
 ) -> shipping.Field:
-    """The contenders, measured on the validation images."""
+    """The contenders that begin with the source's weights, measured on the validation images."""
     arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
-    tuned = contenders.measure(contenders.FINE_TUNED, arrays, card, data) if summary["changed"] else None
+    tuned = (
+        contenders.measure(contenders.FINE_TUNED, arrays, card, data, temperature=summary["temperature"]) if summary["changed"] else None
+    )
     averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
-    return shipping.Field(frozen, tuned, averages, scratch, _absent(summary))
+    return shipping.Field(frozen, tuned, averages, None, _absent(summary))
 
 
 def _absent(summary: tuning.Summary) -> str:
@@ -102,7 +107,7 @@ def _absent(summary: tuning.Summary) -> str:
 
 
 def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict, again: refit.Weights | None) -> None:
-    """Write what ships: its weights, why it does, and its operating point.
+    """Write what ships: its weights, why it does, its operating point, and what its logits were divided by.
 
     again: its weights fitted on train and validation; what was measured on validation then lies beside them.
     """
@@ -114,7 +119,10 @@ def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block
         chosen = {"arm": ships.name, "mix": ships.mix, "reason": shipped.reason, "card": ships.card.to_json(), "point": asdict(point)}
         fitted_on = ["train", "validation"] if again or ships.name == contenders.HEAD else ["train"]
         parameters = {name: getattr(block, name) for name in ("level", "margin", "average", "remedies", "refit", "seeds")}
-        outputs.write_json(folder / "summary.json", {**chosen, "fitted_on": fitted_on, "parameters": {"verdict": parameters}})
+        outputs.write_json(
+            folder / "summary.json",
+            {**chosen, "temperature": ships.temperature, "fitted_on": fitted_on, "parameters": {"verdict": parameters}},
+        )
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ def leave(
         {"images": 400, "classes": classes, "singles": 0, "expected": [0.0, 0.0, 0.4], "labels": [], "blocks": []},
     )
     dump(paths["seen"] / "heat.json", {"crop": 1.0, "parts": {}})
+    far = {"path": predictions["path"].iloc[0], "label": classes[0], "split": "test", "distance": 0.61}
+    dump(paths["seen"] / "far.json", {"distance": 0.5, "images": [far]})
     places = {"split": "test", "x": random.random(len(predictions)).round(4), "y": random.random(len(predictions)).round(4)}
     predictions[["path", "label"]].assign(**places).to_parquet(paths["seen"] / "map.parquet")
     dump(paths["adapt"], outcome.nothing("labelled", "there is no second domain"))
@@ -149,6 +151,7 @@ def _predictions(classes: list[str], a_class: int, error: float, random: np.rand
                     "label": label,
                     "predicted": other if wrong else label,
                     "probability": sure,
+                    "sure": sure,
                     "label_probability": 1 - sure if wrong else sure,
                     "correct": not wrong,
                     "head_predicted": other if head_wrong else label,
@@ -511,7 +514,7 @@ def _card(classes: list[str], shipped: str, used: dict[str, Any], metrics: dict[
 class Page(HTMLParser):
     """The elements of a page, its text, and whether every element that must be closed is."""
 
-    VOID = frozenset(("meta", "img", "br", "link"))
+    VOID = frozenset(("meta", "img", "br", "link", "input"))
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -543,6 +546,10 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
+
+    def of_mistakes(self) -> list[dict[str, str | None]]:
+        """The pictures of test images that were called by another name."""
+        return [image for image in self.all("img") if (image["alt"] or "").startswith("Test image")]
 
 
 def page(folder: Path, mistakes: int = 24, **made: Any) -> Page:

@@ -30,6 +30,7 @@ examples:
   headstart predict inbox/ > labels.csv
   headstart predict inbox/ --top 3 --format jsonl
   headstart predict inbox/ --out labels.csv --resume  # goes on where it was stopped; or .jsonl, .parquet
+  headstart predict inbox/ --prior ants=90,bees=10    # nine in ten are ants there, whatever they were in training
   find inbox -name '*.jpg' | headstart predict - --sort-into sorted/
   headstart predict inbox/ --model ../other/models/final
 """
@@ -58,6 +59,9 @@ def register(commands: Commands) -> None:
     predict.add_argument("--top", metavar="K", type=_count, default=1, help="the K likeliest classes of each image (default: %(default)s)")
     predict.add_argument("--out", metavar="FILE", type=Path, help="write to a file: .csv, .jsonl or .parquet; its name says which")
     predict.add_argument("--resume", action="store_true", help="with --out: only the images that the file lacks")
+    predict.add_argument(
+        "--prior", metavar="CLASS=N,...", type=_prior, help="how common classes are among these images; em: estimated from them"
+    )
     predict.add_argument("--sort-into", metavar="DIR", type=Path, help="link each image into a folder per label, in a new folder DIR")
     predict.add_argument("--copy", action="store_true", help="with --sort-into: copy the images")
     features = commands.add(
@@ -73,12 +77,30 @@ def _count(text: str) -> int:
     return common.number(text, 1, 10_000)
 
 
+def _prior(text: str) -> dict[str, float] | str:
+    """Numbers by class, or em. Raises argparse.ArgumentTypeError for anything else."""
+    if text == "em":
+        return text
+    given: dict[str, float] = {}
+    for part in text.split(","):
+        name, sign, number = part.rpartition("=")
+        try:
+            given[name.strip()] = float(number)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise argparse.ArgumentTypeError(f"{part!r}: expected CLASS=NUMBER, as in ants=90,bees=10, or em")
+    return given
+
+
 def _predict(options: argparse.Namespace) -> int:
     from flows.results import predict as predicting
     from flows.results import predict_file, sorting
 
     if options.resume and not options.out:
         raise ParamsError("--resume goes on with a file: name it with --out")
+    if options.resume and options.prior == "em":
+        raise ParamsError("--prior em looks at all images together, so --resume cannot go on with it; give the numbers that it printed")
     if options.copy and not options.sort_into:
         raise ParamsError("--copy goes with --sort-into: it copies the images there")
     if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
@@ -87,9 +109,9 @@ def _predict(options: argparse.Namespace) -> int:
     if options.sort_into:
         sorting.prepare(options.sort_into, paths)
     if options.out:
-        answers = predict_file.write(paths, options.model, options.out, top=options.top, resume=options.resume)
+        answers = predict_file.write(paths, options.model, options.out, top=options.top, resume=options.resume, prior=options.prior)
     else:
-        answers = predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top)
+        answers = predicting.write(paths, options.model, sys.stdout, kind=options.format, top=options.top, prior=options.prior)
     done = 0
     for answer in answers:
         done += 1

@@ -72,9 +72,9 @@ def _run(options: argparse.Namespace) -> int:
     if given := [name for name in ("cards", "rate", "images") if getattr(options, name) is not None]:
         raise ParamsError(f"--{given[0]} goes with --plan: it changes what is said, and never what runs")
     with lock.hold("headstart run"):
-        from flows.pipeline import estimate
+        from flows.pipeline import costs, estimate
         from flows.projects import images
-        from flows.repository import warm
+        from flows.repository import git, warm
         from flows.results import show as show_module
         from flows.server import servers
         from headstart.params import presets, project_code
@@ -86,7 +86,10 @@ def _run(options: argparse.Namespace) -> int:
         images.check()
         stage.check_aim(wanted.aim)
         servers.configure()
+        if unkept := git.problem():
+            print(f"this run will not be kept for `headstart runs`: {unkept}", file=sys.stderr)
         print("starting Prefect", file=sys.stderr, flush=True)
+        costs.speed()  # before imports share the cores
         with warm.kept(), servers.chosen() as ready:
             if values or options.force or estimate.some_wait():
                 warm.stages()

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two co
 KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (0.599, 240), "wheel:efficientnet_lite2": (0.858, 260)}
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
-    **{"index_images": 2.5, "validate_data": 3.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
+    **{"index_images": 1.2, "validate_data": 1.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
     **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 1.5},
 }
 
@@ -173,10 +174,11 @@ def _seconds(one: Pass) -> float:
     return one.images * (each + flops * one.gflops)
 
 
+@cache
 def speed() -> float:
     """How slow a core here is beside one of that machine, 1 for as fast: the best of some small matrix products, in time of the processor.
 
-    What else runs here is not counted.
+    Measured once for a process: call it before anything else is started. What else runs here is not counted as such, but two threads of one core, and its memory, are shared.
     """
     import numpy as np
     from threadpoolctl import threadpool_limits

@@ -16,7 +16,7 @@ from prefect.states import Completed
 
 from flows.experiments import recovery, restore, save
 from flows.forms import given
-from flows.pipeline import artifacts, estimate
+from flows.pipeline import artifacts, costs, estimate
 from flows.projects import images
 from flows.repository import dvc, warm
 from headstart import params
@@ -97,6 +97,7 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
     """
     project_code.check()
     wanted = params.load()
+    costs.speed()  # while nothing else is started
     with warm.kept(), save.kept(lambda: runtime.flow_run.name or "run", say) as outcomes:
         if force or estimate.some_wait():
             warm.stages()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from headstart import params
 from headstart.base import executor
@@ -17,18 +18,21 @@ from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
 from headstart.words import spreadsheet
 
+if TYPE_CHECKING:
+    from headstart.features.predict import Prior
+
 COLUMNS = ("path", "label", "probability", "error", "unsure", "unlike")
 _SAID = {True: "yes", False: "no", None: ""}
 
 
-def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", top: int = 1) -> Iterator[Answer]:
+def write(paths: list[Path], model: Path, file: TextIO, *, kind: str = "csv", top: int = 1, prior: Prior = None) -> Iterator[Answer]:
     """Write a line for every image below `paths`, and yield each answer.
 
     `file` has to keep line ends as they are. A line of CSV has the COLUMNS, and a label and a probability for the second to the `top`-th likeliest class;
     a line of JSON (`kind` jsonl) has the same by name, the classes in `top`. Raises HeadstartError if there is no model, before anything is written, and if no
     file could be read, at the end.
     """
-    yield from answers(paths, model, lambda: WRITERS[kind](file, top))
+    yield from answers(paths, model, lambda: WRITERS[kind](file, top), prior=prior)
 
 
 def check(model: Path) -> None:
@@ -36,21 +40,27 @@ def check(model: Path) -> None:
     cards.check_there(model)
 
 
-def answers(paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer], object]], *, some: bool = True) -> Iterator[Answer]:
+def answers(
+    paths: list[Path], model: Path, begin: Callable[[], Callable[[Answer], object]], *, some: bool = True, prior: Prior = None
+) -> Iterator[Answer]:
     """Hand the answer for every image below `paths` to what `begin` gives, and yield it. Raises as `write` does; `begin` is called if there is a model. `some`: one that can be read is expected."""
     check(model)
     from headstart.features import predict
 
-    line = begin()
     read_any = False
     with executor.using(_executor()):
-        found = predict.predict(paths, model)
+        found = predict.predict(paths, model, prior=prior, say=_say)
+    line = begin()
     for answer in found:
         line(answer)
         read_any = read_any or bool(answer.label)
         yield answer
     if some and not read_any:
         raise HeadstartError("no file could be read as an image")
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
 
 
 def _executor() -> str:

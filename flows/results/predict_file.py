@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.results import predict
 from headstart.base import outputs
@@ -15,6 +15,9 @@ from headstart.features.answered import Answer
 from headstart.machinery import terminal
 from headstart.machinery.errors import HeadstartError, ParamsError
 from headstart.words import spreadsheet
+
+if TYPE_CHECKING:
+    from headstart.features.predict import Prior
 
 ROWS = 1024  # that are held in memory, and in a row group of Parquet
 _LINES: dict[str, Callable[[io.TextIOWrapper, int], Callable[[Answer], object]]] = {
@@ -42,7 +45,7 @@ def check(out: Path, *, resume: bool) -> None:
         raise HeadstartError(f"{out} is there already; {wanted}name another file")
 
 
-def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bool = False) -> Iterator[Answer]:
+def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bool = False, prior: Prior = None) -> Iterator[Answer]:
     """Write the answer for every image below `paths` to `out`, and yield each.
 
     Parquet is written whole or not at all, with the columns of CSV and `top`, a list of label and probability; memory does not grow with the number of images. With `resume`, images
@@ -50,7 +53,7 @@ def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bo
     """
     check(out, resume=resume)
     if kind(out) == ".parquet":
-        yield from _parquet(paths, model, out, top)
+        yield from _parquet(paths, model, out, top, prior)
         return
     from headstart.features.predict import walk
 
@@ -67,7 +70,7 @@ def write(paths: list[Path], model: Path, out: Path, *, top: int = 1, resume: bo
                 csv.writer(file, lineterminator="\n").writerow(predict.header(top))
             return _LINES[kind(out)](file, top)
 
-        yield from predict.answers(paths, model, begin, some=not there)
+        yield from predict.answers(paths, model, begin, some=not there, prior=prior)
 
 
 def _key(out: Path, path: str) -> str:
@@ -110,7 +113,7 @@ def _foreign(out: Path) -> HeadstartError:
     return HeadstartError(f"{out} is no file that `headstart predict` wrote, and stays as it is; name another one")
 
 
-def _parquet(paths: list[Path], model: Path, out: Path, top: int) -> Iterator[Answer]:
+def _parquet(paths: list[Path], model: Path, out: Path, top: int, prior: Prior) -> Iterator[Answer]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -132,5 +135,5 @@ def _parquet(paths: list[Path], model: Path, out: Path, top: int) -> Iterator[An
                 file.write_table(pa.Table.from_pylist(rows, schema))
                 rows.clear()
 
-        yield from predict.answers(paths, model, lambda: line)
+        yield from predict.answers(paths, model, lambda: line, prior=prior)
         flush()

@@ -11,13 +11,14 @@ import pandas as pd
 from headstart.base import outputs
 from headstart.data import sampling
 from headstart.evaluation import occlusion
+from headstart.evaluation.outlying import Outliers
 from headstart.features import transforms
 from headstart.features.engines import Engine
 from headstart.features.transforms import View
 from headstart.machinery.progress import Progress
 from headstart.statistics import mistakes, plane
 
-HEAT, MAP = "heat.json", "map.parquet"  # files of reports/seen/
+HEAT, MAP, FAR = "heat.json", "map.parquet", "far.json"  # files of reports/seen/
 FEWEST = 10  # images of which a map is drawn
 
 
@@ -53,8 +54,9 @@ def mapped(table: pd.DataFrame, features: np.ndarray, most: int, seed: int) -> p
     return chosen[["path", "label", "split"]].reset_index(drop=True).assign(x=x, y=y)
 
 
-def write(folder: Path, heat: Heat, table: pd.DataFrame) -> None:
-    """Write both into a folder, whole or not at all."""
+def write(folder: Path, heat: Heat, table: pd.DataFrame, far: Outliers) -> None:
+    """Write what counted, the map, and the images unlike the others into a folder, whole or not at all."""
     with outputs.folder(folder) as new:
         outputs.write_json(new / HEAT, heat)
+        outputs.write_json(new / FAR, far)
         table.to_parquet(new / MAP, index=False)

@@ -23,7 +23,7 @@ from headstart.features import classify, of_source
 from headstart.networks import heads, kept, made
 from headstart.networks.cards import ModelCard, SourceCard
 from headstart.proof import comparison
-from headstart.statistics import likelihood, operating, records
+from headstart.statistics import calibration, goals, likelihood, limits, operating, records
 from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
 from headstart.words import naming
@@ -72,7 +72,22 @@ class Labels(TypedDict):
     blocks: int
 
 
-class Metrics(TypedDict):
+class Scaling(TypedDict):
+    """How far the probabilities of what ships were off on the test images before its logits were divided by a temperature."""
+
+    temperature: float
+    ece: float  # expected calibration error (0-1), without its bias, and its 95% interval
+    interval: list[float]
+    bins: list[metrics.Bin]
+
+
+class Scaled(TypedDict, total=False):
+    """What reports/metrics.json has of the scaling."""
+
+    scaling: Scaling  # if the logits of what ships were divided by a temperature
+
+
+class Metrics(Scaled):
     """The content of reports/metrics.json.
 
     Beside `head`, it holds the Figures of every other contender under the contender's name.
@@ -115,6 +130,7 @@ class Model:
     card: SourceCard  # of its network
     fitted_on: tuple[str, ...] = ("train",)  # splits
     twin: dict[str, np.ndarray] | None = None  # its weights as they were before validation images were learned from, if they were
+    temperature: float | None = None  # by which its logits were divided, if that is known
 
 
 def evaluate(
@@ -156,16 +172,28 @@ def evaluate(
     right = {name: p.argmax(1) == labels for name, p in probabilities.items()}  # as in the trainings that the verdict compared
     told = _metrics(source.name, chosen.name, classes, table, figures, _transfer(right, test["sha256"].to_numpy(str), verdict))
     told["aim"] = _aim(goal, point, named[chosen.name], labels, classes)
+    told |= _before_scaling(shipped, labels, chosen.temperature, draws=bootstrap, bins=bins, seed=seed)
     told["caveats"] = caveats.caveats(_seen(told, verdict, float(shipped.max(1).mean()), goal, point))
     return Evaluation(
         kept.with_head(source, chosen.weights, head) if chosen.name == "head" else chosen.weights,
         replace(_card(chosen, classes, table, parameters, figures[chosen.name]), aim=goal, point=point),
         told,
-        _predictions(test, classes, labels, (shipped, named[chosen.name]), (probabilities["head"], named["head"])),
+        _predictions(test, classes, labels, (shipped, named[chosen.name]), (probabilities["head"], named["head"]), point),
         pd.DataFrame({"actual": test["label"], "predicted": np.array(classes)[named[chosen.name]]}),
         pd.DataFrame(metrics.reliability(shipped, labels, bins)),
         curves.table(goal, point, shipped, labels, classes),
     )
+
+
+def _before_scaling(shipped: np.ndarray, labels: np.ndarray, temperature: float | None, *, draws: int, bins: int, seed: int) -> Scaled:
+    """How far probabilities (n, classes) were off before scaling, if there was any: softmax undoes whatever is added to all logits of an image, so their logs are logits."""
+    if temperature is None or temperature == 1:
+        return {}
+    before = likelihood.softmax(temperature * np.log(np.maximum(shipped, operating.FLOOR)))
+    error, low, high = calibration.error(calibration.bins(before, labels, bins), draws=draws, seed=seed)
+    return {
+        "scaling": {"temperature": temperature, "ece": error, "interval": [low, high], "bins": metrics.reliability(before, labels, bins)}
+    }
 
 
 def _aim(goal: Goal, point: Point, named: np.ndarray, labels: np.ndarray, classes: list[str]) -> Aim:
@@ -245,12 +273,16 @@ def _card(chosen: Model, classes: list[str], table: pd.DataFrame, parameters: Ma
         "macro_f1": test["macro_f1"],
         "ece": test["ece"],
     }
+    made_from = table.loc[table["split"] != "test", "label"]
+    shares = goals.shares(encoding.encode(made_from, classes), len(classes))
     card = made.card(chosen.name, chosen.card, classes, manifest.grey(table), manifest.split_hash(table), figures, parameters)
-    return replace(card, fitted_on=chosen.fitted_on)
+    return replace(card, shares=tuple(map(float, shares)), fitted_on=chosen.fitted_on)
 
 
-def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, ships: Answers, by_head: Answers) -> pd.DataFrame:
-    """A row per test image, from what the model that ships and the frozen head say of it."""
+def _predictions(
+    test: pd.DataFrame, classes: list[str], labels: np.ndarray, ships: Answers, by_head: Answers, point: Point
+) -> pd.DataFrame:
+    """A row per test image, from what the model that ships and the frozen head say of it; `sure` is what `unsure` is judged by."""
     names, rows = np.array(classes), np.arange(len(test))
     (shipped, predicted), (head, head_predicted) = ships, by_head
     return pd.DataFrame(
@@ -259,6 +291,7 @@ def _predictions(test: pd.DataFrame, classes: list[str], labels: np.ndarray, shi
             "label": test["label"],
             "predicted": names[predicted],
             "probability": shipped[rows, predicted],
+            "sure": limits.confidence(shipped, np.array(point.factors)),
             "label_probability": shipped[rows, labels],
             "correct": predicted == labels,
             "head_predicted": names[head_predicted],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,15 +15,18 @@ from PIL import Image
 from headstart.base import executor
 from headstart.base.cores import in_order
 from headstart.data import images, photos
-from headstart.features import classify, transforms
+from headstart.features import classify, shares, transforms
 from headstart.features.answered import Answer
 from headstart.features.extraction import Frozen
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
 from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
+from headstart.statistics import prior as prior_shift
 
 MODEL = Path("models/final")
+ESTIMATED: Literal["em"] = "em"
+Prior = Mapping[str, float] | Literal["em"] | None
 _SPREAD = 256  # files that a worker of a cluster takes at a time
 _DECIDE = ("headstart.base", "headstart.data", "headstart.features", "headstart.networks", "headstart.statistics")
 _DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jp2", ".sgi", ".rgb")  # what may hold 16 bits
@@ -37,6 +41,7 @@ class Ready:
     card: ModelCard
     known: np.ndarray | None  # features (m, width) of known images, if the model has any
     frozen: Frozen  # uint8 (n, size, size, 3) -> logits, or logits and features (n, classes + width)
+    weights: tuple[float, ...] | None = None  # how many times as common as in training each class is; None: as common
 
     @classmethod
     def of(cls, folder: Path, *, features: bool = False) -> Ready:
@@ -52,7 +57,7 @@ class Ready:
 
     def of_seen(self, path: Path, image: np.ndarray, found: np.ndarray) -> Answer:
         """The answer for a file, from what the model sees of it and what the network gave for that (1, classes or more)."""
-        return answer(path, found, self.card, self.known)._replace(error=_remark(path, image, self.card))
+        return answer(path, found, self.card, self.known, self.weights)._replace(error=_remark(path, image, self.card))
 
     def ask(self, path: Path) -> Answer:
         """The answer for a file; one that cannot be read has the reason as its error."""
@@ -63,25 +68,34 @@ class Ready:
         return self.of_seen(path, image, self.frozen.engine.run(image[None]))
 
 
-def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
+def predict(
+    paths: list[Path], folder: Path = MODEL, *, prior: Prior = None, say: Callable[[str], object] = lambda words: None
+) -> Iterator[Answer]:
     """Yield the answer for every file, in order, on the machines of base/executor.py.
 
+    prior: how common the classes are among these files, by name (ratios count), or ESTIMATED from them; left out, as common as in training. say: is told what was estimated.
     Folders are walked. The label is the one that the model's operating point names; its probability may be below one half.
     A file that cannot be read has an empty label, no probability, and the reason as its error. One in which there is nothing to see (fully
     transparent, or of one colour) has a label, as every image has, and an error that says so; so has one of more than 8 bits a channel whose
-    scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist.
+    scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist;
+    ParamsError for a prior that does not fit the model.
     """
     ready = Ready.of(folder)
     files = list(walk(paths))
+    if prior == ESTIMATED:
+        prior = shares.estimate(ready.card, files, ready.ask)
+        say(f"prior: {', '.join(f'{name} {share:.1%}' for name, share in prior.items())}")
+    weights = None if prior is None else shares.weights(ready.card, prior)
+    ready = replace(ready, weights=weights)
     if not executor.spreads():
         return in_order(ready.ask, files)
     together = (files[start : start + _SPREAD] for start in range(0, len(files), _SPREAD))
-    return chain.from_iterable(executor.in_order(partial(_answers, folder), together, depends=_DECIDE))
+    return chain.from_iterable(executor.in_order(partial(_answers, folder, weights), together, depends=_DECIDE))
 
 
-def _answers(folder: Path, files: list[Path]) -> list[Answer]:
+def _answers(folder: Path, weights: tuple[float, ...] | None, files: list[Path]) -> list[Answer]:
     """What a worker of a cluster does: the answers for some files."""
-    ready = _ready(folder, (folder / cards.CARD).stat().st_mtime_ns)
+    ready = replace(_ready(folder, (folder / cards.CARD).stat().st_mtime_ns), weights=weights)
     return [ready.ask(path) for path in files]
 
 
@@ -91,16 +105,20 @@ def _ready(folder: Path, _changed: int) -> Ready:
     return Ready.of(folder)
 
 
-def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | None) -> Answer:
+def answer(path: Path, found: np.ndarray, card: ModelCard, known: np.ndarray | None, weights: tuple[float, ...] | None = None) -> Answer:
     """The answer for a file, from the logits (1, classes) that its model gives, or these and the features (1, classes + width).
 
-    `known` are the features of known images (m, width), if the model has any.
+    known: the features of known images (m, width), if the model has any. weights: how many times as common as in training each class is. They move the probabilities; the name and
+    `unsure` too if the likeliest class is named. At any other operating point these stay, as it was chosen for a share of each class that is found, whatever their number.
     """
     count = len(card.classes)
-    probabilities = likelihood.softmax(found[:, :count])
-    best = int(card.named(probabilities)[0])
+    probabilities = judged = likelihood.softmax(found[:, :count])
+    if weights is not None:
+        probabilities = prior_shift.corrected(probabilities, np.array(weights))
+        judged = probabilities if card.point is None or len(set(card.point.factors)) == 1 else judged
+    best = int(card.named(judged)[0])
     ranked = tuple((card.classes[i], float(probabilities[0, i])) for i in np.argsort(-probabilities[0], kind="stable"))
-    unsure = bool(card.unsure_of(probabilities)[0]) if card.unsure else None
+    unsure = bool(card.unsure_of(judged)[0]) if card.unsure else None
     unlike = None
     if card.unlike is not None and known is not None:
         unlike = bool(limits.distances(found[:, count:], known, card.unlike.neighbours)[0] > card.unlike.distance)

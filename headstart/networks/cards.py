@@ -164,6 +164,7 @@ class ModelCard:
     point: Point | None = None  # from which probability a class is named; None: the likeliest is
     unsure: Unsure | None = None  # from which confidence an answer counts
     unlike: Unlike | None = None  # how far from all known images an image is none of the classes
+    shares: tuple[float, ...] | None = None  # of the classes among the images that it was made from
     grey: Grey | None = None  # the scale on which more than 8 bits a channel, grey or colour, became 8, if any image had them
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
@@ -182,14 +183,13 @@ class ModelCard:
         What is not known, or empty, is left out.
         """
         values = {**{key: getattr(self, key) for key in self.__dataclass_fields__}, "transform": self.transform.to_json()}
-        values["classes"] = list(self.classes)
-        values["fitted_on"] = list(self.fitted_on or ()) or None
+        values |= {"classes": list(self.classes), "shares": self.shares and list(self.shares), "grey": self.grey and self.grey.to_json()}
+        values["fitted_on"] = self.fitted_on and list(self.fitted_on)
         values |= {
             key: asdict(one)
             for key, one in (("aim", self.aim), ("point", self.point), ("unsure", self.unsure), ("unlike", self.unlike))
             if one is not None
         }
-        values["grey"] = self.grey.to_json() if self.grey else None
         return {key: values[key] for key in (_DEVELOPED if self.started_from else _SHIPPED) if values[key] not in (None, {})}
 
     @classmethod
@@ -202,7 +202,20 @@ class ModelCard:
 
 
 _SHIPPED = (
-    *("format", "shipped", "fitted_on", "source", "library", "architecture", "kind", "weights_sha256", "transform", "grey", "classes"),
+    *(
+        "format",
+        "shipped",
+        "fitted_on",
+        "source",
+        "library",
+        "architecture",
+        "kind",
+        "weights_sha256",
+        "transform",
+        "grey",
+        "classes",
+        "shares",
+    ),
     *("aim", "point", "unsure", "unlike", "licence", "data_sha256", "parameters", "versions", "metrics"),
 )
 _DEVELOPED = (

@@ -32,6 +32,7 @@ from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
 LIKELIER = 0.95  # one-sided certainty of a paired t test, if a contender ships for its likelihood without gaining more
+MIXED = (AVERAGE, BOTH)  # what no training has scaled
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 
 
@@ -46,6 +47,7 @@ class Contender:
     mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
     goal: Goal = ACCURACY  # what it is to be good at
     classes: tuple[str, ...] = ()  # needed if a recall or precision is to be reached
+    temperature: float = 1.0  # by which its logits were divided, as far as that is known
 
     @property
     def subject(self) -> str:
@@ -122,11 +124,13 @@ class Shipped:
     reason: str
 
 
-def measure(name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None) -> Contender:
-    """A whole model, and its logits of the validation images. `weights` and `card` are those of Contender."""
+def measure(
+    name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None, temperature: float = 1.0
+) -> Contender:
+    """A whole model, and its logits of the validation images. What else is given are fields of Contender."""
     what = f"{name.replace('_', ' ')}, validation images"
     logits = classify.logits(weights, card, data.validation, data.root, data.device, what)
-    return Contender(name, weights, card, logits, mix, data.goal, tuple(data.classes))
+    return Contender(name, weights, card, logits, mix, data.goal, tuple(data.classes), temperature)
 
 
 def frozen(head: Head, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet) -> Contender:
@@ -172,6 +176,19 @@ def side_by_side(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card
     """The weights of both models as one network; `card` is that of either."""
     bias, weight = sorted(set(tuned) - set(kept.of_source(card)))
     return pairing.weights(head, tuned, (weight, bias), 0.5)
+
+
+def scaled(one: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
+    """A mix of the fine-tuned model with its logits divided by the temperature of the validation images of `labels` (n,), as that of a training are."""
+    temperature = likelihood.temperature(one.logits, labels)
+    weights = divided(one.weights, tuned.weights, tuned.card, temperature)
+    return replace(one, weights=weights, logits=one.logits / temperature, temperature=temperature)
+
+
+def divided(mix: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card: SourceCard, temperature: float) -> dict[str, np.ndarray]:
+    """The weights of a mix of the model `tuned`, whose source is that of `card`, with its logits divided by a temperature."""
+    head = set(tuned) - set(kept.of_source(card))
+    return {key: np.asarray(value / temperature, value.dtype) if key in head else value for key, value in mix.items()}
 
 
 def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:

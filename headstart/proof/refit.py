@@ -18,7 +18,7 @@ from headstart.linear import frozen_head
 from headstart.networks import heads, kept
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
-from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, averaged, side_by_side
+from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, averaged, divided, side_by_side
 
 if TYPE_CHECKING:
     from headstart.training import outcome
@@ -48,4 +48,5 @@ def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: 
     if ships.name == FINE_TUNED:
         return tuned
     frozen = kept.with_head(card, tuned, final)
-    return side_by_side(frozen, tuned, card) if ships.mix is None else averaged(frozen, tuned, ships.mix)
+    mix = side_by_side(frozen, tuned, card) if ships.mix is None else averaged(frozen, tuned, ships.mix)
+    return divided(mix, tuned, card, ships.temperature)

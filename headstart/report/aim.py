@@ -47,10 +47,11 @@ def aim(f: Findings) -> Aim | None:
         return None
     goal, point, classes = goals.read(made["goal"]), operating.read(made["point"]), f.metrics["classes"]
     label = goal.label or max(classes, key=lambda name: point.factors[classes.index(name)])
+    said = _said(label, point, classes, goal.measure)
     return Aim(
         goal=sentence(aims.goal(goal.measure, goal.label, goal.reach) + aims.why(goal.measure, goal.asked, goal.ratio)),
-        point=_said(label, point, classes, goal.measure),
-        chosen_on=f"It was chosen on {count(point.n, 'image')} that the model was not trained on." if point.n else "",
+        point=said,
+        chosen_on=f"It was chosen on {count(point.n, 'image')} that the model was not trained on." if point.n and said else "",
         reached=_reached(goal, point, made["reached"]),
         curves=[_of_class(str(name), rows) for name, rows in f.thresholds.groupby("label", sort=False)] if len(f.thresholds) else [],
     )

@@ -51,6 +51,9 @@ COLUMNS = {
 }
 
 
+BESIDE = {"probe_accuracy", "imagenet_accuracy"}  # what the first table has of a source beside the scores that count
+
+
 @dataclass(frozen=True)
 class Head:
     """The heading of a score's column; `counts`: it counts in the ranking."""
@@ -66,7 +69,8 @@ class Source:
 
     figures: Row
     notes: str
-    cells: list[tuple[str, str]]  # its scores in words, and its standard error or how much it counts, if that is known
+    cells: list[tuple[str, str]]  # its first scores in words, and its standard error or how much it counts, if that is known
+    others: list[tuple[str, str]]  # the other scores
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Sources:
 
     ranked: list[Source]
     columns: list[Head]
+    others: list[Head]  # columns of the second table, which is folded away
     skipped: list[Row]
     chart: str
     edge: bool  # whether some source is on the frontier
@@ -116,16 +121,20 @@ def sources(f: Findings) -> Sources:
     several = len(ranked) > 1
     columns = {key: COLUMNS.get(key, Column(key.replace("_", " "), "", _three)) for key in _keys(ranking, ranked)}
     votes = ranking.get("votes", [])
+    first = {key: column for key, column in columns.items() if not votes or key in votes or key in BESIDE}
+    others = {key: column for key, column in columns.items() if key not in first}
     return Sources(
         ranked=[
             Source(
                 row,
                 ", ".join(_notes(row, number, ranking)) if several else "",
-                [_cell(row, key, column) for key, column in columns.items()],
+                [_cell(row, key, column) for key, column in first.items()],
+                [_cell(row, key, column) for key, column in others.items()],
             )
             for number, row in enumerate(ranked)
         ],
-        columns=[Head(column.title, column.unit, key in votes) for key, column in columns.items()],
+        columns=[Head(column.title, column.unit, key in votes) for key, column in first.items()],
+        others=[Head(column.title, column.unit, False) for column in others.values()],
         skipped=[row for row in ranking["candidates"] if row["status"] != "ranked"],
         chart=_chart(ranked, ranking["chosen"]) if several else "",
         edge=any(row.get("frontier") for row in ranked),

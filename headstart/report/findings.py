@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.continual.outcome import Report as Batches
     from headstart.domains.outcome import Report as Adapted
     from headstart.evaluation.metrics import Figures
+    from headstart.evaluation.outlying import Outliers
     from headstart.evaluation.pictured import Heat
     from headstart.evaluation.test_split import Metrics
     from headstart.labels.doubtful import Doubts
@@ -103,6 +104,7 @@ class Findings:
     batches: Batches
     labels: Doubts
     heat: Heat
+    far: Outliers
     map: pd.DataFrame  # path, label, split, x, y; empty if there is none
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
@@ -171,6 +173,7 @@ def gather(at: Places) -> Findings:
             batches=_json(at.batches),
             labels=_json(at.labels / "labels.json"),
             heat=_json(at.seen / "heat.json"),
+            far=_json(at.seen / "far.json"),
             map=pd.read_parquet(at.seen / "map.parquet"),
             curve=_table(at.curve),
             baseline_curve=_table(at.baseline_curve),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from headstart.report import photos
+from headstart.report import photos, summary
 from headstart.report.findings import Findings
 from headstart.words import labels
 from headstart.words.formats import count, percent
 
 WEAK = 0.95  # recall (0-1) from which a class is no reason to photograph more of it
-OFTEN = 2  # confusions of a pair from which it is named
+WIDE = 0.2  # length of the interval of the accuracy (0-1) from which on more photos are asked for
 
 
 def following(f: Findings) -> list[str]:
     """What is most worth doing, the most useful first; empty if nothing is."""
-    return [*_labels(f), *_photos(f), *_pair(f)]
+    return [*_labels(f), *_few(f), *_photos(f), *_pair(f)]
 
 
 def _labels(f: Findings) -> list[str]:
@@ -44,14 +44,22 @@ def _photos(f: Findings) -> list[str]:
     return [f"Photograph more of {label}: {found}, and more photos {may} help."]
 
 
+def _few(f: Findings) -> list[str]:
+    """That the images are too few to say how good the model is, if they are."""
+    low, high = f.metrics["test"]["interval"]["accuracy"]
+    if high - low < WIDE:
+        return []
+    tested = count(f.metrics["n_test"], "test image")
+    return [
+        f"Add photos of every class (`headstart import --add`): {tested} cannot tell whether {percent(low)} or {percent(high)} of new ones will be right."
+    ]
+
+
 def _pair(f: Findings) -> list[str]:
-    wrong = f.confusion[f.confusion["actual"] != f.confusion["predicted"]]
-    if wrong.empty:
+    found = summary.commonest(f)
+    if found is None:
         return []
-    pairs = wrong.groupby(["actual", "predicted"]).size().sort_values(ascending=False, kind="stable")
-    (actual, predicted), times = pairs.index[0], int(pairs.iloc[0])
-    if times < OFTEN:
-        return []
+    actual, predicted, times = found
     return [
         f"Look at {actual} beside {predicted}: {actual} was taken for {predicted} {times} times, the commonest mistake. Can you tell them apart in these photos?"
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from headstart.report import charts
 from headstart.report.findings import Findings
 from headstart.words import formats, limits, naming
@@ -22,6 +24,7 @@ MEASURES: dict[Key, tuple[str, str]] = {
     "macro_f1": ("Macro F1", "mean over the classes of F1, which weighs misses and false alarms alike"),
     "ece": ("Calibration error", "how far the stated probabilities are off on average (lower is better)"),
 }
+POINTS = 60  # of the curve of coverage, at most
 LONG = 7  # letters beyond which the name of a class is written upright in the matrix
 
 
@@ -97,11 +100,21 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What leaving unsure answers to a person brings: the curve, and the same in words."""
+
+    chart: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """The reliability chart, empty if there is nothing to draw, and the calibration error."""
+    """The reliability chart, empty if there is nothing to draw, and the calibration error; the same before the logits were scaled, and what was done, in words."""
 
     chart: str
     ece: str
+    before: str
+    said: str
 
 
 def result(f: Findings) -> Result:
@@ -173,6 +186,51 @@ def calibration(f: Findings) -> Calibration:
     """How far the stated probabilities hold."""
     known = f.reliability.dropna() if len(f.reliability) else f.reliability
     bins = [(float(row.confidence), float(row.accuracy), int(row.n)) for row in known.itertuples()]
+    scaling = f.metrics.get("scaling")
+    now = percent(f.metrics["test"]["ece"])
+    if scaling is None:
+        head = "The penalty of the head was chosen for the likeliest probabilities out of fold, so nothing was scaled."
+        return Calibration(_reliability(bins), now, "", head if f.metrics["shipped"] == "head" else "")
+    before = [(one["confidence"], one["accuracy"], one["n"]) for one in scaling["bins"]]
+    said = (
+        f"Its logits are divided by {formats.plain(scaling['temperature'])}, found on the validation images: above 1, it was too sure before. "
+        f"The average gap was {percent(scaling['ece'])} before and is {now}."
+    )
+    return Calibration(_reliability(bins), now, _reliability(before), said)
+
+
+def _reliability(bins: list[tuple[float, float, int]]) -> str:
+    """The chart of bins (confidence, share right, images); empty if there are none."""
     said = [f"sure {percent(c)}, right {percent(a)}, {formats.count(n, 'image')}" for c, a, n in bins if n]
-    chart = charts.reliability(bins, alt="Reliability: " + "; ".join(said)) if said else ""
-    return Calibration(chart, percent(f.metrics["test"]["ece"]))
+    return charts.reliability(bins, alt="Reliability: " + "; ".join(said)) if said else ""
+
+
+def coverage(f: Findings) -> Coverage | None:
+    """How many of the answers are right if only the surest are given; None if an earlier version made the run, or there is nothing to draw."""
+    made, rows = f.metrics.get("limits"), f.predictions
+    if made is None or "sure" not in rows or len(rows) < 2:
+        return None
+    order = rows.sort_values(["sure", "path"], ascending=[False, True], kind="stable")
+    given = np.arange(1, len(order) + 1)
+    right = order["correct"].to_numpy(bool).cumsum() / given
+    ends = np.flatnonzero(np.append(np.diff(order["sure"]) < 0, True))  # answers that are equally sure are given together
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), POINTS)).round().astype(int))]
+    points = [(float(given[at] / len(order)), float(right[at])) for at in ends]
+    answered, error = made["answered"], made["error"]
+    rings = [(answered, 1 - error)] if error is not None else []
+    said = "; ".join(f"{percent(share)} answered: {percent(value)} right" for share, value in points[:: -max(1, len(points) // 8)])
+    chart = charts.lines(
+        [charts.Series("answers", points)],
+        alt=f"Share of right answers over the share of test images that get an answer; {said}",
+        x_title="test images that get an answer" + (" (ring: as it is set)" if rings else ""),
+        y_title="right among the answers",
+        y_text=formats.short,
+        x_text=formats.short,
+        rings=rings,
+        ceiling=1.0,
+    )
+    return Coverage(
+        chart,
+        "From right to left, ever fewer of the test images get an answer, the surest ones; the others are left to a person. The further the line "
+        "rises, the better the model knows when it may be wrong. `evaluate.abstain` sets where it stops.",
+    )

@@ -8,6 +8,8 @@ from headstart.report.findings import Findings
 from headstart.words import naming
 from headstart.words.formats import count, percent
 
+OFTEN = 2  # confusions of a pair from which it is named
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -44,6 +46,7 @@ def summary(f: Findings) -> list[str]:
         f"The model tells {count(len(f.metrics['classes']), 'class', 'classes')} apart and is wrong on {wrong:,} of {count(f.metrics['n_test'], 'test image')}, "
         "which were kept out of the training and of every choice."
     ]
+    said += confused(f)
     if len(ranked) > 1:
         said.append(f"Of {len(ranked)} pretrained sources that were ranked, {f.ranking['chosen']} was chosen.")
     said.append(transfer(f))
@@ -53,6 +56,26 @@ def summary(f: Findings) -> list[str]:
             f"On the test images the frozen head alone would have made {count(before, 'mistake')}; the model that ships makes {wrong:,}."
         )
     return said
+
+
+def confused(f: Findings) -> list[str]:
+    """What is most often taken for what, in a sentence; none if no pair of classes was confused twice."""
+    found = commonest(f)
+    if found is None:
+        return []
+    actual, predicted, times = found
+    among = int((f.confusion["actual"] == actual).sum())
+    return [f"Most often {actual} is taken for {predicted} ({times} of its {count(among, 'test image')})."]
+
+
+def commonest(f: Findings) -> tuple[str, str, int] | None:
+    """The class that is most often taken for another, that other, and how often; None if no pair was confused twice."""
+    wrong = f.confusion[f.confusion["actual"] != f.confusion["predicted"]]
+    pairs = wrong.groupby(["actual", "predicted"]).size().sort_values(ascending=False, kind="stable")
+    if not len(pairs) or pairs.iloc[0] < OFTEN:
+        return None
+    actual, predicted = pairs.index[0]
+    return str(actual), str(predicted), int(pairs.iloc[0])
 
 
 def transfer(f: Findings) -> str:

@@ -175,17 +175,40 @@ def _best(curves: pd.DataFrame) -> int:
 
 
 def _curves(curves: pd.DataFrame) -> list[str]:
-    """Loss and accuracy over the epochs."""
+    """Loss, accuracy and the learning rate of the head over the epochs."""
     return [
         _curve(curves, "loss", formats.plain, math.inf),
         _curve(curves, "accuracy", formats.short, 1.0),
+        *_rates(curves),
     ]
+
+
+def _rates(curves: pd.DataFrame) -> list[str]:
+    """The learning rate of the head over the epochs; none if it was not kept."""
+    known = curves[curves["epoch"] > 0][["epoch", "rate"]].dropna() if "rate" in curves else curves.head(0)
+    if not len(known):
+        return []
+    points = [(float(epoch), 1000 * float(rate)) for epoch, rate in known.itertuples(index=False, name=None)]
+    return [
+        charts.lines(
+            [charts.Series("rate", points)],
+            alt="Learning rate of the head over the epochs; "
+            + "; ".join(f"epoch {epoch:g}: {rate:.2g} thousandths" for epoch, rate in points),
+            x_title="epoch",
+            y_title="learning rate of the head (thousandths)",
+            walls=[(place, name) for place, name in _walls(curves) if place > points[0][0]],
+        )
+    ]
+
+
+def _walls(curves: pd.DataFrame) -> list[tuple[float, str]]:
+    """Where each phase begins."""
+    starts = curves[curves["epoch"] > 0].groupby("phase", sort=False)["epoch"].min()
+    return [(float(start) - 0.5, str(name)) for name, start in starts.items()]
 
 
 def _curve(curves: pd.DataFrame, key: str, text: Callable[[float], str], ceiling: float) -> str:
     """One of them, the phases marked, the head's level before fine-tuning drawn, the best epoch ringed."""
-    epochs = curves[curves["epoch"] > 0]
-    starts = epochs.groupby("phase", sort=False)["epoch"].min()
     best = curves[curves["epoch"] == _best(curves)].iloc[0]
     reached = float(best[f"validation_{key}"])
     series = []
@@ -201,7 +224,7 @@ def _curve(curves: pd.DataFrame, key: str, text: Callable[[float], str], ceiling
         y_title=key,
         y_text=text,
         level=(float(before.iloc[0]), "head") if len(before) else None,
-        walls=[(float(start) - 0.5, str(name)) for name, start in starts.items()],
+        walls=_walls(curves),
         rings=[(float(best["epoch"]), reached)],
         ceiling=ceiling,
     )

@@ -113,7 +113,7 @@ def transfer(f: Findings) -> Transfer:
         tone={"positive": "ok", "negative": "no"}.get(v["answer"], ""),
         standing=v["standing"],
         evidence=f"{sentence(v['pretrained_against_random']['evidence'])} {v['settle']}".rstrip() if tested else "",
-        chart=_learning(v["curves"]) if tested else "",
+        chart=_learning(v["curves"], v["pretrained_against_random"]["slope"]["threshold"]) if tested else "",
         stopped=tested and v["curves"]["pretrained"][-1]["step"] != v["curves"]["random"][-1]["step"],
         pairs=pairs,
         labels=_labels(v.get("label_curve", [])),
@@ -143,21 +143,28 @@ def _contenders(f: Findings) -> list[Contender]:
     ]
 
 
-def _learning(curves: Curves) -> str:
-    """Validation accuracy over the steps of both groups, the pretrained one from its converged head."""
+def _learning(curves: Curves, threshold: float) -> str:
+    """Validation accuracy over the steps of both groups, the pretrained one from its converged head; "" if neither was trained beyond its head.
+
+    Drawn in: rings at the start and at the best epoch of each, and a line at the accuracy (0-1) to which the steps are counted.
+    """
     series = [
         charts.Series("pretrained", [(row["step"], row["accuracy"]) for row in curves["pretrained"]]),
         charts.Series("random weights", [(row["step"], row["accuracy"]) for row in curves["random"]], 2, dashed=True),
     ]
+    if all(len(one.points) < 2 for one in series):
+        return ""
     alt = "; ".join(
         f"{s.name} from {percent(s.points[0][1])} to {percent(s.points[-1][1])} in {s.points[-1][0]:,.0f} steps" for s in series
     )
     return charts.lines(
         series,
-        alt=f"Validation accuracy over the steps of training: {alt}",
-        x_title="steps of training",
+        alt=f"Validation accuracy over the steps of training: {alt}; steps are counted to {percent(threshold)}",
+        x_title="steps of training (rings: start and end)",
         y_title="validation accuracy",
         y_text=formats.short,
+        level=(threshold, "90% of the better end"),
+        rings=[point for one in series for point in dict.fromkeys((one.points[0], max(one.points, key=lambda point: point[1])))],
         ceiling=1.0,
     )
 

@@ -17,6 +17,8 @@ def why(measure: str, asked: bool, ratio: float | None) -> str:
     """Why that is the aim, in brackets, if nobody asked for it. `ratio`: images of the largest class for each of the smallest."""
     if asked or ratio is None:
         return ""
+    if measure == "accuracy" and ratio == 1:
+        return " (by default: every class has as many images)"
     if measure == "accuracy":
         return f" (by default: the largest class has {_times(ratio)} the images of the smallest)"
     return f" (by default, as the largest class has {_times(ratio)} the images of the smallest; `aim` in params.yaml changes it)"

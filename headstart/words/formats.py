@@ -19,8 +19,8 @@ def short(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A number with at most three digits."""
-    return f"{value:.3g}"
+    """A number with at most three digits that count: 0.0123, 1,000."""
+    return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def count(n: int, one: str, many: str = "") -> str:

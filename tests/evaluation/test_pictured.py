@@ -10,6 +10,7 @@ import pytest
 
 from headstart.base import outputs
 from headstart.evaluation import occlusion, pictured
+from headstart.evaluation.outlying import Outliers
 from headstart.features.engines import Engine
 from headstart.features.transforms import View
 from headstart.statistics import plane
@@ -78,6 +79,8 @@ def test_the_worst_mistakes_are_looked_at(tmp_path: Path) -> None:
     heat = pictured.counted(pd.DataFrame(rows), tmp_path, Engine("test", 1, run), View(32, "bilinear", 0.9), ["x", "y"], 1)
     assert (heat["crop"], list(heat["parts"])) == (0.9, ["c.png"])
     assert calls == (occlusion.CELLS - occlusion.COVER + 1) ** 2 + 1
-    pictured.write(tmp_path / "seen", heat, pd.DataFrame({"path": ["a.png"], "label": ["x"], "split": ["test"], "x": [0.0], "y": [1.0]}))
+    table = pd.DataFrame({"path": ["a.png"], "label": ["x"], "split": ["test"], "x": [0.0], "y": [1.0]})
+    far: Outliers = {"distance": None, "images": []}
+    pictured.write(tmp_path / "seen", heat, table, far)
     assert outputs.read_json(tmp_path / "seen" / pictured.HEAT) == heat
     assert len(pd.read_parquet(tmp_path / "seen" / pictured.MAP)) == 1

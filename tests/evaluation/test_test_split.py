@@ -48,7 +48,14 @@ class Setting:
         model.save(self.weights, self.tuned)
 
     def evaluate(
-        self, ships: str = "fine_tuned", card: SourceCard | None = None, *, scratch: bool = False, tuning: bool = True, **aim: Any
+        self,
+        ships: str = "fine_tuned",
+        card: SourceCard | None = None,
+        *,
+        scratch: bool = False,
+        tuning: bool = True,
+        temperature: float | None = None,
+        **aim: Any,
     ) -> Evaluation:
         source = card or self.card
         parameters = {"select_source": {"folds": 5}, "train_head": {"folds": 3}, "fine_tune": {"depth": 2}}
@@ -60,6 +67,7 @@ class Setting:
         made = {one.name: one for one in models}
         halved = test_split.Model(ships, scaled(tuned, 0.9), source)
         chosen = test_split.Model("head", tuned, source) if ships == "head" else made.get(ships, halved)
+        chosen = replace(chosen, temperature=temperature)
         verdict = {"answer": "positive", "standing": "indicative", "settle": "", "of": ships, "ships": ships, "mix": None}
         verdict = {**verdict, "of": "fine_tuned"} if ships == "scratch" else verdict
         return test_split.evaluate(
@@ -184,6 +192,19 @@ def test_the_card_says_all_that_predict_and_a_reader_need(setting: Setting) -> N
     assert card["metrics"] == {key: done.metrics["test"][key] for key in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}
     assert set(card["versions"]) >= {"torch", "timm", "onnxruntime"}
     assert card["data_sha256"] == manifest.split_hash(setting.table)
+    made_from = setting.table[setting.table["split"] != "test"]["label"].value_counts(normalize=True)
+    np.testing.assert_allclose(card["shares"], [made_from[name] for name in CLASSES])
+
+
+def test_what_scaling_did_is_told(setting: Setting) -> None:
+    done, plain = setting.evaluate("fine_tuned", temperature=2.0), setting.evaluate("fine_tuned")
+    scaling = done.metrics["scaling"]
+    assert "scaling" not in plain.metrics
+    assert (scaling["temperature"], sum(one["n"] for one in scaling["bins"])) == (2.0, done.metrics["n_test"])
+    sure = done.predictions["sure"].mean()
+    assert np.average([one["confidence"] for one in scaling["bins"]], weights=[one["n"] for one in scaling["bins"]]) > sure, (
+        "it was surer before"
+    )
 
 
 def test_it_is_the_same_each_time(setting: Setting) -> None:

@@ -92,8 +92,8 @@ def test_a_new_score_gets_its_column_unasked(tmp_path: Path) -> None:
         row |= {"new_score": 0.12345, "unused": None}
     dump(paths["ranking"], ranking)
     text = rendered(paths).text
-    assert "ImageNet published new score Cost" in text
-    assert "77.0% 50% of its place 0.123 1.72" in text
+    assert "LEEP nats new score wheel:" in text
+    assert "3.436 -0.464 -0.564 0.123 wheel:" in text
 
 
 def test_the_depth_curve_marks_what_was_retrained(tmp_path: Path, usual: tuple[str, dict[str, Path]]) -> None:

@@ -1,4 +1,7 @@
-"""Many points in a plane, by class, each with a picture that shows while a mouse rests on it or the keyboard is at it."""
+"""Many points in a plane, by class, each with a picture that shows while a mouse rests on it, or once it is tapped or walked to.
+
+The page has no script: a point holds a radio button, so that a tap chooses it, and the keyboard comes to all of them with one Tab and goes on by the arrow keys.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ SHAPES = (  # about (0, 0)
 COLOURS = 6  # of the style sheet: k0 to k5
 KINDS = COLOURS * len(SHAPES)  # that can be told apart
 PICTURE = 96  # units of the picture that is shown, a side
+REACH = 7  # units around a point that a finger meets
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ def key(number: int) -> Markup:
 
 
 def marks(points: Sequence[Mark], *, alt: str) -> Markup:
-    """The points; a picture shows in the upper right corner, which is left free."""
+    """The points; a picture shows in the upper right corner, which is left free. The arrow keys go through a class from left to right, then to the next."""
     side, right = paper.WIDTH - 16, paper.WIDTH - PICTURE - 24
     parts = [f'<rect class="shown" x="{paper.WIDTH - PICTURE - 8}" y="8" width="{PICTURE}" height="{PICTURE}" rx="4"/>']
-    for one in points:
+    for one in sorted(points, key=lambda one: (one.kind, one.x, one.y)):
         x, y = 12 + one.x * (right - 12), 12 + one.y * (side - 24)
         picture = (
             f'<image href="{escape(one.picture)}" x="{paper.WIDTH - PICTURE - 8}" y="8" width="{PICTURE}" height="{PICTURE}"/>'
@@ -53,7 +57,14 @@ def marks(points: Sequence[Mark], *, alt: str) -> Markup:
             else ""
         )
         words = f'<text class="end" x="{paper.WIDTH - 8}" y="{PICTURE + 24}">{escape(paper.cut(one.text, 34))}</text>'
-        parts.append(
-            f'<g class="mark"><g transform="translate({x:.1f} {y:.1f})">{kind(one.kind)}<title>{escape(one.text)}</title></g><g class="hover">{picture}{words}</g></g>'
+        choose = (
+            f'<foreignObject x="-{REACH}" y="-{REACH}" width="{2 * REACH}" height="{2 * REACH}">'
+            f'<input type="radio" name="mark" aria-label="{escape(one.text)}"></foreignObject>'
         )
-    return Markup(f'<svg class="chart map" viewBox="0 0 {paper.WIDTH} {side}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>')
+        parts.append(
+            f'<g class="mark"><g transform="translate({x:.1f} {y:.1f})">{kind(one.kind)}<title>{escape(one.text)}</title>{choose}</g>'
+            f'<g class="hover">{picture}{words}</g></g>'
+        )
+    return Markup(
+        f'<svg class="chart map" viewBox="0 0 {paper.WIDTH} {side}" role="radiogroup" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+    )

@@ -108,7 +108,7 @@ def _step(rough: float) -> float:
 def padded(values: Sequence[float], ceiling: float) -> tuple[float, float]:
     """Bounds around values with some air, from 0 and up to `ceiling` at most."""
     low, high = min(values), max(values)
-    air = max((high - low) * 0.12, abs(high) * 0.01, 1e-3)
+    air = max((high - low) * 0.12, abs(high) * 0.01) or 1e-3
     return max(0.0, low - air), min(ceiling, high + air)
 
 

@@ -493,7 +493,8 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     for number, name in enumerate(STAGES, 1):
         expected += [f"[{number}/{len(STAGES)}] {name}", f"{name} begins"]
     expected += ["this run is not kept for `headstart runs`: nothing is committed yet; `git add --all` and `git commit` once"]
-    assert err.splitlines()[1:] == expected, "the run's lines, and none of Prefect's or dvc's"
+    assert err.startswith("this run will not be kept for `headstart runs`: nothing is committed yet"), "said before anything starts"
+    assert err.splitlines()[2:] == expected, "the run's lines, and none of Prefect's or dvc's"
     assert Path(".headstart/prefect/prefect.db").exists()
     assert servers(toy_home=project / ".headstart/prefect") == []
     status = subprocess.run(["git", "status", "--short", "-uall"], capture_output=True, text=True).stdout
