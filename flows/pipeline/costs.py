@@ -38,8 +38,9 @@ STARTS = {
 }
 
 GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
-# Seconds of one core in which 1,000 images settle the number of groups, per source and once more for all together, and in which their groups are found
-LARGEST, NUMBER, FOUND = 1_000, (1.9, 14.5), 8.0
+LARGEST = 1_000  # images that settle the number of groups
+# Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
+ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (1.0, 5.0)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW = "indexed", "frozen", "trained", "drawn", "anew"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
@@ -175,8 +176,8 @@ def grouping(work: Task, block: Params) -> float:
     """Seconds in which group_images finds groups, on one core: their number, by the images that settle it, and the groups, by those that are looked at."""
     asked = block.group_images
     settle, found = min(work.n, LARGEST) / 1_000, min(work.n, asked.max_images) / 1_000
-    number = (NUMBER[0] * len(work.gflops) + NUMBER[1]) * settle**2 * asked.resamples / 20
-    return STARTS["group_images"] + number + FOUND * found**2.5
+    number = len(work.gflops) * (ALONE[0] + ALONE[1] * settle**2) + TOGETHER[0] + TOGETHER[1] * settle**2
+    return STARTS["group_images"] + number + FOUND[0] + FOUND[1] * found**2.5
 
 
 def whole(work: Task, block: Params, pace: float) -> float:
