@@ -38,8 +38,7 @@ def adapt(
     shared: Shared,
 ) -> None:
     """Write the adapted model if it counts, labels of all target images, which of them to label by hand, and what was decided and why."""
-    rows = manifest.read(target)
-    rows, name = rows[rows["readable"]].reset_index(drop=True), settings.of(images).name
+    rows, name = _target(images, target), settings.of(images).name
     if rows.empty or block.when == outcome.NEVER:
         reason = "adapt.when is never" if len(rows) else "there is no second domain (headstart import --target)"
         _write(adapted, predictions, None, [], block.ask)
@@ -74,6 +73,12 @@ def adapt(
     _write(adapted, predictions, done if counts else None, found, block.ask, shared.seed)
     outputs.write_json(out, done.report)
     _say(done.report)
+
+
+def _target(images: Path, target: Path) -> pd.DataFrame:
+    """The usable images of a second domain; none if those without labels are of the first."""
+    rows = manifest.read(target)
+    return rows[rows["readable"] & (settings.of(images) is two_domains.TWO_DOMAINS)].reset_index(drop=True)
 
 
 def _labels(images: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,18 @@ def _compared(
 
     summary = outputs.read_json(head / "summary.json")
     how, classes = summary["final"], summary["classes"]
-    before = comparing.without_newest(
+    fitted = partial(
+        comparing.without_newest,
         table,
         features,
         classes,
-        names[-1],
         penalty=how["penalty"],
         balanced=how["class_weights"] == "balanced",
         goal=goals.read(summary["goal"]),
     )
-    after = heads.load(head / "head.safetensors", "final"), classes
+    before = fitted(names[-1])
+    joined = (summary.get("self_training") or {}).get("joined")  # both heads are then of labels alone
+    after = (fitted("") if joined else None) or (heads.load(head / "head.safetensors", "final"), classes)
     seen = np.flatnonzero((table["split"] != "test").to_numpy())  # the test images decide nothing, drift neither
     rows = table.iloc[seen]
     return {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from headstart.data import manifest, settings
 from headstart.data.settings.no_labels import NO_LABELS
-from headstart.indexing import indexer
+from headstart.data.settings.partly import PARTLY
+from headstart.indexing import indexer, partly
 from headstart.params import IndexImages, Seeded
 from headstart.words import formats
 from tasks import stage
@@ -38,6 +39,9 @@ def index_images(
             **alike,
         )
     without = indexer.index_unlabelled(images, setting.unlabelled(images), block.max_pixels)
+    if len(without):
+        without = partly.settled(table, without, block.duplicate_distance, block.duplicate_group_limit)
+        without = partly.on_one_scale(table, without) if setting is PARTLY else without
     manifest.write(table, out)
     manifest.write(without, target)
     unreadable = int((~table["readable"]).sum())

@@ -15,6 +15,7 @@ from tasks import stage
 
 def validate_data(
     manifest: Path = Path("data/manifest.parquet"),
+    target: Path = Path("data/target.parquet"),
     clean: Path = Path("data/clean.parquet"),
     out: Path = Path("reports/validation.json"),
     lists: Path = Path("reports/validation"),
@@ -26,8 +27,8 @@ def validate_data(
     Raises DataError that names the critical failures, after the result is written and with no `clean` left behind.
     """
     frame = manifests.read(manifest)
-    result, found = validation.validate_whole(
-        frame, Limits(block.min_images_per_class, block.max_unreadable_share, block.max_imbalance, block.min_side)
+    result, found = validation.validate_all(
+        frame, manifests.read(target), Limits(block.min_images_per_class, block.max_unreadable_share, block.max_imbalance, block.min_side)
     )
     outputs.write_json(out, result)
     validation.write_lists(found, lists)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+
+from headstart.data import manifest
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -48,6 +51,11 @@ def images(
             photo(label, number, size=size, seed=seed).save(path)
             paths.append(path)
     return sorted(paths)
+
+
+def none_without_labels(path: Path) -> None:
+    """Write the manifest of images without labels of a data set that has none."""
+    manifest.write(pd.DataFrame({name: pd.Series(dtype=object) for name in manifest.SCHEMA.names}), path)
 
 
 def split_images(

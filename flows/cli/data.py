@@ -49,6 +49,7 @@ examples:
   headstart import scans/ --labels scans.csv --columns path=Scan,label=Finding,group=Patient
   headstart import scans/ --labels scans.txt --columns path=1,label=2      # no line with names
   headstart import frames/ --group-pattern 'video[0-9]+'
+  headstart import scans/ --labels scans.csv --unlabelled      # rows without a label, and files that no row names, may help too
   headstart import photos/ --target sketches/    # labelled photos; sketches without labels, which the model is for
   headstart import photos/ --no-labels           # no labels at all: groups, which `headstart review` asks you to name
   headstart import torchvision:flowers102
@@ -59,6 +60,7 @@ examples:
 
 
 _LABELS = "a table of labels for the files below SOURCE: CSV, with a column of file names and one of labels"
+_UNLABELLED = "keep images without a label (an empty one in the table, no row, beside the class folders): they join if that helps"
 _TARGET = "images without labels of the domain in which the model will be used; SOURCE has labels, of another domain"
 _GROUPS = "(a patient, camera, video) in one split"
 
@@ -81,6 +83,7 @@ def register(commands: Commands) -> None:
         help="which column is which, unless they have usual names: path=, label=, split=, group=; by number if the first line names none",
     )
     add.add_argument("--no-labels", action="store_true", help="the images have no labels, and folders are no classes: put them into groups")
+    add.add_argument("--unlabelled", action="store_true", help=_UNLABELLED)
     add.add_argument("--target", metavar="FOLDER", default="", help=_TARGET)
     add.add_argument(
         "--target-labels",
@@ -135,6 +138,7 @@ def _options(options: argparse.Namespace) -> Options:
         recursive=options.recursive,
         encoding=options.encoding,
         no_labels=options.no_labels,
+        unlabelled=options.unlabelled,
         target=options.target,
         target_labels=options.target_labels,
         reviewed=options.reviewed,

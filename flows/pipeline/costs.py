@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from flows.projects import images
 from headstart.base import cores, outputs
-from headstart.data import folding
+from headstart.data import folding, photos, settings
 from headstart.data.settings import no_labels
 from headstart.indexing import layout
 from headstart.params import Params
@@ -36,6 +36,10 @@ STARTS = {
     **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 1.5},
 }
 
+GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
+LARGEST = 1_000  # images that settle the number of groups
+# Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
+ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (1.0, 5.0)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW = "indexed", "frozen", "trained", "drawn", "anew"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
@@ -64,15 +68,19 @@ class Task:
     gflops: Sequence[float]  # of an image at its input size, of each candidate
     chosen: float  # the same of the source that the later stages use, as far as it is known
     size: int  # its input size, pixels
+    without: int = 0  # images without labels beside them
+    grouped: bool = False  # whether no image has a label, so that they are put into groups
 
 
 def passes(work: Task, block: Params) -> list[Pass]:
     """How often the stages of a run put images through networks, or look at them; some only if validation leaves something open."""
+    if work.grouped:
+        return [Pass("index_images", INDEXED, work.n), *(Pass("group_images", FROZEN, work.n, g) for g in work.gflops)]
     t, v = work.train, work.validation
     race, tune = block.select_source.race, block.fine_tune
     scored = min(t, block.select_source.max_images)
     raced = min(max(50, race.share * t), race.max_images, t)
-    found = [Pass("index_images", INDEXED, work.n), *(Pass("select_source", FROZEN, scored, g) for g in work.gflops)]
+    found = [Pass("index_images", INDEXED, work.n + work.without), *(Pass("select_source", FROZEN, scored, g) for g in work.gflops)]
     for g in _racing(work, block):
         found += [
             Pass("select_source", FROZEN, raced * race.views + min(v, race.max_images), g),
@@ -84,7 +92,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
     seeds = block.verdict.runs - 1
     folds = designs.FOLDS if block.verdict.seeds == "auto" and v < folding.ENOUGH_IMAGES else 0  # unless the first look settles it
     found += [
-        Pass("train_head", FROZEN, v + t - scored, work.chosen),
+        Pass("train_head", FROZEN, v + t - scored + work.without, work.chosen),
         *trained,
         *(one._replace(images=one.images * (1 + seeds)) for one in anew),
     ]
@@ -151,6 +159,8 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
 
 def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     """Seconds of each stage that do not lie in passes: its start, heads, tests of the verdict; what all cores share counts `two`."""
+    if work.grouped:
+        return {name: start if name in GROUPED else 1.0 for name, start in STARTS.items()} | {"group_images": grouping(work, block)}
     t = work.train
     scored = min(t, block.select_source.max_images)
     folds = designs.FOLDS if block.verdict.seeds == "auto" and work.validation < folding.ENOUGH_IMAGES else 0
@@ -158,7 +168,7 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
         "select_source": sum(3 + two * 0.0013 * scored * work.classes for _ in work.gflops)
         + 4 * len(_racing(work, block))
         + (3 if block.select_source.changes else 0),
-        "train_head": two * 0.0016 * t * work.classes,
+        "train_head": two * 0.0016 * (t + min(work.without, block.train_head.max_unlabelled)) * work.classes,
         "verdict": folds + 5 * (block.verdict.runs - 1),
         "evaluate": 0.0075 * min(block.evaluate.mapped, work.n),
     }
@@ -172,6 +182,14 @@ def _seconds(one: Pass) -> float:
     """Of one of two cores, on a machine of pace 1."""
     each, flops = SECONDS[one.kind]
     return one.images * (each + flops * one.gflops)
+
+
+def grouping(work: Task, block: Params) -> float:
+    """Seconds in which group_images finds groups, on one core: their number, by the images that settle it, and the groups, by those that are looked at."""
+    asked = block.group_images
+    settle, found = min(work.n, LARGEST) / 1_000, min(work.n, asked.max_images) / 1_000
+    number = len(work.gflops) * (ALONE[0] + ALONE[1] * settle**2) + TOGETHER[0] + TOGETHER[1] * settle**2
+    return STARTS["group_images"] + number + FOUND[0] + FOUND[1] * found**2.5
 
 
 @cache
@@ -198,9 +216,7 @@ def speed() -> float:
 
 
 def task(block: Params) -> Task:
-    """What lies before a run here. Raises LookupError if a candidate is not known well enough, if a GPU would do the work, or without labels."""
-    if no_labels.marked(images.IMAGES):
-        raise LookupError("how long images without labels take is not known")
+    """What lies before a run here. Raises LookupError if a candidate is not known well enough, or if a GPU would do the work."""
     if block.device != "cpu" and shutil.which("nvidia-smi"):
         raise LookupError("how fast a GPU is is not known")
     counts = _counts(block)
@@ -214,23 +230,34 @@ def task(block: Params) -> Task:
         sizes[name] = flops * (used / size) ** 2, used
     chosen = outputs.read_object(Path("reports/ranking.json")).get("chosen")
     last = sizes.get(str(chosen)) or sorted(sizes.values())[len(sizes) // 2]
-    return Task(**counts, side=side, gflops=[flops for flops, _ in sizes.values()], chosen=last[0], size=last[1])
+    return Task(
+        **counts,
+        side=side,
+        gflops=[flops for flops, _ in sizes.values()],
+        chosen=last[0],
+        size=last[1],
+        grouped=no_labels.marked(images.IMAGES),
+    )
 
 
 def _counts(block: Params) -> dict[str, int]:
-    """How many images and classes there are, and how many images each split will have."""
+    """How many images and classes there are, how many images each split will have, and how many have no label."""
+    without = len(settings.of(images.IMAGES).unlabelled(images.IMAGES))
+    if no_labels.marked(images.IMAGES):
+        n = sum(1 for _ in photos.walk(images.IMAGES))
+        return {"n": n, "train": n, "validation": 0, "test": 0, "classes": 0, "without": 0}
     files: dict[str, int] = {}
     classes: set[str] = set()
     for place, _, names in os.walk(images.IMAGES):
         parts = Path(place).relative_to(images.IMAGES).parts
-        if parts and names:
+        if parts and names and not parts[0].startswith("."):
             split = next((split for split, folder in layout.FOLDERS.items() if folder == parts[0]), "") if len(parts) > 1 else ""
             files[split] = files.get(split, 0) + len(names)
             classes.add(parts[-1])
     n = sum(files.values())
     test = files.get("test") or round(block.index_images.test_share * n)
     validation = files.get("validation") or round(block.index_images.validation_share * (n - test))
-    return {"n": n, "train": n - test - validation, "validation": validation, "test": test, "classes": len(classes)}
+    return {"n": n, "train": n - test - validation, "validation": validation, "test": test, "classes": len(classes), "without": without}
 
 
 def _side() -> int:

@@ -58,6 +58,8 @@ def told(values: Mapping[str, object], *, cards: Cards | None = None, count: int
     head = (
         f"{formats.count(work.n, 'image')} of {_size(size)} in {formats.count(work.classes, 'class', 'classes')}: "
         f"{work.train:,} to train, {work.validation:,} to validate, {work.test:,} to test"
+        if not work.grouped
+        else f"{formats.count(work.n, 'image')} of {_size(size)} without labels, to be put into groups"
     )
     notes = ["Training and heads stay on one machine, on at most 8 of the cards."] if cards else []
     return "\n".join([head, "", _table(work, block, waiting, cards), "", *_disk(work, block, size), "", *_footing(block, cards), *notes])
@@ -77,7 +79,7 @@ def _work(block: Params) -> Task:
 def _scaled(work: Task, count: int) -> Task:
     share = count / work.n
     test, validation = round(work.test * share), round(work.validation * share)
-    return replace(work, n=count, train=count - test - validation, validation=validation, test=test)
+    return replace(work, n=count, train=count - test - validation, validation=validation, test=test, without=round(work.without * share))
 
 
 def _table(work: Task, block: Params, waiting: list[str], cards: Cards | None) -> str:
@@ -108,13 +110,17 @@ def _on_cards(work: Task, block: Params, cards: Cards) -> dict[str, float]:
 def _disk(work: Task, block: Params, size: int) -> list[str]:
     """What will lie on the disk, in the order in which it comes."""
     sources, scored = len(work.gflops), min(work.train, block.select_source.max_images)
-    kept = (WIDTH * HALF + KEY) * ((sources - 1) * scored + work.n)
+    kept = (WIDTH * HALF + KEY) * ((sources - 1) * (work.n if work.grouped else scored) + work.n + work.without)
     views = costs.drawn(work, block) * work.train + work.validation
-    tuned = block.fine_tune.strategy != "head_only" and block.fine_tune.views != "fresh"
+    tuned = not work.grouped and block.fine_tune.strategy != "head_only" and block.fine_tune.views != "fresh"
     activations = min(int(block.fine_tune.cache_gib * 2**30), CUT * views) if tuned else 0
     base = block.baseline
-    pixels = (base.views + 1) * min(work.train, base.max_images) * 3 * min(work.size, base.max_size) ** 2 if base.epochs else 0
-    models = 2 * MODELS * _weights()
+    pixels = (
+        (base.views + 1) * min(work.train, base.max_images) * 3 * min(work.size, base.max_size) ** 2
+        if base.epochs and not work.grouped
+        else 0
+    )
+    models = 0 if work.grouped else 2 * MODELS * _weights()
     parts = {
         "images, and once more in DVC's cache": 2 * size,
         f"features of {formats.count(sources, 'source')} (.headstart/features)": kept,

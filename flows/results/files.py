@@ -14,6 +14,7 @@ from headstart.words import naming
 
 METRICS = Path("reports/metrics.json")
 ADAPT = Path("reports/adapt.json")
+HEAD = Path("models/head/summary.json")
 RANKING = Path("reports/ranking.json")
 VALIDATION = Path("reports/validation.json")
 VERDICT = Path("reports/verdict.json")
@@ -194,6 +195,20 @@ class Adapted(TypedDict, total=False):
     reason: str
     accuracy: list[float]  # estimate, lower and upper end
     labelled: Labelled | None
+
+
+class SelfTraining(TypedDict):
+    """What became of images without labels beside labelled ones, in models/head/summary.json."""
+
+    joined: bool
+    reason: str
+    images: int
+    learned: int
+
+
+def self_training() -> SelfTraining:
+    """What became of images without labels, empty if there are none."""
+    return cast(SelfTraining, outputs.read_object(HEAD).get("self_training") or {})
 
 
 def adapted() -> Adapted:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from flows.results import files, in_batches, in_groups
 from flows.results.files import FINAL, METRICS, REPORT, ClassScores, Metrics, Ranking, Score, Scores, Validation, Verdict
 from headstart.machinery.errors import HeadstartError
-from headstart.words import aims, limits, naming
+from headstart.words import aims, limits, naming, partly
 from headstart.words import batches as batch_words
 from headstart.words import labels as label_words
 from headstart.words.formats import count, percent
@@ -61,6 +61,7 @@ def _plainly(metrics: Metrics) -> Iterator[str]:
     yield from _line("ships", naming.terminal(metrics["shipped"], verdict.get("mix")))
     yield from _line("source", metrics["source"] + _clear(files.ranking()))
     yield from _transfer(verdict, metrics.get("transfer"))
+    yield from _without_labels(files.self_training())
     yield from _second_domain(files.adapted())
     yield from _batches(in_batches.batches())
     if labels := metrics.get("labels"):
@@ -129,6 +130,12 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     shown = files.answer(verdict) not in (naming.NOT_TESTED, "too_few")
     says = f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else ""
     yield from _line("transfer", f"{answer} ({verdict['standing']})" if shown else answer, says)
+
+
+def _without_labels(made: files.SelfTraining) -> Iterator[str]:
+    """Whether images without labels joined the labelled ones."""
+    if made:
+        yield from _line("unlabelled", partly.done(made["joined"], made["images"], made["learned"]), made["reason"])
 
 
 def _second_domain(made: files.Adapted) -> Iterator[str]:

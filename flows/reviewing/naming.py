@@ -165,8 +165,8 @@ class Naming:
 
     @property
     def command(self) -> str:
-        """What starts the pipeline from the names."""
-        return f"headstart import {shlex.quote(self.source)} --labels {self.file} && headstart run"
+        """What starts the pipeline from the names; images without one join if that helps."""
+        return f"headstart import {shlex.quote(self.source)} --labels {self.file} --unlabelled && headstart run"
 
     def state(self) -> State:
         """What the page shows."""

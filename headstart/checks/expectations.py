@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headstart.checks import columns, of_batches, of_no_labels, sentences
+from headstart.checks import columns, of_batches, of_no_labels, of_unlabelled, sentences
 from headstart.checks.check import Check as Check
 from headstart.checks.check import Limits as Limits
 from headstart.data.settings import no_labels
@@ -267,6 +267,8 @@ CHECKS: list[Check] = [
 
 def suite(frame: pd.DataFrame) -> list[Check]:
     """The checks of a manifest: those of the setting that it is of."""
+    if of_unlabelled.HELD_OUT in frame:
+        return of_unlabelled.CHECKS
     if no_labels.is_of(frame):
         return [*(check for check in CHECKS if not check.labels), *of_no_labels.CHECKS]
     return CHECKS

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from headstart.base import outputs
+from headstart.checks import of_unlabelled
 from headstart.checks.expectations import Check, Limits, suite
 from headstart.data import manifest, provenance
 from headstart.machinery import terminal
@@ -132,6 +133,18 @@ def validate_whole(frame: pd.DataFrame, limits: Limits) -> tuple[Validation, dic
         "expectations": expectations,
     }
     return result, lists
+
+
+def validate_all(frame: pd.DataFrame, without: pd.DataFrame, limits: Limits) -> tuple[Validation, dict[str, pd.DataFrame]]:
+    """As `validate_whole`, with the checks of the images without labels that lie beside those of `frame`, if there are some."""
+    result, lists = validate_whole(frame, limits)
+    if without.empty:
+        return result, lists
+    more, others = validate_whole(of_unlabelled.beside(without, frame), limits)
+    result["warnings"] += more["warnings"]
+    result["quarantined"] += more["quarantined"]
+    result["expectations"] += more["expectations"]
+    return result, {**lists, **others}
 
 
 def write_lists(lists: Mapping[str, pd.DataFrame], folder: Path) -> None:

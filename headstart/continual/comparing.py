@@ -47,7 +47,7 @@ def without_newest(
 ) -> tuple[Head, list[str]] | None:
     """The head on training and validation images without the newest batch, and its classes; None if fewer than two are left.
 
-    `features` (n, d) are of the rows of `table`. It is fitted as the head that ships was: with its penalty.
+    `features` (n, d) are of the rows of `table`; of `newest` "" there are none. It is fitted as the head that ships was: with its penalty.
     """
     earlier = np.flatnonzero((table["batch"] != newest).to_numpy() & table["split"].isin(["train", "validation"]).to_numpy())
     known = [name for name in classes if name in set(table["label"].iloc[earlier])]

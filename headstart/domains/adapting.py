@@ -13,7 +13,7 @@ import pandas as pd
 from headstart.base.devices import Device
 from headstart.data import folding, manifest
 from headstart.data.sampling import sample
-from headstart.domains import deciding, labelled, probabilities
+from headstart.domains import deciding, labelled
 from headstart.domains.deciding import Decision
 from headstart.domains.labelled import Labelled
 from headstart.domains.methods import METHODS
@@ -23,7 +23,7 @@ from headstart.domains.views import View, view
 from headstart.linear import logistic
 from headstart.networks import common, heads, made, model, sources
 from headstart.networks.cards import ModelCard
-from headstart.statistics import likelihood
+from headstart.statistics import likelihood, probabilities
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from headstart.domains import discriminant
-from headstart.domains.probabilities import tempered, with_shares
 from headstart.domains.spaces import Spaces
+from headstart.statistics.probabilities import tempered, with_shares
 
 DRAWS = 500
 RESOLVED = 0.7  # confidence at which labels that were carried back are read

@@ -7,8 +7,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from headstart.domains import discriminant, graph, moving
-from headstart.domains.probabilities import tempered, with_shares
 from headstart.domains.spaces import Spaces, turned
+from headstart.statistics.probabilities import tempered, with_shares
 
 STEPS = 15
 CONFIDENCE = (0.5, 0.9)  # mean of the largest probability, from the first step to the last

@@ -7,10 +7,10 @@ from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 from headstart.domains import discriminant
-from headstart.domains.probabilities import tempered
 from headstart.domains.spaces import Spaces, moments, turned
 from headstart.linear import logistic
 from headstart.statistics.goals import ACCURACY
+from headstart.statistics.probabilities import tempered
 
 PENALTY = 10.0  # of the head; the middle of the grid
 SUBSPACE = 40  # directions per domain in subspace alignment

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data import clutter, provenance
-from headstart.importing import archive_kinds, archives, label_doubts, remote, taking, without_labels
+from headstart.importing import archive_kinds, archives, label_doubts, partly, remote, taking, without_labels
 from headstart.importing import target as beside
 from headstart.importing.copying import Cloner
 from headstart.importing.examples import EXAMPLES as EXAMPLES
@@ -30,7 +30,7 @@ from headstart.importing.shelf import Shelf
 from headstart.indexing import layout
 from headstart.machinery import system
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.words import lists
+from headstart.words import formats, lists
 
 TORCHVISION = "torchvision:"
 KINDS = f"a folder, a .zip or .tar(.gz, .bz2, .xz), an address (s3://...), torchvision:NAME, {' or '.join(EXAMPLES)}"
@@ -54,10 +54,13 @@ class Summary:
     sidecars: list[str] = field(default_factory=list)  # files about photos, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that do not even start like an image, and why
     terms: str = ""  # of their use, as far as they are known: a licence and who made them
+    unlabelled: int = 0  # images beside these that have no label
 
     def __str__(self) -> str:
         splits = ", ".join(f"{number} {name}" for name, number in self.splits.items())
         text = f"{self.files} files in {len(self.classes)} classes" + (f" ({splits})" if splits else "")
+        if self.unlabelled:
+            text += f"; {self.unlabelled:,} without labels"
         if self.renamed:
             text += f"; {self.renamed} renamed because their name was taken"
         if self.groups:
@@ -96,6 +99,7 @@ def import_dataset(
 
 def _fill(source: str, target: Path, labels: Path | None, how: Options, current: Path) -> Summary:
     without_labels.check(labels, how)
+    partly.check(how)
     shelf = Shelf(target)
     taken = taking.Taken(target, [])
     corrections = Corrections(Path(how.reviewed) if how.reviewed else None)
@@ -115,6 +119,11 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         if how.no_labels:
             return _unlabelled(path, source, target, how)
         taken = taking.take(path, shelf, labels, how, corrections, source)
+    return _told(source, target, taken, shelf, corrections, how, current)
+
+
+def _told(source: str, target: Path, taken: taking.Taken, shelf: Shelf, corrections: Corrections, how: Options, current: Path) -> Summary:
+    """Check what was put into the target, put images of another domain beside it, and say what there is."""
     _clear(target)
     contents = layout.scan(target, shown=source)
     layout.check(contents, source, how.fewest)
@@ -124,6 +133,7 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         *taken.notes,
         *label_doubts.misread(classes),
         *corrections.notes(),
+        *_joined(taken.without, how),
         *beside.add(target, how.target, how.target_labels, classes, current),
     ]
     splits = Counter(item.split for item in contents.items if item.split)
@@ -142,7 +152,17 @@ def _fill(source: str, target: Path, labels: Path | None, how: Options, current:
         taken.sidecars,
         unreadable,
         EXAMPLES[source].terms if source in EXAMPLES else "",
+        len(taken.without),
     )
+
+
+def _joined(without: list[str], how: Options) -> list[str]:
+    """What a reader should know of images without labels."""
+    if not how.unlabelled:
+        return []
+    if not without:
+        return ["every image has a label, so --unlabelled changes nothing"]
+    return [f"{formats.count(len(without), 'image')} without labels: they join by self-training if held-out images show that it helps"]
 
 
 def _clear(target: Path) -> None:

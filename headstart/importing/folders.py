@@ -20,10 +20,13 @@ _WORDS = re.compile(r"label|annotation|class|train|test|target|meta|ground.?trut
 _NO_FILE = "without a file"
 
 
-def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False, known: Sequence[str] = ()) -> tuple[Path, Contents]:
+def find(
+    given: Path, shown: str, recursive: bool, skip_bad: bool = False, known: Sequence[str] = (), unlabelled: bool = False
+) -> tuple[Path, Contents]:
     """The folder that holds the classes or splits, and what lies there.
 
-    `shown` names what was given in messages. `known`: names of folders that are classes, whatever lies in them. Raises DataError for a layout that leaves a label in doubt, images without a label, and
+    `shown` names what was given in messages. `known`: names of folders that are classes, whatever lies in them.
+    `unlabelled`: images beside the class folders may lack a label. Raises DataError for a layout that leaves a label in doubt, images without a label, and
     classes without an image.
     """
     root, passed = _unwrap(given, known)
@@ -31,7 +34,7 @@ def find(given: Path, shown: str, recursive: bool, skip_bad: bool = False, known
     contents = contents._replace(notes=[*contents.notes, *(f"left out the folder {path}: no photo is in it" for path in passed)])
     loose = [path for path in contents.beside if Path(path).suffix.lower() in images.SUFFIXES]
     tables = _tables([*contents.beside, *contents.sidecars])
-    if loose or (tables and len({item.label for item in contents.items}) < 2):
+    if (loose and not (unlabelled and contents.items)) or (tables and len({item.label for item in contents.items}) < 2):
         raise DataError(_without_labels(contents, loose, tables, shown), [(path, "", 0, "in no class folder") for path in loose])
     if not contents.items:
         _refuse_what_holds_no_photo(root, contents, shown)
@@ -92,7 +95,7 @@ def _without_labels(contents: Contents, loose: list[str], tables: list[str], sho
             f"folder above, with a folder per class; or name a table of labels with --labels FILE.csv; if their names say the class, move them "
             f"into a folder per class; if there are no labels, add --no-labels"
         )
-    return f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them"
+    return f"{len(loose)} image(s) lie beside the class folders of {shown} and have no label: {lists.named(loose)}; move them, or keep them as images without labels: --unlabelled"
 
 
 def _tables(paths: Sequence[str]) -> list[str]:

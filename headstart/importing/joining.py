@@ -85,6 +85,8 @@ def add(
         raise DataError(f"there is no data set to add to ({current} is missing); make one with `headstart import PATH`")
     if options.target or options.target_labels:
         raise ParamsError("--target goes with a whole data set, not with a batch of it")
+    if options.unlabelled:
+        raise ParamsError("--unlabelled goes with a whole data set, not with a batch of it; those of the first import stay")
     arrived = batches.read(current)
     there = batches.names(arrived) if arrived else [batches.FIRST.format(1)]
     name = batches.new_name(batch, [*there, *forgotten.names(current)])

@@ -34,6 +34,7 @@ _TOLD = {
     TWO_LABELS: "file(s) have two labels",
 }
 SKIP = "--skip-bad leaves these out, names each in a list, and goes on"
+KEEP = "--unlabelled keeps what has no label as images without labels"
 
 
 def reasons(left_out: Iterable[LeftOut]) -> str:
@@ -60,6 +61,7 @@ class Labelled:
     skipped: list[str]  # images that no row names
     left_out: list[LeftOut] = field(default_factory=list)  # with `skip_bad` only
     notes: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)  # files below the folder without a label, sorted, if they are wanted
 
 
 class _Row(NamedTuple):
@@ -71,7 +73,14 @@ class _Row(NamedTuple):
 
 
 def read(
-    file: Path, folder: Path, *, shown: str, columns: Mapping[str, str] | None = None, skip_bad: bool = False, encoding: str = ""
+    file: Path,
+    folder: Path,
+    *,
+    shown: str,
+    columns: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    encoding: str = "",
+    unlabelled: bool = False,
 ) -> Labelled:
     """The labels that a table gives to files in `folder`.
 
@@ -79,7 +88,8 @@ def read(
     folder or to the table, which may lie in the folder. `shown` names the folder in messages. Raises DataError that lists all problems
     with their counts: missing files, empty and unfit labels, unknown splits, files named twice, with two labels or lying outside the
     folder. `skip_bad` leaves out what has such a problem of its own. `encoding` is that of a table that is no UTF-8 and does not say what
-    it is. Raises ParamsError for a column that is not there.
+    it is. `unlabelled`: rows without a label, and images that no row names, are images without labels. Raises ParamsError for a column that
+    is not there.
     """
     table = label_table.read(file, folder, encoding)
     places = Places(folder, table.path.parent)
@@ -87,24 +97,28 @@ def read(
     rows, problems = _rows(table, chosen, file)
     label_doubts.refuse_several([row.label for row in rows if row.label], file)
     found, bad, alike = _found(rows, places)
-    bad += _labels(rows, problems)
-    splits, lacking = _splits(rows, problems)
+    nameless = _labels(rows, problems)
+    bad += [] if unlabelled else nameless
+    lost = {entry.line for entry in [*bad, *nameless]}
+    splits, lacking = _splits([row for row in rows if row.label or not unlabelled], problems)
     bad += lacking
-    lost = {entry.line for entry in bad}
-    groups = _grouped(found, lost, bad)
+    groups = _grouped(found, lost | {entry.line for entry in lacking}, bad)
+    without = _without(found, groups, {entry.line for entry in nameless}) if unlabelled else {}
+    rest = [_shown(path) for path in places.listed() if path not in found]
     if problems or (bad and not skip_bad):
-        rest = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
-        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *rest])
+        others = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
+        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *others])
     items = [layout.Item(key, row.label, splits.get(row.split, "")) for key, row in groups.items()]
     labels = [item.label for item in items]
     _refuse_splits(labels, file)
     notes = [*chosen.notes, *_spelt(alike), *label_doubts.amounts(labels), *label_doubts.several(labels)]
     return Labelled(
         sorted(items),
-        {key: row.group for key, row in groups.items() if row.group},
-        [_shown(path) for path in places.listed() if path not in found],
+        {key: row.group for key, row in {**without, **groups}.items() if row.group},
+        [] if unlabelled else rest,
         bad,
         notes,
+        sorted([*without, *rest]) if unlabelled else [],
     )
 
 
@@ -208,6 +222,11 @@ def _grouped(found: Mapping[str, list[_Row]], lost: set[int], bad: list[LeftOut]
     return kept
 
 
+def _without(found: Mapping[str, list[_Row]], labelled: Mapping[str, _Row], nameless: set[int]) -> dict[str, _Row]:
+    """The row of each file that no row labels, and that one names without a label."""
+    return {key: row for key, rows in found.items() if key not in labelled for row in rows[:1] if all(one.line in nameless for one in rows)}
+
+
 def _refusal(file: Path, problems: Mapping[str, list[str]], bad: list[LeftOut], places: Places, shown: str) -> str:
     lines = []
     for kind, words in _TOLD.items():
@@ -226,6 +245,8 @@ def _refusal(file: Path, problems: Mapping[str, list[str]], bad: list[LeftOut], 
         if named and kind == MISSING:
             lines.append(f"    looked for them below {shown}, where {places.what_lies_there()} lie(s), and beside {file}")
     lines += [f"  - {len(these):,} {what}: {lists.named(these)}" for what, these in problems.items()]
+    if any(entry.reason == NO_LABEL for entry in bad):
+        lines.append(f"    {KEEP}")
     if bad:
         lines.append(f"Mend them, or go on without: {SKIP}" + ("; the other problems need mending" if problems else ""))
     return f"{file}:\n" + "\n".join(lines)

@@ -26,6 +26,7 @@ class Options:
     encoding: str = ""  # of the names in an archive, or of a table of labels, that does not say it
     limits: Mapping[str, int] = field(default_factory=dict)  # of an archive, by name, that differ from archives.LIMITS
     no_labels: bool = False  # the images have no labels, and folders are no classes
+    unlabelled: bool = False  # take what has no label as images without labels
     target: str = ""  # a folder of images without labels, of the domain in which the model will be used
     reviewed: str = ""  # a table of labels that a person has reviewed (reviewed.py)
     target_labels: str = ""  # a table of labels for a few of them

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from headstart.data import belonging, photos, provenance
-from headstart.importing import archives, folders, labels_file, mending, remote, shards
+from headstart.importing import archives, folders, labels_file, mending, partly, remote, shards
 from headstart.importing import groups as grouping
 from headstart.importing.copying import Cloner
 from headstart.importing.labels_file import LeftOut
@@ -34,6 +34,7 @@ class Taken:
     notes: list[str] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # those of `items` that do not even start like an image, and why
+    without: list[str] = field(default_factory=list)  # files below the root that have no label, if they are wanted
 
 
 def opened(path: Path, place: Path, how: Options) -> tuple[Path, bool]:
@@ -70,22 +71,28 @@ def take(path: Path, shelf: Shelf, labels: Path | None, how: Options, correction
             if item.path in taken.groups:
                 groups[place.relative_to(shelf.target).as_posix()] = taken.groups[item.path]
             progress.step()
-    belonging.write(shelf.target, groups)
-    provenance.write(shelf.target, shelf.origins)
+    places = partly.put(taken.root, shelf.target, taken.without, put)
+    belonging.write(shelf.target, {**groups, **partly.placed(taken.groups, places)})
+    provenance.write(shelf.target, {**shelf.origins, **{place: path for path, place in places.items()}})
     return taken
 
 
 def _labelled(given: Path, labels: Path | None, how: Options, shown: str) -> Taken:
     """The files of a folder with their labels, from a table or from the folders that they lie in."""
     if labels is None:
-        root, found = folders.find(given, shown, how.recursive or how.group_by_folder, how.skip_bad, how.known)
+        root, found = folders.find(given, shown, how.recursive or how.group_by_folder, how.skip_bad, how.known, how.unlabelled)
         beside = {path for path in found.beside if photos.is_sidecar(root / path)}
         left = [LeftOut(path, "", 0, reason) for path, reason in found.bad]
+        if how.unlabelled:
+            items, without = partly.of_folders(root, found)
+            return Taken(root, items, {}, [], left, [*found.notes], [*found.sidecars, *sorted(beside)], without=without)
         notes = [*found.notes, *map(_without_classes, found.unlabelled)]
         others = [path for path in found.beside if path not in beside]
         return Taken(root, found.items, {}, others, left, notes, [*found.sidecars, *sorted(beside)])
-    read = labels_file.read(labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding)
-    return Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes)
+    read = labels_file.read(
+        labels, given, shown=shown, columns=how.columns, skip_bad=how.skip_bad, encoding=how.encoding, unlabelled=how.unlabelled
+    )
+    return Taken(given, read.items, read.groups, read.skipped, read.left_out, read.notes, without=read.unlabelled)
 
 
 def _of_shards(given: Path, labels: Path | None, how: Options, shown: str) -> Taken:
@@ -130,7 +137,10 @@ def _mend(taken: Taken, how: Options) -> None:
         )
     groups, notes = grouping.of(taken.items, how)
     taken.notes += notes
-    kept = {item.path for item in taken.items}
+    taken.without, others, left = partly.mend(taken.root, taken.without, how)
+    taken.left_out += left
+    groups |= others
+    kept = {item.path for item in taken.items} | set(taken.without)
     taken.groups = {path: group for path, group in (taken.groups | groups).items() if path in kept}
     grouping.check(taken.items, taken.groups, how)
 

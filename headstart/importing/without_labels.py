@@ -17,7 +17,7 @@ from headstart.machinery.errors import DataError, ParamsError
 from headstart.machinery.progress import Progress
 from headstart.words.formats import count
 
-_LABELS = ("columns", "target", "target_labels", "reviewed", "recursive")  # options that say something of labels
+_LABELS = ("columns", "unlabelled", "target", "target_labels", "reviewed", "recursive")  # options that say something of labels
 
 
 @dataclass

@@ -16,7 +16,8 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, folding
 from headstart.features import of_source
-from headstart.linear import learning_curve, logistic
+from headstart.linear import joining, learning_curve, logistic
+from headstart.linear.joining import Joining
 from headstart.linear.learning_curve import LearningCurve
 from headstart.networks import heads
 from headstart.networks.cards import SourceCard
@@ -56,6 +57,7 @@ class Summary(TypedDict):
     goal: Goal  # what the model is to be good at
     point: Point  # of the final head, chosen out of fold
     learning_curve: NotRequired[LearningCurve]
+    self_training: NotRequired[joining.Report]  # what became of images without labels, if there are some
 
 
 def train(
@@ -69,13 +71,14 @@ def train(
     seed: int,
     goal: Goal = ACCURACY,
     curve: bool = False,
+    without: Joining | None = None,
     device: Device = CPU,
 ) -> tuple[dict[str, heads.Head], Summary]:
     """Fit the `final` and the `train_only` head on the source that `card` names.
 
     `final` is fitted on train and validation, and has its out-of-fold logits; `train_only` is fitted on train.
     Each chooses its own penalty, and class weights if `balanced` is None, by cross-validation over its own images, as the goal counts them.
-    `curve`: measure the learning curve too. Raises DataError when a file has changed since it was indexed,
+    `curve`: measure the learning curve too. `without`: images without labels, which teach both heads if that is shown to help. Raises DataError when a file has changed since it was indexed,
     HeadstartError if the source's weights have changed since it was chosen.
     """
     seen = table[table["split"].isin(["train", "validation"])].reset_index(drop=True)
@@ -84,30 +87,44 @@ def train(
     rows = of_source.of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
 
-    def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
-        parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
+    def fit(chosen: np.ndarray, parts: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
         how = partial(logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits")
         return how(rows.take(chosen), labels[chosen], parts)
 
-    final, validated = fit(np.arange(len(seen)))
-    alone, alone_validated = fit(np.flatnonzero(is_train))
-    held = np.flatnonzero(~is_train)
-    right = float((alone.logits(rows.take(held)).argmax(1) == labels[held]).mean())
-    point = operating.choose(goal, likelihood.softmax(validated.held_out), labels, classes)
-    summary: Summary = {
-        "classes": classes,
-        "final": _chosen(validated),
-        "penalties": validated.path,
-        "train_only": {**_chosen(alone_validated), "validation_accuracy": right},
-        "goal": goal,
-        "point": point,
-    }
+    parts = folding.split_folds(labels, groups, folds, seed)
+    final, validated = fit(np.arange(len(seen)), parts)
+    alone, alone_validated = fit(np.flatnonzero(is_train), folding.split_folds(labels[is_train], groups[is_train], folds, seed))
+    made = {FINAL: replace(final, held_out=validated.held_out), TRAIN_ONLY: alone}
+    told: joining.Report | None = None
+    if without:
+        given = joining.Labelled(rows, labels, groups, parts, is_train, classes, goal)
+        pool = joining.pool(without, table, root, card, seed=seed, device=device)
+        more, told = joining.join(given, pool, without.when, {FINAL: validated, TRAIN_ONLY: alone_validated})
+        made |= more
+    right = float((made[TRAIN_ONLY].logits(rows.take(np.flatnonzero(~is_train))).argmax(1) == labels[~is_train]).mean())
+    summary = _summary(made[FINAL], labels, classes, goal, validated, {**_chosen(alone_validated), "validation_accuracy": right})
+    if told:
+        summary["self_training"] = told
     if curve:
-        parts = folding.split_folds(labels, groups, folds, seed)
         summary["learning_curve"] = learning_curve.measure(
             rows, labels, parts, classes=len(classes), validated=validated, goal=goal, seed=seed
         )
-    return {FINAL: replace(final, held_out=validated.held_out), TRAIN_ONLY: alone}, summary
+    return made, summary
+
+
+def _summary(
+    final: heads.Head, labels: np.ndarray, classes: list[str], goal: Goal, validated: logistic.CrossValidated, train_only: Held
+) -> Summary:
+    """What is told of both heads; `final` has its out-of-fold logits."""
+    assert final.held_out is not None
+    return {
+        "classes": classes,
+        "final": _chosen(validated),
+        "penalties": validated.path,
+        "train_only": train_only,
+        "goal": goal,
+        "point": operating.choose(goal, likelihood.softmax(final.held_out), labels, classes),
+    }
 
 
 def _chosen(validated: logistic.CrossValidated) -> Chosen:

@@ -86,6 +86,14 @@ def once(features: Features, labels: np.ndarray, *, classes: int, penalty: float
     return replace(head, bias=head.bias + _restored(labels, classes, balanced, goal))
 
 
+def weighted(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, *, classes: int, penalty: float, start: Head | None = None
+) -> Head:
+    """The head of one penalty on rows (n, d) that count by their weights (n,), in the calling thread; sought from the head `start` on."""
+    (head,) = _path(features, labels, classes, [penalty], weights, start)
+    return head
+
+
 def cross_validate(
     features: Features,
     labels: np.ndarray,
@@ -193,8 +201,10 @@ def _at_hand(features: Features) -> Features:
     return features[:].astype(np.float32, copy=False) if len(features) * features.shape[1] * 4 <= IN_MEMORY else features
 
 
-def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray) -> Iterator[Head]:
-    """Yield the head of each penalty in turn, fitted on the rows that have a weight."""
+def _path(
+    features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray, begin: Head | None = None
+) -> Iterator[Head]:
+    """Yield the head of each penalty in turn, fitted on the rows that have a weight; the first is sought from the head `begin` on."""
     share = weights / weights.sum()
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
@@ -203,6 +213,8 @@ def _path(features: Features, labels: np.ndarray, classes: int, penalties: list[
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     places = np.arange(len(counted)), labels[counted]
     start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
+    if begin is not None and space is None:
+        start[:, :-1], start[:, -1] = begin.weight * scale, begin.bias + begin.weight @ mean
     for penalty in penalties:
         if space is None:
             start = _least(_objective, start, features, labels, mean, scale, penalty, share)

@@ -150,6 +150,11 @@ class TrainHead(Block):
     )
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the penalty.")
     class_weights: Literal["auto", "none", "balanced"] = Field("auto", description=_CLASS_WEIGHTS)
+    self_training: Literal["if_shown", "always", "never"] = Field(
+        "if_shown",
+        description="Images without labels (`headstart import --unlabelled`) teach the head by the labels that it gives them. if_shown: if left-out labelled images show that it helps; always and never: whatever they show.",
+    )
+    max_unlabelled: int = Field(2_000, ge=10, le=20_000, description="Most images without labels that teach the head, drawn at random.")
 
 
 class FineTune(Block):

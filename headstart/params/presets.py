@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
-    # the best source by the ranking alone, and a head on its frozen features; whether transfer helped stays open
+    # the best source by the ranking alone, on some of many images, and a head on its frozen features; whether transfer helped stays open
     "fast": {
+        "select_source.max_images": 2_000,
         "select_source.race.sources": 1,
         "select_source.depths": False,
         "select_source.changes": False,

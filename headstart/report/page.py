@@ -1,13 +1,28 @@
 """The report: one HTML page that says what ships, how good it is, why, and how to get it again.
 
 `render` turns findings (headstart/report/findings.py) into a page that needs no network and no script. What a section shows is decided in one
-file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, domains, batches, transfer, mistakes, gallery, alike, data, choice, training, again.
+file, and how it is laid out in the template of the same name below templates/: result, aim, labels, photos, partly, domains, batches, transfer, mistakes, gallery, alike, data, choice, training, again.
 The headline and the summary are in summary.py, the charts in charts/, the looks in templates/report.css.
 """
 
 from __future__ import annotations
 
-from headstart.report import again, batches, choice, data, domains, following, gallery, pages, photos, result, summary, training, transfer
+from headstart.report import (
+    again,
+    batches,
+    choice,
+    data,
+    domains,
+    following,
+    gallery,
+    pages,
+    partly,
+    photos,
+    result,
+    summary,
+    training,
+    transfer,
+)
 from headstart.report import aim as aim_module
 from headstart.report import alike as alike_module
 from headstart.report import labels as labels_module
@@ -33,6 +48,7 @@ def render(findings: Findings, *, mistakes: int) -> str:
             coverage=result.coverage(findings),
             aim=aim_module.aim(findings),
             photos=photos.photos(findings),
+            partly=partly.partly(findings),
             domains=domains.domains(findings),
             batches=batches.batches(findings),
             limits=result.limits_of(findings),

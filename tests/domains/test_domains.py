@@ -7,8 +7,8 @@ import pytest
 
 from headstart.domains import agreement, deciding, labelled
 from headstart.domains.methods import METHODS
-from headstart.domains.probabilities import scale, tempered, with_shares
 from headstart.domains.spaces import Spaces
+from headstart.statistics.probabilities import scale, tempered, with_shares
 
 CLASSES = 4
 

@@ -23,8 +23,7 @@ from tests import tiny, toy
 @pytest.mark.parametrize("when", ["if_shown", "never"])
 def test_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str], when: str) -> None:
     toy.images(tmp_path / "images", per_class=1)
-    (tmp_path / "target.parquet").touch()
-    manifest.write(pd.DataFrame({name: pd.Series(dtype=object) for name in manifest.SCHEMA.names}), tmp_path / "target.parquet")
+    toy.none_without_labels(tmp_path / "target.parquet")
     given = [tmp_path / name for name in ("images", "clean.parquet", "target.parquet", "ranking.json", "final")]
     made = [tmp_path / name for name in ("adapted", "target", "adapt.json")]
     adapt(*given, *made, block=Adapt(when=when), shared=Shared())  # type: ignore[arg-type]

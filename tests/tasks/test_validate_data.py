@@ -16,6 +16,7 @@ from headstart.data import manifest
 from headstart.machinery.errors import DataError
 from headstart.params import ValidateData
 from tasks.validate_data import validate_data
+from tests import toy
 
 LIMITS = ValidateData(min_images_per_class=5, max_unreadable_share=0.05, max_imbalance=10.0, min_side=16)
 SPLITS = ["train"] * 12 + ["validation"] * 4 + ["test"] * 4
@@ -52,11 +53,18 @@ def table() -> pd.DataFrame:
 def run(frame: pd.DataFrame, folder: Path) -> dict[str, Any]:
     manifest.write(frame, folder / "manifest.parquet")
     reports = folder / "reports"
-    paths = folder / "manifest.parquet", folder / "clean.parquet", reports / "validation.json", reports / "validation"
+    toy.none_without_labels(folder / "target.parquet")
+    paths = (
+        folder / "manifest.parquet",
+        folder / "target.parquet",
+        folder / "clean.parquet",
+        reports / "validation.json",
+        reports / "validation",
+    )
     try:
         validate_data(*paths, block=LIMITS)
     finally:
-        result: dict[str, Any] = json.loads(paths[2].read_text())
+        result: dict[str, Any] = json.loads(paths[3].read_text())
     return result
 
 
@@ -94,7 +102,7 @@ def test_refusal_keeps_the_result_and_leaves_no_clean_table(tmp_path: Path) -> N
     result = json.loads((tmp_path / "reports" / "validation.json").read_text())
     assert not result["success"]
     assert [failure["name"] for failure in result["critical"]] == ["same_pixels_in_two_splits"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.parquet", "reports"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.parquet", "reports", "target.parquet"]
 
 
 def test_a_class_with_one_image_is_refused_by_name(tmp_path: Path) -> None:
@@ -132,7 +140,14 @@ def test_the_bytes_are_the_same_every_time(tmp_path: Path) -> None:
 
 def test_a_missing_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dvc repro"):
-        validate_data(tmp_path / "none.parquet", tmp_path / "clean.parquet", tmp_path / "validation.json", tmp_path / "lists", block=LIMITS)
+        validate_data(
+            tmp_path / "none.parquet",
+            tmp_path / "none either.parquet",
+            tmp_path / "clean.parquet",
+            tmp_path / "validation.json",
+            tmp_path / "lists",
+            block=LIMITS,
+        )
 
 
 def test_neither_torch_nor_an_orchestrator_is_imported() -> None:

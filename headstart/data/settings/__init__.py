@@ -7,10 +7,11 @@ from pathlib import Path
 from headstart.data.settings.in_batches import IN_BATCHES
 from headstart.data.settings.labelled import LABELLED
 from headstart.data.settings.no_labels import NO_LABELS
+from headstart.data.settings.partly import PARTLY
 from headstart.data.settings.setting import Setting as Setting
 from headstart.data.settings.two_domains import TWO_DOMAINS
 
-SETTINGS = {one.name: one for one in (NO_LABELS, TWO_DOMAINS, IN_BATCHES, LABELLED)}
+SETTINGS = {one.name: one for one in (NO_LABELS, TWO_DOMAINS, PARTLY, IN_BATCHES, LABELLED)}
 
 
 def of(images: Path) -> Setting:

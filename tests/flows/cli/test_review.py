@@ -156,6 +156,6 @@ def test_of_images_without_labels_groups_are_named(monkeypatch: pytest.MonkeyPat
     assert rest == [
         "2 of 2 groups named, 2 names: 4 images with a label in data/named.csv",
         naming_module.AGREEMENT,
-        "next: headstart import 'my photos' --labels data/named.csv && headstart run",
+        "next: headstart import 'my photos' --labels data/named.csv --unlabelled && headstart run",
     ]
     assert Path("data/named.csv").read_text().splitlines()[1] == "ant/0000.png,ant"

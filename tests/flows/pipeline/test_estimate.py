@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from flows.cli import main
 from flows.pipeline import costs, estimate
 from flows.projects import images
 from headstart import params
+from headstart.data.settings import no_labels, partly
 from headstart.evaluation import occlusion
+from headstart.grouping import grouping
 from headstart.params import STAGES
 from headstart.params.presets import PRESETS
 from headstart.training import augmenting
@@ -96,6 +99,34 @@ def test_what_lies_before_a_run(project: Path) -> None:
         Path("data/images", label).rename(Path("data/images", split, label))
     found = costs.task(params.load())
     assert (found.test, found.train, found.validation) == (25, 20, 5)
+
+
+def test_images_without_labels_beside_labelled_ones(project: Path) -> None:
+    for number in range(7):
+        path = images.IMAGES / partly.FOLDER / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (100, 100)).save(path)
+    found = costs.task(params.load())
+    assert (found.n, found.classes, found.without, found.grouped) == (50, 2, 7, False)
+    more, less = costs.expected(found, params.load(), 1.0), costs.expected(dataclasses.replace(found, without=0), params.load(), 1.0)
+    assert {name for name in more if more[name] > less[name]} == {"index_images", "train_head"}
+
+
+def test_no_labels_at_all(project: Path) -> None:
+    no_labels.mark(images.IMAGES)
+    found = costs.task(params.load())
+    assert (found.n, found.classes, found.grouped) == (50, 0, True)
+    seconds = costs.expected(found, params.load(), 1.0)
+    assert [name for name, value in seconds.items() if value > 1.1] == list(costs.GROUPED)
+    assert {one.stage for one in costs.passes(found, params.load())} == {"index_images", "group_images"}
+    assert costs.LARGEST == grouping.LARGEST
+    many, block = dataclasses.replace(found, n=100_000), params.load()
+    most = costs.grouping(many, block)
+    assert costs.grouping(found, block) < most == costs.grouping(dataclasses.replace(found, n=200_000), block), "a sample finds the groups"
+    assert most < 600
+    said: list[str] = []
+    estimate.tell(said.append, force=True)
+    assert said[0].startswith("12 stages, about ")
 
 
 def test_less_work_costs_less() -> None:

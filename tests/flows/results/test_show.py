@@ -339,3 +339,15 @@ def test_groups_that_chance_makes_too_are_called_so(tmp_path: Path, monkeypatch:
     Path("reports").mkdir()
     in_groups.GROUPS.write_text(json.dumps({**GROUPED, "shown": False, "by_chance": 0.4}))
     assert "no groups are shown" in show.summary()
+
+
+def test_images_without_labels_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(files.METRICS, metrics())
+    assert "unlabelled" not in show.summary()
+    made = {"joined": True, "reason": "a head that learned from them has more right", "images": 40, "learned": 32}
+    write(files.HEAD, {"self_training": made})
+    told = "unlabelled the head learned from 32 of 40 images without labels, by the labels that it gave them a head that learned"
+    assert told in " ".join(show.summary().split())
+    write(files.HEAD, {"self_training": {**made, "joined": False, "learned": 0}})
+    assert "the head learned from labels alone; 40 images without labels did not join" in " ".join(show.summary().split())

@@ -59,7 +59,7 @@ def test_one_name_is_that_of_all_its_parts(project: Path) -> None:
     name(made, 2, " bee ", "bee")
     assert len(made.labels()) == 23, "an image unlike all others gets no name"
     assert "2 of 2 groups named, 2 names: 23 images" in made.ended()
-    assert f"headstart import 'my photos' --labels {project / 'named.csv'} && headstart run" in made.ended()
+    assert f"headstart import 'my photos' --labels {project / 'named.csv'} --unlabelled && headstart run" in made.ended()
 
 
 def test_the_labels_are_a_table_that_an_import_reads(project: Path) -> None:
