@@ -16,7 +16,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from headstart.features.looking import Looks
+
 
 log = logging.getLogger(__name__)
 Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
@@ -45,13 +47,15 @@ GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
 class Engine:
     """How activations are computed: `run` takes at most `batch` images at a time.
 
-    A `batch` of one image per call means that each worker makes calls of its own. `network` is what PyTorch runs, and `file` the exported file
-    that ONNX Runtime runs: what `shipped` needs.
+    A `batch` of one image per call means that each worker makes calls of its own. An engine of batches cuts views from pictures itself: `look`
+    takes pictures (n, height, width, 3) and the views of them (looking.py). `network` is what PyTorch runs, and `file` the exported file that
+    ONNX Runtime runs: what `shipped` needs.
     """
 
     name: str
     batch: int
     run: Run
+    look: Callable[[np.ndarray, Looks], np.ndarray] | None = field(default=None, compare=False)
     network: nn.Module | None = field(default=None, compare=False)
     file: Path | None = None
 
@@ -126,12 +130,13 @@ def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, devi
 
 def _of_torch(network: nn.Module) -> Engine:
     """The engine of a network that cannot be exported, on the CPU."""
-    return Engine("torch", 1, _torch(network), network)
+    return Engine("torch", 1, _torch(network), network=network)
 
 
 def _of_gpus(network: nn.Module, device: Device) -> Engine:
     """The engine of a network on all GPUs of this machine."""
-    return Engine(device.name, GPU_BATCH * len(device.all()), Batched(network, device), network)
+    made = Batched(network, device)
+    return Engine(device.name, GPU_BATCH * len(device.all()), made, made.look, network)
 
 
 def code() -> str:
@@ -154,13 +159,28 @@ class Batched:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError if not even one image fits."""
+        return self._each(len(images), lambda part, place: _put(images[part], place))
+
+    def look(self, pictures: np.ndarray, looks: Looks) -> np.ndarray:
+        """Views of pictures, uint8 (n, height, width, 3), cut where the network runs -> float32 (views, ...). Raises as a call does."""
+        from headstart.features import looking
+
+        def views(part: slice, place: torch.device) -> torch.Tensor:
+            some = looks.part(part)
+            first, last = int(some.which[0]), int(some.which[-1])
+            return looking.look(_put(pictures[first : last + 1], place), replace(some, which=some.which - first))
+
+        return self._each(len(looks), views)
+
+    def _each(self, count: int, give: Callable[[slice, torch.device], torch.Tensor]) -> np.ndarray:
+        """What the network gives for `count` images; `give` puts a part of them on a device, uint8 (n, size, size, 3)."""
         import torch
 
         parts: list[np.ndarray] = []
         done = 0
-        while done < len(images):
+        while done < count:
             try:
-                part = self._together(images[done : done + self.batch * len(self._on)])
+                part = self._together(done, count, give)
             except torch.OutOfMemoryError:
                 part = None
             if part is None:
@@ -170,17 +190,18 @@ class Batched:
             done += len(part)
         return np.concatenate(parts)
 
-    def _together(self, images: np.ndarray) -> np.ndarray:
+    def _together(self, done: int, count: int, give: Callable[[slice, torch.device], torch.Tensor]) -> np.ndarray:
+        """A part on each device, from the image `done` on."""
         import torch
 
         launched = []
         with torch.inference_mode():
-            for number, (network, place) in enumerate(zip(self._networks, self._on, strict=True)):
-                given = torch.from_numpy(images[number * self.batch : (number + 1) * self.batch])
-                if len(given):
-                    given = given.pin_memory() if place.type == "cuda" else given
+            for network, place in zip(self._networks, self._on, strict=True):
+                part = slice(done, min(done + self.batch, count))
+                if part.start < part.stop:
                     with devices.autocast(self._device, place.type):
-                        launched.append(network(given.to(place, non_blocking=True)).float())
+                        launched.append(network(give(part, place)).float())
+                done = part.stop
             return np.concatenate([part.cpu().numpy() for part in launched])
 
     def _halve(self) -> None:
@@ -191,6 +212,14 @@ class Batched:
         self.batch //= 2
         torch.cuda.empty_cache()
         log.warning("the memory of the GPU ran out: going on with %d images at a time", self.batch)
+
+
+def _put(images: np.ndarray, place: torch.device) -> torch.Tensor:
+    """An array on a device."""
+    import torch
+
+    given = torch.from_numpy(images)
+    return given.pin_memory().to(place, non_blocking=True) if place.type == "cuda" else given.to(place)
 
 
 def _known(path: Path) -> Run | None:

@@ -41,7 +41,8 @@ def test_logits_are_those_of_the_whole_in_order() -> None:
 def read_in_batches(folder: Path) -> None:
     """Write the shape of the logits of 120 images."""
     table = tiny.table(folder / "images", per_class=40, size=16)
-    engine = engines.Engine("batches", 8, engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=8))
+    made = engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=8)
+    engine = engines.Engine("batches", 8, made, made.look)
     streamed = extraction.Streamed(extraction.Frozen("a", 16, engine, (4, 8, 8)), table, folder / "images", View(16, "bilinear"))
     network = nn.Sequential(OrderedDict(flat=nn.Flatten(), head=nn.Linear(4 * 8 * 8, 3)))
     (folder / "shape").write_text(str(logits(network, streamed).shape))
