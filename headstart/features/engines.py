@@ -9,14 +9,13 @@ Nothing here imports PyTorch before it is needed: a network whose exported file 
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import json
 import logging
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +27,7 @@ from headstart.base import devices, outputs
 from headstart.base.code import fingerprint
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
+from headstart.features.batched import Batched
 from headstart.machinery.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
 TOLERANCE = 1e-3  # largest difference from PyTorch, relative to the largest activation, that an exported network may show
-GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Engine:
     """How activations are computed: `run` takes at most `batch` images at a time.
 
     A `batch` of one image per call means that each worker makes calls of its own. An engine of batches cuts views from pictures itself: `look`
-    takes pictures (n, height, width, 3) and the views of them (looking.py). `network` is what PyTorch runs, and `file` the exported file that
+    takes pictures (n, height, width, 3) and the views of them (looking.py), `there` a device too, on which the result stays. `network` is what PyTorch runs, and `file` the exported file that
     ONNX Runtime runs: what `shipped` needs.
     """
 
@@ -56,6 +55,7 @@ class Engine:
     batch: int
     run: Run
     look: Callable[[np.ndarray, Looks], np.ndarray] | None = field(default=None, compare=False)
+    there: Callable[[np.ndarray, Looks, torch.device], list[torch.Tensor]] | None = field(default=None, compare=False)
     network: nn.Module | None = field(default=None, compare=False)
     file: Path | None = None
 
@@ -135,91 +135,18 @@ def _of_torch(network: nn.Module) -> Engine:
 
 def _of_gpus(network: nn.Module, device: Device) -> Engine:
     """The engine of a network on all GPUs of this machine."""
-    made = Batched(network, device)
-    return Engine(device.name, GPU_BATCH * len(device.all()), made, made.look, network)
+    return batches(device.name, Batched(network, device), network)
+
+
+def batches(name: str, made: Batched, network: nn.Module | None = None) -> Engine:
+    """An engine of batches on the devices of `made`."""
+    return Engine(name, made.batch * made.devices, made, made.look, made.there, network)
 
 
 def code() -> str:
     """What an exported file depends on besides the network: this code, and the libraries."""
     own = fingerprint("headstart.features.engines", "headstart.networks.cut", "headstart.networks.model")
     return f"{own}:{version('torch')}:{version('onnxruntime')}"
-
-
-class Batched:
-    """A network in batches on every device of a kind.
-
-    When memory runs out, the batch is halved and the work goes on.
-    """
-
-    def __init__(self, network: nn.Module, device: Device, on: list[torch.device] | None = None, batch: int = GPU_BATCH) -> None:
-        import torch
-
-        self.batch, self._device, self._on = batch, device, on or device.all()
-        self._networks = [copy.deepcopy(network).eval().to(place).to(memory_format=torch.channels_last) for place in self._on]
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError if not even one image fits."""
-        return self._each(len(images), lambda part, place: _put(images[part], place))
-
-    def look(self, pictures: np.ndarray, looks: Looks) -> np.ndarray:
-        """Views of pictures, uint8 (n, height, width, 3), cut where the network runs -> float32 (views, ...). Raises as a call does."""
-        from headstart.features import looking
-
-        def views(part: slice, place: torch.device) -> torch.Tensor:
-            some = looks.part(part)
-            first, last = int(some.which[0]), int(some.which[-1])
-            return looking.look(_put(pictures[first : last + 1], place), replace(some, which=some.which - first))
-
-        return self._each(len(looks), views)
-
-    def _each(self, count: int, give: Callable[[slice, torch.device], torch.Tensor]) -> np.ndarray:
-        """What the network gives for `count` images; `give` puts a part of them on a device, uint8 (n, size, size, 3)."""
-        import torch
-
-        parts: list[np.ndarray] = []
-        done = 0
-        while done < count:
-            try:
-                part = self._together(done, count, give)
-            except torch.OutOfMemoryError:
-                part = None
-            if part is None:
-                self._halve()
-                continue
-            parts.append(part)
-            done += len(part)
-        return np.concatenate(parts)
-
-    def _together(self, done: int, count: int, give: Callable[[slice, torch.device], torch.Tensor]) -> np.ndarray:
-        """A part on each device, from the image `done` on."""
-        import torch
-
-        launched = []
-        with torch.inference_mode():
-            for network, place in zip(self._networks, self._on, strict=True):
-                part = slice(done, min(done + self.batch, count))
-                if part.start < part.stop:
-                    with devices.autocast(self._device, place.type):
-                        launched.append(network(give(part, place)).float())
-                done = part.stop
-            return np.concatenate([part.cpu().numpy() for part in launched])
-
-    def _halve(self) -> None:
-        import torch
-
-        if self.batch == 1:
-            raise HeadstartError("the memory of the GPU does not hold one image of this network; use device: cpu, or a smaller input_size")
-        self.batch //= 2
-        torch.cuda.empty_cache()
-        log.warning("the memory of the GPU ran out: going on with %d images at a time", self.batch)
-
-
-def _put(images: np.ndarray, place: torch.device) -> torch.Tensor:
-    """An array on a device."""
-    import torch
-
-    given = torch.from_numpy(images)
-    return given.pin_memory().to(place, non_blocking=True) if place.type == "cuda" else given.to(place)
 
 
 def _known(path: Path) -> Run | None:

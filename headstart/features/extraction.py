@@ -6,7 +6,7 @@ Each image and view is computed once and kept in a store that all stages share.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import groupby
@@ -22,6 +22,8 @@ from headstart.base.cores import ahead, in_order
 from headstart.base.devices import CPU, Device
 from headstart.data import indexed, manifest
 from headstart.features import engines, parts, pictures, transforms
+from headstart.features.cutting import Cache, Cutting
+from headstart.features.pictures import Wanted
 from headstart.features.store import Rows, Store
 from headstart.features.transforms import View
 from headstart.machinery.progress import Progress
@@ -39,7 +41,7 @@ SHARD = 1024  # images that one worker computes before its rows count, at most,
 SHARD_BYTES = 2**28  # and bytes of their rows, of the widest view
 _DECIDE = (
     *("headstart.base.grey", "headstart.data.deep", "headstart.data.images", "headstart.data.planes", "headstart.data.portable"),
-    *("headstart.features.looking", "headstart.features.pictures", "headstart.features.transforms"),
+    *("headstart.features.batched", "headstart.features.looking", "headstart.features.pictures", "headstart.features.transforms"),
 )
 
 
@@ -65,31 +67,13 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """An image, and the views of it that are wanted."""
 
     path: Path
     sha256: str
     views: tuple[View, ...]
     which: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Cache:
-    """Where pictures are kept that an engine of batches cuts views from: `budget` bytes of `folder`, beside stores that are `needed` bytes long."""
-
-    folder: Path
-    budget: int = 0
-    largest: int | None = None  # side of an image of the table, where it is known
-    beside: Sequence[Store] = ()
-    needed: int = 0
-
-    @classmethod
-    def of(cls, table: pd.DataFrame, folder: Path, gib: float, beside: Sequence[Store] = ()) -> _Cache:
-        """For the images of a table."""
-        known = {"width", "height"} <= set(table.columns) and len(table) > 0
-        largest = int(table[["width", "height"]].to_numpy().max()) if known else None
-        return cls(folder, int(gib * 2**30), largest, beside, sum(len(table) * kept.row_bytes for kept in beside))
 
 
 def identity(card: Card, part: str) -> str:
@@ -129,28 +113,28 @@ def extract_views(
     Computes what the stores lack, on the machines of base/executor.py; an image is decoded once for all its views. What a card
     cuts them from is kept too, as far as `cache_gib` allows (pictures.py). Raises DataError when a file has changed or gone since it was indexed.
     """
-    views = [_scaled(view, table) for view in views]
+    views = [scaled(view, table) for view in views]
     stores = [store(frozen, view, dtype, folder or FOLDER) for view in views]
     wanted: dict[str, list[int]] = {}
     for number, kept in enumerate(stores):
         for key in kept.missing(table["sha256"]):
             wanted.setdefault(key, []).append(number)
     paths = dict(zip(table["sha256"], table["path"], strict=True))
-    jobs = [_Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
+    jobs = [Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
     if jobs:
         executor.start()
         with Progress(sum(len(job.views) for job in jobs), what, how=frozen.engine.name) as progress:
             if executor.spreads():
                 _fill_by_shards(frozen, jobs, stores, progress, {key: number for number, key in enumerate(paths)})
             else:
-                _fill(frozen, jobs, stores, progress, _Cache.of(table, folder or FOLDER, cache_gib, stores))
+                _fill(frozen, jobs, stores, progress, Cache.of(table, folder or FOLDER, cache_gib, stores))
     return [kept.rows(table["sha256"]) for kept in stores]
 
 
-def _fill(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress, cache: _Cache) -> None:
+def _fill(frozen: Frozen, jobs: list[Job], stores: list[Store], progress: Progress, cache: Cache) -> None:
     """Compute the jobs on this machine; their rows go to the end of the stores."""
     waiting: list[tuple[list[str], list[np.ndarray]]] = [([], []) for _ in stores]
-    for job, rows in zip(jobs, _compute(frozen, jobs, cache), strict=True):
+    for job, rows in zip(jobs, compute(frozen, jobs, cache), strict=True):
         for number, row in zip(job.which, rows, strict=True):
             waiting[number][0].append(job.sha256)
             waiting[number][1].append(row)
@@ -168,11 +152,11 @@ class _Shard:
     """Images that one worker computes, and the parts that it writes of them. It is data, so that it travels."""
 
     frozen: engines.Shipped
-    jobs: list[_Job]
+    jobs: list[Job]
     stores: list[tuple[Path, str, np.dtype]]  # folder, name and type of each that a job names
 
 
-def _fill_by_shards(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress, order: Mapping[str, int]) -> None:
+def _fill_by_shards(frozen: Frozen, jobs: list[Job], stores: list[Store], progress: Progress, order: Mapping[str, int]) -> None:
     """Have the jobs computed in shards on the machines of the executor; their rows become parts of the stores.
 
     Which images make a shard depends on their `order` in the table alone (by SHA-256), so a run that was killed goes on with the shards that
@@ -196,7 +180,7 @@ def _write_shard(shard: _Shard) -> int:
     """What a worker does with a shard: compute it and write its parts, whole or not at all. Returns how many views it had."""
     frozen = Frozen("", 0, engines.received(shard.frozen), (), shard.frozen.device)
     # On a CPU one core does all of it, the others having shards of their own; a GPU has its images decoded by all cores.
-    computed = map(_single(frozen), shard.jobs) if frozen.engine.batch == 1 else _compute(frozen, shard.jobs, _Cache(FOLDER))
+    computed = map(single(frozen), shard.jobs) if frozen.engine.batch == 1 else compute(frozen, shard.jobs, Cache(FOLDER))
     with contextlib.ExitStack() as opened:
         files = {}
         for number, (folder, stem, _) in enumerate(shard.stores):
@@ -208,31 +192,7 @@ def _write_shard(shard: _Shard) -> int:
     return sum(len(job.views) for job in shard.jobs)
 
 
-class Streamed:
-    """Activations of a table's images in one view, computed whenever they are asked for.
-
-    For what the disk may not hold.
-    Indexed like store.Rows: an integer array or a slice gives an array of those rows.
-    """
-
-    def __init__(self, frozen: Frozen, table: pd.DataFrame, root: Path, view: View, cache_gib: float = pictures.GIB) -> None:
-        self._frozen, self._view = frozen, _scaled(view, table)
-        self._cache = _Cache.of(table, FOLDER, cache_gib)
-        self._paths, self._keys = [root / path for path in table["path"]], list(table["sha256"])
-        self.shape = (len(self._keys), *frozen.shape)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        chosen = np.arange(len(self._keys))[index]
-        jobs = [_Job(self._paths[i], self._keys[i], (self._view,)) for i in chosen]
-        # With an engine of one image a call, it is the callers that run side by side.
-        computed = map(_single(self._frozen), jobs) if self._frozen.engine.batch == 1 else _compute(self._frozen, jobs, self._cache)
-        return np.stack([rows[0] for rows in computed]) if jobs else np.empty((0, *self.shape[1:]), np.float32)
-
-
-def _scaled(view: View, table: pd.DataFrame) -> View:
+def scaled(view: View, table: pd.DataFrame) -> View:
     """The view, with the data set's scale of more than 8 bits if the view has none of its own."""
     return view if view.grey else replace(view, grey=manifest.grey(table))
 
@@ -244,41 +204,27 @@ def store(frozen: Frozen, view: View, dtype: str, folder: Path) -> Store:
     return Store(folder, named, frozen.shape, dtype)
 
 
-def _compute(frozen: Frozen, jobs: list[_Job], cache: _Cache) -> Iterator[list[np.ndarray]]:
+def compute(frozen: Frozen, jobs: list[Job], cache: Cache) -> Iterator[list[np.ndarray]]:
     """For each job, in order, the activation of each of its views."""
     if frozen.engine.batch == 1:
-        return in_order(_single(frozen), jobs)
+        return in_order(single(frozen), jobs)
     return ahead(_batches(frozen, jobs, cache))
 
 
-def _single(frozen: Frozen) -> Callable[[_Job], list[np.ndarray]]:
+def single(frozen: Frozen) -> Callable[[Job], list[np.ndarray]]:
     return lambda job: [frozen.engine.run(image[None])[0] for image in _read(job)]
 
 
-def _batches(frozen: Frozen, jobs: list[_Job], cache: _Cache) -> Iterator[list[np.ndarray]]:
+def _batches(frozen: Frozen, jobs: list[Job], cache: Cache) -> Iterator[list[np.ndarray]]:
     """Cut the views from kept pictures where the network runs; the next pictures are decoded meanwhile."""
-    from headstart.features import looking
-
     assert frozen.engine.look is not None
-    first = jobs[0].views[0]
-    kept = pictures.Pictures(
-        pictures.side(first, cache.largest), first.grey, len(jobs), cache.folder, cache.budget, cache.beside, cache.needed
-    )
-    together = max(1, frozen.engine.batch // max(len(job.views) for job in jobs))
-    wanted = [pictures.Wanted(job.path, job.sha256) for job in jobs]
-
-    def prepared() -> Iterator[tuple[list[_Job], np.ndarray, looking.Looks]]:
-        for number, rows in enumerate(kept.read(wanted, together)):
-            some = jobs[number * together :][:together]
-            pixels, sizes, extents = pictures.unpacked(rows)
-            yield some, pixels, looking.plan([job.views for job in some], [job.sha256 for job in some], sizes.tolist(), extents.tolist())
-
-    for some, pixels, looks in ahead(prepared(), 2):
-        rows = iter(frozen.engine.look(pixels, looks))
-        yield from ([next(rows) for _ in job.views] for job in some)
+    wanted = [Wanted(job.path, job.sha256) for job in jobs]
+    for batch in Cutting(jobs[0].views[0], len(jobs), cache).batches(wanted, [job.views for job in jobs], frozen.engine.batch):
+        rows = iter(frozen.engine.look(batch.pixels, batch.looks))
+        yield from ([next(rows) for _ in range(count)] for count in batch.counts)
 
 
-def _read(job: _Job) -> list[np.ndarray]:
+def _read(job: Job) -> list[np.ndarray]:
     with indexed.content(job.path, job.sha256) as found:
         return transforms.read(found, job.views, job.sha256)
 

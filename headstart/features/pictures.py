@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.base import processes
+from headstart.base import cores, processes
 from headstart.base.code import fingerprint
 from headstart.base.cores import in_order
 from headstart.base.grey import Grey
@@ -90,7 +90,8 @@ class Pictures:
     def __init__(
         self, pixels: int, scale: Grey | None, count: int, folder: Path, budget: int, beside: Sequence[Store] = (), needed: int = 0
     ) -> None:
-        self.pixels, self._scale = pixels, scale
+        self.pixels, self._scale, self._count = pixels, scale, count
+        self._new: dict[str, np.ndarray] = {}  # rows of parts that were written since the store was opened
         needed += count * row_bytes(pixels)
         self._store: Store | None = None
         if needed <= budget:
@@ -103,48 +104,42 @@ class Pictures:
         Raises DataError when a file has changed or gone since it was indexed.
         """
         store = self._store
-        missing = set(store.missing(one.sha256 for one in wanted)) if store is not None else {one.sha256 for one in wanted}
+        missing = {one.sha256 for one in wanted if one.sha256 not in self._new}
+        missing = missing if store is None else set(store.missing(missing))
         place = None if store is None else (store.folder, store.stem)
         given: set[str] = set()  # twins are decoded once if they are kept
 
         def lacking(some: Sequence[Wanted]) -> _Some:
-            if store is None:
-                return _Some(tuple(some), self.pixels, self._scale, None)
             new = {one.sha256: one for one in some if one.sha256 in missing - given}
             given.update(new)
-            return _Some(tuple(new.values()), self.pixels, self._scale, place)
+            return _Some(tuple(some) if store is None else tuple(new.values()), self.pixels, self._scale, place)
 
-        pieces = [_split(group, TOGETHER) for group in _split(wanted, together)]
-        many: Callable[..., Iterator[np.ndarray | Path | None]] = processes.in_order if processes.pay(len(missing)) else in_order
+        # What is not kept is needed at once, so that all cores share it.
+        size = TOGETHER if store is not None else min(TOGETHER, -(-together // cores.workers()))
+        pieces = [_split(group, size) for group in _split(wanted, together)]
+        many: Callable[..., Iterator[np.ndarray | Path | None]] = in_order
+        if missing and processes.pay(len(missing) if store is not None else self._count):
+            many = processes.in_order
         done = many(_decoded, [lacking(piece) for group in pieces for piece in group])
-        known = _Known(store, missing)
         for group in pieces:
-            yield np.concatenate([known.rows(piece, next(done)) for piece in group])
+            yield np.concatenate([self._rows(piece, next(done)) for piece in group])
+
+    def _rows(self, piece: Sequence[Wanted], done: np.ndarray | Path | None) -> np.ndarray:
+        """Rows of some pictures, of which those that were missing are `done`: in memory, or in a part."""
+        if self._store is None:
+            assert isinstance(done, np.ndarray)
+            return done
+        if isinstance(done, Path):
+            part = parts.one(done, self._store.row_bytes)
+            rows = np.memmap(part.path, np.uint8, "r", shape=(len(part.keys), self._store.row_bytes))
+            self._new.update(zip(part.keys, rows, strict=True))
+        kept = [one.sha256 for one in piece if one.sha256 not in self._new]
+        old = iter(self._store.rows(kept)[:]) if kept else iter(())
+        return np.stack([self._new[one.sha256] if one.sha256 in self._new else next(old) for one in piece])
 
 
 def _split(wanted: Sequence[Wanted], size: int) -> list[Sequence[Wanted]]:
     return [wanted[start : start + size] for start in range(0, len(wanted), size)]
-
-
-class _Known:
-    """Where the rows of pictures lie: in the store, or in the parts that were written since it was opened."""
-
-    def __init__(self, store: Store | None, missing: set[str]) -> None:
-        self._store, self._missing, self._new = store, missing, dict[str, np.ndarray]()
-
-    def rows(self, piece: Sequence[Wanted], done: np.ndarray | Path | None) -> np.ndarray:
-        """Rows of some pictures, of which those that were missing are `done`: in memory, or in a part."""
-        if isinstance(done, np.ndarray) or self._store is None:
-            assert isinstance(done, np.ndarray)
-            return done
-        if done is not None:
-            part = parts.one(done, self._store.row_bytes)
-            self._new.update(
-                zip(part.keys, np.memmap(part.path, np.uint8, "r", shape=(len(part.keys), self._store.row_bytes)), strict=True)
-            )
-        kept = [one.sha256 for one in piece if one.sha256 not in self._missing]
-        old = iter(self._store.rows(kept)[:]) if kept else iter(())
-        return np.stack([next(old) if one.sha256 not in self._missing else self._new[one.sha256] for one in piece])
 
 
 def _store(pixels: int, scale: Grey | None, folder: Path) -> Store:

@@ -15,6 +15,7 @@ from headstart.data import encoding
 from headstart.features import extraction
 from headstart.features.extraction import Frozen
 from headstart.features.store import prune
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.training import checkpoints
 from headstart.training.examples import Activations, Examples
@@ -91,5 +92,5 @@ def _kept(photos: Photos, wanted: Wanted, drawn: list[View], cache_gib: float) -
 
 
 def _streamed(photos: Photos, wanted: Wanted, cache_gib: float) -> tuple[Sequence[Activations], Activations]:
-    train = [extraction.Streamed(wanted.frozen, photos.train, photos.root, view, cache_gib) for view in wanted.drawn]
-    return train, extraction.Streamed(wanted.frozen, photos.validation, photos.root, wanted.plain, cache_gib)
+    train = [Streamed(wanted.frozen, photos.train, photos.root, view, cache_gib) for view in wanted.drawn]
+    return train, Streamed(wanted.frozen, photos.validation, photos.root, wanted.plain, cache_gib)

@@ -19,8 +19,9 @@ from headstart.base.devices import CPU
 from headstart.base.grey import Grey
 from headstart.data import images
 from headstart.features import engines, extraction, pictures, transforms
-from headstart.features.extraction import Frozen, Streamed
+from headstart.features.extraction import Frozen
 from headstart.features.store import Rows
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.indexing import indexer
 from headstart.machinery.errors import DataError
@@ -56,7 +57,7 @@ def counted(frozen: Frozen, calls: list[bytes]) -> Frozen:
 def batched(frozen: Frozen, size: int = 5) -> Frozen:
     """The same network as a GPU would run it, in batches, on the CPU."""
     made = engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=size)
-    return replace(frozen, engine=engines.Engine("batches", size, made, made.look))
+    return replace(frozen, engine=engines.batches("batches", made))
 
 
 def extract(
