@@ -15,6 +15,7 @@ from headstart.features import pictures
 from headstart.features.pictures import Pictures, Wanted
 from headstart.features.store import Store
 from headstart.features.transforms import View
+from headstart.machinery.progress import Progress
 
 if TYPE_CHECKING:
     from headstart.features.looking import Looks
@@ -53,6 +54,13 @@ class Cutting:
     def __init__(self, view: View, count: int, cache: Cache) -> None:
         side = pictures.side(view, cache.largest)
         self._pictures = Pictures(side, view.grey, count, cache.folder, cache.budget, cache.beside, cache.needed)
+
+    def decode(self, wanted: Sequence[Wanted], what: str) -> None:
+        """Have the pictures that can be kept at hand. Raises as `batches` does."""
+        if missing := self._pictures.missing(wanted):
+            with Progress(len(missing), what) as progress:
+                for rows in self._pictures.read(missing, pictures.TOGETHER):
+                    progress.step(len(rows))
 
     def batches(self, wanted: Sequence[Wanted], views: Sequence[Sequence[View]], most: int) -> Iterator[Batch]:
         """The views of each file, in order, about `most` of them at a time; the next ones are made ready meanwhile.

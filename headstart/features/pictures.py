@@ -98,6 +98,13 @@ class Pictures:
             self._store = _store(pixels, scale, folder)
             prune(folder, [self._store, *beside], needed, budget)
 
+    def missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """The files, each once, whose pictures are kept and not at hand yet; none if they are not kept."""
+        if self._store is None:
+            return []
+        lacking = set(self._store.missing(one.sha256 for one in wanted)) - set(self._new)
+        return list({one.sha256: one for one in wanted if one.sha256 in lacking}.values())
+
     def read(self, wanted: Sequence[Wanted], together: int) -> Iterator[np.ndarray]:
         """Rows (n, row_bytes) of the files, in order, `together` at a time; what is missing is decoded meanwhile.
 

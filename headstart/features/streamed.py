@@ -43,6 +43,11 @@ class Streamed:
         jobs = [Job(self._paths[i], self._keys[i], (self._view,)) for i in chosen]
         return np.stack([rows[0] for rows in map(extraction.single(self.frozen), jobs)])
 
+    def decode(self, what: str) -> None:
+        """Have the pictures of all images at hand before the first of them is asked for, if a card runs this; `what` is for the progress line."""
+        if self.frozen.engine.look is not None:
+            self._cutting.decode([Wanted(path, key) for path, key in zip(self._paths, self._keys, strict=True)], what)
+
     @cached_property
     def _cutting(self) -> Cutting:
         return Cutting(self._view, len(self._keys), self._cache)

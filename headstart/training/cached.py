@@ -93,4 +93,5 @@ def _kept(photos: Photos, wanted: Wanted, drawn: list[View], cache_gib: float) -
 
 def _streamed(photos: Photos, wanted: Wanted, cache_gib: float) -> tuple[Sequence[Activations], Activations]:
     train = [Streamed(wanted.frozen, photos.train, photos.root, view, cache_gib) for view in wanted.drawn]
+    train[0].decode(f"{wanted.what}, pictures")
     return train, Streamed(wanted.frozen, photos.validation, photos.root, wanted.plain, cache_gib)
