@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
+# Images from which compiling pays. On an H100 it took 19 s and 9.5 s and saved 31 and 15 microseconds an image, of a ResNet-50 and a ViT-S: both earn
+# it back after 600,000. The rule counts images, so that what runs does not depend on how fast a machine happens to be.
+COMPILED_FROM = 600_000
 
 
 class Batched:
@@ -39,6 +42,14 @@ class Batched:
         places = on or device.all()
         self._networks = [(place, copy.deepcopy(network).eval().to(place).to(memory_format=torch.channels_last)) for place in places]
         self.devices = len(places)
+        self._compiled: dict[torch.device, Callable[..., torch.Tensor]] = {}
+
+    def compile(self) -> None:
+        """Have batches of full size run by compiled code; what is left over runs as before, since it would be compiled again."""
+        import torch
+
+        if not self._compiled:
+            self._compiled = {place: torch.compile(network, dynamic=False) for place, network in self._networks}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError if not even one image fits."""
@@ -90,9 +101,24 @@ class Batched:
                 part = slice(done, min(done + self.batch, count))
                 if part.start < part.stop:
                     with devices.autocast(self._device, place.type):
-                        launched.append(network(give(part, place)).float())
+                        launched.append(self._run(give(part, place), place, network).float())
                 done = part.stop
         return launched
+
+    def _run(self, images: torch.Tensor, place: torch.device, network: nn.Module) -> torch.Tensor:
+        """What a network gives for images on its device."""
+        import torch
+
+        if place in self._compiled and len(images) == self.batch:
+            try:
+                return self._compiled[place](images)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # compilers raise many kinds; PyTorch itself is the answer to all
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                log.info("this network cannot be compiled (%s); PyTorch runs it as it is", first[:200])
+                self._compiled = {}
+        return network(images)
 
     def _halve(self) -> None:
         import torch

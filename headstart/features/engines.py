@@ -47,7 +47,7 @@ class Engine:
     """How activations are computed: `run` takes at most `batch` images at a time.
 
     A `batch` of one image per call means that each worker makes calls of its own. An engine of batches cuts views from pictures itself: `look`
-    takes pictures (n, height, width, 3) and the views of them (looking.py), `there` a device too, on which the result stays. `network` is what PyTorch runs, and `file` the exported file that
+    takes pictures (n, height, width, 3) and the views of them (looking.py), `there` a device too, on which the result stays; `compile` makes it faster, and takes a while. `network` is what PyTorch runs, and `file` the exported file that
     ONNX Runtime runs: what `shipped` needs.
     """
 
@@ -56,6 +56,7 @@ class Engine:
     run: Run
     look: Callable[[np.ndarray, Looks], np.ndarray] | None = field(default=None, compare=False)
     there: Callable[[np.ndarray, Looks, torch.device], list[torch.Tensor]] | None = field(default=None, compare=False)
+    compile: Callable[[], None] | None = field(default=None, compare=False)
     network: nn.Module | None = field(default=None, compare=False)
     file: Path | None = None
 
@@ -140,7 +141,7 @@ def _of_gpus(network: nn.Module, device: Device) -> Engine:
 
 def batches(name: str, made: Batched, network: nn.Module | None = None) -> Engine:
     """An engine of batches on the devices of `made`."""
-    return Engine(name, made.batch * made.devices, made, made.look, made.there, network)
+    return Engine(name, made.batch * made.devices, made, made.look, made.there, made.compile, network)
 
 
 def code() -> str:

@@ -22,6 +22,7 @@ from headstart.base.cores import ahead, in_order
 from headstart.base.devices import CPU, Device
 from headstart.data import indexed, manifest
 from headstart.features import engines, parts, pictures, transforms
+from headstart.features.batched import COMPILED_FROM
 from headstart.features.cutting import Cache, Cutting
 from headstart.features.pictures import Wanted
 from headstart.features.store import Rows, Store
@@ -218,6 +219,8 @@ def single(frozen: Frozen) -> Callable[[Job], list[np.ndarray]]:
 def _batches(frozen: Frozen, jobs: list[Job], cache: Cache) -> Iterator[list[np.ndarray]]:
     """Cut the views from kept pictures where the network runs; the next pictures are decoded meanwhile."""
     assert frozen.engine.look is not None
+    if frozen.engine.compile and sum(len(job.views) for job in jobs) >= COMPILED_FROM:
+        frozen.engine.compile()
     wanted = [Wanted(job.path, job.sha256) for job in jobs]
     for batch in Cutting(jobs[0].views[0], len(jobs), cache).batches(wanted, [job.views for job in jobs], frozen.engine.batch):
         rows = iter(frozen.engine.look(batch.pixels, batch.looks))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.base import executor
-from headstart.base.cores import in_order
+from headstart.base import devices, executor, processes
+from headstart.base.cores import ahead, in_order
+from headstart.base.devices import CPU, Device
 from headstart.data import images, photos
 from headstart.features import classify, transforms
 from headstart.features.answered import Answer
@@ -23,6 +24,7 @@ from headstart.networks.cards import ModelCard
 from headstart.statistics import likelihood, limits
 
 MODEL = Path("models/final")
+FEWEST_ON_CARD = 2_000  # files: a card needs some 8 s to start, in which 16 cores answer about so many
 _SPREAD = 256  # files that a worker of a cluster takes at a time
 _DECIDE = ("headstart.base", "headstart.data", "headstart.features", "headstart.networks", "headstart.statistics")
 _DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jp2", ".sgi", ".rgb")  # what may hold 16 bits
@@ -39,11 +41,11 @@ class Ready:
     frozen: Frozen  # uint8 (n, size, size, 3) -> logits, or logits and features (n, classes + width)
 
     @classmethod
-    def of(cls, folder: Path, *, features: bool = False) -> Ready:
+    def of(cls, folder: Path, *, features: bool = False, device: Device = CPU) -> Ready:
         """The model in `folder`, which gives features too if it needs them or they are asked for. Raises HeadstartError if it is missing or broken."""
         arrays, card = cards.read_model(folder)
         known = cards.read_known(folder, card)
-        frozen = classify.of_model(arrays, card) if known is None and not features else classify.answering(arrays, card)
+        frozen = (classify.of_model if known is None and not features else classify.answering)(arrays, card, device)
         return cls(card, known, frozen)
 
     def read(self, source: Path | bytes) -> np.ndarray:
@@ -56,10 +58,9 @@ class Ready:
 
     def ask(self, path: Path) -> Answer:
         """The answer for a file; one that cannot be read has the reason as its error."""
-        try:
-            image = self.read(path)
-        except (images.Unreadable, OSError) as error:
-            return Answer(str(path), "", None, str(error))
+        image = seen(self.card, path)
+        if isinstance(image, str):
+            return Answer(str(path), "", None, image)
         return self.of_seen(path, image, self.frozen.engine.run(image[None]))
 
 
@@ -71,12 +72,38 @@ def predict(paths: list[Path], folder: Path = MODEL) -> Iterator[Answer]:
     transparent, or of one colour) has a label, as every image has, and an error that says so; so has one of more than 8 bits a channel whose
     scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist.
     """
-    ready = Ready.of(folder)
     files = list(walk(paths))
     if not executor.spreads():
-        return in_order(ready.ask, files)
+        ready = Ready.of(folder, device=_device(len(files)))
+        return in_order(ready.ask, files) if ready.frozen.engine.batch == 1 else _in_batches(ready, files)
+    Ready.of(folder)  # so that a broken model is said first
     together = (files[start : start + _SPREAD] for start in range(0, len(files), _SPREAD))
     return chain.from_iterable(executor.in_order(partial(_answers, folder), together, depends=_DECIDE))
+
+
+def seen(card: ModelCard, path: Path) -> np.ndarray | str:
+    """What a model sees of a file, uint8 (size, size, 3), or why it cannot be read."""
+    try:
+        return transforms.read(path, [transforms.View.of_card(card)], "")[0]
+    except (images.Unreadable, OSError) as error:
+        return str(error)
+
+
+def _device(count: int) -> Device:
+    """Where so many files are answered: a card takes longer to start than a CPU to answer few. In float32, so that answers are the same."""
+    return devices.choose("auto", "float32") if count >= FEWEST_ON_CARD else CPU
+
+
+def _in_batches(ready: Ready, files: list[Path]) -> Iterator[Answer]:
+    """The answers for files, in order, by an engine of batches; the next files are decoded meanwhile, as on a CPU."""
+    many: Callable[..., Iterator[np.ndarray | str]] = processes.in_order if processes.pay(len(files)) else in_order
+    images = ahead(many(partial(seen, ready.card), files))
+    for start in range(0, len(files), ready.frozen.engine.batch):
+        some = [(path, next(images)) for path in files[start : start + ready.frozen.engine.batch]]
+        readable = [image for _, image in some if not isinstance(image, str)]
+        rows = iter(ready.frozen.engine.run(np.stack(readable)) if readable else ())
+        for path, image in some:
+            yield Answer(str(path), "", None, image) if isinstance(image, str) else ready.of_seen(path, image, next(rows)[None])
 
 
 def _answers(folder: Path, files: list[Path]) -> list[Answer]:

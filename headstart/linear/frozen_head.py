@@ -86,7 +86,9 @@ def train(
 
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
         parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
-        how = partial(logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits")
+        how = partial(
+            logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device
+        )
         return how(rows.take(chosen), labels[chosen], parts)
 
     final, validated = fit(np.arange(len(seen)))
@@ -140,4 +142,6 @@ def on(
     labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     rows = of_source.of_source(card, train, root, device)
-    return logistic.fit(rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits")[0]
+    return logistic.fit(
+        rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits", device=device
+    )[0]

@@ -257,3 +257,32 @@ def test_the_network_that_is_given_stays_where_it_is() -> None:
     engines.Batched(network, CPU, on=places(2))(batch(2))
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_full_batches_are_compiled_and_what_is_left_over_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+
+    def compiled(network: nn.Module, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        assert not dynamic
+        return lambda images: ran.append(len(images)) or network(images)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    engine = engines.Batched(tiny.conv(), CPU, on=places(1), batch=4)
+    engine(batch(11))
+    assert ran == []
+    engine.compile()
+    engine.compile()
+    np.testing.assert_allclose(engine(batch(11)), expected(tiny.conv(), batch(11)), atol=1e-5)
+    assert ran == [4, 4]
+
+
+def test_what_cannot_be_compiled_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(images: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no compiler\nmore")
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: refuse)
+    engine = engines.Batched(tiny.conv(), CPU, on=places(1), batch=4)
+    engine.compile()
+    np.testing.assert_allclose(engine(batch(11)), expected(tiny.conv(), batch(11)), atol=1e-5)
+    assert caplog.messages == ["this network cannot be compiled (no compiler); PyTorch runs it as it is"]
