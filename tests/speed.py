@@ -39,6 +39,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "training/test_checkpoints.py": ALL,
     "training/test_resume.py": ALL,
     "training/test_loop.py": ALL,
+    "test_gpu.py": ALL,
     "training/test_graphs.py": ALL,
     "tasks/test_without_torch.py": ALL,
     "training/test_scratch.py": ALL,

@@ -220,14 +220,14 @@ def _path(
     share = weights / weights.sum()
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
-    space = None
+    space, on_card = None, None if there is None else there.objective(mean, scale, share)
     if there is None and isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     places = np.arange(len(counted)), labels[counted]
     start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
     for penalty in penalties:
-        if there is not None:
-            start = _least(there.objective, start, mean, scale, penalty, share)
+        if on_card is not None:
+            start = _least(on_card, start, penalty)
             weight = start[:, :-1] / scale
         elif space is None:
             start = _least(_objective, start, features, labels, mean, scale, penalty, share)

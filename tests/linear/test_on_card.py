@@ -22,7 +22,7 @@ def test_loss_and_gradient_are_those_of_the_cpu() -> None:
     share = random.random(len(y))
     share /= share.sum()
     at = random.normal(size=3 * (x.shape[1] + 1))
-    loss, gradient = Rows(x, y, PLACE).objective(at, mean, scale, 3.0, share)
+    loss, gradient = Rows(x, y, PLACE).objective(mean, scale, share)(at, 3.0)
     expected, slope = logistic._objective(at, x, y, mean, scale, 3.0, share)
     assert loss == pytest.approx(expected, rel=1e-6)
     np.testing.assert_allclose(gradient, slope, atol=1e-5 * np.abs(slope).max())
