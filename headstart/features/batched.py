@@ -100,8 +100,9 @@ class Batched:
             for place, network in on:
                 part = slice(done, min(done + self.batch, count))
                 if part.start < part.stop:
+                    images = give(part, place)  # views are cut in float32, whatever the network multiplies with
                     with devices.autocast(self._device, place.type):
-                        launched.append(self._run(give(part, place), place, network).float())
+                        launched.append(self._run(images, place, network).float())
                 done = part.stop
         return launched
 

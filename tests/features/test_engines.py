@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from headstart.base.devices import CPU, Device
-from headstart.features import engines
+from headstart.features import engines, looking, transforms
+from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model
+from headstart.params import Augmentation
 from tests import tiny
 
 
@@ -274,6 +276,21 @@ def test_full_batches_are_compiled_and_what_is_left_over_is_not(monkeypatch: pyt
     engine.compile()
     np.testing.assert_allclose(engine(batch(11)), expected(tiny.conv(), batch(11)), atol=1e-5)
     assert ran == [4, 4]
+
+
+def test_views_are_cut_in_float32_whatever_the_network_multiplies_with() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Notes(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return images.float().mean((1, 2))
+
+    views = transforms.views(View(32, "bilinear"), 0, Augmentation(), 3)
+    looks = looking.plan([views] * 5, list("abcde"), [(32, 32)] * 5, [(32, 32)] * 5)
+    for device in (CPU, Device("cuda", "bfloat16")):
+        engines.Batched(Notes(), device, on=places(1), batch=64).look(batch(5), looks)
+    assert torch.equal(seen[0], seen[1])
 
 
 def test_what_cannot_be_compiled_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
