@@ -45,6 +45,7 @@ from headstart.base import devices
 from headstart.base.cores import in_order, one_thread
 from headstart.features import extraction, transforms
 from headstart.features.engines import Engine
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.indexing import indexer
 from headstart.linear import frozen_head
@@ -79,8 +80,8 @@ def uncached(job: Any, table: Any, root: Path, card: SourceCard, drawn: list[Vie
     """Train the whole network in PyTorch from the images, the frozen stages without gradients."""
     pixels = replace(job.frozen, engine=Engine("none", 1, lambda images: images), shape=(card.transform.input_size,) * 2 + (3,))
     train, validation = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
-    examples = Examples([extraction.Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
-    held = Examples([extraction.Streamed(pixels, validation, root, View.of(card.transform))], job.validation.labels)
+    examples = Examples([Streamed(pixels, train, root, view) for view in drawn], job.train.labels)
+    held = Examples([Streamed(pixels, validation, root, View.of(card.transform))], job.validation.labels)
     whole = scratch.whole(job.network)
     trained = {name for phase in job.phases for name in phase.rates}
     for key, stage in list(whole.named_children()):

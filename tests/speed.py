@@ -39,6 +39,8 @@ SLOW: dict[str, tuple[str, ...]] = {
     "training/test_checkpoints.py": ALL,
     "training/test_resume.py": ALL,
     "training/test_loop.py": ALL,
+    "test_gpu.py": ALL,
+    "training/test_graphs.py": ALL,
     "tasks/test_without_torch.py": ALL,
     "training/test_scratch.py": ALL,
     "training/test_parallel.py": ALL,
@@ -53,6 +55,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "choice/test_selection.py": ("test_only_training_images", "test_the_same_images", "test_no_race_is_decided"),
     "developing/test_develop.py": ("test_a_source_from", "test_the_same_bytes"),
     "evaluation/test_pictured.py": ("test_neighbours", "test_the_map_is", "test_features_of_one"),  # scikit-learn counts cores with lscpu
+    "features/test_pictures.py": ("test_processes_give",),
     "flows/forms/test_given.py": ALL,
     "flows/projects/test_new.py": ALL,
     "flows/projects/test_wheel.py": ALL,

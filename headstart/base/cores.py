@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -33,12 +33,16 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, waiti
     """
     if _within():
         yield from map(function, items)
-        return
+    else:
+        yield from begun_ahead(_pool(), function, items, max(4 * workers(), waiting))
+
+
+def begun_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Result]:
+    """`function` of each item, in order, computed by a pool; at most `limit` are begun before they are asked for."""
     begun: deque[Future[Result]] = deque()
-    limit = max(4 * workers(), waiting)
     try:
         for item in items:
-            begun.append(_pool().submit(function, item))
+            begun.append(pool.submit(function, item))
             if len(begun) >= limit:
                 yield begun.popleft().result()
         while begun:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +35,11 @@ class Device:
         return "cpu" if self == CPU else f"{self.kind} {self.precision}"
 
     def all(self) -> list[torch.device]:
-        """Every device of this kind: all GPUs, or the one CPU."""
+        """Every device of this kind: all GPUs, or the one CPU. A process of a team (training/parallel.py) has one GPU to itself."""
         import torch
 
+        if self.kind == "cuda" and torch.distributed.is_available() and torch.distributed.is_initialized():
+            return [torch.device("cuda", torch.cuda.current_device())]
         count = torch.cuda.device_count() if self.kind == "cuda" else 1
         return [torch.device(self.kind, i) if self.kind == "cuda" else torch.device("cpu") for i in range(count)]
 
@@ -62,7 +67,34 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         raise ParamsError("device: cuda is asked for, but PyTorch finds no CUDA GPU here; use auto or cpu, or look at `nvidia-smi`")
     steady()
     best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    return Device("cuda", best if precision == "auto" else precision)
+    chosen = Device("cuda", best if precision == "auto" else precision)
+    _begin(chosen)
+    return chosen
+
+
+@cache
+def _begin(device: Device) -> None:
+    """Have a card ready before it is needed, once in a process: it starts, and loads its libraries, while images are read."""
+
+    def start() -> None:
+        with contextlib.suppress(Exception):  # whoever needs the card next says what is wrong with it
+            for place in device.all():
+                exercise(place, device)
+
+    threading.Thread(target=start, name="headstart-card", daemon=True).start()
+
+
+def exercise(place: torch.device, device: Device) -> float:
+    """A tiny training step on a device: convolution, product and their gradients. Returns its loss."""
+    import torch
+
+    filters = torch.full((8, 3, 3, 3), 0.1, device=place, requires_grad=True)
+    matrix = torch.full((4, 8), 0.1, device=place, requires_grad=True)
+    with autocast(device, place.type):
+        drawn = torch.nn.functional.conv2d(torch.ones(2, 3, 8, 8, device=place).contiguous(memory_format=torch.channels_last), filters)
+        loss = (drawn.mean((2, 3)) @ matrix.T).float().mean()
+    torch.autograd.grad(loss, [filters, matrix])
+    return loss.item()
 
 
 def steady() -> None:

@@ -9,7 +9,6 @@ Nothing here imports PyTorch before it is needed: a network whose exported file 
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import json
 import logging
@@ -28,30 +27,36 @@ from headstart.base import devices, outputs
 from headstart.base.code import fingerprint
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
+from headstart.features.batched import Batched
 from headstart.machinery.errors import HeadstartError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from headstart.features.looking import Looks
+
 
 log = logging.getLogger(__name__)
 Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
 TOLERANCE = 1e-3  # largest difference from PyTorch, relative to the largest activation, that an exported network may show
-GPU_BATCH = 256  # images a GPU gets at once, until its memory runs out
 
 
 @dataclass(frozen=True)
 class Engine:
     """How activations are computed: `run` takes at most `batch` images at a time.
 
-    A `batch` of one image per call means that each worker makes calls of its own. `network` is what PyTorch runs, and `file` the exported file
-    that ONNX Runtime runs: what `shipped` needs.
+    A `batch` of one image per call means that each worker makes calls of its own. An engine of batches cuts views from pictures itself: `look`
+    takes pictures (n, height, width, 3) and the views of them (looking.py), `there` a device too, on which the result stays; `compile` makes it faster, and takes a while. `network` is what PyTorch runs, and `file` the exported file that
+    ONNX Runtime runs: what `shipped` needs.
     """
 
     name: str
     batch: int
     run: Run
+    look: Callable[[np.ndarray, Looks], np.ndarray] | None = field(default=None, compare=False)
+    there: Callable[[np.ndarray, Looks, torch.device], list[torch.Tensor]] | None = field(default=None, compare=False)
+    compile: Callable[[], None] | None = field(default=None, compare=False)
     network: nn.Module | None = field(default=None, compare=False)
     file: Path | None = None
 
@@ -126,71 +131,23 @@ def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, devi
 
 def _of_torch(network: nn.Module) -> Engine:
     """The engine of a network that cannot be exported, on the CPU."""
-    return Engine("torch", 1, _torch(network), network)
+    return Engine("torch", 1, _torch(network), network=network)
 
 
 def _of_gpus(network: nn.Module, device: Device) -> Engine:
     """The engine of a network on all GPUs of this machine."""
-    return Engine(device.name, GPU_BATCH * len(device.all()), Batched(network, device), network)
+    return batches(device.name, Batched(network, device), network)
+
+
+def batches(name: str, made: Batched, network: nn.Module | None = None) -> Engine:
+    """An engine of batches on the devices of `made`."""
+    return Engine(name, made.batch * made.devices, made, made.look, made.there, made.compile, network)
 
 
 def code() -> str:
     """What an exported file depends on besides the network: this code, and the libraries."""
     own = fingerprint("headstart.features.engines", "headstart.networks.cut", "headstart.networks.model")
     return f"{own}:{version('torch')}:{version('onnxruntime')}"
-
-
-class Batched:
-    """A network in batches on every device of a kind.
-
-    When memory runs out, the batch is halved and the work goes on.
-    """
-
-    def __init__(self, network: nn.Module, device: Device, on: list[torch.device] | None = None, batch: int = GPU_BATCH) -> None:
-        import torch
-
-        self.batch, self._device, self._on = batch, device, on or device.all()
-        self._networks = [copy.deepcopy(network).eval().to(place).to(memory_format=torch.channels_last) for place in self._on]
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, size, size, 3) -> float32 (n, ...). Raises HeadstartError if not even one image fits."""
-        import torch
-
-        parts: list[np.ndarray] = []
-        done = 0
-        while done < len(images):
-            try:
-                part = self._together(images[done : done + self.batch * len(self._on)])
-            except torch.OutOfMemoryError:
-                part = None
-            if part is None:
-                self._halve()
-                continue
-            parts.append(part)
-            done += len(part)
-        return np.concatenate(parts)
-
-    def _together(self, images: np.ndarray) -> np.ndarray:
-        import torch
-
-        launched = []
-        with torch.inference_mode():
-            for number, (network, place) in enumerate(zip(self._networks, self._on, strict=True)):
-                given = torch.from_numpy(images[number * self.batch : (number + 1) * self.batch])
-                if len(given):
-                    given = given.pin_memory() if place.type == "cuda" else given
-                    with devices.autocast(self._device, place.type):
-                        launched.append(network(given.to(place, non_blocking=True)).float())
-            return np.concatenate([part.cpu().numpy() for part in launched])
-
-    def _halve(self) -> None:
-        import torch
-
-        if self.batch == 1:
-            raise HeadstartError("the memory of the GPU does not hold one image of this network; use device: cpu, or a smaller input_size")
-        self.batch //= 2
-        torch.cuda.empty_cache()
-        log.warning("the memory of the GPU ran out: going on with %d images at a time", self.batch)
 
 
 def _known(path: Path) -> Run | None:

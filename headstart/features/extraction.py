@@ -6,8 +6,7 @@ Each image and view is computed once and kept in a store that all stages share.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import groupby
@@ -17,15 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from headstart.base import executor, files
+from headstart.base import executor
 from headstart.base.code import fingerprint
 from headstart.base.cores import ahead, in_order
 from headstart.base.devices import CPU, Device
-from headstart.data import images, manifest
-from headstart.features import engines, parts, transforms
+from headstart.data import indexed, manifest
+from headstart.features import engines, parts, pictures, transforms
+from headstart.features.batched import COMPILED_FROM
+from headstart.features.cutting import Cache, Cutting
+from headstart.features.pictures import Wanted
 from headstart.features.store import Rows, Store
 from headstart.features.transforms import View
-from headstart.machinery.errors import DataError
 from headstart.machinery.progress import Progress
 from headstart.networks.cards import Card
 
@@ -41,7 +42,7 @@ SHARD = 1024  # images that one worker computes before its rows count, at most,
 SHARD_BYTES = 2**28  # and bytes of their rows, of the widest view
 _DECIDE = (
     *("headstart.base.grey", "headstart.data.deep", "headstart.data.images", "headstart.data.planes", "headstart.data.portable"),
-    "headstart.features.transforms",
+    *("headstart.features.batched", "headstart.features.looking", "headstart.features.pictures", "headstart.features.transforms"),
 )
 
 
@@ -67,7 +68,7 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """An image, and the views of it that are wanted."""
 
     path: Path
@@ -83,42 +84,58 @@ def identity(card: Card, part: str) -> str:
 
 
 def extract(
-    frozen: Frozen, table: pd.DataFrame, root: Path, view: View, *, dtype: str = HALF, folder: Path | None = None, what: str
+    frozen: Frozen,
+    table: pd.DataFrame,
+    root: Path,
+    view: View,
+    *,
+    dtype: str = HALF,
+    folder: Path | None = None,
+    what: str,
+    cache_gib: float = pictures.GIB,
 ) -> Rows:
     """Activations of every image of `table` in one view: `extract_views` for a single view."""
-    return extract_views(frozen, table, root, [view], dtype=dtype, folder=folder, what=what)[0]
+    return extract_views(frozen, table, root, [view], dtype=dtype, folder=folder, what=what, cache_gib=cache_gib)[0]
 
 
 def extract_views(
-    frozen: Frozen, table: pd.DataFrame, root: Path, views: list[View], *, dtype: str = HALF, folder: Path | None = None, what: str
+    frozen: Frozen,
+    table: pd.DataFrame,
+    root: Path,
+    views: list[View],
+    *,
+    dtype: str = HALF,
+    folder: Path | None = None,
+    what: str,
+    cache_gib: float = pictures.GIB,
 ) -> list[Rows]:
     """Activations of every image of `table` (columns path, sha256) in each view, in the table's order.
 
-    Computes what the stores lack, on the machines of base/executor.py; an image is decoded once for all its views. Raises DataError when a
-    file has changed or gone since it was indexed.
+    Computes what the stores lack, on the machines of base/executor.py; an image is decoded once for all its views. What a card
+    cuts them from is kept too, as far as `cache_gib` allows (pictures.py). Raises DataError when a file has changed or gone since it was indexed.
     """
-    views = [_scaled(view, table) for view in views]
+    views = [scaled(view, table) for view in views]
     stores = [store(frozen, view, dtype, folder or FOLDER) for view in views]
     wanted: dict[str, list[int]] = {}
     for number, kept in enumerate(stores):
         for key in kept.missing(table["sha256"]):
             wanted.setdefault(key, []).append(number)
     paths = dict(zip(table["sha256"], table["path"], strict=True))
-    jobs = [_Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
+    jobs = [Job(root / paths[key], key, tuple(views[i] for i in which), tuple(which)) for key, which in wanted.items()]
     if jobs:
         executor.start()
         with Progress(sum(len(job.views) for job in jobs), what, how=frozen.engine.name) as progress:
             if executor.spreads():
                 _fill_by_shards(frozen, jobs, stores, progress, {key: number for number, key in enumerate(paths)})
             else:
-                _fill(frozen, jobs, stores, progress)
+                _fill(frozen, jobs, stores, progress, Cache.of(table, folder or FOLDER, cache_gib, stores))
     return [kept.rows(table["sha256"]) for kept in stores]
 
 
-def _fill(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress) -> None:
+def _fill(frozen: Frozen, jobs: list[Job], stores: list[Store], progress: Progress, cache: Cache) -> None:
     """Compute the jobs on this machine; their rows go to the end of the stores."""
     waiting: list[tuple[list[str], list[np.ndarray]]] = [([], []) for _ in stores]
-    for job, rows in zip(jobs, _compute(frozen, jobs), strict=True):
+    for job, rows in zip(jobs, compute(frozen, jobs, cache), strict=True):
         for number, row in zip(job.which, rows, strict=True):
             waiting[number][0].append(job.sha256)
             waiting[number][1].append(row)
@@ -136,11 +153,11 @@ class _Shard:
     """Images that one worker computes, and the parts that it writes of them. It is data, so that it travels."""
 
     frozen: engines.Shipped
-    jobs: list[_Job]
+    jobs: list[Job]
     stores: list[tuple[Path, str, np.dtype]]  # folder, name and type of each that a job names
 
 
-def _fill_by_shards(frozen: Frozen, jobs: list[_Job], stores: list[Store], progress: Progress, order: Mapping[str, int]) -> None:
+def _fill_by_shards(frozen: Frozen, jobs: list[Job], stores: list[Store], progress: Progress, order: Mapping[str, int]) -> None:
     """Have the jobs computed in shards on the machines of the executor; their rows become parts of the stores.
 
     Which images make a shard depends on their `order` in the table alone (by SHA-256), so a run that was killed goes on with the shards that
@@ -164,7 +181,7 @@ def _write_shard(shard: _Shard) -> int:
     """What a worker does with a shard: compute it and write its parts, whole or not at all. Returns how many views it had."""
     frozen = Frozen("", 0, engines.received(shard.frozen), (), shard.frozen.device)
     # On a CPU one core does all of it, the others having shards of their own; a GPU has its images decoded by all cores.
-    computed = map(_single(frozen), shard.jobs) if frozen.engine.batch == 1 else _compute(frozen, shard.jobs)
+    computed = map(single(frozen), shard.jobs) if frozen.engine.batch == 1 else compute(frozen, shard.jobs, Cache(FOLDER))
     with contextlib.ExitStack() as opened:
         files = {}
         for number, (folder, stem, _) in enumerate(shard.stores):
@@ -176,30 +193,7 @@ def _write_shard(shard: _Shard) -> int:
     return sum(len(job.views) for job in shard.jobs)
 
 
-class Streamed:
-    """Activations of a table's images in one view, computed whenever they are asked for.
-
-    For what the disk may not hold.
-    Indexed like store.Rows: an integer array or a slice gives an array of those rows.
-    """
-
-    def __init__(self, frozen: Frozen, table: pd.DataFrame, root: Path, view: View) -> None:
-        self._frozen, self._view = frozen, _scaled(view, table)
-        self._paths, self._keys = [root / path for path in table["path"]], list(table["sha256"])
-        self.shape = (len(self._keys), *frozen.shape)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        chosen = np.arange(len(self._keys))[index]
-        jobs = [_Job(self._paths[i], self._keys[i], (self._view,)) for i in chosen]
-        # With an engine of one image a call, it is the callers that run side by side.
-        computed = map(_single(self._frozen), jobs) if self._frozen.engine.batch == 1 else _compute(self._frozen, jobs)
-        return np.stack([rows[0] for rows in computed]) if jobs else np.empty((0, *self.shape[1:]), np.float32)
-
-
-def _scaled(view: View, table: pd.DataFrame) -> View:
+def scaled(view: View, table: pd.DataFrame) -> View:
     """The view, with the data set's scale of more than 8 bits if the view has none of its own."""
     return view if view.grey else replace(view, grey=manifest.grey(table))
 
@@ -211,46 +205,31 @@ def store(frozen: Frozen, view: View, dtype: str, folder: Path) -> Store:
     return Store(folder, named, frozen.shape, dtype)
 
 
-def _compute(frozen: Frozen, jobs: list[_Job]) -> Iterator[list[np.ndarray]]:
+def compute(frozen: Frozen, jobs: list[Job], cache: Cache) -> Iterator[list[np.ndarray]]:
     """For each job, in order, the activation of each of its views."""
     if frozen.engine.batch == 1:
-        return in_order(_single(frozen), jobs)
-    return ahead(_batches(frozen, jobs))
+        return in_order(single(frozen), jobs)
+    return ahead(_batches(frozen, jobs, cache))
 
 
-def _single(frozen: Frozen) -> Callable[[_Job], list[np.ndarray]]:
+def single(frozen: Frozen) -> Callable[[Job], list[np.ndarray]]:
     return lambda job: [frozen.engine.run(image[None])[0] for image in _read(job)]
 
 
-def _batches(frozen: Frozen, jobs: list[_Job]) -> Iterator[list[np.ndarray]]:
-    """Decode on all cores and compute in batches, the next images being decoded meanwhile."""
-    gathered: list[list[np.ndarray]] = []
-    for drawn in in_order(_read, jobs, waiting=2 * frozen.engine.batch):
-        if gathered and sum(map(len, gathered)) + len(drawn) > frozen.engine.batch:
-            yield from _apart(frozen, gathered)
-            gathered = []
-        gathered.append(drawn)
-    if gathered:
-        yield from _apart(frozen, gathered)
+def _batches(frozen: Frozen, jobs: list[Job], cache: Cache) -> Iterator[list[np.ndarray]]:
+    """Cut the views from kept pictures where the network runs; the next pictures are decoded meanwhile."""
+    assert frozen.engine.look is not None
+    if frozen.engine.compile and sum(len(job.views) for job in jobs) >= COMPILED_FROM:
+        frozen.engine.compile()
+    wanted = [Wanted(job.path, job.sha256) for job in jobs]
+    for batch in Cutting(jobs[0].views[0], len(jobs), cache).batches(wanted, [job.views for job in jobs], frozen.engine.batch):
+        rows = iter(frozen.engine.look(batch.pixels, batch.looks))
+        yield from ([next(rows) for _ in range(count)] for count in batch.counts)
 
 
-def _apart(frozen: Frozen, gathered: list[list[np.ndarray]]) -> Iterable[list[np.ndarray]]:
-    """Run the images of several jobs together; the activations job by job."""
-    rows = iter(frozen.engine.run(np.stack([image for drawn in gathered for image in drawn])))
-    return [[next(rows) for _ in drawn] for drawn in gathered]
-
-
-def _read(job: _Job) -> list[np.ndarray]:
-    try:
-        with files.open_regular(job.path) as file:
-            content = file.read()
-        if hashlib.sha256(content).hexdigest() == job.sha256:
-            return transforms.read(content, job.views, job.sha256)
-    except (images.Unreadable, OSError) as error:
-        raise DataError(
-            f"{job.path} was readable when the images were indexed and is not now ({error}); the data changed during the run: run again"
-        ) from None
-    raise DataError(f"{job.path} is not the file that was indexed; the data changed during the run: run again")
+def _read(job: Job) -> list[np.ndarray]:
+    with indexed.content(job.path, job.sha256) as found:
+        return transforms.read(found, job.views, job.sha256)
 
 
 def _code() -> str:

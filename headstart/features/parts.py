@@ -44,6 +44,11 @@ def found(folder: Path, stem: str, row_bytes: int) -> list[Part]:
     return listed
 
 
+def one(file: Path, row_bytes: int) -> Part:
+    """A part that is there, of rows of `row_bytes` bytes each."""
+    return Part(file, _keys(file, file.stat().st_size // (row_bytes + KEY_BYTES)))
+
+
 def _keys(file: Path, count: int) -> list[str]:
     with file.open("rb") as opened:
         opened.seek(-count * KEY_BYTES, 2)

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from headstart.base import executor
-from headstart.base.cores import in_order
+from headstart.base import devices, executor, processes
+from headstart.base.cores import ahead, in_order
+from headstart.base.devices import CPU, Device
 from headstart.data import images, photos
 from headstart.features import classify, shares, transforms
 from headstart.features.answered import Answer
@@ -27,6 +28,7 @@ from headstart.statistics import prior as prior_shift
 MODEL = Path("models/final")
 ESTIMATED: Literal["em"] = "em"
 Prior = Mapping[str, float] | Literal["em"] | None
+FEWEST_ON_CARD = 2_000  # files: a card needs some 8 s to start, in which 16 cores answer about so many
 _SPREAD = 256  # files that a worker of a cluster takes at a time
 _DECIDE = ("headstart.base", "headstart.data", "headstart.features", "headstart.networks", "headstart.statistics")
 _DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jp2", ".sgi", ".rgb")  # what may hold 16 bits
@@ -44,11 +46,11 @@ class Ready:
     weights: tuple[float, ...] | None = None  # how many times as common as in training each class is; None: as common
 
     @classmethod
-    def of(cls, folder: Path, *, features: bool = False) -> Ready:
+    def of(cls, folder: Path, *, features: bool = False, device: Device = CPU) -> Ready:
         """The model in `folder`, which gives features too if it needs them or they are asked for. Raises HeadstartError if it is missing or broken."""
         arrays, card = cards.read_model(folder)
         known = cards.read_known(folder, card)
-        frozen = classify.of_model(arrays, card) if known is None and not features else classify.answering(arrays, card)
+        frozen = (classify.of_model if known is None and not features else classify.answering)(arrays, card, device)
         return cls(card, known, frozen)
 
     def read(self, source: Path | bytes) -> np.ndarray:
@@ -61,10 +63,9 @@ class Ready:
 
     def ask(self, path: Path) -> Answer:
         """The answer for a file; one that cannot be read has the reason as its error."""
-        try:
-            image = self.read(path)
-        except (images.Unreadable, OSError) as error:
-            return Answer(str(path), "", None, str(error))
+        image = seen(self.card, path)
+        if isinstance(image, str):
+            return Answer(str(path), "", None, image)
         return self.of_seen(path, image, self.frozen.engine.run(image[None]))
 
 
@@ -80,17 +81,42 @@ def predict(
     scale is not known. Raises HeadstartError when the model is missing or broken, before anything is yielded, or when a path does not exist;
     ParamsError for a prior that does not fit the model.
     """
-    ready = Ready.of(folder)
-    files = list(walk(paths))
+    files, spread = list(walk(paths)), executor.spreads()
+    ready = Ready.of(folder, device=CPU if spread else _device(len(files)))
     if prior == ESTIMATED:
         prior = shares.estimate(ready.card, files, ready.ask)
         say(f"prior: {', '.join(f'{name} {share:.1%}' for name, share in prior.items())}")
     weights = None if prior is None else shares.weights(ready.card, prior)
     ready = replace(ready, weights=weights)
-    if not executor.spreads():
-        return in_order(ready.ask, files)
+    if not spread:
+        return in_order(ready.ask, files) if ready.frozen.engine.batch == 1 else _in_batches(ready, files)
     together = (files[start : start + _SPREAD] for start in range(0, len(files), _SPREAD))
     return chain.from_iterable(executor.in_order(partial(_answers, folder, weights), together, depends=_DECIDE))
+
+
+def seen(card: ModelCard, path: Path) -> np.ndarray | str:
+    """What a model sees of a file, uint8 (size, size, 3), or why it cannot be read."""
+    try:
+        return transforms.read(path, [transforms.View.of_card(card)], "")[0]
+    except (images.Unreadable, OSError) as error:
+        return str(error)
+
+
+def _device(count: int) -> Device:
+    """Where so many files are answered: a card takes longer to start than a CPU to answer few. In float32, so that answers are the same."""
+    return devices.choose("auto", "float32") if count >= FEWEST_ON_CARD else CPU
+
+
+def _in_batches(ready: Ready, files: list[Path]) -> Iterator[Answer]:
+    """The answers for files, in order, by an engine of batches; the next files are decoded meanwhile, as on a CPU."""
+    many: Callable[..., Iterator[np.ndarray | str]] = processes.in_order if processes.pay(len(files)) else in_order
+    images = ahead(many(partial(seen, ready.card), files))
+    for start in range(0, len(files), ready.frozen.engine.batch):
+        some = [(path, next(images)) for path in files[start : start + ready.frozen.engine.batch]]
+        readable = [image for _, image in some if not isinstance(image, str)]
+        rows = iter(ready.frozen.engine.run(np.stack(readable)) if readable else ())
+        for path, image in some:
+            yield Answer(str(path), "", None, image) if isinstance(image, str) else ready.of_seen(path, image, next(rows)[None])
 
 
 def _answers(folder: Path, weights: tuple[float, ...] | None, files: list[Path]) -> list[Answer]:

@@ -78,32 +78,67 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
 
 def plain(image: Image.Image, view: View) -> Image.Image:
     """The centred square of the image, resized, and changed if the view says so."""
-    side = min(image.size) * view.crop
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    drawn = _resize(image, view, (left, top, left + side, top + side))
+    drawn = _resize(image, view, centre(image.size, view.crop))
     return drawn.transpose(CHANGES[view.change]) if view.change else drawn
+
+
+def centre(size: tuple[int, int], crop: float) -> tuple[float, float, float, float]:
+    """The centred square of a picture of `size` (width, height) that keeps the share `crop` of the shorter side."""
+    side = min(size) * crop
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    return left, top, left + side, top + side
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What was drawn for a random view, in the order in which it is done to a picture.
+
+    The box (left, top, right, bottom) is in pixels; then come degrees against the clock, factors on brightness, contrast and saturation,
+    mirroring left to right and top to bottom, and quarter turns against the clock.
+    """
+
+    box: tuple[float, float, float, float]
+    angle: float
+    factors: tuple[float, float, float]
+    mirror: bool
+    flip: bool
+    turns: int
+
+
+def draw(size: tuple[int, int], view: View, augmentation: Augmentation, identity: str) -> Chance:
+    """Draw a random view of the picture `identity` of `size` (width, height) within the bounds of `augmentation`."""
+    digest = hashlib.sha256(f"{view.seed}:{view.number}:{identity}".encode()).digest()
+    random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    box = _crop(size, augmentation.min_crop_share, random)
+    angle = random.uniform(-augmentation.rotation, augmentation.rotation)
+    mirror, flip = random.random(2) < 0.5
+    brightness, contrast, saturation = random.uniform(1 - augmentation.colour, 1 + augmentation.colour, 3)
+    turns = int(random.integers(4))
+    return Chance(
+        box,
+        angle,
+        (brightness, contrast, saturation),
+        bool(augmentation.horizontal_flip and mirror),
+        bool(augmentation.vertical_flip and flip),
+        turns if augmentation.quarter_turns else 0,
+    )
 
 
 def random_view(image: Image.Image, view: View, augmentation: Augmentation, identity: str) -> Image.Image:
     """A random crop of random shape, turned, recoloured and mirrored within the bounds of `augmentation`."""
-    digest = hashlib.sha256(f"{view.seed}:{view.number}:{identity}".encode()).digest()
-    random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
-    drawn = _resize(image, view, _crop(image.size, augmentation.min_crop_share, random))
-    angle = random.uniform(-augmentation.rotation, augmentation.rotation)
-    mirror, flip = random.random(2) < 0.5
-    factors = random.uniform(1 - augmentation.colour, 1 + augmentation.colour, 3)
+    chance = draw(image.size, view, augmentation, identity)
+    drawn = _resize(image, view, chance.box)
     mean: Any = drawn.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     if augmentation.rotation:
         # What turns in from outside is filled with the picture's mean colour, which tells the network least.
-        drawn = drawn.rotate(angle, Image.Resampling.BILINEAR, fillcolor=mean)
+        drawn = drawn.rotate(chance.angle, Image.Resampling.BILINEAR, fillcolor=mean)
     if augmentation.colour:
-        drawn = drawn.convert("RGB", _recolouring(mean, *factors))
-    if augmentation.horizontal_flip and mirror:
+        drawn = drawn.convert("RGB", _recolouring(mean, *chance.factors))
+    if chance.mirror:
         drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if augmentation.vertical_flip and flip:
+    if chance.flip:
         drawn = drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    turns = int(random.integers(4))
-    return drawn.transpose(TURNS[turns]) if augmentation.quarter_turns and turns else drawn
+    return drawn.transpose(TURNS[chance.turns]) if chance.turns else drawn
 
 
 def _recolouring(mean: tuple[int, ...], brightness: float, contrast: float, saturation: float) -> tuple[float, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,12 +19,16 @@ from threadpoolctl import threadpool_limits
 
 from headstart.base import reading
 from headstart.base.cores import in_order
+from headstart.base.devices import CPU, Device
 from headstart.base.reading import Features, Selected
 from headstart.linear import row_space
 from headstart.machinery.progress import Progress
 from headstart.networks.heads import Head
 from headstart.statistics import goals, likelihood
 from headstart.statistics.goals import ACCURACY, Goal
+
+if TYPE_CHECKING:
+    from headstart.linear.on_card import Rows
 
 IN_MEMORY = 256 * 2**20  # bytes of features up to which one copy is kept in memory; beyond, they are read again at every step
 MAX_ITERATIONS = 500
@@ -62,6 +68,7 @@ def fit(
     balanced: bool | None = False,
     goal: Goal = ACCURACY,
     what: str,
+    device: Device = CPU,
 ) -> tuple[Head, CrossValidated]:
     """Choose the penalty of lowest cross-validated log loss, then fit on all rows.
 
@@ -69,14 +76,17 @@ def fit(
 
     features: (n, d); labels: (n,) integers below `classes`; folds: (n,) the fold each row is held out in; what: the progress line.
     balanced: whether every class weighs the same in the fits; None: whichever does better if classes count alike in the goal, else not. goal: says how much an image counts in the log loss.
-    If classes count alike in the goal, the logits keep to the shares of the classes, however the fits were weighted.
+    If classes count alike in the goal, the logits keep to the shares of the classes, however the fits were weighted. On a card (`device`) the
+    same fits are computed from features that lie there (on_card.py).
     """
+    features, there = _at_hand(features), _on(device, features, labels)
     ways = (False, True) if balanced is None and goal.even else (bool(balanced),)
-    tried = [_widened(features, labels, folds, classes=classes, penalties=penalties, balanced=way, goal=goal, what=what) for way in ways]
+    how = partial(_widened, features, labels, folds, classes=classes, penalties=penalties, goal=goal, what=what, there=there)
+    tried = [how(balanced=way) for way in ways]
     validated = min(tried, key=lambda one: one.figures["log_loss"])
     walked = [row["penalty"] for row in validated.path if row["penalty"] >= validated.penalty]
     with threadpool_limits(1):
-        *_, head = _path(_at_hand(features), labels, classes, walked, row_weights(labels, classes, validated.balanced))
+        *_, head = _path(features, labels, classes, walked, row_weights(labels, classes, validated.balanced), there)
     return replace(head, bias=head.bias + _restored(labels, classes, validated.balanced, goal)), validated
 
 
@@ -90,7 +100,7 @@ def weighted(
     features: np.ndarray, labels: np.ndarray, weights: np.ndarray, *, classes: int, penalty: float, start: Head | None = None
 ) -> Head:
     """The head of one penalty on rows (n, d) that count by their weights (n,), in the calling thread; sought from the head `start` on."""
-    (head,) = _path(features, labels, classes, [penalty], weights, start)
+    (head,) = _path(features, labels, classes, [penalty], weights, begin=start)
     return head
 
 
@@ -105,10 +115,11 @@ def cross_validate(
     goal: Goal = ACCURACY,
     others: Sequence[np.ndarray] = (),
     what: str,
+    there: Rows | None = None,
 ) -> CrossValidated:
     """Figures of each penalty, from the strongest down, and the out-of-fold logits of the best.
 
-    Arguments as for `fit`. The same heads give logits of each of `others` (n, d), whose rows are those of `features`.
+    Arguments as for `fit`. The same heads give logits of each of `others` (n, d), whose rows are those of `features`. `there`: the features on a card.
 
     Stops once PATIENCE penalties in a row were worse than the best: weaker ones only overfit more, and take longest to fit.
     """
@@ -119,7 +130,7 @@ def cross_validate(
     held = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
     features = _at_hand(features)
     # A fold leaves rows out by giving them no weight, so that all folds read the same rows and none needs a copy of its own.
-    walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights)) for fold in range(len(held))]
+    walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights), there) for fold in range(len(held))]
     figures: list[dict[str, float]] = []
     best, best_logits, worse = np.inf, np.zeros((1 + len(others), len(labels), classes), np.float32), 0
     # One BLAS thread per fit and one fit per core: the products are too narrow to share, and the result does not depend on the number of cores.
@@ -163,12 +174,14 @@ def _widened(
     balanced: bool,
     goal: Goal,
     what: str,
+    there: Rows | None = None,
 ) -> CrossValidated:
     """As cross_validate; while the best penalty is at an end of several, others beyond it are tried, a decade at a time, if that pays.
 
     A single penalty is a choice, and stays. The stronger ones are tried in one go, as the walk begins with them.
     """
-    found = cross_validate(features, labels, folds, classes=classes, penalties=penalties, balanced=balanced, goal=goal, what=what)
+    how = partial(cross_validate, features, labels, folds, classes=classes, balanced=balanced, goal=goal, there=there)
+    found = how(penalties=penalties, what=what)
     while len(set(penalties)) > 1:
         tried = [row["penalty"] for row in found.path]
         beyond = [found.penalty * step for step in WIDER] if found.penalty == max(tried) else []
@@ -176,9 +189,7 @@ def _widened(
         beyond = [penalty for penalty in beyond if WEAKEST <= penalty <= STRONGEST]
         if not beyond:
             return found
-        more = cross_validate(
-            features, labels, folds, classes=classes, penalties=beyond, balanced=balanced, goal=goal, what=f"{what} beyond the grid"
-        )
+        more = how(penalties=beyond, what=f"{what} beyond the grid")
         gain = found.figures["log_loss"] - more.figures["log_loss"]
         best = more if gain > 0 else found
         path = sorted([*found.path, *more.path], key=lambda row: -row["penalty"])
@@ -201,22 +212,40 @@ def _at_hand(features: Features) -> Features:
     return features[:].astype(np.float32, copy=False) if len(features) * features.shape[1] * 4 <= IN_MEMORY else features
 
 
+def _on(device: Device, features: Features, labels: np.ndarray) -> Rows | None:
+    """The features on the first card, if there is one and they are not too many."""
+    if device.kind == "cpu":
+        return None
+    from headstart.linear.on_card import LARGEST, Rows
+
+    return Rows(features, labels, device.all()[0]) if len(features) * features.shape[1] * 4 <= LARGEST else None
+
+
 def _path(
-    features: Features, labels: np.ndarray, classes: int, penalties: list[float], weights: np.ndarray, begin: Head | None = None
+    features: Features,
+    labels: np.ndarray,
+    classes: int,
+    penalties: list[float],
+    weights: np.ndarray,
+    there: Rows | None = None,
+    begin: Head | None = None,
 ) -> Iterator[Head]:
     """Yield the head of each penalty in turn, fitted on the rows that have a weight; the first is sought from the head `begin` on."""
     share = weights / weights.sum()
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
-    space = None
-    if isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
+    space, on_card = None, None if there is None else there.objective(mean, scale, share)
+    if there is None and isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     places = np.arange(len(counted)), labels[counted]
     start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
     if begin is not None and space is None:
         start[:, :-1], start[:, -1] = begin.weight * scale, begin.bias + begin.weight @ mean
     for penalty in penalties:
-        if space is None:
+        if on_card is not None:
+            start = _least(on_card, start, penalty)
+            weight = start[:, :-1] / scale
+        elif space is None:
             start = _least(_objective, start, features, labels, mean, scale, penalty, share)
             weight = start[:, :-1] / scale
         else:

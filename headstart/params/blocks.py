@@ -183,9 +183,15 @@ class FineTune(Block):
         0.01, ge=0, le=10, description="Factor of the regulariser in the loss; typical are 0.001 to 0.1 for l2_sp, 0.0001 to 0.01 for bss."
     )
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")
+    gpu_batch_size: int = Field(
+        128,
+        ge=2,
+        le=4096,
+        description="Images a training step on a GPU, at most: batch_size is doubled up to this as long as an epoch keeps 32 steps, and the rate grows by the root of the factor. batch_size or less: as on a CPU.",
+    )
     views: Annotated[int, Field(ge=1, le=64)] | Literal["auto", "fresh"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images; fresh: a new one in each epoch, the frozen layers running as training goes.",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images; fresh: a new one in each epoch, the frozen layers running as training goes (on a GPU always, if an activation is larger than its picture).",
     )
     statistics: Literal["source", "batch"] = Field(
         "source",

@@ -54,10 +54,10 @@ class Gathering:
             torch.zeros_like(value) for value in _running(self._tail, self._stages)
         ]
 
-    def keep(self, statistics: list[torch.Tensor]) -> None:
-        """Take over the running statistics of a batch."""
+    def keep(self, statistics: list[torch.Tensor], overflow: torch.Tensor | None = None) -> None:
+        """Take over the running statistics of a batch, but for one whose `overflow` is 1."""
         for own, value in zip(_running(self._tail, self._stages), statistics, strict=True):
-            own.copy_(value)
+            own.copy_(value if overflow is None else torch.where(overflow > 0, own, value))
         for layer in layers(self._tail, self._stages):
             if layer.num_batches_tracked is not None:
                 layer.num_batches_tracked.add_(1)

@@ -11,6 +11,8 @@ import torch
 from torch.nn import functional
 
 from headstart.base.cores import ahead, one_thread
+from headstart.features import streamed
+from headstart.features.streamed import Streamed
 from headstart.machinery.errors import HeadstartError
 from headstart.training import shards
 from headstart.training.examples import in_views
@@ -28,32 +30,48 @@ class Sums(NamedTuple):
 
     gradients: list[torch.Tensor]  # of each weight, times the scale of the loss
     statistics: list[torch.Tensor]  # running ones of BatchNorms, if they are gathered
-    loss: float
-    right: float  # answers
+    loss: torch.Tensor
+    right: torch.Tensor  # answers
 
 
-def read(run: Run, order: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """The batches of images in this order (n,), and the activations of this process's part.
+class Batch(NamedTuple):
+    """The labels of a batch of images, and the activations of this process's part of it."""
+
+    rows: torch.Tensor
+    labels: torch.Tensor
+
+
+def read(run: Run, order: np.ndarray, epoch: int) -> Iterator[Batch]:
+    """The batches of images in this order (n,).
 
     They are read while the batch before is worked on. Each image is seen in one of its views, and in the next one in the next epoch.
     """
 
-    def one(chosen: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
-        mine = _mine(chosen, run.team)
-        rows = torch.from_numpy(in_views(run.train.views, mine, (mine + epoch) % len(run.train.views)))
-        return chosen, rows if run.place.type == "cpu" else rows.pin_memory()
+    def one(chosen: np.ndarray) -> Batch:
+        mine = chosen[_mine(len(chosen), run.team)]
+        rows = _rows(run, mine, (mine + epoch) % len(run.train.views))
+        batch = Batch(rows, torch.from_numpy(run.train.labels[chosen]))
+        return batch if run.place.type == "cpu" else Batch(*(each if each.is_cuda else each.pin_memory() for each in batch))
 
     return ahead(map(one, (order[part] for part in shards.parts(len(order), run.recipe.batch_size))), 2)
 
 
-def gradients(run: Run, state: State, unfrozen: Unfrozen, chosen: np.ndarray, rows: torch.Tensor) -> Sums:
-    """Sums over this process's part of the batch `chosen`; `rows` are its activations.
+def _rows(run: Run, images: np.ndarray, which: np.ndarray) -> torch.Tensor:
+    """Activations of `images` (m,), each in the view that `which` (m,) names; those that a card computes stay there."""
+    views = [view for view in run.train.views if isinstance(view, Streamed)]
+    if views and views[0].frozen.engine.there is not None:
+        return streamed.there(views, images, which, run.place)
+    return torch.from_numpy(in_views(run.train.views, images, which))
+
+
+def gradients(run: Run, state: State, unfrozen: Unfrozen, rows: torch.Tensor, labels: torch.Tensor) -> Sums:
+    """Sums over this process's part of a batch; `labels` (n,) are those of all of it, and `rows` the activations of the part.
 
     When memory runs out, shards are halved. Raises HeadstartError if the memory does not hold one image.
     """
     while True:
         try:
-            return _in_shards(run, state, unfrozen, chosen, rows)
+            return _in_shards(run, state, unfrozen, rows, labels.to(run.place))
         except torch.OutOfMemoryError:
             if state.shard == 1:
                 raise HeadstartError(
@@ -64,34 +82,37 @@ def gradients(run: Run, state: State, unfrozen: Unfrozen, chosen: np.ndarray, ro
         log.warning("the memory of the GPU ran out: batches of %d go on in parts of %d", run.recipe.batch_size, state.shard)
 
 
-def _in_shards(run: Run, state: State, unfrozen: Unfrozen, chosen: np.ndarray, rows: torch.Tensor) -> Sums:
+def _in_shards(run: Run, state: State, unfrozen: Unfrozen, rows: torch.Tensor, labels: torch.Tensor) -> Sums:
     recipe, place, weights = run.recipe, run.place, unfrozen.updates.weights
-    mine = _mine(chosen, run.team)
+    mine = labels[_mine(len(labels), run.team)]
     parts = shards.parts(len(mine), state.shard)
     tails = unfrozen.gathering.tails(parts)
-    share = state.scale / run.class_weights[torch.from_numpy(run.train.labels[chosen]).to(place)].sum()
-    strength = recipe.strength * state.scale / len(chosen)  # of an image's share in the penalty
+    scale: torch.Tensor | float = unfrozen.scale.factor if unfrozen.scale else 1.0
+    share = scale / run.class_weights[labels].sum()
+    strength = recipe.strength * scale / len(labels)  # of an image's share in the penalty
 
     def shard(number: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
         one_thread()
-        part, tail = mine[parts[number]], tails[number]
-        labels = torch.from_numpy(run.train.labels[part]).to(place)
+        own, tail = mine[parts[number]], tails[number]
         with shards.arithmetic(run.device, place):
             features = tail[:-1](shards.tensor(rows[parts[number]], place))
             outputs = tail[-1](features).float()
-        loss = functional.cross_entropy(outputs, labels, run.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum")
-        penalty = REGULARISERS[recipe.regulariser](features, unfrozen.weights, unfrozen.source) * strength * len(part)
+        loss = functional.cross_entropy(outputs, own, run.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum")
+        penalty = REGULARISERS[recipe.regulariser](features, unfrozen.weights, unfrozen.source) * strength * len(own)
         found = torch.autograd.grad(loss * share + penalty, weights, allow_unused=True, materialize_grads=True)
-        return list(found), loss.detach() * share / state.scale, (outputs.argmax(1) == labels).sum()
+        return list(found), loss.detach() * share / scale, (outputs.argmax(1) == own).sum()
 
     done = list(shards.each(place, shard, range(len(parts))))
-    statistics = unfrozen.gathering.summand(tails, parts, len(chosen))
+    statistics = unfrozen.gathering.summand(tails, parts, len(labels))
     if not done:  # a last batch smaller than the team
-        return Sums([torch.zeros_like(weight) for weight in weights], statistics, 0.0, 0.0)
+        nothing = torch.zeros((), device=place)
+        return Sums([torch.zeros_like(weight) for weight in weights], statistics, nothing, nothing)
     total = added([each[0] for each in done], weights)
-    return Sums(total, statistics, float(sum(each[1] for each in done)), float(sum(each[2] for each in done)))
+    loss, right = (sum(values[1:], values[0]) for values in list(zip(*done, strict=True))[1:])
+    return Sums(total, statistics, loss, right.float())
 
 
-def _mine(chosen: np.ndarray, team: Team) -> np.ndarray:
-    """The part of a batch that falls to this process."""
-    return np.array_split(chosen, team.size)[team.rank]
+def _mine(count: int, team: Team) -> slice:
+    """The part of a batch of `count` images that falls to this process."""
+    part = np.array_split(np.arange(count), team.size)[team.rank]
+    return slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0)

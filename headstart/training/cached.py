@@ -15,6 +15,7 @@ from headstart.data import encoding
 from headstart.features import extraction
 from headstart.features.extraction import Frozen
 from headstart.features.store import prune
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.training import checkpoints
 from headstart.training.examples import Activations, Examples
@@ -59,7 +60,7 @@ def examples(photos: Photos, wanted: Wanted, fitting: int, cache_gib: float) -> 
     trainings together: what was not used for longest goes. Raises DataError when a file has changed since it was indexed.
     """
     drawn = wanted.drawn[:fitting] if fitting else wanted.drawn
-    train, validation = _kept(photos, wanted, drawn, cache_gib) if fitting else _streamed(photos, wanted)
+    train, validation = _kept(photos, wanted, drawn, cache_gib) if fitting else _streamed(photos, wanted, cache_gib)
     how = wanted.dtype if fitting else "streamed"
     names = (
         checkpoints.images(wanted.frozen, photos.train, drawn, how),
@@ -82,11 +83,15 @@ def _kept(photos: Photos, wanted: Wanted, drawn: list[View], cache_gib: float) -
         drawn,
         dtype=wanted.dtype,
         what=f"{wanted.what}, {len(drawn)} views of the training images",
+        cache_gib=cache_gib,
     )
     held = f"{wanted.what}, validation images"
-    return train, extraction.extract(wanted.frozen, photos.validation, photos.root, wanted.plain, dtype=wanted.dtype, what=held)
+    return train, extraction.extract(
+        wanted.frozen, photos.validation, photos.root, wanted.plain, dtype=wanted.dtype, what=held, cache_gib=cache_gib
+    )
 
 
-def _streamed(photos: Photos, wanted: Wanted) -> tuple[Sequence[Activations], Activations]:
-    train = [extraction.Streamed(wanted.frozen, photos.train, photos.root, view) for view in wanted.drawn]
-    return train, extraction.Streamed(wanted.frozen, photos.validation, photos.root, wanted.plain)
+def _streamed(photos: Photos, wanted: Wanted, cache_gib: float) -> tuple[Sequence[Activations], Activations]:
+    train = [Streamed(wanted.frozen, photos.train, photos.root, view, cache_gib) for view in wanted.drawn]
+    train[0].decode(f"{wanted.what}, pictures")
+    return train, Streamed(wanted.frozen, photos.validation, photos.root, wanted.plain, cache_gib)

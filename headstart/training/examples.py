@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Activations(Protocol):
-    """Activations (n, ...) of images: store.Rows, extraction.Streamed, or an array.
+    """Activations (n, ...) of images: store.Rows, streamed.Streamed, or an array.
 
     They are read or computed by slice or integer array.
     """

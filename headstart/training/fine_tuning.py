@@ -11,7 +11,7 @@ import pandas as pd
 from torch import nn
 
 from headstart.base.devices import CPU, Device
-from headstart.features import extraction, transforms
+from headstart.features import extraction, pictures, transforms
 from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
 from headstart.networks.cards import SourceCard
@@ -26,6 +26,7 @@ from headstart.training.strategies import STRATEGIES, Phase
 
 log = logging.getLogger(__name__)
 FRESH = "fresh"  # a view of each image in each epoch that no other epoch has
+FEWEST_STEPS = 32  # of an epoch, that a larger batch for a card must leave
 USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 
@@ -46,6 +47,7 @@ class Plan:
     augmentation: Augmentation
     recipe: Recipe
     processes: int | str = "auto"
+    gpu_batch_size: int = 128  # images a step on a GPU, at most
     statistics: str = "source"  # as in strategies.Phase
     until: tuple[int, ...] = ()  # how long each phase lasts, if that is known; phases beyond these are left out
 
@@ -100,6 +102,7 @@ def plan_of(block: FineTune, table: pd.DataFrame, classes: list[str], seed: int)
         augmentation=block.augmentation.settled(),
         recipe=recipe,
         processes=block.processes,
+        gpu_batch_size=block.gpu_batch_size,
         statistics=block.statistics,
     )
 
@@ -126,7 +129,9 @@ def run(
     """
     if not STRATEGIES[plan.strategy](["a stage"], depth=1, epochs=1, rate=1.0, decay=1.0):
         return outcome.untouched(table, root, card, head, classes, plan.strategy, device)
-    begin = _Start(Photos.of(table, root, classes), card, head, plan, device, begun)
+    photos = Photos.of(table, root, classes)
+    plan = plan if device.kind == "cpu" else on_card(plan, len(photos.train))
+    begin = _Start(photos, card, head, plan, device, begun)
     count = parallel.size(plan.processes, device)
     job = _prepare(begin)
     keeper = checkpoints.keeper()
@@ -135,6 +140,29 @@ def run(
     job.network.divide_logits(done.temperature)
     summary = _summary(job, done, plan, device, count)
     return Result(job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device))
+
+
+def on_card(plan: Plan, images: int) -> Plan:
+    """The plan for a card, which is hardly slower with a larger batch, for so many training images.
+
+    The batch is doubled up to `gpu_batch_size` as long as an epoch keeps FEWEST_STEPS steps. The rate grows by the root of the factor, as
+    suits Adam (Malladi et al., NeurIPS 2022).
+    """
+    factor = 1
+    while 2 * factor * plan.recipe.batch_size <= min(plan.gpu_batch_size, images // FEWEST_STEPS):
+        factor *= 2
+    recipe = replace(plan.recipe, batch_size=factor * plan.recipe.batch_size)
+    return replace(plan, rate=plan.rate * factor**0.5, recipe=recipe)
+
+
+def draws_anew(plan: Plan, frozen: extraction.Frozen, plain: View) -> bool:
+    """Whether each epoch sees views of its own, the frozen layers running as training goes.
+
+    If it is asked for; and on a card if an activation has more bytes than the picture that it is computed from: then the disk is slower
+    than the card, and views that no other epoch has are the better training.
+    """
+    large = cache_bytes(frozen.shape, 1) > pictures.row_bytes(pictures.side(plain))
+    return plan.views == FRESH or (frozen.engine.there is not None and large)
 
 
 def _prepare(begin: _Start) -> _Job:
@@ -153,10 +181,10 @@ def _prepare(begin: _Start) -> _Job:
     below, count = network.below({name for phase in phases for name in phase.rates})
     part = extraction.identity(card, f"below {count}")
     frozen = extraction.Frozen.of(lambda: below, part, card.transform.input_size, begin.device)
-    fresh = plan.views == FRESH
+    plain = View.of(card.transform)
+    fresh = draws_anew(plan, frozen, plain)
     count_views = plan.epochs if fresh else choose_views(plan.views, len(photos.train))
     fitting = 0 if fresh else fit_views(count_views, frozen.shape, len(photos.train), len(photos.validation), plan.cache_gib)
-    plain = View.of(card.transform)
     drawn = transforms.views(plain, plan.recipe.seed, plan.augmentation, count_views)
     wanted = Wanted(frozen, drawn, plain, extraction.HALF, "frozen layers")
     train, validation = cached.examples(photos, wanted, fitting, plan.cache_gib)
@@ -183,6 +211,7 @@ def _summary(job: _Job, done: Trained, plan: Plan, device: Device, processes: in
         "engine": job.frozen.engine.name,
         "device": device.name,
         "processes": processes,
+        "batch_size": plan.recipe.batch_size,
         "shard": done.shard,
         "image_passes": done.image_passes,
         "temperature": done.temperature,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from headstart.networks import cut
 from headstart.training import batch_norm
 from headstart.training.batch_norm import Gathering
+from headstart.training.graphs import Graphs
 from headstart.training.run import Run
 from headstart.training.strategies import Phase
 from headstart.training.updates import Group, Updates
@@ -25,21 +26,55 @@ class Unfrozen:
     gathering: Gathering
     weights: list[torch.Tensor]  # of the trunk, that a regulariser holds
     source: list[torch.Tensor]  # what they hold in the source
+    graphs: Graphs = field(default_factory=Graphs)
+    scale: Scale | None = None  # of the loss, if small gradients vanish
 
 
-def unfreeze(run: Run, phase: Phase, done: int) -> Unfrozen:
-    """Let the stages that the phase names be trained, and nothing else; `done` epochs of it are done."""
+@dataclass(frozen=True)
+class Scale:
+    """The factor on the loss in float16, and how many steps were left out as a gradient overflowed.
+
+    Both lie where training runs: what decides in each step does not wait for the card.
+    """
+
+    factor: torch.Tensor
+    left_out: torch.Tensor
+
+    @classmethod
+    def of(cls, run: Run, factor: float) -> Scale | None:
+        """For a run; None for numbers in which small gradients do not vanish."""
+        if run.device.precision != "float16":
+            return None
+        return cls(torch.tensor(factor, device=run.place), torch.zeros((), device=run.place))
+
+    def note(self, norm: torch.Tensor) -> torch.Tensor:
+        """Halve the factor if the norm of the gradients is not finite. Returns 1 if so, else 0."""
+        overflow = 1 - torch.isfinite(norm).float()
+        self.factor.mul_(1 - overflow / 2)
+        self.left_out.add_(overflow)
+        return overflow
+
+
+def unfreeze(run: Run, phase: Phase, done: int, scale: float = 1.0) -> Unfrozen:
+    """Let the stages that the phase names be trained, and nothing else; `done` epochs of it are done.
+
+    `scale` is the factor on the loss in float16.
+    """
     trained = stages(run.tail, phase)
     trunk = {p for name, parameters in trained.items() if name != "head" for p in parameters}
     held = [(p, value) for p, value in run.source if p in trunk]
     steps = -(-len(run.train.labels) // run.recipe.batch_size)  # per epoch
+    decayed = groups(trained, phase, run.recipe.weight_decay, run.recipe.regulariser == "l2_sp")
+    graphs = Graphs.on(run.place, run.team.size)
     return Unfrozen(
         phase,
         changed(run.tail, phase),
-        Updates(groups(trained, phase, run.recipe.weight_decay, run.recipe.regulariser == "l2_sp"), phase.epochs * steps, done * steps),
+        Updates(decayed, phase.epochs * steps, done * steps, graphs.place),
         Gathering(run.tail, _gathering(phase)),
         [p for p, _ in held],
         [value for _, value in held],
+        graphs,
+        Scale.of(run, scale),
     )
 
 

@@ -5,12 +5,14 @@ BatchNorm keeps the statistics of the source: what is frozen is wholly frozen, a
 phase that asks for the statistics of the batch (from random weights) gathers new ones (batch_norm.py). A batch is worked on in even
 shards, one core each (shards.py), and their gradients are added in order (batches.py). When the memory of a GPU runs out, shards are
 halved; several GPUs are a team of processes (parallel.py), each with its part of every batch. A training that was killed goes on from its
-checkpoint, if somebody keeps one (checkpoints.py, resume.py), and ends with the same bytes.
+checkpoint, if somebody keeps one (checkpoints.py, resume.py), and ends with the same bytes. Nothing in a step waits for a card, so that its
+steps can be captured (graphs.py); losses are read once an epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -84,7 +86,7 @@ def _through(run: Run, state: State, phases: list[Phase]) -> Trained:
 
 def _phase(run: Run, state: State, phase: Phase, phases: list[Phase], progress: Progress, saved: Mapping[str, np.ndarray]) -> None:
     """One of the phases, or what is left of it after the checkpoint that holds the arrays `saved`."""
-    unfrozen = unfreeze(run, phase, state.epoch)
+    unfrozen = unfreeze(run, phase, state.epoch, state.scale)
     best = resume.go_on(unfrozen, saved) if saved else _best(unfrozen)
     while not _over(run, state, phase):
         train_loss, train_accuracy = epoch(run, state, unfrozen, progress)
@@ -112,32 +114,35 @@ def _over(run: Run, state: State, phase: Phase) -> bool:
 def epoch(run: Run, state: State, unfrozen: Unfrozen, progress: Progress) -> tuple[float, float]:
     """The next pass over the images. Returns training loss and accuracy."""
     order = state.random.permutation(len(run.train.labels))
-    total, hits = 0.0, 0.0
-    for chosen, rows in batches.read(run, order, state.epoch + 1):
-        loss, right = _step(run, state, unfrozen, batches.gradients(run, state, unfrozen, chosen, rows))
-        total += loss * len(chosen)
-        hits += right
-        progress.step(len(chosen))
-    return total / len(order), hits / len(order)
-
-
-def _step(run: Run, state: State, unfrozen: Unfrozen, mine: batches.Sums) -> tuple[float, float]:
-    """Add up what the team has, and move the weights. Returns loss and right answers of the batch."""
-    sums = torch.tensor([mine.loss, mine.right], dtype=torch.float32, device=run.place)
-    run.team.add([*mine.gradients, *mine.statistics, sums])
-    if state.scale != 1:
-        for gradient in mine.gradients:
-            gradient.div_(state.scale)
-    norm = nn.utils.get_total_norm(mine.gradients)
-    if run.device.precision == "float16" and not bool(torch.isfinite(norm)):
-        state.scale /= 2  # and this step is left out
-    else:
-        unfrozen.updates.step(mine.gradients, norm)
+    total, hits = (torch.zeros((), dtype=torch.float64, device=run.place) for _ in range(2))
+    step = partial(_step, run, state, unfrozen)
+    for batch in batches.read(run, order, state.epoch + 1):
+        unfrozen.updates.prepare()
+        loss, right = unfrozen.graphs.run(step, [batch.rows, batch.labels]).double()
+        unfrozen.updates.advance()
         state.taken += 1
-        unfrozen.gathering.keep(mine.statistics)
-    unfrozen.updates.advance()
-    loss, right = sums.tolist()
-    return loss, right
+        total, hits = total + loss * len(batch.labels), hits + right
+        progress.step(len(batch.labels))
+    if unfrozen.scale:
+        state.taken -= int(unfrozen.scale.left_out)
+        state.scale = float(unfrozen.scale.factor)
+        unfrozen.scale.left_out.zero_()
+    return float(total) / len(order), float(hits) / len(order)
+
+
+def _step(run: Run, state: State, unfrozen: Unfrozen, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Move the weights by the gradients of a batch. Returns its loss and its right answers (2,), without waiting for the device."""
+    mine = batches.gradients(run, state, unfrozen, rows, labels)
+    sums = torch.stack([mine.loss, mine.right])
+    run.team.add([*mine.gradients, *mine.statistics, sums])
+    if unfrozen.scale:
+        for gradient in mine.gradients:
+            gradient.div_(unfrozen.scale.factor)
+    norm = nn.utils.get_total_norm(mine.gradients)
+    overflow = unfrozen.scale.note(norm) if unfrozen.scale else None
+    unfrozen.updates.step(mine.gradients, norm, overflow)
+    unfrozen.gathering.keep(mine.statistics, overflow)
+    return sums
 
 
 def _best(unfrozen: Unfrozen) -> dict[str, torch.Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -14,11 +15,15 @@ from torch import nn
 from headstart.base import devices
 from headstart.base.cores import one_thread
 from headstart.base.devices import CPU, Device
+from headstart.machinery.errors import HeadstartError
 from headstart.statistics import likelihood
 from headstart.training import shards
 from headstart.training.cpu.pointwise import Pointwise
 from headstart.training.examples import Activations, Examples
 from headstart.training.parallel import ALONE, Team
+
+log = logging.getLogger(__name__)
+LARGEST_PART = 256  # images that a card measures at a time
 
 
 class Figures(TypedDict):
@@ -76,19 +81,39 @@ def logits(tail: nn.Sequential, rows: Activations, device: Device = CPU, team: T
 def outputs(tail: nn.Module, rows: Activations, width: int, device: Device = CPU, team: Team = ALONE) -> np.ndarray:
     """What a network gives (n, width) for all rows, in small batches, on the device of its weights."""
     place = next(tail.parameters()).device
-    size = shards.SHARD if place.type == "cpu" else 8 * shards.SHARD
 
-    def shard(part: slice) -> np.ndarray:
+    def shard(part: slice) -> torch.Tensor:
         one_thread()
         with torch.inference_mode(), devices.autocast(device, place.type), Pointwise():
-            return tail(shards.tensor(rows[part], place)).float().cpu().numpy()
+            return tail(shards.tensor(rows[part], place)).float()
 
-    parts = shards.parts(len(rows), size)[team.rank :: team.size]
     out = np.zeros((len(rows), width), np.float32)
-    for part, given in zip(parts, shards.each(place, shard, parts), strict=True):
+    for part, given in _computed(shard, place, len(rows), team):
         out[part] = given
     if team.size > 1:
         whole = torch.from_numpy(out).to(place)
         team.add([whole])
         out = whole.cpu().numpy()
     return out
+
+
+def _computed(shard: Callable[[slice], torch.Tensor], place: torch.device, count: int, team: Team) -> Iterator[tuple[slice, np.ndarray]]:
+    """The parts of `count` rows that fall to this process, and what `shard` gives for each.
+
+    A card computes all before any of it is fetched. When its memory runs out, it begins again with parts of half the size.
+    """
+    size = shards.SHARD if place.type == "cpu" else LARGEST_PART
+    while True:
+        parts = shards.parts(count, size)[team.rank :: team.size]
+        try:
+            given = shards.each(place, shard, parts)
+            yield from [(part, each.cpu().numpy()) for part, each in zip(parts, given if place.type == "cpu" else list(given), strict=True)]
+            return
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise HeadstartError(
+                    "the memory of the GPU does not hold one image of the part that is measured; use device: cpu"
+                ) from None
+        size = -(-size // 2)
+        torch.cuda.empty_cache()
+        log.warning("the memory of the GPU ran out: measuring goes on in parts of %d images", size)

@@ -46,6 +46,7 @@ class Summary(TypedDict):
     engine: str
     device: str
     processes: int
+    batch_size: int  # images a step
     shard: int
     image_passes: int
     temperature: float
@@ -114,6 +115,7 @@ def untouched(
         "engine": "",
         "device": device.name,
         "processes": 1,
+        "batch_size": 0,
         "shard": 0,
         "image_passes": 0,
         "temperature": 1.0,

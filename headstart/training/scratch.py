@@ -28,6 +28,7 @@ from torch import nn
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding, folding, sampling
 from headstart.features import extraction, pixels, transforms
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.linear import logistic
 from headstart.networks import model, skeletons
@@ -138,7 +139,7 @@ def train(
     summary: Summary = {
         "phases": summaries,
         "views": len(examples[0].views),
-        "streamed": isinstance(examples[0].views[0], extraction.Streamed),
+        "streamed": isinstance(examples[0].views[0], Streamed),
         "device": device.name,
         "shard": done.shard,
         "image_passes": done.image_passes,
@@ -155,7 +156,7 @@ def head_alone(table: pd.DataFrame, root: Path, wanted: Architecture, classes: l
     """
     photos = Photos.of(table, root, classes)
     network = begin(photos.train, root, wanted, classes, seed)[1]
-    held = extraction.Streamed(pixels.decoder(wanted.transform.input_size), photos.validation, root, View.of(wanted.transform))
+    held = Streamed(pixels.decoder(wanted.transform.input_size), photos.validation, root, View.of(wanted.transform))
     right: np.ndarray = logits(whole(network), held).argmax(1) == encoding.encode(photos.validation["label"], classes)
     return right
 
@@ -186,7 +187,7 @@ def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[s
     folds = folding.split_folds(labels, some["group"].to_numpy(), logistic.FOLDS, seed)
     networks = [untrained(wanted, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
     width = networks[0].head.in_features
-    images = extraction.Streamed(pixels.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
+    images = Streamed(pixels.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
     given = outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
     parts = [np.ascontiguousarray(part) for part in np.split(given, DRAWS, axis=1)]
     what = "head on random weights, fits"

@@ -35,8 +35,10 @@ class Updates:
     object of its optimizer imports the compiler, which takes longer than a short training.
     """
 
-    def __init__(self, groups: Sequence[Group], steps: int, done: int = 0) -> None:
+    def __init__(self, groups: Sequence[Group], steps: int, done: int = 0, place: torch.device | None = None) -> None:
         self.groups = groups
+        # If steps are captured on a device (graphs.py), the rates lie there, so that each takes those of its turn.
+        self._there = [] if place is None else [torch.zeros((), device=place) for _ in groups]
         self.weights: list[nn.Parameter] = [weight for group in groups for weight in group["params"]]
         self.number, self.steps = done, steps
         self._moments: list[dict[str, torch.Tensor]] = []  # of each weight, from the first step on
@@ -49,14 +51,22 @@ class Updates:
     def _rate(self, group: Group) -> float:
         return group["lr"] * one_cycle(self.number, self.steps)
 
-    def step(self, gradients: Sequence[torch.Tensor], norm: torch.Tensor) -> None:
-        """Move the weights against their gradients of this norm; too long ones are shortened in place."""
+    def prepare(self) -> None:
+        """Have the rates of the next step where it takes them from."""
+        for there, group in zip(self._there, self.groups, strict=False):
+            there.fill_(self._rate(group))
+
+    def step(self, gradients: Sequence[torch.Tensor], norm: torch.Tensor, overflow: torch.Tensor | None = None) -> None:
+        """Move the weights against their gradients of this norm; too long ones are shortened in place.
+
+        Nothing moves where `overflow`, a number on the device of the weights, is 1.
+        """
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
         nn.utils.clip_grads_with_norm_(self.weights, LARGEST_GRADIENT, norm)
         self._moments = self._moments or [_nothing(weight) for weight in self.weights]
         done = 0
-        for group in self.groups:
+        for number, group in enumerate(self.groups):
             part = slice(done, done + len(group["params"]))
             done = part.stop
             first, second, steps = ([each[name] for each in self._moments[part]] for name in MOMENTS)
@@ -72,7 +82,8 @@ class Updates:
                     amsgrad=False,
                     beta1=BETAS[0],
                     beta2=BETAS[1],
-                    lr=self._rate(group),
+                    lr=self._there[number] if self._there else self._rate(group),
+                    found_inf=overflow,
                     weight_decay=group["weight_decay"],
                     eps=EPSILON,
                     maximize=False,

@@ -155,3 +155,18 @@ def test_autocast_is_the_precision_of_the_device(precision: str, type_: torch.dt
 def test_a_cpu_computes_in_float32_but_in_training() -> None:
     with devices.autocast(CPU_BFLOAT16, "cpu"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_process_of_a_team_has_one_gpu_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    card = Device("cuda", "bfloat16")
+    assert card.all() == [torch.device("cuda", i) for i in range(4)]
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert card.all() == [torch.device("cuda", 2)]
+    assert CPU.all() == [torch.device("cpu")]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_makes_a_card_ready_is_a_step_of_training(precision: str) -> None:
+    assert devices.exercise(torch.device("cpu"), Device("cuda", precision)) == pytest.approx(8 * 27 * 0.01, rel=0.02)

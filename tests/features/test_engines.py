@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from headstart.base.devices import CPU, Device
-from headstart.features import engines
+from headstart.features import engines, looking, transforms
+from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import model
+from headstart.params import Augmentation
 from tests import tiny
 
 
@@ -257,3 +259,47 @@ def test_the_network_that_is_given_stays_where_it_is() -> None:
     engines.Batched(network, CPU, on=places(2))(batch(2))
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_full_batches_are_compiled_and_what_is_left_over_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+
+    def compiled(network: nn.Module, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        assert not dynamic
+        return lambda images: ran.append(len(images)) or network(images)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    engine = engines.Batched(tiny.conv(), CPU, on=places(1), batch=4)
+    engine(batch(11))
+    assert ran == []
+    engine.compile()
+    engine.compile()
+    np.testing.assert_allclose(engine(batch(11)), expected(tiny.conv(), batch(11)), atol=1e-5)
+    assert ran == [4, 4]
+
+
+def test_views_are_cut_in_float32_whatever_the_network_multiplies_with() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Notes(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return images.float().mean((1, 2))
+
+    views = transforms.views(View(32, "bilinear"), 0, Augmentation(), 3)
+    looks = looking.plan([views] * 5, list("abcde"), [(32, 32)] * 5, [(32, 32)] * 5)
+    for device in (CPU, Device("cuda", "bfloat16")):
+        engines.Batched(Notes(), device, on=places(1), batch=64).look(batch(5), looks)
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_what_cannot_be_compiled_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(images: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no compiler\nmore")
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: refuse)
+    engine = engines.Batched(tiny.conv(), CPU, on=places(1), batch=4)
+    engine.compile()
+    np.testing.assert_allclose(engine(batch(11)), expected(tiny.conv(), batch(11)), atol=1e-5)
+    assert caplog.messages == ["this network cannot be compiled (no compiler); PyTorch runs it as it is"]

@@ -9,14 +9,17 @@ import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from headstart.base import cores, weights
-from headstart.features import predict
+from headstart.base import cores, devices, weights
+from headstart.base.devices import CPU, Device
+from headstart.features import engines, predict
+from headstart.features.batched import Batched
 from headstart.library import models as library
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, model, sources
@@ -52,6 +55,29 @@ def test_the_model_folder_is_enough(made: Path, here: Path) -> None:
     assert [label for _, label, *_ in answers] == [CLASSES[i] for i in expected.argmax(1)]
     np.testing.assert_allclose([answer.probability for answer in answers], expected.max(1), atol=1e-4)  # type: ignore[arg-type]
     assert {error for _, _, _, error, *_ in answers} == {""}
+
+
+def test_many_files_are_answered_by_a_card_as_by_a_cpu(made: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken file among them is told; few files are not worth the start of a card."""
+    toy.images(here / "photos", per_class=3, size=64)
+    (here / "photos/ant/0.png").write_bytes(b"no image")
+    expected = list(predict.predict([Path("photos")], made))
+    asked: list[str] = []
+
+    def build(make: Any, size: int, key: str, folder: Path, device: Device) -> engines.Engine:
+        asked.append(device.name)
+        return engines.batches("card", Batched(make(), CPU, on=CPU.all(), batch=4))
+
+    monkeypatch.setattr(engines, "build", build)
+    monkeypatch.setattr(devices, "choose", lambda device, precision: Device("cuda", precision))
+    monkeypatch.setattr(predict, "FEWEST_ON_CARD", 5)
+    found = list(predict.predict([Path("photos")], made))
+    assert asked == ["cuda float32"]
+    assert [(one.path, one.label, one.error) for one in found] == [(one.path, one.label, one.error) for one in expected]
+    assert [one.error != "" for one in found] == [True] + [False] * (len(found) - 1)
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        assert ours.probability == pytest.approx(theirs.probability, abs=1e-4)
+    assert predict._device(4) == CPU
 
 
 def test_deep_grey_is_seen_on_the_scale_of_the_card(made: Path, here: Path) -> None:

@@ -44,7 +44,7 @@ def gradients(network: nn.Sequential, train: Examples, monkeypatch: pytest.Monke
     """The gradient of the first step, which is one over all images."""
     captured: dict[str, torch.Tensor] = {}
 
-    def look(self: Updates, given: list[torch.Tensor], _: torch.Tensor) -> None:
+    def look(self: Updates, given: list[torch.Tensor], *_: Any) -> None:
         names = {id(p): name for name, p in network.named_parameters()}
         captured.update({names[id(weight)]: gradient.clone() for weight, gradient in zip(self.weights, given, strict=True)})
 

@@ -15,8 +15,10 @@ import pytest
 from torch import nn
 
 from headstart.base import weights as weights_module
-from headstart.base.devices import Device
-from headstart.features import extraction, transforms
+from headstart.base.devices import CPU, Device
+from headstart.features import engines, extraction, pictures, transforms
+from headstart.features.batched import Batched
+from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
 from headstart.networks import model, sources
@@ -375,6 +377,56 @@ def test_a_plan_is_what_its_block_says() -> None:
     assert plan.augmentation == Augmentation(), "what is left to auto has not been measured here"
     assert {name: named[name] for name in same} == {name: getattr(block, name) for name in same}
     assert (plan.recipe.seed, plan.recipe.class_weights.tolist()) == (5, [2, pytest.approx(2 / 3)])
+
+
+@pytest.mark.parametrize(("images", "batch"), [(100, 16), (1_023, 16), (1_024, 32), (4_096, 128), (10**6, 128)])
+def test_a_card_gets_larger_batches_as_far_as_an_epoch_keeps_its_steps(images: int, batch: int) -> None:
+    plan = fine_tuning.on_card(PLAN, images)
+    assert plan.recipe.batch_size == batch
+    assert plan.rate == pytest.approx(PLAN.rate * (batch / 16) ** 0.5)
+    assert fine_tuning.on_card(replace(PLAN, gpu_batch_size=8), images) == replace(PLAN, gpu_batch_size=8)
+
+
+def as_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the frozen layers run as a card runs them, on the CPU."""
+
+    def build(make: Any, size: int, key: str, folder: Path, device: Device) -> engines.Engine:
+        return engines.batches("card", Batched(make(), device, on=device.all(), batch=8))
+
+    monkeypatch.setattr(engines, "build", build)
+
+
+def test_a_card_draws_views_anew_where_activations_are_larger_than_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, small = (
+        View(224, "bilinear", 0.875),
+        extraction.Frozen("a", 224, engines.Engine("cpu", 1, lambda images: images), (1024, 28, 28)),
+    )
+    as_a_card(monkeypatch)
+    card = extraction.Frozen("a", 224, engines.build(tiny.conv, 224, "a", Path(), CPU), (1024, 28, 28))
+    assert fine_tuning.draws_anew(PLAN, card, plain)
+    assert not fine_tuning.draws_anew(PLAN, replace(card, shape=(196, 384)), plain)
+    assert not fine_tuning.draws_anew(PLAN, small, plain)
+    assert fine_tuning.draws_anew(replace(PLAN, views="fresh"), small, plain)
+
+
+def test_fresh_views_of_a_card_train_as_those_of_a_cpu(
+    card: SourceCard, photos: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pictures are decoded once for all epochs; what is left between both is the rounding of views (looking.TOLERANCE)."""
+    monkeypatch.chdir(tmp_path)
+    expected, as_source = tune(card, photos, views="fresh", epochs=3)
+    as_a_card(monkeypatch)
+    decoded: list[str] = []
+    picture = pictures._picture
+    monkeypatch.setattr(pictures, "_picture", lambda one, *rest: decoded.append(one.sha256) or picture(one, *rest))
+    done, kept = tune(card, photos, views="fresh", epochs=3)
+    seen = photos[1][photos[1]["split"] != "test"]
+    assert sorted(decoded) == sorted(set(seen["sha256"]))
+    assert (done.summary["views"], done.summary["streamed"], done.summary["engine"]) == (3, True, "card")
+    assert kept == as_source
+    for ours, theirs in zip(done.curve, expected.curve, strict=True):
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], abs=0.05)
+    assert np.abs(done.logits - expected.logits).max() < 0.2
 
 
 def test_class_weights() -> None:

@@ -13,6 +13,7 @@ import torch
 from headstart.base import cores
 from headstart.base.devices import Device
 from headstart.features import extraction, transforms
+from headstart.features.streamed import Streamed
 from headstart.params import Augmentation
 from headstart.training import loop
 from headstart.training.cpu import products
@@ -190,15 +191,19 @@ def test_a_step_whose_gradients_overflow_is_left_out(monkeypatch: pytest.MonkeyP
     steps: list[int] = []
     step = Updates.step
 
-    def watch(self: Updates, gradients: list[torch.Tensor], norm: torch.Tensor) -> None:
-        assert all(torch.isfinite(gradient).all() for gradient in gradients)
-        steps.append(1)
-        step(self, gradients, norm)
+    def watch(self: Updates, gradients: list[torch.Tensor], norm: torch.Tensor, overflow: torch.Tensor) -> None:
+        finite = all(torch.isfinite(gradient).all() for gradient in gradients)
+        assert bool(overflow) != finite
+        steps.append(int(finite))
+        before = [weight.detach().clone() for weight in self.weights]
+        step(self, gradients, norm, overflow)
+        assert finite != all(torch.equal(old, weight) for old, weight in zip(before, self.weights, strict=True))
 
     monkeypatch.setattr(Updates, "step", watch)
     done = loop.fit(network, [phase(4)], examples(), examples(30, seed=1), recipe(batch_size=3), Device("cpu", "float16"))
-    assert 60 < len(steps) < 80
-    assert done.steps[-1] == len(steps)
+    assert len(steps) == 80
+    assert 60 < sum(steps) < 80
+    assert done.steps[-1] == sum(steps)
     assert done.curve[-1]["validation_loss"] < 0.12 < done.curve[0]["validation_loss"]
 
 
@@ -210,7 +215,7 @@ def test_rows_that_are_computed_when_asked_for_train_as_those_at_hand(tmp_path: 
     views = transforms.views(transforms.View(12, "bilinear"), 0, Augmentation(), 2)
     labels = np.searchsorted(["ant", "bee", "cat"], table["label"])
     kept = extraction.extract_views(frozen, table, Path("images"), views, dtype="float32", what="images")
-    streamed = [extraction.Streamed(frozen, table, Path("images"), view) for view in views]
+    streamed = [Streamed(frozen, table, Path("images"), view) for view in views]
     results = []
     for given in (kept, streamed):
         network, (first, second) = tail(), given

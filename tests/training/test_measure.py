@@ -12,6 +12,7 @@ from torch import nn
 
 from headstart.base.devices import CPU
 from headstart.features import engines, extraction
+from headstart.features.streamed import Streamed
 from headstart.features.transforms import View
 from headstart.training.examples import Examples
 from headstart.training.measure import logits, measure
@@ -41,8 +42,9 @@ def test_logits_are_those_of_the_whole_in_order() -> None:
 def read_in_batches(folder: Path) -> None:
     """Write the shape of the logits of 120 images."""
     table = tiny.table(folder / "images", per_class=40, size=16)
-    engine = engines.Engine("batches", 8, engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=8))
-    streamed = extraction.Streamed(extraction.Frozen("a", 16, engine, (4, 8, 8)), table, folder / "images", View(16, "bilinear"))
+    made = engines.Batched(tiny.conv(), CPU, on=CPU.all(), batch=8)
+    engine = engines.batches("batches", made)
+    streamed = Streamed(extraction.Frozen("a", 16, engine, (4, 8, 8)), table, folder / "images", View(16, "bilinear"))
     network = nn.Sequential(OrderedDict(flat=nn.Flatten(), head=nn.Linear(4 * 8 * 8, 3)))
     (folder / "shape").write_text(str(logits(network, streamed).shape))
 

@@ -103,7 +103,7 @@ def first_gradient(how: Recipe, device: Device, start: float = 0.0) -> list[torc
     """The gradient of the first step, over all images, from weights that are `start` above those of the source."""
     network, captured = tail(), []
 
-    def look(_: Updates, gradients: list[torch.Tensor], norm: torch.Tensor) -> None:
+    def look(_: Updates, gradients: list[torch.Tensor], *rest: object) -> None:
         captured.extend(gradient.clone() for gradient in gradients)
 
     penalty = REGULARISERS[how.regulariser]
