@@ -94,7 +94,7 @@ def _field(
         contenders.measure(contenders.FINE_TUNED, arrays, card, data, temperature=summary["temperature"]) if summary["changed"] else None
     )
     averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
-    return shipping.Field(frozen, tuned, averages, None, _absent(summary))
+    return shipping.Field(frozen, tuned, averages, None, _absent(summary), picked=summary["settled"]["keep"] == "best")
 
 
 def _absent(summary: tuning.Summary) -> str:

@@ -1,13 +1,14 @@
 """The contenders, whole models that could ship, and how one is chosen from the validation images.
 
-The fine-tuned network ships unless the frozen head gains more on the validation images by more than a paired standard error: each at its own
-operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). If neither gains more by that much,
-the head ships if it is likelier with LIKELIER certainty: few images show that far sooner. They show little of either, and where fine-tuning
-brought anything on validation, it was better on many more images (docs/decisions.md, "Few images"). By the same two rules, an average of
-source and fine-tuned weights takes the place of the fine-tuned ones if it is better than these. The averages compete as one, by their
-likelihood: it tells mixes apart when their accuracies are equal, and does not let the best of several win by luck more often than not. So
-does the pair of both models, whose logits are averaged: fine-tuning far from the source leaves weights that cannot be averaged. A network
-from random weights ships only if it is better than what else would.
+Every contender competes at its own operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). It
+is better if it gains more on the validation images by more than a paired standard error; or, if neither does, if it is likelier with
+LIKELIER certainty: few images show that far sooner. Few images show little of either. Where the epoch of the fine-tuned network was picked on
+these images, to be as good as the frozen head there says nothing, and the head ships unless it is better. Where its last weights are taken, it ships unless
+the head is better: it was, on many more images (docs/decisions.md, "Fine-tuning"). An average of source and fine-tuned weights takes the place
+of the fine-tuned ones if it is better than these. The averages compete as one, by their likelihood: it tells mixes apart when their accuracies
+are equal, and does not let the best of several win by luck more often than not. So does the pair of both models, whose logits are averaged:
+fine-tuning far from the source leaves weights that cannot be averaged. Of fewer than 20 validation images the pair is asked first, as it
+loses least if fine-tuning has lost. A network from random weights ships only if it is better than what else would.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import encoding
+from headstart.data import encoding, folding
 from headstart.features import classify, of_source
 from headstart.networks import kept, pairing
 from headstart.networks.cards import SourceCard
@@ -198,28 +199,30 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
 
 
-def choose(head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "") -> Shipped:
+def choose(
+    head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "", *, picked: bool = True
+) -> Shipped:
     """What ships of the contenders, by their gains on the validation images of `labels` (n,).
 
-    tuned: the fine-tuned model first, then averages and the pair, of which the likeliest competes for them all. None if there is no fine-tuned
-    model, of which `absent` gives the reason. scratch: the network from random weights, None if none was trained.
+    tuned: the fine-tuned model first, then averages and the pair. None if there is no fine-tuned model, of which `absent` gives the reason. scratch: the network from random
+    weights, None if none was trained. picked: whether the epoch of the fine-tuned model was picked on these images.
     """
-    shipped = _unless_worse(head, _best_of(tuned, labels), labels) if tuned else Shipped(head, absent)
+    shipped = Shipped(head, absent)
+    if tuned:
+        best = _best_of(tuned, labels)
+        shipped = better_of(shipped, best, labels)
+        if shipped.contender is head and picked:
+            shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
+        elif shipped.contender is head:
+            shipped = better_of(Shipped(best, f"{best.subject} is not shown to be worse: {compared(best, head, labels)}"), head, labels)
     return better_of(shipped, scratch, labels) if scratch else shipped
 
 
 def _best_of(tuned: list[Contender], labels: np.ndarray) -> Contender:
-    """The first, or the likeliest of the others if that is better."""
-    first, *others = tuned
+    """The fine-tuned model, or the pair if images are very few; or the likeliest of the others if that is better."""
+    order = sorted(tuned, key=lambda one: one.name != BOTH) if len(labels) < folding.LEAST_RACED else tuned
+    first, *others = order
     return better_of(Shipped(first, ""), max(others, key=lambda one: one.merit(labels)), labels).contender if others else first
-
-
-def _unless_worse(head: Contender, tuned: Contender, labels: np.ndarray) -> Shipped:
-    """The fine-tuned contender, unless the head is better."""
-    shipped = better_of(Shipped(head, ""), tuned, labels)
-    if shipped.contender is head:
-        shipped = better_of(Shipped(tuned, f"{tuned.subject} is not shown to be worse: {compared(tuned, head, labels)}"), head, labels)
-    return shipped
 
 
 def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:

@@ -32,6 +32,7 @@ class Field:
     averages: list[Contender]  # of weights, and the pair of both
     scratch: Contender | None  # None if none was trained
     absent: str = ""  # why there is no fine-tuned model
+    picked: bool = True  # whether the epoch of the fine-tuned model was picked on the validation images
 
     @property
     def all(self) -> list[Contender]:
@@ -50,7 +51,7 @@ def decide(prove: Callable[[Contender], Proof], field: Field, labels: np.ndarray
     `prove` says whether transfer helped, of what ships. If the network from random weights does as well, remedies are tried from
     `context`; None: they are not to be. The answer stays that of what was compared before: a remedy was picked on these images.
     """
-    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels, field.absent)
+    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels, field.absent, picked=field.picked)
     proof, tried = prove(shipped.contender), list[Tried]()
     if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
         shipped, tried = remedies.remedy(context, shipped)
