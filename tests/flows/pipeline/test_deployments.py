@@ -154,7 +154,7 @@ def test_predict_does_new_files_alone_as_long_as_the_model_is_the_same(tmp_path:
         return [path for folder in paths for path in (sorted(folder.iterdir()) if folder.is_dir() else [folder])]
 
     monkeypatch.chdir(tmp_path)
-    replace_module(monkeypatch, "features.predict", predict=lambda paths, folder: predict(walk(paths), folder), walk=walk)
+    replace_module(monkeypatch, "features.predict", predict=lambda paths, folder, **how: predict(walk(paths), folder), walk=walk)
     Path("model").mkdir()
     Path("model/card.json").write_text("{}")
     Path("in").mkdir()
