@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -59,7 +60,9 @@ def command(folder: Path, model: Path, out: Path) -> dict[str, Any]:
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
     unreadable = sum(not row["label"] for row in rows)
-    return {"seconds": time.monotonic() - began, "mib": usage.ru_maxrss / 1024, "lines": len(rows), "unreadable": unreadable}
+    told = {"seconds": time.monotonic() - began, "mib": usage.ru_maxrss / 1024, "lines": len(rows), "unreadable": unreadable}
+    print(told, file=sys.stderr, flush=True)
+    return told
 
 
 def turns(folder: Path, model: Path, few: int, repeat: int) -> list[float]:
@@ -70,9 +73,11 @@ def turns(folder: Path, model: Path, few: int, repeat: int) -> list[float]:
     for turn in range(repeat + 1):
         part = files[turn * few % len(files) :][:few]
         with tempfile.TemporaryDirectory() as scratch:
-            (sliced := Path(scratch) / "images").mkdir()
-            for path in part:
-                (sliced / path.name).symlink_to(path)
+            sliced = Path(scratch) / "images"
+            for number, path in enumerate(part):  # in two folders, as an index wants classes
+                place = sliced / "ab"[number % 2]
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, place)
             table = indexer.index(sliced, **kwargs(Params(), "index_images"), seed=0)
             table = table[table["readable"]].reset_index(drop=True)
 

@@ -51,7 +51,7 @@ class Ready:
         arrays, card = cards.read_model(folder)
         known = cards.read_known(folder, card)
         frozen = (classify.of_model if known is None and not features else classify.answering)(arrays, card, device)
-        return cls(card, known, frozen)
+        return cls(card, None if known is None else known.astype(np.float32), frozen)  # once, not for every image
 
     def read(self, source: Path | bytes) -> np.ndarray:
         """What the model sees of a file: uint8 (size, size, 3). Raises Unreadable, OSError."""
@@ -160,7 +160,7 @@ def _remark(path: Path, view: np.ndarray, card: ModelCard) -> str:
 
 def _nothing_to_see(path: Path, view: np.ndarray) -> str:
     """Why the label of an image means nothing, given how the network sees it (size, size, 3): "" if there is something to see."""
-    if (view.max((0, 1)) - view.min((0, 1))).any():
+    if (view != view[0, 0]).any():
         return ""
     try:
         with Image.open(path) as image:

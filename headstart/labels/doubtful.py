@@ -23,7 +23,9 @@ from headstart.statistics import likelihood
 
 MOST = 1000  # labels that are listed
 APART = 4  # parts of the files of a class: when blocks are looked for, files within one part's length have no say on each other
-AGREED = 0.45  # what neighbours and head give one other class, on average, for a file to count as looking like it
+AGREED = 0.45  # what neighbours and head give one other class, on average, for a file, or the mean of a block, to count as looking like it
+SOME = 0.25  # the same for a file to be a reason to look for blocks of that class
+FLOOR, MOST_LIKE, LEAST_LIKE = 0.05, 3.0, -1.0  # added to both before their log ratio is taken; its bounds
 MOST_MARKED = 0.35  # share of a class (0-1) that may look like one other: beyond, images made together look more alike than those of one class, and blocks cannot be told
 MOST_BACK = 0.5  # of that share: if the other class looks like the first as well, the two are alike, and no label is wrong for it
 HALF = 0.5
@@ -205,20 +207,28 @@ def _in_order(path: str) -> tuple[str, list[tuple[int, int, str]]]:
 def _runs(labels: np.ndarray, places: np.ndarray, votes: np.ndarray) -> list[tuple[np.ndarray, int, float]]:
     """Blocks, from what every image looks like to those that were made apart (n, classes): the rows of each in order, the class that they look like, and the chance; by label, then place."""
     rows = np.arange(len(labels))
-    others = votes.copy()
+    own, others = votes[rows, labels], votes.copy()
     others[rows, labels] = -1.0
     like = others.argmax(1)
-    marked = (others[rows, like] >= AGREED) & (others[rows, like] > votes[rows, labels])
-    pairs, counts = np.unique(np.stack([labels[marked], like[marked]], 1), axis=0, return_counts=True)
-    sizes = np.bincount(labels, minlength=votes.shape[1])
-    share = np.zeros((len(sizes), len(sizes)))
-    share[pairs[:, 0], pairs[:, 1]] = counts / sizes[pairs[:, 0]]
-    back, forth = share[pairs[:, 1], pairs[:, 0]], share[pairs[:, 0], pairs[:, 1]]
-    looked_at = pairs[(counts >= scan.LEAST) & (forth <= MOST_MARKED) & (back <= MOST_BACK * forth)]
+    doubted = others[rows, like] > own
+    share, some = (_shares(labels, like, doubted & (others[rows, like] >= least), votes.shape[1]) for least in (AGREED, SOME))
+    sizes = np.bincount(labels, minlength=len(some))[:, None]
+    alike = (MOST_BACK * share < share.T) & ((share * sizes).T > scan.LEAST - 0.5)  # a handful of files that look back is no sign of it
+    looked_at = np.argwhere((some * sizes > scan.LEAST - 0.5) & (share <= MOST_MARKED) & ~alike)
+    ratios = np.log((votes + FLOOR) / (own + FLOOR)[:, None]).clip(LEAST_LIKE, MOST_LIKE)
     found: list[tuple[np.ndarray, int, float]] = []
     for label, other in looked_at:
         row = np.flatnonzero(labels == label)
         row = row[np.argsort(places[row])]
-        for run in scan.runs(marked[row] & (like[row] == other), LEVEL / len(looked_at)):
-            found.append((row[run.first : run.last + 1], int(other), min(run.chance * len(looked_at), 1.0)))
+        for run in scan.runs(ratios[row, other], LEVEL / len(looked_at)):
+            files = row[run.first : run.last + 1]
+            if votes[files, other].mean() >= AGREED:  # photos of one person or day, that look a little like another class, are no block
+                found.append((files, int(other), min(run.chance * len(looked_at), 1.0)))
     return found
+
+
+def _shares(labels: np.ndarray, like: np.ndarray, marked: np.ndarray, classes: int) -> np.ndarray:
+    """Which share (classes, classes) of each class is marked (n,) bool as looking `like` (n,) each other."""
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels[marked], like[marked]), 1)
+    return counts / np.maximum(np.bincount(labels, minlength=classes), 1)[:, None]

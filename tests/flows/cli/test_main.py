@@ -337,7 +337,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "card.json").write_text("{}")
 
-    def predict(paths: list[Path], model: Path) -> Iterator[Answer]:
+    def predict(paths: list[Path], model: Path, **how: object) -> Iterator[Answer]:
         assert model == folder
         for path in paths:
             bad = path.name.startswith("bad")

@@ -125,7 +125,7 @@ def test_a_run_waits_for_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("prefect_server")
 def test_predict_writes_a_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def predict(paths: list[Path], folder: Path) -> Iterator[Answer]:
+    def predict(paths: list[Path], folder: Path, **how: object) -> Iterator[Answer]:
         assert (paths, folder) == ([Path("in")], Path("model"))
         yield Answer("in/1.png", "ant", 0.75, "", False, True)
         yield Answer("in/2.png", "", None, "truncated")
@@ -146,7 +146,7 @@ def test_predict_writes_a_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_predict_does_new_files_alone_as_long_as_the_model_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def predict(paths: list[Path], folder: Path) -> Iterator[Answer]:
+    def predict(paths: list[Path], folder: Path, **how: object) -> Iterator[Answer]:
         asked.append([path.name for path in paths])
         yield from (Answer(str(path), "ant", 0.75, "") for path in paths)
 
@@ -154,7 +154,7 @@ def test_predict_does_new_files_alone_as_long_as_the_model_is_the_same(tmp_path:
         return [path for folder in paths for path in (sorted(folder.iterdir()) if folder.is_dir() else [folder])]
 
     monkeypatch.chdir(tmp_path)
-    replace_module(monkeypatch, "features.predict", predict=lambda paths, folder: predict(walk(paths), folder), walk=walk)
+    replace_module(monkeypatch, "features.predict", predict=lambda paths, folder, **how: predict(walk(paths), folder), walk=walk)
     Path("model").mkdir()
     Path("model/card.json").write_text("{}")
     Path("in").mkdir()

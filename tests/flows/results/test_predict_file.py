@@ -51,7 +51,9 @@ def test_it_goes_on_where_it_was_cut_off(model: Path, kind: str, monkeypatch: py
     lines = whole.splitlines(keepends=True)
     asked: list[Path] = []
     plain = predicting.predict
-    monkeypatch.setattr(predicting, "predict", lambda paths, folder: asked.extend(predicting.walk(paths)) or plain(paths, folder))
+    monkeypatch.setattr(
+        predicting, "predict", lambda paths, folder, **how: asked.extend(predicting.walk(paths)) or plain(paths, folder, **how)
+    )
     for left in ("", lines[0][:7], "".join(lines[:2]) + lines[2][:9], "".join(lines[:4]), whole):
         asked.clear()
         out.write_text(left)
