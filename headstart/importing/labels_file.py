@@ -104,10 +104,13 @@ def read(
     bad += lacking
     groups = _grouped(found, lost | {entry.line for entry in lacking}, bad)
     without = _without(found, groups, {entry.line for entry in nameless}) if unlabelled else {}
-    rest = [_shown(path) for path in places.listed() if path not in found]
+    others = [path for path in places.listed() if path not in found]
+    for path in others if unlabelled else []:
+        layout.check_name(path)
+    rest = [_shown(path) for path in others]
     if problems or (bad and not skip_bad):
-        others = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
-        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *others])
+        more = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
+        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *more])
     items = [layout.Item(key, row.label, splits.get(row.split, "")) for key, row in groups.items()]
     labels = [item.label for item in items]
     _refuse_splits(labels, file)
