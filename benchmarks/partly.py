@@ -124,14 +124,13 @@ def measure(one: Set, draw: Draw, others: Set | None, seed: int) -> dict[str, An
     pool = one.features[draw.without] if draw.without is not None else others.features[: len(one.truth) // 2]  # type: ignore[union-attr]
     folds = folding.split_folds(y, groups, logistic.FOLDS, seed)
     alone, validated = logistic.fit(x, y, folds, classes=k, penalties=logistic.PENALTIES, what="labels alone, fits")
-    how = {"penalty": validated.penalty, "balanced": validated.balanced}
     left_out = self_training.left_out(
         x, y, groups, folds, Pool(pool, np.arange(len(pool)) + len(y)), classes=k, alone=validated, goal=ACCURACY
     )
     told = self_training.compared(validated.held_out, left_out, y, ACCURACY)
     joined = told.helps
     with threadpool_limits(1):
-        taught = self_training.teach(x, y, pool, classes=k, goal=ACCURACY, **how)
+        taught = self_training.teach(x, y, pool, classes=k, penalty=validated.penalty, balanced=validated.balanced, goal=ACCURACY)
     truth = number[one.truth[draw.apart]]
     right = {name: head.logits(one.features[draw.apart]).argmax(1) == truth for name, head in (("alone", alone), ("taught", taught.head))}
     decided = right["taught" if joined else "alone"]

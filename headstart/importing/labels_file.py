@@ -104,10 +104,10 @@ def read(
     bad += lacking
     groups = _grouped(found, lost | {entry.line for entry in lacking}, bad)
     without = _without(found, groups, {entry.line for entry in nameless}) if unlabelled else {}
-    rest = [_shown(path) for path in places.listed() if path not in found]
+    rest = _rest(places, found, unlabelled)
     if problems or (bad and not skip_bad):
-        others = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
-        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *others])
+        more = (LeftOut("", "", 0, f"{what}: {one}") for what, these in problems.items() for one in these)
+        raise DataError(_refusal(file, problems, bad, places, shown), [*bad, *more])
     items = [layout.Item(key, row.label, splits.get(row.split, "")) for key, row in groups.items()]
     labels = [item.label for item in items]
     _refuse_splits(labels, file)
@@ -225,6 +225,14 @@ def _grouped(found: Mapping[str, list[_Row]], lost: set[int], bad: list[LeftOut]
 def _without(found: Mapping[str, list[_Row]], labelled: Mapping[str, _Row], nameless: set[int]) -> dict[str, _Row]:
     """The row of each file that no row labels, and that one names without a label."""
     return {key: row for key, rows in found.items() if key not in labelled for row in rows[:1] if all(one.line in nameless for one in rows)}
+
+
+def _rest(places: Places, found: Mapping[str, list[_Row]], unlabelled: bool) -> list[str]:
+    """The images that no row names. Raises DataError for names that are no UTF-8, if they are wanted."""
+    others = [path for path in places.listed() if path not in found]
+    for path in others if unlabelled else []:
+        layout.check_name(path)
+    return [_shown(path) for path in others]
 
 
 def _refusal(file: Path, problems: Mapping[str, list[str]], bad: list[LeftOut], places: Places, shown: str) -> str:

@@ -100,7 +100,9 @@ def _of_shards(given: Path, labels: Path | None, how: Options, shown: str) -> Ta
     if labels:
         raise ParamsError(f"--labels goes with files; the shards of {shown} have labels of their own")
     taken = _labelled(given, given / shards.TABLE, replace(how, columns={}), shown)
-    taken.skipped = [path for path in taken.skipped if not path.endswith(shards.BESIDE)]
+    taken.skipped, taken.without = (
+        [path for path in these if not path.endswith(shards.BESIDE)] for these in (taken.skipped, taken.without)
+    )
     return taken
 
 

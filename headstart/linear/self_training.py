@@ -64,7 +64,7 @@ def teach(
     shift = np.log(shares).astype(np.float32) if balanced and goal.even else np.zeros(classes, np.float32)
     head = logistic.weighted(features, labels, weights, classes=classes, penalty=penalty)
     learned, named = np.zeros(len(pool), bool), np.zeros(len(pool), np.int64)
-    for part in PARTS:
+    for part in PARTS if len(pool) else ():
         learned, named = surest(head.logits(pool) + shift, shares, part)
         both = np.concatenate([features, pool[learned]])
         given = np.concatenate([labels, named[learned]])

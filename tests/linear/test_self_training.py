@@ -40,6 +40,14 @@ def test_balanced_weights_keep_to_the_shares_of_the_classes() -> None:
     assert np.abs(taught.head.bias - plain.bias).max() < 3
 
 
+def test_nothing_teaches_nothing() -> None:
+    x, y = clouds(6, 1)
+    taught = self_training.teach(x, y, x[:0], classes=3, penalty=10.0, balanced=False, goal=ACCURACY)
+    alone = logistic.once(x, y, classes=3, penalty=10.0, balanced=False, goal=ACCURACY)
+    np.testing.assert_allclose(taught.head.weight, alone.weight, atol=1e-4)
+    assert not len(taught.learned)
+
+
 def test_the_surest_of_each_class_are_taken() -> None:
     logits = np.array([[9, 0], [5, 0], [1, 0], [0.5, 0], [0, 4], [0, 2]], np.float32)
     taken, named = self_training.surest(logits, np.array([0.5, 0.5]), 0.5)
