@@ -84,12 +84,11 @@ def train(
     rows = of_source.of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
 
+    count = len(classes)
+    fitted = partial(logistic.fit, classes=count, penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device)
+
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
-        parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
-        how = partial(
-            logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device
-        )
-        return how(rows.take(chosen), labels[chosen], parts)
+        return fitted(rows.take(chosen), labels[chosen], folding.split_folds(labels[chosen], groups[chosen], folds, seed))
 
     final, validated = fit(np.arange(len(seen)))
     alone, alone_validated = fit(np.flatnonzero(is_train))
