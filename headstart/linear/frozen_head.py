@@ -84,11 +84,12 @@ def train(
     rows = of_source.of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
 
-    count = len(classes)
-    fitted = partial(logistic.fit, classes=count, penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device)
+    fitted = partial(logistic.fit, penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device)
 
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
-        return fitted(rows.take(chosen), labels[chosen], folding.split_folds(labels[chosen], groups[chosen], folds, seed))
+        return fitted(
+            rows.take(chosen), labels[chosen], folding.split_folds(labels[chosen], groups[chosen], folds, seed), classes=len(classes)
+        )
 
     final, validated = fit(np.arange(len(seen)))
     alone, alone_validated = fit(np.flatnonzero(is_train))
