@@ -25,6 +25,7 @@ from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
 
 FINAL, TRAIN_ONLY = "final", "train_only"
+FITS = "head, fits"  # what a progress line says
 
 
 class Chosen(TypedDict):
@@ -84,12 +85,10 @@ def train(
     rows = of_source.of_source(card, seen, root, device)
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
 
-    fitted = partial(logistic.fit, penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device)
-
     def fit(chosen: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
-        return fitted(
-            rows.take(chosen), labels[chosen], folding.split_folds(labels[chosen], groups[chosen], folds, seed), classes=len(classes)
-        )
+        parts = folding.split_folds(labels[chosen], groups[chosen], folds, seed)
+        how = partial(logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what=FITS, device=device)
+        return how(rows.take(chosen), labels[chosen], parts)
 
     final, validated = fit(np.arange(len(seen)))
     alone, alone_validated = fit(np.flatnonzero(is_train))
@@ -142,6 +141,4 @@ def on(
     labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     rows = of_source.of_source(card, train, root, device)
-    return logistic.fit(
-        rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits", device=device
-    )[0]
+    return logistic.fit(rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what=FITS, device=device)[0]
