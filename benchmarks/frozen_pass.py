@@ -103,7 +103,7 @@ def frozen_pass(folder: Path, name: str, repeat: int) -> dict[str, Any]:
         extraction.ENGINES = Path(scratch) / "engines"
         frozen = extraction.Frozen.of(partial(model.trunk, source), "benchmark", source.transform.input_size)
         view = View.of(source.transform)
-        jobs = [extraction._Job(folder / path, sha, (view,)) for path, sha in zip(table["path"], table["sha256"], strict=True)]
+        jobs = [extraction.Job(folder / path, sha, (view,)) for path, sha in zip(table["path"], table["sha256"], strict=True)]
         usual = [job for job, w, h in zip(jobs, table["width"], table["height"], strict=True) if {w, h} == {500, 375}]
         prepared = np.stack([extraction._read(job)[0] for job in jobs[:256]])
 

@@ -164,7 +164,8 @@ def decode(bench: Bench) -> dict[str, Any]:
     from headstart.features.transforms import View
 
     wanted = [pictures.Wanted(bench.root / path, key) for path, key in zip(bench.table["path"], bench.table["sha256"], strict=True)]
-    side, row = pictures.side(View(224, "bicubic", 0.875)), {"cores": cores.workers(), "images": len(wanted)}
+    side = pictures.side(View(224, "bicubic", 0.875))
+    row: dict[str, Any] = {"cores": cores.workers(), "images": len(wanted)}
 
     def read(budget: int, folder: str) -> None:
         for _ in pictures.Pictures(side, None, len(wanted), Path(folder), budget).read(wanted, 256):

@@ -26,6 +26,7 @@ from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
 
 FINAL, TRAIN_ONLY = "final", "train_only"
+FITS = "head, fits"  # what a progress line says
 
 
 class Chosen(TypedDict):
@@ -88,9 +89,7 @@ def train(
     groups, is_train = seen["group"].to_numpy(), (seen["split"] == "train").to_numpy()
 
     def fit(chosen: np.ndarray, parts: np.ndarray) -> tuple[heads.Head, logistic.CrossValidated]:
-        how = partial(
-            logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what="head, fits", device=device
-        )
+        how = partial(logistic.fit, classes=len(classes), penalties=penalties, balanced=balanced, goal=goal, what=FITS, device=device)
         return how(rows.take(chosen), labels[chosen], parts)
 
     parts = folding.split_folds(labels, groups, folds, seed)
@@ -159,6 +158,4 @@ def on(
     labels = encoding.encode(train["label"], classes)
     parts = folding.split_folds(labels, train["group"].to_numpy(), folds, seed)
     rows = of_source.of_source(card, train, root, device)
-    return logistic.fit(
-        rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what="head, fits", device=device
-    )[0]
+    return logistic.fit(rows, labels, parts, classes=len(classes), penalties=penalties, balanced=balanced, what=FITS, device=device)[0]

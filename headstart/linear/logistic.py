@@ -234,9 +234,11 @@ def _path(
     share = weights / weights.sum()
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
-    space, on_card = None, None if there is None else there.objective(mean, scale, share)
-    if there is None and isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
+    space, on_card = None, None
+    if isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
+    elif there is not None:
+        on_card = there.objective(mean, scale, share)
     places = np.arange(len(counted)), labels[counted]
     start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
     if begin is not None and space is None:

@@ -34,13 +34,13 @@ def test_the_head_is_one_in_any_order(tmp_path: Path, monkeypatch: pytest.Monkey
     toy.images(tmp_path / "b", ("ant", "cat"), per_class=7, seed=2)
     toy.images(tmp_path / "c", ("bee", "dog"), per_class=8, seed=3)
     computed: list[int] = []
-    run = extraction._compute
+    run = extraction.compute
 
-    def counting(frozen: extraction.Frozen, jobs: list[extraction._Job]) -> object:
+    def counting(frozen: extraction.Frozen, jobs: list[extraction.Job], *rest: object) -> object:
         computed.append(len(jobs))
-        return run(frozen, jobs)
+        return run(frozen, jobs, *rest)
 
-    monkeypatch.setattr(extraction, "_compute", counting)
+    monkeypatch.setattr(extraction, "compute", counting)
     found = []
     for number, order in enumerate(("abc", "bca", "cab")):
         here = tmp_path / str(number)

@@ -35,7 +35,7 @@ def test_loss_and_gradient_are_those_of_the_cpu() -> None:
     np.testing.assert_allclose(gradient, slope, atol=1e-5 * np.abs(slope).max())
 
 
-@pytest.mark.parametrize("shape", [(120, 10), (40, 200)], ids=["more images", "more features"])
+@pytest.mark.parametrize("shape", [(120, 10), (40, 200)], ids=["more images", "row space"])
 @pytest.mark.parametrize("balanced", [False, True])
 def test_fits_choose_the_same_penalty_and_give_the_same_answers(
     shape: tuple[int, int], balanced: bool, monkeypatch: pytest.MonkeyPatch
