@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def verdict(
     data = contenders.DataSet(table, images, classes, devices.choose(shared.device, shared.precision), goals.read(summaries[head]["goal"]))
     untrained = SourceCard.from_json(summaries[baseline]["card"], baseline / "summary.json")
     random = records.read(baseline / "trials.safetensors")
-    random_block = Baseline.model_validate(summaries[baseline]["settled"])
+    blocks = Blocks(head_block, tuning_block, Baseline.model_validate(summaries[baseline]["settled"]))
     prove = partial(
         proving.prove,
         records.read(fine_tuned / "trials.safetensors")[0, 0],
@@ -54,14 +55,13 @@ def verdict(
         data=data,
         card=card,
         design=untrained.design,
-        blocks=Blocks(head_block, tuning_block, random_block),
+        blocks=blocks,
         block=block,
         seed=shared.seed,
     )
-    field = _field(head, fine_tuned, summaries[fine_tuned], card, data, average=block.average)
+    field = replace(_field(head, fine_tuned, summaries[fine_tuned], card, data, average=block.average), picked=tuning_block.keep == "best")
     if random:
-        arrays, temperature = weights.read(baseline / cards.WEIGHTS), summaries[baseline].get("temperature", 1.0)
-        field = replace(field, scratch=contenders.measure(contenders.SCRATCH, arrays, untrained, data, temperature=temperature))
+        field = replace(field, scratch=_scratch(baseline, summaries[baseline], untrained, data))
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None
     shipped, said = shipping.decide(lambda ships: prove(ships=ships), field, data.labels, context)
     if field.tuned and shipped.contender.name in contenders.MIXED:
@@ -73,9 +73,7 @@ def verdict(
         shipped = replace(shipped, reason=f"{shipped.reason}; {refit.SAID}")
     _write(out, shipped, point, block, again)
     outputs.write_json(result, {**said, "reason": shipped.reason})
-    answer = naming.answer(said["answer"], shipping.looked_at(said))
-    print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
-    print(f"ships: {shipped.contender.name}. {shipped.reason}")
+    _say(said, shipped)
 
 
 def _field(
@@ -94,7 +92,13 @@ def _field(
         contenders.measure(contenders.FINE_TUNED, arrays, card, data, temperature=summary["temperature"]) if summary["changed"] else None
     )
     averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
-    return shipping.Field(frozen, tuned, averages, None, _absent(summary), picked=summary["settled"]["keep"] == "best")
+    return shipping.Field(frozen, tuned, averages, None, _absent(summary))
+
+
+def _scratch(baseline: Path, summary: Mapping[str, float], card: SourceCard, data: contenders.DataSet) -> contenders.Contender:
+    """The network from random weights, measured on the validation images."""
+    arrays = weights.read(baseline / cards.WEIGHTS)
+    return contenders.measure(contenders.SCRATCH, arrays, card, data, temperature=summary.get("temperature", 1.0))
 
 
 def _absent(summary: tuning.Summary) -> str:
@@ -123,6 +127,12 @@ def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block
             folder / "summary.json",
             {**chosen, "temperature": ships.temperature, "fitted_on": fitted_on, "parameters": {"verdict": parameters}},
         )
+
+
+def _say(said: shipping.Verdict, shipped: contenders.Shipped) -> None:
+    answer = naming.answer(said["answer"], shipping.looked_at(said))
+    print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
+    print(f"ships: {shipped.contender.name}. {shipped.reason}")
 
 
 if __name__ == "__main__":

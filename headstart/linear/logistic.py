@@ -22,6 +22,7 @@ from headstart.base.cores import in_order
 from headstart.base.devices import CPU, Device
 from headstart.base.reading import Features, Selected
 from headstart.linear import row_space
+from headstart.linear.standardised import moments as moments
 from headstart.machinery.progress import Progress
 from headstart.networks.heads import Head
 from headstart.statistics import goals, likelihood
@@ -39,7 +40,6 @@ FOLDS, PENALTIES = 5, [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1]  # 
 WIDER = (3.0, 10.0)  # factors by which the grid of penalties is widened at the end where the best one is, as often as need be
 WEAKEST, STRONGEST = 1e-4, 1e6  # penalties, beyond which there is nothing to gain
 GAIN = 1e-3  # nats by which a wider grid has to be better for it to be widened again
-LEAST_SCALE = 0.1  # of the median of the features' standard deviations: less counts as that much
 
 
 @dataclass(frozen=True)
@@ -261,24 +261,6 @@ def _least(objective: Callable[..., tuple[float, np.ndarray]], start: np.ndarray
     options = {"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE, "maxcor": 20}
     found: np.ndarray = minimize(objective, start.ravel(), args=given, jac=True, method="L-BFGS-B", options=options).x.reshape(start.shape)
     return found
-
-
-def moments(features: Features, counted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (d,) of the rows.
-
-    Only the rows that are `counted` (n,) are used, if it is given. The least standard deviations are raised; all-constant features get 1.
-    """
-    total, square = np.zeros(features.shape[1]), np.zeros(features.shape[1])
-    for part in reading.blocks(len(features)):
-        block = features[part].astype(np.float64)
-        block = block if counted is None else block[counted[part]]
-        total, square = total + block.sum(0), square + (block**2).sum(0)
-    n = len(features) if counted is None else int(counted.sum())
-    mean = total / n
-    scale = np.sqrt(np.maximum(square / n - mean**2, 0))
-    # A feature that is nearly always zero would throw off the one image in which it is not.
-    scale = np.maximum(scale, LEAST_SCALE * np.median(scale))
-    return mean, np.where(scale > 1e-6, scale, 1.0)
 
 
 def _objective(

@@ -9,7 +9,6 @@ A SourceCard describes a pretrained network (models/source.json), an Architectur
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,8 @@ import numpy as np
 from headstart.base import outputs, weights
 from headstart.base.grey import Grey
 from headstart.machinery.errors import HeadstartError
+from headstart.networks.transform import TRANSFORM
+from headstart.networks.transform import Transform as Transform
 from headstart.statistics import limits
 from headstart.statistics.goals import Goal
 from headstart.statistics.limits import Unlike, Unsure
@@ -29,48 +30,7 @@ WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
 TWIN = "twin.safetensors"  # beside what ships, if it was fitted on validation too: as it was before, and was measured there
 NOTE = "README.txt"  # in the place of a model: why a stage made none
 KNOWN = "known.safetensors"  # beside them if the card has `unlike`: features of known images
-FILTERS = ("bilinear", "bicubic", "lanczos")  # how an image is resized
-LARGEST = 4096  # pixels a network is fed with, a side
-Three = tuple[float, float, float]  # of red, green and blue
 Kind = TypeVar("Kind")
-
-
-@dataclass(frozen=True)
-class Transform:
-    """How a network wants its images.
-
-    Square, resized and cropped, then scaled to a mean and a standard deviation.
-    """
-
-    input_size: int  # pixels
-    mean: Three
-    std: Three
-    interpolation: str
-    crop: float  # share of the shorter side that evaluation keeps (the library's own convention)
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for values that no network can have: they come from files."""
-        wrong = [
-            (not 1 <= self.input_size <= LARGEST, "input_size", f"from 1 to {LARGEST} pixels"),
-            (len(self.mean) != 3 or not all(abs(value) < math.inf for value in self.mean), "mean", "three finite numbers"),
-            (len(self.std) != 3 or not all(0 < value < math.inf for value in self.std), "std", "three numbers above 0"),
-            (self.interpolation not in FILTERS, "interpolation", f"one of {', '.join(FILTERS)}"),
-            (not 0 < self.crop <= 1, "crop", "a share above 0, and 1 at most"),
-        ]
-        said = [f"{name} is {getattr(self, name)!r}, expected {expected}" for bad, name, expected in wrong if bad]
-        if said:
-            raise ValueError("; ".join(said))
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values, in the order of the fields."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    def at(self, size: int) -> Transform:
-        """The same for images of `size` pixels."""
-        return replace(self, input_size=size)
-
-
-TRANSFORM = tuple(Transform.__dataclass_fields__)
 
 
 @dataclass(frozen=True)

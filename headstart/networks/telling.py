@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from headstart.networks import census, libraries, skeletons, state_dicts
-from headstart.networks.cards import FILTERS, Transform
 from headstart.networks.census import Row
 from headstart.networks.common import Unavailable, said
 from headstart.networks.state_dicts import Tensors
+from headstart.networks.transform import FILTERS, Transform
 
 log = logging.getLogger(__name__)
 TRIED, _NEAR = 8, 4  # networks that are built, at most: of a fitting number of weights, of one that is near

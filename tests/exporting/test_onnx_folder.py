@@ -24,7 +24,7 @@ from headstart.exporting.preparing import Prepare
 from headstart.features import predict, transforms
 from headstart.features.transforms import View
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, model, sources
+from headstart.networks import cards, model, sources, transform
 from headstart.networks.answering import Answering
 from headstart.networks.cards import ModelCard, Transform
 from headstart.statistics import likelihood, limits
@@ -56,7 +56,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, told
         return final, place / "out", onnx_folder.write(final, place / "out", None)
 
 
-@pytest.mark.parametrize("interpolation", cards.FILTERS)
+@pytest.mark.parametrize("interpolation", transform.FILTERS)
 @pytest.mark.parametrize(
     "size", [(48, 48), (50, 37), (20, 31), (80, 120), (60, 61), (100, 130), (7, 400), (401, 300), (330, 470), (640, 201)]
 )

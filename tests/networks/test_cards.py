@@ -15,7 +15,7 @@ import torch
 from headstart.base import weights
 from headstart.features import transforms
 from headstart.machinery.errors import HeadstartError
-from headstart.networks import cards, sources, state_dicts
+from headstart.networks import cards, sources, state_dicts, transform
 from headstart.networks import kept as kept_module
 from headstart.networks.cards import SourceCard
 from tests import tiny
@@ -196,4 +196,4 @@ def test_a_model_folder_that_is_none_says_what_is_wrong(change: Callable[[Path],
 
 
 def test_a_card_may_name_every_filter_that_images_are_resized_with() -> None:
-    assert tuple(transforms.FILTERS) == cards.FILTERS
+    assert tuple(transforms.FILTERS) == transform.FILTERS
