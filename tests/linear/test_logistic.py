@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from headstart.base import cores, reading
 from headstart.data import folding
 from headstart.features.store import Store
-from headstart.linear import logistic
+from headstart.linear import logistic, standardised
 from headstart.networks import heads
 
 PENALTIES = [100.0, 10.0, 1.0, 0.1]
@@ -44,7 +44,7 @@ def test_the_solution_is_that_of_scikit_learn(penalty: float, balanced: bool, mo
 
     monkeypatch.setattr(logistic, "GRADIENT_TOLERANCE", 1e-8)
     monkeypatch.setattr(logistic, "LOSS_TOLERANCE", 1e-14)
-    monkeypatch.setattr(logistic, "LEAST_SCALE", 0.0)  # the features differ in scale by decades
+    monkeypatch.setattr(standardised, "LEAST_SCALE", 0.0)  # the features differ in scale by decades
     x, y = blobs(150)
     keep = np.flatnonzero((y != 2) | (np.arange(len(y)) % 4 == 0))  # one class is rare
     x, y = x[keep], y[keep]
