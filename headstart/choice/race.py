@@ -43,6 +43,7 @@ BLOCK = FineTune(
     regulariser="none",
     regulariser_strength=0.01,
     batch_size=32,
+    gpu_batch_size=128,
     cache_gib=20.0,
     processes="auto",
     statistics="source",
