@@ -24,6 +24,8 @@ from headstart.training import designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
+WRONG = 15  # images to train and validate on, with fewer of which most of the network is never trained
+LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -41,13 +43,20 @@ LARGEST = 1_000  # images that settle the number of groups
 # Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
 ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (1.0, 5.0)
 
-INDEXED, FROZEN, TRAINED, DRAWN, ANEW = "indexed", "frozen", "trained", "drawn", "anew"
+INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
-SECONDS = {INDEXED: (0.003, 0.0), FROZEN: (0.002, 0.010), TRAINED: (0.005, 0.026), DRAWN: (0.0015, 0.0), ANEW: (0.0035, 0.16)}
+SECONDS = {
+    INDEXED: (0.003, 0.0),
+    FROZEN: (0.002, 0.010),
+    TRAINED: (0.005, 0.026),
+    DRAWN: (0.0015, 0.0),
+    ANEW: (0.0035, 0.16),
+    DEEP: (0.01, 0.1),
+}
 
 
 class Pass(NamedTuple):
-    """Images that a stage looks at (INDEXED), computes frozen layers of, trains on, draws views of, or trains all of a network on (ANEW)."""
+    """Images that a stage looks at (INDEXED), computes frozen layers of, trains on, draws views of, or trains all of a network (ANEW) or most of it (DEEP) on."""
 
     stage: str
     kind: str
@@ -117,7 +126,7 @@ def _racing(work: Task, block: Params) -> list[float]:
 
 
 def _tuning(work: Task, block: Params) -> list[Pass]:
-    """The passes of one fine-tuning; to train most of the network takes about as long, as its work is bounded (training/whole.py)."""
+    """The passes of one fine-tuning."""
     tune, t = block.fine_tune, work.train
     if tune.strategy == "head_only":
         return []
@@ -176,6 +185,20 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
         {"fine_tune"} if block.fine_tune.strategy == "head_only" else set()
     )
     return {name: beside.get(name, 0.0) + (1.0 if name in none else start) for name, start in STARTS.items()}
+
+
+def whole(work: Task, block: Params, pace: float) -> float:
+    """Seconds that training most of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
+    tune = block.fine_tune
+    if work.grouped or tune.strategy != "last_stages" or work.train + work.validation < WRONG:
+        return 0.0
+    epochs = min(tune.epochs, int(tune.whole / (work.chosen * work.train)))
+    if epochs < min(LEAST, tune.epochs):
+        return 0.0
+    again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
+    deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
+    usual = sum(_seconds(one) for one in _tuning(work, block))
+    return max(0.0, pace * 2 / min(cores.workers(), 16) * (1 + again) * (deep - usual))
 
 
 def _seconds(one: Pass) -> float:

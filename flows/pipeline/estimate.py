@@ -36,11 +36,11 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     try:
         block = params.load()
         work, pace = costs.task(block), costs.speed()
-        plain = costs.expected(work, block, 1.0)
+        plain, more = costs.expected(work, block, 1.0), costs.whole(work, block, pace)
     except Exception:  # a candidate of which nothing is known, images that cannot be read
-        plain, pace = {}, 1.0
+        plain, more, pace = {}, 0.0, 1.0
     try:
-        say(_told(plain, pace, waiting(force=force)))
+        say(_told(plain, pace, waiting(force=force), more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
     return plain
@@ -60,7 +60,7 @@ def waiting(*, force: bool = False) -> list[str]:
     return list(graph) if force else stale(graph, _graph(Path("dvc.lock")))
 
 
-def _told(plain: Mapping[str, float], pace: float, names: Sequence[str]) -> str:
+def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: float) -> str:
     graph, last = _graph(), cast(Mapping[str, Noted], outputs.read_object(NOTE))
     count = f"{len(graph)} stages" + (f", {len(graph) - len(names)} of them up to date" if len(names) < len(graph) else "")
     seconds = [_seconds(plain.get(name), pace, last.get(name)) for name in names]
@@ -69,7 +69,10 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str]) -> str:
         return count
     if len(known) < len(seconds):
         return f"{count}; how long they take is not known before they ran once"
-    return f"{count}, {about(sum(known))}"
+    usual, longer = about(sum(known)), about(sum(known) + more)
+    if longer == usual or "fine_tune" not in names or "fine_tune" in last:
+        return f"{count}, {usual}"
+    return f"{count}, {usual}, or {longer} if most of the network is trained"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
