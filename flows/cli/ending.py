@@ -14,6 +14,7 @@ from flows.repository import child
 INTERRUPTED = 130
 GRACE = 2.5  # seconds to end in good order, locks released and children asked; then everything is ended
 _ending, _saying = threading.Lock(), threading.Lock()
+_words = ["interrupted"]  # what is said at the end, the last of them
 
 
 @contextlib.contextmanager
@@ -72,8 +73,18 @@ def _end() -> None:
     child.kill_all()
     if first():
         with contextlib.suppress(OSError):
-            os.write(2, b"interrupted\n")
+            os.write(2, f"{_words[-1]}\n".encode())
     os._exit(INTERRUPTED)
+
+
+@contextlib.contextmanager
+def words(said: str) -> Iterator[None]:
+    """What is said if this ends before the command could say it itself."""
+    _words.append(said)
+    try:
+        yield
+    finally:
+        _words.remove(said)
 
 
 def first() -> bool:

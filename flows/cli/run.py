@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from flows.cli import common
+from flows.cli import common, ending
 from flows.cli.common import Commands
 from headstart.machinery.errors import ParamsError
 
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"this run will not be kept for `headstart runs`: {unkept}", file=sys.stderr)
         print("starting Prefect", file=sys.stderr, flush=True)
         costs.speed()  # before imports share the cores
-        with warm.kept(), servers.chosen() as ready:
+        with ending.words(_CANCELLED), warm.kept(), servers.chosen() as ready:
             if values or options.force or estimate.some_wait():
                 warm.stages()
             # Imported while the server starts; Prefect reads its environment here.
