@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headstart.training import outcome
 
 log = logging.getLogger(__name__)
-SAID = "as images are few, it was then trained once more, on those of train and validation together"
+SAID = "it was then trained once more, on the images of train and validation together"
 Weights = dict[str, np.ndarray]  # under the library's names
 
 
