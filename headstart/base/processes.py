@@ -52,6 +52,11 @@ def _pool() -> ProcessPoolExecutor:
 def _begin() -> None:
     """What a process does first: leave Ctrl-C to whoever started it, and end with it however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have this process, which another one of multiprocessing started, end when that ends, however it does."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

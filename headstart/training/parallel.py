@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -22,7 +20,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from headstart.base import devices
+from headstart.base import devices, processes
 from headstart.base.devices import Device
 from headstart.machinery.errors import HeadstartError, ParamsError
 
@@ -127,14 +125,7 @@ def _mate(
     member: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    processes.end_with_parent()
     logging.disable(logging.WARNING)  # rank 0 says it
     ready.send(True)
     _join(place, device, meeting)

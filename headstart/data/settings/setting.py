@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data import photos
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -21,3 +23,10 @@ class Setting:
     means: Callable[[Path], bool]
     unlabelled: Callable[[Path], list[str]]
     idle: tuple[str, ...] = ()
+
+
+def below(images: Path, folder: str) -> list[str]:
+    """The files of a hidden folder of an imported one, as `Setting.unlabelled` gives them; none if there is no such folder."""
+    hidden = images / folder
+    found = photos.walk(hidden) if hidden.is_dir() else ()
+    return sorted(path.relative_to(images).as_posix() for path in found)

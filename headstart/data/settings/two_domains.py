@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.data import photos
-from headstart.data.settings.setting import Setting
+from headstart.data.settings.setting import Setting, below
 
 FOLDER = ".target"  # below the data set
 LABELS = ".target.csv"  # beside it: labels of a few of its images, if some are known: path below FOLDER, label
@@ -19,9 +18,7 @@ def _means(images: Path) -> bool:
 
 
 def _unlabelled(images: Path) -> list[str]:
-    folder = images / FOLDER
-    found = photos.walk(folder) if folder.is_dir() else ()
-    return sorted(path.relative_to(images).as_posix() for path in found)
+    return below(images, FOLDER)
 
 
 TWO_DOMAINS = Setting(
