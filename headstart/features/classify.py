@@ -24,17 +24,17 @@ from headstart.features.extraction import Frozen
 from headstart.networks.cards import Card
 
 
-def prepared(card: Card, sha256: str, make: Callable[[], nn.Module], device: Device = CPU) -> Frozen:
-    """A whole network that `card` describes, ready to run.
+def prepared(card: Card, sha256: str, make: Callable[[], nn.Module], device: Device = CPU, images: int | None = None) -> Frozen:
+    """A whole network that `card` describes, ready to run on any number of images, or on `images` of them and no more.
 
     `sha256` is the hash of its weights. It computes uint8 (n, size, size, 3) -> logits (n, classes).
     `make` gives the network; it is called only if no exported file is at hand.
     """
-    return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card.transform.input_size, device)
+    return Frozen.of(make, extraction.identity(card, f"logits:{sha256}"), card.transform.input_size, device, images)
 
 
-def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU) -> Frozen:
-    """A whole model from its weights and its card, ready to run.
+def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU, images: int | None = None) -> Frozen:
+    """A whole model from its weights and its card, ready to run on any number of images, or on `images` of them and no more.
 
     The weights go by the library's names. It computes uint8 (n, size, size, 3) -> logits (n, classes).
     Raises HeadstartError if they do not fit together.
@@ -47,7 +47,7 @@ def of_model(values: dict[str, np.ndarray], card: Card, device: Device = CPU) ->
 
         return model.rebuild(card, {key: torch.from_numpy(np.array(value)) for key, value in values.items()})
 
-    return prepared(card, weights.digest(values), make, device)
+    return prepared(card, weights.digest(values), make, device, images)
 
 
 def answering(values: dict[str, np.ndarray], card: Card, device: Device = CPU) -> Frozen:
@@ -79,5 +79,5 @@ def logits(
 
     Raises HeadstartError if weights and card do not fit together, DataError when a file has changed since it was indexed.
     """
-    rows = extraction.extract(of_model(values, card, device), table, root, View.of_card(card), dtype="float32", what=what)
+    rows = extraction.extract(of_model(values, card, device, len(table)), table, root, View.of_card(card), dtype="float32", what=what)
     return rows[:]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
+FEW = 32  # images: to export a network takes longer than PyTorch takes for so many, at 25 a second instead of 75
 TOLERANCE = 1e-3  # largest difference from PyTorch, relative to the largest activation, that an exported network may show
 
 
@@ -104,15 +105,18 @@ def received(engine: Shipped) -> Engine:
     return _of_gpus(network, engine.device)
 
 
-def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, device: Device = CPU) -> Engine:
+def build(make: Callable[[], nn.Module], size: int, key: str, folder: Path, device: Device = CPU, images: int | None = None) -> Engine:
     """An engine for the network that `make` gives: onnxruntime or torch, or cuda.
 
-    The network computes uint8 (n, size, size, 3) -> float32 (n, ...).
+    The network computes uint8 (n, size, size, 3) -> float32 (n, ...). `images` is how many it will ever see, if that is known: for FEW of
+    them it is not exported.
     The exported file is kept in `folder` under `key`, which must tell this network's weights and cut from all others; `make` is not
     called if that file is at hand.
     """
     if device.kind != "cpu":
         return _of_gpus(make(), device)
+    if images is not None and images <= FEW:  # before what is at hand, so that the numbers do not depend on that
+        return _of_torch(make().eval())
     path = folder / f"{hashlib.sha256(f'{key}:{size}:{code()}'.encode()).hexdigest()[:24]}.onnx"
     known = _known(path)
     if known:

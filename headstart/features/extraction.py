@@ -57,12 +57,13 @@ class Frozen:
     device: Device = CPU
 
     @classmethod
-    def of(cls, make: Callable[[], nn.Module], identity: str, size: int, device: Device = CPU) -> Frozen:
+    def of(cls, make: Callable[[], nn.Module], identity: str, size: int, device: Device = CPU, images: int | None = None) -> Frozen:
         """Make the network that `make` gives (uint8 (n, size, size, 3) -> float32 (n, ...)) ready.
 
-        `identity` names its weights, cut and scale of images; `make` is called only if no exported file is at hand.
+        `identity` names its weights, cut and scale of images; `make` is called only if no exported file is at hand. `images` is how many it
+        will ever see, if that is known.
         """
-        engine = engines.build(make, size, identity, ENGINES, device)
+        engine = engines.build(make, size, identity, ENGINES, device, images)
         shape = engine.run(np.zeros((1, size, size, 3), np.uint8)).shape[1:]
         return cls(identity, size, engine, tuple(shape), device)
 

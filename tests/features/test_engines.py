@@ -80,6 +80,14 @@ def test_the_exported_file_is_reused_without_the_network(tmp_path: Path) -> None
     assert first.run(one()).tobytes() == again.run(one()).tobytes()
 
 
+@pytest.mark.parametrize(("images", "name"), [(engines.FEW, "torch"), (engines.FEW + 1, "onnxruntime"), (None, "onnxruntime")])
+def test_for_a_few_images_nothing_is_exported_nor_is_what_was_exported_used(images: int | None, name: str, tmp_path: Path) -> None:
+    engines.build(tiny.conv, 32, "a", tmp_path)
+    found = engines.build(tiny.conv, 32, "a", tmp_path, images=images)
+    assert found.name == name
+    np.testing.assert_allclose(found.run(one()), expected(tiny.conv(), one()), atol=1e-5)
+
+
 @pytest.mark.parametrize(("key", "size"), [("b", 32), ("a", 48)])
 def test_another_key_or_size_is_another_file(key: str, size: int, tmp_path: Path) -> None:
     engines.build(tiny.conv, 32, "a", tmp_path)

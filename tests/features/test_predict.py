@@ -64,7 +64,7 @@ def test_many_files_are_answered_by_a_card_as_by_a_cpu(made: Path, here: Path, m
     expected = list(predict.predict([Path("photos")], made))
     asked: list[str] = []
 
-    def build(make: Any, size: int, key: str, folder: Path, device: Device) -> engines.Engine:
+    def build(make: Any, size: int, key: str, folder: Path, device: Device, *_: Any) -> engines.Engine:
         asked.append(device.name)
         return engines.batches("card", Batched(make(), CPU, on=CPU.all(), batch=4))
 

@@ -14,6 +14,7 @@ import pytest
 
 from headstart import params
 from headstart.data import manifest
+from headstart.features import engines
 from headstart.networks import sources
 from tests import ROOT, tiny
 
@@ -22,8 +23,10 @@ STAGES = """
 import json, sys
 from pathlib import Path
 from headstart import params
+from headstart.features import engines
 from tasks import baseline, evaluate, train_head, verdict
 
+engines.FEW = 0  # networks are exported for the few images of a test too
 given, out = params.check(json.loads(Path("settings.json").read_text())), Path(sys.argv[1])
 off = given.baseline.model_copy(update={"epochs": 0})
 train_head.train_head(out=out / "head", block=given.train_head, shared=given)
@@ -79,6 +82,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = params.check(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(engines, "FEW", 0)
         from tasks import baseline, fine_tune, train_head, verdict
 
         manifest.write(tiny.table(Path("data/images"), per_class=10, size=32), Path("data/clean.parquet"))
