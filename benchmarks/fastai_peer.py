@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--arch", required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--figures-only", action="store_true", help="leave no model.pkl")
     options = parser.parse_args()
     set_seed(0)
     loaders = ImageDataLoaders.from_df(
@@ -67,9 +68,10 @@ def main() -> None:
         raise SystemExit("fastai's network has not the weights that it was given")  # timm would say nothing
     with learn.no_bar():
         learn.fine_tune(options.epochs)
-    learn.export(options.out.resolve() / "model.pkl")
     result = {"accuracies": notes.accuracies, "balanced": notes.balanced, "validation_seconds": round(notes.seconds, 1)}
     (options.out / "result.json").write_text(json.dumps(result))
+    if not options.figures_only:
+        learn.export(options.out.resolve() / "model.pkl")
 
 
 if __name__ == "__main__":

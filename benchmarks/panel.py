@@ -81,7 +81,7 @@ def peer(script: str, images: Path, table: pd.DataFrame, folder: Path, *words: s
 def fastai(images: Path, table: pd.DataFrame, folder: Path, epochs: int) -> dict[str, Any]:
     """fastai trained on train and validation together; the figures of its last epoch on the test images."""
     held = table.assign(is_valid=table["split"] == "test")[["path", "label", "is_valid"]]
-    found = peer("fastai_peer.py", images, held, folder, "--epochs", str(epochs))
+    found = peer("fastai_peer.py", images, held, folder, "--epochs", str(epochs), "--figures-only")
     return {"accuracy": found["accuracies"][-1], "balanced_accuracy": found["balanced"][-1]}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from flows.repository import warm
 from headstart.params import STAGES
-from tests import ROOT
+from tests import ROOT, two_machines
 from tests.speed import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -178,3 +178,11 @@ def copied(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(template, project)
     monkeypatch.chdir(project)
     return project
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[two_machines.Machines]:
+    """A cluster of two machines that is simulated on this one."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'headstart[ray]'")
+    with two_machines.started() as found:
+        yield found

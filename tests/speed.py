@@ -30,6 +30,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     ),
     "flows/pipeline/test_transfer.py": ALL,
     "test_many_machines.py": (),
+    "training/test_other_machines.py": (),
     "training/test_kept_trainings.py": ALL,
     "flows/pipeline/test_chaos.py": ALL,
     "flows/experiments/test_restore.py": ALL,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,12 @@ from headstart.features.transforms import View
 from headstart.indexing import indexer
 from headstart.machinery.errors import DataError, HeadstartError
 from headstart.params import Augmentation
-from tests import tiny, toy, two_machines
+from tests import tiny, toy
 from tests.two_machines import Machines
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # the warnings are Ray's own
 PLAIN = View(32, "bilinear")
 HOW = Augmentation(min_crop_share=0.6, rotation=10.0, colour=0.2, horizontal_flip=False, vertical_flip=False)
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'headstart[ray]'")
-    with two_machines.started() as found:
-        yield found
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def test_a_frozen_pass_has_the_same_bytes_whoever_dies(machines: Machines, photo
     done = executor._result
     counted = []
 
-    def killing(ray: Any, reference: Any) -> Any:
+    def killing(ray: Any, reference: Any, *_: Any) -> Any:
         result = done(ray, reference)
         counted.append(result)
         if len(counted) == 2:

@@ -4,6 +4,8 @@
 function is one of a module, and its arguments are data. Each piece is computed by one core, as a whole and anew if the machine dies, so that
 the results do not depend on how many machines there are, or on which of them died.
 
+`elsewhere` starts processes on other machines that work together with this one, as a training does.
+
 All machines see the project's folder at the same path, and have the same packages. RAY_ADDRESS names the cluster; without it, Ray starts on
 this machine alone. Nothing here imports Ray before it is needed.
 """
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 LOCAL, RAY = "local", "ray"
 ADDRESS = "RAY_ADDRESS"
 RETRIES = 20  # times that a piece of work is begun again after its machine or its process has died
+PATIENCE = 120.0  # seconds in which a machine of the cluster has to start a process
 AHEAD = 4  # pieces of work for each core that are begun before their results are asked for
 _chosen = [LOCAL]
 
@@ -68,6 +71,99 @@ def in_order(
     if not spreads():
         return cores.in_order(function, items, waiting=waiting)
     return _spread(_connected(), function, items, _Place.here(depends), gpus)
+
+
+class Elsewhere:
+    """A process on another machine, ready to work; `machine` is the name of that. It ends with this process, or by `end`."""
+
+    def __init__(self, ray: Any, node: dict[str, Any], gpus: int) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        options = {"num_cpus": 0 if gpus else 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": there}
+        self.machine: str = node["NodeManagerHostname"]
+        self._ray, self._worker = ray, ray.remote(_Worker).options(**options).remote()
+        self._work: Any = None
+
+    def enter(self, place: _Place) -> None:
+        """Wait until it is ready. Raises HeadstartError if it does not start, or does not fit."""
+        try:
+            _result(
+                self._ray, self._worker.enter.remote(place), PATIENCE, f"the machine {self.machine} of the Ray cluster started no process"
+            )
+        except TimeoutError:
+            raise HeadstartError(
+                f"the machine {self.machine} of the Ray cluster started no process within {PATIENCE:g} s; `ray status` says whether others use it"
+            ) from None
+
+    def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have it call `function`, one of a module, with arguments that are data."""
+        self._work = self._worker.do.remote(function, arguments)
+
+    def failure(self, seconds: float | None = None) -> str:
+        """Why its work stopped, after waiting for its end, at most so long; "" if it did not, or is not over."""
+        try:
+            self._ray.get(self._work, timeout=seconds)
+        except self._ray.exceptions.GetTimeoutError:
+            return ""
+        except Exception as error:  # whatever its function raised, or Ray, if its machine is gone
+            return f"{self.machine}: {_first(getattr(error, 'cause', None) or error)}"
+        return ""
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self._ray.kill(self._worker)
+
+
+class _Worker:
+    """What a process elsewhere does."""
+
+    def enter(self, place: _Place) -> None:
+        place.enter()
+
+    def do(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        function(*arguments)
+
+
+def others(gpus: int = 0) -> int:
+    """How many processes the other machines of the cluster can take, each with `gpus` cards, or with a core; 0 without a cluster."""
+    return len(_slots_elsewhere(_connected(), gpus)) if spreads() else 0
+
+
+def elsewhere(count: int, *, depends: Sequence[str], gpus: int = 0) -> list[Elsewhere]:
+    """So many processes on other machines, each with `gpus` cards, or with a core; `depends` is as in in_order.
+
+    Raises HeadstartError if one does not start, or if its machine does not fit; all others then end.
+    """
+    if count < 1:
+        return []
+    ray, place = _connected(), _Place.here(depends)
+    made = [Elsewhere(ray, node, gpus) for node in _slots_elsewhere(ray, gpus)[:count]]
+    try:
+        for one in made:
+            one.enter(place)
+    except BaseException:
+        for one in made:
+            one.end()
+        raise
+    return made
+
+
+def address() -> str:
+    """The address at which the other machines of the cluster reach this one."""
+    _connected()
+    from ray.util import get_node_ip_address
+
+    found: str = get_node_ip_address()
+    return found
+
+
+def _slots_elsewhere(ray: Any, gpus: int) -> list[dict[str, Any]]:
+    """The other machines, each as often as it can take a process."""
+    here = ray.get_runtime_context().get_node_id()
+    found = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    name, each = ("GPU", gpus) if gpus else ("CPU", 1)
+    return [node for node in found for _ in range(int(node["Resources"].get(name, 0) // each))]
 
 
 class _Place:
@@ -133,10 +229,12 @@ def _slots(ray: Any, gpus: int) -> int:
     return max(1, int(there.get("GPU", 0) // gpus if gpus else there.get("CPU", 0)))
 
 
-def _result(ray: Any, reference: Any) -> Any:
-    """The result of a piece of work. Raises what its function raised, or HeadstartError if nobody could do it."""
+def _result(ray: Any, reference: Any, seconds: float | None = None, failed: str = "") -> Any:
+    """The result of a piece of work. Raises what its function raised, HeadstartError if nobody could do it (`failed`), TimeoutError if it takes longer."""
     try:
-        return ray.get(reference)
+        return ray.get(reference, timeout=seconds)
+    except ray.exceptions.GetTimeoutError:
+        raise TimeoutError from None
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, Exception) and not isinstance(error.cause, ray.exceptions.RayError):
             raise error.cause from None
@@ -146,8 +244,7 @@ def _result(ray: Any, reference: Any) -> Any:
         ) from None
     except ray.exceptions.RayError as error:
         raise HeadstartError(
-            f"the machines of the Ray cluster failed {RETRIES} times at a piece of work ({type(error).__name__}: {_first(error)}); what the others "
-            "finished is kept: look at their memory with `ray status`, and run again"
+            f"{failed or f'the machines of the Ray cluster failed {RETRIES} times at a piece of work'} ({type(error).__name__}: {_first(error)}); what the others finished is kept: look at their memory with `ray status`, and run again"
         ) from None
 
 

@@ -215,7 +215,8 @@ class FineTune(Block):
         description="Most disk (GiB) for cached activations in .headstart/features; fewer views are made if they would not fit, and none are cached if not even one does.",
     )
     processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
-        "auto", description="Processes that train together (1-64), each with its part of every batch; auto: one a GPU, one on the CPU."
+        "auto",
+        description="Processes that train together (1-64), each with its part of every batch; auto: one per GPU of this machine and, with executor: ray, of the cluster; one on the CPU.",
     )
     augmentation: MeasuredAugmentation = Field(default_factory=MeasuredAugmentation, description="How the views are drawn.")
 

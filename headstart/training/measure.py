@@ -54,7 +54,7 @@ class Measure:
 @contextlib.contextmanager
 def placed(tail: nn.Sequential, device: Device, team: Team = ALONE) -> Iterator[torch.device]:
     """Have the tail where this process computes; afterwards back on the CPU, with nothing to be trained."""
-    place = torch.device(device.kind, team.rank) if device.kind == "cuda" else torch.device("cpu")
+    place = torch.device(device.kind, team.card) if device.kind == "cuda" else torch.device("cpu")
     try:
         tail.to(place)
         yield place

@@ -1,7 +1,8 @@
 """Several processes that train one network, each on its part of every batch.
 
 torch.distributed adds their gradients. The process that starts the team is its rank 0; the others run a function of their own until it
-returns. NCCL between GPUs, gloo between CPUs.
+returns. NCCL between GPUs, gloo between CPUs. Where the executor is a Ray cluster, other machines take what this one has no card for, or no
+CPU; which machine a process is on changes no result.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,9 +22,12 @@ from typing import Any
 import torch
 from torch import distributed
 
-from headstart.base import devices, processes
+from headstart.base import devices, executor, processes
 from headstart.base.devices import Device
+from headstart.base.executor import Elsewhere
 from headstart.machinery.errors import HeadstartError, ParamsError
+
+_DECIDE = ("headstart.training", "headstart.features", "headstart.networks")  # what a result depends on
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
+    card: int = 0  # of its machine, if it computes on one
 
     def add(self, tensors: list[torch.Tensor]) -> None:
         """Add up each tensor (of one type and device) over the team, in place, in one exchange."""
@@ -45,14 +51,15 @@ ALONE = Team()
 
 
 def size(wanted: int | str, device: Device) -> int:
-    """How many processes `wanted` means: a number, or auto: one per GPU, one on the CPU.
+    """How many processes `wanted` means: a number, or auto: one per GPU of this machine and of the cluster, one on the CPU.
 
     Raises ParamsError for more than there are GPUs.
     """
-    there = len(device.all())
+    cards = device.kind == "cuda"
+    there = len(device.all()) + (executor.others(gpus=1) if cards else 0)
     if wanted == "auto":
         return there
-    if device.kind == "cuda" and int(wanted) > there:
+    if cards and int(wanted) > there:
         raise ParamsError(f"fine_tune.processes: {wanted} processes need as many GPUs, and {there} are here; use auto")
     return int(wanted)
 
@@ -66,27 +73,27 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
     if count == 1:
         yield ALONE
         return
+    cards = int(device.kind == "cuda")
+    away = executor.elsewhere(min(count - len(device.all()), executor.others(cards)), depends=_DECIDE, gpus=cards)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        meeting = (Path(folder) / "meeting").as_uri()
+        meeting = f"tcp://{executor.address()}:{_free_port()}" if away else (Path(folder) / "meeting").as_uri()
         spawn = multiprocessing.get_context("spawn")
-        pipes = [spawn.Pipe(duplex=False) for _ in range(1, count)]
+        pipes = [spawn.Pipe(duplex=False) for _ in range(1, count - len(away))]
         mates = [
-            spawn.Process(target=_mate, args=(Team(rank, count), device, meeting, ready, member, arguments), daemon=True)
+            spawn.Process(target=_mate, args=(Team(rank, count, rank), device, meeting, ready, member, arguments), daemon=True)
             for rank, (_, ready) in enumerate(pipes, 1)
         ]
         try:
-            for mate, (here, ready) in zip(mates, pipes, strict=True):
-                mate.start()
-                ready.close()
-                # Whoever ends before the team meets is not waited for.
-                if here not in connection.wait([here, mate.sentinel]) or not _said(here):
-                    mate.join()
-                    raise HeadstartError(_gone(mates))
+            _start(mates, pipes)
+            for rank, one in enumerate(away, count - len(away)):
+                one.begin(_member, Team(rank, count), device, meeting, member, arguments)
             _join(Team(0, count), device, meeting)
             yield Team(0, count)
             for mate in mates:
                 mate.join()
+            _all_done(away)
         except RuntimeError as error:  # what torch.distributed raises when a mate is gone
+            _all_done(away, 5.0)
             if not connection.wait([mate.sentinel for mate in mates], timeout=5):
                 raise
             raise HeadstartError(f"{_gone(mates)}: {str(error).splitlines()[0]}") from error
@@ -95,10 +102,37 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
                 if mate.pid is not None:
                     mate.kill()
                     mate.join()
+            for one in away:
+                one.end()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
         if any(mate.exitcode for mate in mates):
             raise HeadstartError(_gone(mates))
+
+
+def _start(mates: list[SpawnProcess], pipes: list[tuple[connection.Connection, connection.Connection]]) -> None:
+    """Start the processes, and wait until each is ready. Raises HeadstartError if one ends before the team meets."""
+    for mate, (here, ready) in zip(mates, pipes, strict=True):
+        mate.start()
+        ready.close()
+        if here not in connection.wait([here, mate.sentinel]) or not _said(here):
+            mate.join()
+            raise HeadstartError(_gone(mates))
+
+
+def _all_done(away: list[Elsewhere], seconds: float | None = None) -> None:
+    """Wait for the processes on other machines, at most so long. Raises HeadstartError if one of them has failed."""
+    failures = [failure for one in away if (failure := one.failure(seconds))]
+    if failures:
+        raise HeadstartError(
+            f"a process of the team stopped on another machine ({'; '.join(failures)}); run again: the training goes on from its last checkpoint"
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return int(free.getsockname()[1])
 
 
 def _said(here: connection.Connection) -> bool:
@@ -112,7 +146,7 @@ def _said(here: connection.Connection) -> bool:
 def _join(place: Team, device: Device, meeting: str) -> None:
     if device.kind == "cuda":
         devices.steady()
-        torch.cuda.set_device(place.rank)
+        torch.cuda.set_device(place.card)
     backend = "nccl" if device.kind == "cuda" else "gloo"
     distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)
 
@@ -126,11 +160,18 @@ def _mate(
     arguments: tuple[Any, ...],
 ) -> None:
     processes.end_with_parent()
-    logging.disable(logging.WARNING)  # rank 0 says it
     ready.send(True)
+    _member(place, device, meeting, member, arguments)
+
+
+def _member(place: Team, device: Device, meeting: str, member: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """What each process but the first does."""
+    logging.disable(logging.WARNING)  # rank 0 says it
     _join(place, device, meeting)
-    member(place, *arguments)
-    distributed.destroy_process_group()  # its threads, still running as the interpreter ends, would now and then abort the process
+    try:
+        member(place, *arguments)
+    finally:  # the others do not wait for who has failed; and its threads, still running as the interpreter ends, would abort the process
+        distributed.destroy_process_group()
 
 
 def _gone(mates: list[SpawnProcess]) -> str:
