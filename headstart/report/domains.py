@@ -13,6 +13,9 @@ from headstart.report.findings import Findings
 from headstart.words.formats import count, percent
 
 
+MEASURES = ("agrees with the others, beyond chance", "labels carried back are right", "sure and varied (nuclear norm)")
+
+
 @dataclass(frozen=True)
 class Maps:
     """Both domains before and after adapting; how the points of each class look, and how those of each domain do."""
@@ -32,7 +35,8 @@ class Domains:
     answer: str
     accuracy: str  # without labels of the target
     tested: str  # with some
-    sources: list[tuple[str, str, str, str]]  # name, agreement with the others, carried back, nuclear norm
+    measures: tuple[str, ...]  # of the sources
+    sources: list[tuple[str, str, str, str]]  # name, and the measures
     shares: list[tuple[str, str, str]]  # class, share among the labelled images, share in the target as it is now labelled
     changed: list[str]  # classes that all but vanish, or become far more
     renamed: str  # how many images get another label
@@ -49,6 +53,7 @@ def domains(f: Findings) -> Domains | None:
         answer=f"The labels {done} to {count(made['images'], 'image')} of a second domain: {made['reason']}.",
         accuracy=_accuracy(made["accuracy"], made["adapted"]),
         tested=_tested(f),
+        measures=MEASURES,
         sources=[(s["name"], f"{s['agrees']:.2f}", percent(s["carried_back"]), f"{s['nuclear_norm']:.2f}") for s in made["sources"]],
         shares=[(name, percent(known), percent(found)) for name, (known, found) in made["shares"].items()],
         changed=[_change(name, *pair) for name, pair in made["shares"].items() if _differs(*pair)],
@@ -87,10 +92,10 @@ def _maps(f: Findings, adapted: bool) -> Maps | None:
         f"{n}, near each other if the source finds them alike (t-SNE on its features), in the colour of their class: "
         "labelled images by their label, those of the target by the label that they get. "
     )
-    said += "What was carried over well has filled and hollow marks of one colour in one place." if adapted else (
+    said += "Classes that the source finds alike in both have filled and hollow marks of one colour side by side." if adapted else (
         "After: as they would be labelled if labels were carried over, which was refused."
     )  # fmt: skip
-    domains = [(charts.key(0), "labelled images"), (charts.key(0, hollow=True), "the target")]
+    domains = [(charts.key(0), "filled: labelled images"), (charts.key(0, hollow=True), "hollow: the target")]
     return Maps(said, before, after, [(charts.key(numbers[one]), one) for one in classes[:MANY]], domains, len(classes))
 
 
