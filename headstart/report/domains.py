@@ -12,7 +12,6 @@ from headstart.report.alike import MANY, SIDE
 from headstart.report.findings import Findings
 from headstart.words.formats import count, percent
 
-
 MEASURES = ("agrees with the others, beyond chance", "labels carried back are right", "sure and varied (nuclear norm)")
 
 
