@@ -1,6 +1,6 @@
 """What adapting to a second domain brings, and how often it is refused where it would harm.
 
-    python benchmarks/domains.py FOLDER_A FOLDER_B [--seeds 5] [--planted 10] [--sources wheel:efficientnet_lite0 ...] [--methods balanced_em ...]
+    python benchmarks/domains.py FOLDER_A FOLDER_B [--seeds 5] [--planted 10] [--sources wheel:efficientnet_lite0 ...] [--methods balanced_em ...] [--peers]
 
 Both folders hold the same classes, a folder each. In each direction the labels of one (80% of its images, drawn anew per seed) are carried
 over to all images of the other, whose labels give nothing but the final figure. Each network is adapted by itself; the decision and the
@@ -12,7 +12,9 @@ Ends with a line of JSON. Accuracies are balanced (every class counts alike), `p
 - `planted`: half of the classes; other classes altogether (the source has one half, the target the other); random images (noise, blots,
   rectangles). `refused`, and `harmless`: refused, or no more than a point below `plain`;
 - `inside`: draws with a target whose accuracy lies in the interval that is told without labels, of those adapted;
-- `methods`: for each other method the mean gain over all networks and draws, if it is always used.
+- `methods`: for each other method the mean gain over all networks and draws, if it is always used;
+- `peers` (domains_peer.py says how to have skada): for each of its methods mean accuracy and gain over `plain` on the features of the network that
+  we chose, by kind of draw.
 """
 
 from __future__ import annotations
@@ -81,13 +83,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="draws of even and uneven targets, in each direction")
     parser.add_argument("--planted", type=int, default=10, help="draws of each planted case, in each direction")
     parser.add_argument("--sources", nargs="+", default=WHEELS)
+    parser.add_argument("--peers", action="store_true", help="skada's methods on the same features")
     parser.add_argument("--methods", nargs="*", default=[], help="other methods to compare")
     given = parser.parse_args()
     noise()
     folders = (given.first, given.second, NOISE)
     tables = [indexer.index(folder, **IndexImages().model_dump(), seed=0) for folder in folders]
     domains = read(folders, tables, given.sources)
-    rows = [measure(case, given.methods) for case in cases(domains, given.seeds, given.planted)]
+    rows = [measure(case, given.methods, given.peers) for case in cases(domains, given.seeds, given.planted)]
     report({"sources": given.sources, **summary(rows), "draws": rows})
 
 
@@ -159,7 +162,7 @@ def cases(domains: list[Domain], seeds: int, planted: int) -> Iterator[Case]:
                 yield case("random images", np.arange(280), np.full(280, -1), random_images)
 
 
-def measure(case: Case, others: list[str]) -> dict[str, Any]:
+def measure(case: Case, others: list[str], peers: bool = False) -> dict[str, Any]:
     """One draw: what was decided, and the accuracies of the chosen network, plain and as it is settled."""
     views = case.spaces()
     found = deciding.decide(views, "balanced_em", 0)
@@ -177,6 +180,10 @@ def measure(case: Case, others: list[str]) -> dict[str, Any]:
         "kappa": found.kappa[0],
         "told": list(found.accuracy or ()),
     }
+    if peers and case.kind in ("even", "uneven"):
+        from domains_peer import answers
+
+        row["peers"] = {name: balanced(named, case.truth) for name, named in answers(views[best.name]).items()}
     if others and case.kind in ("even", "uneven"):
         row["methods"] = {name: float(np.mean([_gain(name, spaces, case.truth) for spaces in views.values()])) for name in others}
     return row
@@ -210,6 +217,11 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         }
     told = [row for row in rows if row["adapted"] and row["kind"] in ("even", "uneven")]
     said["inside"] = [sum(bool(row["told"][1] <= row["accuracy"] <= row["told"][2]) for row in told), len(told)]
+    for kind in ("even", "uneven"):
+        these = [row for row in rows if row["kind"] == kind and "peers" in row]
+        for name in these[0]["peers"] if these else ():
+            mean = float(np.mean([row["peers"][name] for row in these]))
+            said.setdefault("peers", {}).setdefault(name, {})[kind] = [mean, mean - said[kind]["plain"]]
     with_methods = [row["methods"] for row in rows if "methods" in row]
     if with_methods:
         said["methods"] = {name: float(np.mean([one[name] for one in with_methods])) for name in with_methods[0]}

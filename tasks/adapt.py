@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,19 +57,20 @@ def adapt(
         images,
         [(one["name"], one["input_size"]) for one in ranked],
         plain,
-        _labels(images),
+        two_domains.labels(images),
         card,
         setting=name,
         when=block.when,
         method=block.method,
         least=block.least_agreement,
         most=block.max_images,
+        mapped=block.mapped,
         seed=shared.seed,
         device=device,
     )
     counts, classes, before = done.report["adapted"], list(card.classes), card.named(plain)
     found = _found(rows, classes, done.probabilities, done.probabilities.argmax(1) if counts else before, before)
-    _write(adapted, predictions, done if counts else None, found, block.ask, shared.seed)
+    _write(adapted, predictions, done, found, block.ask, shared.seed)
     outputs.write_json(out, done.report)
     _say(done.report)
 
@@ -79,15 +79,6 @@ def _target(images: Path, target: Path) -> pd.DataFrame:
     """The usable images of a second domain; none if those without labels are of the first."""
     rows = manifest.read(target)
     return rows[rows["readable"] & (settings.of(images) is two_domains.TWO_DOMAINS)].reset_index(drop=True)
-
-
-def _labels(images: Path) -> dict[str, str]:
-    """The labels of some target images, by path; none if none are known."""
-    path = images / two_domains.LABELS
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["path"]: row["label"] for row in csv.DictReader(file)}
 
 
 def _found(rows: pd.DataFrame, classes: list[str], q: np.ndarray, named: np.ndarray, plain: np.ndarray) -> list[tuple[object, ...]]:
@@ -99,9 +90,9 @@ def _found(rows: pd.DataFrame, classes: list[str], q: np.ndarray, named: np.ndar
 def _write(
     adapted: Path, predictions: Path, done: adapting.Adaptation | None, found: list[tuple[object, ...]], ask: int, seed: int = 0
 ) -> None:
-    """Write the model (a word instead of one if none counts), the labels, and the images to label by hand."""
+    """Write the model (a word instead of one if none counts), the labels, the images to label by hand, and the maps, if there are any."""
     with outputs.folder(adapted) as folder:
-        if done and done.weights is not None and done.card is not None:
+        if done and done.report["adapted"] and done.weights is not None and done.card is not None:
             weights.write(folder / cards.WEIGHTS, done.weights)
             outputs.write_json(folder / cards.CARD, done.card.to_json())
         else:
@@ -110,6 +101,8 @@ def _write(
     with outputs.folder(predictions) as folder:
         spreadsheet.write(folder / "predictions.csv", ("path", "label", "probability", "not_adapted"), found)
         spreadsheet.write(folder / "label_these.csv", ("path", "label"), [(found[i][0], "") for i in drawn])
+        if done and len(done.map):
+            done.map.to_parquet(folder / outcome.MAP, index=False)
 
 
 def _say(report: outcome.Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.base import outputs
@@ -29,6 +30,7 @@ def report(
     reliability: Path = Path("reports/plots/reliability.csv"),
     thresholds: Path = Path("reports/plots/thresholds.csv"),
     adapt: Path = Path("reports/adapt.json"),
+    target: Path = Path("reports/target"),
     batches: Path = Path("reports/batches.json"),
     groups: Path = Path("reports/groups.json"),
     labels: Path = Path("reports/labels"),
@@ -54,11 +56,11 @@ def report(
         baseline=baseline,
         baseline_curve=baseline_curve,
         adapt=adapt,
+        target=target,
         batches=batches,
         labels=labels,
         seen=seen,
         images=images,
-        timings=stage.STATE / "timings",
     )
     _write(out, places, groups, block.mistakes)
 
@@ -68,7 +70,7 @@ def _write(out: Path, places: findings.Places, groups: Path, mistakes: int) -> N
     if settings.of(places.images) is NO_LABELS:
         text = grouped.render(groups, places.validation, places.images)
     else:
-        text = page.render(findings.gather(places), mistakes=mistakes)
+        text = page.render(findings.gather(replace(places, timings=stage.STATE / "timings")), mistakes=mistakes)
     with outputs.whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"report: {out}")

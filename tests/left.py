@@ -60,6 +60,7 @@ def leave(
         "reliability": folder / "reports/plots/reliability.csv",
         "thresholds": folder / "reports/plots/thresholds.csv",
         "adapt": folder / "reports/adapt.json",
+        "target": folder / "reports/target",
         "batches": folder / "reports/batches.json",
         "labels": folder / "reports/labels",
         "seen": folder / "reports/seen",

@@ -69,6 +69,8 @@ SLOW: dict[str, tuple[str, ...]] = {
     "params/test_project_code.py": ("test_a_stage_that_dvc_runs",),
     "report/test_page.py": ("test_torch_is_not_imported",),
     "tasks/test_contract.py": ("test_light", "test_stages_that_may", "test_importing"),
+    "domains/test_domains.py": ("test_the_maps",),  # scikit-learn counts cores with lscpu
+    "tasks/test_adapt.py": ("test_the_model",),  # scikit-learn counts cores with lscpu
     "tasks/test_group_images.py": ("test_every_image", "test_the_report"),  # scikit-learn counts cores with lscpu
     "tasks/test_index_images.py": ("test_as_a_process",),
     "tasks/test_reruns.py": ALL,

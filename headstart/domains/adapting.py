@@ -13,7 +13,7 @@ import pandas as pd
 from headstart.base.devices import Device
 from headstart.data import folding, manifest
 from headstart.data.sampling import sample
-from headstart.domains import deciding, labelled
+from headstart.domains import deciding, labelled, mapping, outcome
 from headstart.domains.deciding import Decision
 from headstart.domains.labelled import Labelled
 from headstart.domains.methods import METHODS
@@ -34,6 +34,7 @@ class Adaptation:
 
     report: Report
     probabilities: np.ndarray  # (m, classes) of the target, by what counts
+    map: pd.DataFrame  # both domains in a plane, before and after (mapping.COLUMNS)
     weights: dict[str, np.ndarray] | None
     card: ModelCard | None
 
@@ -52,6 +53,7 @@ def adapt(
     method: str,
     least: float,
     most: int,
+    mapped: int,
     seed: int,
     device: Device,
 ) -> Adaptation:
@@ -70,23 +72,35 @@ def adapt(
     adapted = likelihood.softmax(fitted.logits(best.target))
     tested = labelled.test(target["path"].tolist(), labels, classes, adapted, final.named(plain))
     counts, reason = _settled(when, decision, tested)
-    named = adapted.argmax(1) if counts else final.named(plain)
+    before, after = final.named(plain), adapted.argmax(1)
     report: Report = {
+        **_told(decision, method, best.card.name),
         "setting": setting,
         "images": len(target),
         "adapted": counts,
         "reason": reason,
+        "renamed": int((before != after).sum()),
+        "shares": _shares(classes, best.spaces, after if counts else before),
+        "labelled": tested,
+    }
+    first, last = (np.array(classes)[one[some]].tolist() for one in (before, after))
+    drawn = mapping.places(seen, target.iloc[some], best.spaces, first, last, mapped, seed)
+    card = _card(best, classes, known, target, report)
+    return Adaptation(report, adapted if counts else plain, drawn, _weights(best, fitted), card)
+
+
+def _told(decision: Decision, method: str, source: str) -> Report:
+    """What every source says without a label of the target, and how far they agree."""
+    return {
+        **outcome.nothing("", ""),
         "method": method,
-        "source": best.card.name,
+        "source": source,
         "agreement": [*decision.kappa, *decision.gap],
         "accuracy": list(decision.accuracy or ()),
         "sources": [
             {"name": t.name, "agrees": t.agrees, "carried_back": t.carried_back, "nuclear_norm": t.nuclear_norm} for t in decision.tried
         ],
-        "shares": _shares(classes, best.spaces, named),
-        "labelled": tested,
     }
-    return Adaptation(report, adapted if counts else plain, _weights(best, fitted), _card(best, classes, known, target, report))
 
 
 def _weights(best: View, head: heads.Head) -> dict[str, np.ndarray]:

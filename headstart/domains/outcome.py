@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from headstart.domains.labelled import Labelled
 
+MAP = "map.parquet"  # beside the labels of the target: mapping.COLUMNS
 ALWAYS, NEVER, IF_SHOWN = "always", "never", "if_shown"
 
 
@@ -30,6 +31,7 @@ class Report(TypedDict):
     agreement: list[float]  # beyond chance: adapted, plain, and the ends of the 95% interval of the difference
     accuracy: list[float]  # of the adapted model on the target, without labels: estimate, lower and upper end; [] if there is no telling
     sources: list[Source]
+    renamed: int  # images of the target that get another label by adapting
     shares: dict[str, list[float]]  # of each class: among the labelled images, and as the target is now labelled
     labelled: Labelled | None  # what labels of some target images say
 
@@ -46,6 +48,7 @@ def nothing(setting: str, reason: str) -> Report:
         "agreement": [],
         "accuracy": [],
         "sources": [],
+        "renamed": 0,
         "shares": {},
         "labelled": None,
     }

@@ -14,7 +14,7 @@ from headstart.base.devices import Device
 from headstart.data import manifest
 from headstart.data.sampling import sample
 from headstart.grouping import describing, judging, mapping, number, views
-from headstart.grouping.methods import METHODS
+from headstart.grouping.methods import METHODS, margins
 from headstart.grouping.number import Number
 from headstart.grouping.outcome import Group, Method, Report, Source
 from headstart.grouping.spaces import Axes
@@ -121,11 +121,14 @@ def find(spaces: Sequence[np.ndarray], groups: int, method: str, seed: int) -> F
     made: dict[str, np.ndarray] = {}
     with Progress(len(names) + ANEW, "finding groups") as progress:
         for name in names:
-            made[name] = describing.ordered(METHODS[name](spaces, groups, seed))
+            begun = name == "turtle" and "consensus" in made  # which takes most of the time
+            labels = margins(spaces, groups, seed, made["consensus"]) if begun else METHODS[name](spaces, groups, seed)
+            made[name] = describing.ordered(labels)
             progress.step()
+        apart = judging.silhouettes_of(spaces, list(made.values()))
         told: list[Method] = [
-            {"name": name, "silhouette": judging.silhouette(spaces, labels), "groups": int(labels.max()) + 1}
-            for name, labels in made.items()
+            {"name": name, "silhouette": share, "groups": int(labels.max()) + 1}
+            for (name, labels), share in zip(made.items(), apart, strict=True)
         ]
         fit = [one for one in told if one["groups"] == groups] or told
         best = max(fit, key=lambda one: one["silhouette"])["name"]

@@ -68,9 +68,16 @@ def silhouettes(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(sizes[labels] > 1, (other - own) / np.maximum(np.maximum(own, other), 1e-12), 0.0))
 
 
-def silhouette(spaces: Sequence[np.ndarray], labels: np.ndarray) -> float:
-    """How much nearer images are to their own group than to the next, by angle: mean over images and spaces, -1 to 1."""
-    return float(np.mean([silhouettes(1 - unit(space) @ unit(space).T, labels).mean() for space in spaces]))
+def silhouettes_of(spaces: Sequence[np.ndarray], made: Sequence[np.ndarray]) -> list[float]:
+    """How much nearer images are to their own group than to the next, by angle: of each grouping (n,) the mean over images and spaces, -1 to 1.
+
+    A space at a time, so that one table of distances (n, n) is held.
+    """
+    found = np.zeros((len(spaces), len(made)))
+    for place, space in enumerate(spaces):
+        distances = 1 - unit(space) @ unit(space).T
+        found[place] = [silhouettes(distances, labels).mean() for labels in made]
+    return [float(share) for share in found.mean(0)]
 
 
 def named(space: np.ndarray, labels: np.ndarray, of: np.ndarray) -> np.ndarray:

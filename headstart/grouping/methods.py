@@ -12,6 +12,7 @@ import numpy as np
 from headstart.grouping import graph, turtle
 from headstart.grouping.spaces import neighbours
 
+DENSEST = 1_000  # images among which dense regions are looked for
 Method = Callable[[Sequence[np.ndarray], int, int], np.ndarray]
 _STARTS, _ROUNDS = 10, 100
 _SIZES = (0.2, 0.1, 0.05, 0.03, 0.02, 0.01)  # share of the images that a group of HDBSCAN has at least
@@ -60,19 +61,23 @@ def ward(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
 def hdbscan(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
     """Dense regions of the first space (Campello et al., 2013), of the least size that gives nearest to `groups` of them.
 
-    What it calls noise joins the group of the nearest mean. It finds how many it finds, if need be a single one.
+    What it calls noise joins the group of the nearest mean, and so do images beyond DENSEST. It finds how many it finds, if need be a single one.
     """
     from sklearn.cluster import HDBSCAN
 
-    space, best = spaces[0], np.zeros(len(spaces[0]), int)
+    whole = spaces[0]
+    some = np.sort(np.random.default_rng(seed).permutation(len(whole))[:DENSEST])
+    space, best = whole[some], np.zeros(len(some), int)
     for share in _SIZES:
         found = HDBSCAN(min_cluster_size=max(3, round(share * len(space))), copy=True).fit_predict(space)
         if abs(found.max() + 1 - groups) < abs(best.max() + 1 - groups):
             best = found
-    if best.min() < 0:
-        means = np.stack([space[best == group].mean(0) for group in range(best.max() + 1)])
-        best = np.where(best < 0, nearest(space, means), best)
-    return np.asarray(best)
+    if best.min() >= 0 and len(some) == len(whole):
+        return np.asarray(best)
+    means = np.stack([space[best == group].mean(0) for group in range(best.max() + 1)])
+    found = nearest(whole, means)
+    found[some] = np.where(best < 0, found[some], best)
+    return np.asarray(found)
 
 
 def spectral(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
@@ -96,12 +101,22 @@ def consensus(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarra
     Two images are as near as the share of the groupings that put them together; Ward's agglomeration makes groups of that.
     """
     made = [method([space], groups, seed) for space in spaces for method in (kmeans, ward, spectral)]
-    return ward([np.mean([labels[:, None] == labels for labels in made], axis=0)], groups, seed)
+    return ward([nearness(made)], groups, seed)
 
 
-def margins(spaces: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
-    """The labelling that linear classifiers in all spaces learn best (turtle.py), begun from the consensus."""
-    return turtle.label(list(spaces), consensus(spaces, groups, seed), groups)
+def nearness(made: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows (n, all groups of all groupings) that lie as far from each other as the rows of the table (n, n) of the shares of groupings (n,) that put two images together.
+
+    That table is H H^T / m with H (n, groups) one-hot, so its rows differ as those of H (H^T H)^(1/2) / m do, which has a hundredth of the columns.
+    """
+    one_hot = np.hstack([np.eye(labels.max() + 1)[labels] for labels in made])
+    values, vectors = np.linalg.eigh(one_hot.T @ one_hot)
+    return np.asarray(one_hot @ (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T / len(made))
+
+
+def margins(spaces: Sequence[np.ndarray], groups: int, seed: int, start: np.ndarray | None = None) -> np.ndarray:
+    """The labelling that linear classifiers in all spaces learn best (turtle.py), begun from the consensus, which is `start` if it is at hand."""
+    return turtle.label(list(spaces), consensus(spaces, groups, seed) if start is None else start, groups)
 
 
 METHODS: dict[str, Method] = {

@@ -27,3 +27,4 @@ class Adapt(Block):
         4_000, ge=30, le=20_000, description="Most images of either domain that the methods look at; the model that is made labels all."
     )
     ask: int = Field(30, ge=0, le=10_000, description="Target images, drawn at random, that are listed for you to label.")
+    mapped: int = Field(600, ge=0, le=5_000, description="Images of both domains in the report's maps, before and after; 0: none.")

@@ -3,10 +3,9 @@
 Runs after the pipeline and outside its graph. The new model and the current one are compared on images that neither was fitted on: a model
 that ships fitted on train and validation answers for validation images through its twin fitted on train alone, and images that the
 current model was trained on (the data may have changed since) are left out. Both chose their epochs, and what ships, on validation
-images, so
-figures on that split are a little high for either; `split="test"` is free of it, but wears the test split out if it decides often.
+images, so figures on that split are a little high for either; `split="test"` is free of it, but wears the test split out if it decides often.
 If their classes differ, images of the classes that both know are compared. A class that the new model no longer knows is lost whatever
-they show, so it is refused; one that is new is no reason.
+they show, so it is refused; one that is new is no reason. Which model it is, and which images judge it, says offered.py.
 """
 
 from __future__ import annotations
@@ -21,18 +20,20 @@ import pandas as pd
 
 from headstart.base import weights
 from headstart.base.devices import CPU, Device
-from headstart.data import encoding, manifest
+from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.linear import frozen_head
-from headstart.machinery.errors import DataError, HeadstartError
+from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards, heads
-from headstart.registry import shelf
+from headstart.registry import offered, shelf
 from headstart.registry.shelf import Entry, Model
 from headstart.statistics import intervals, likelihood, paired
 
 SPLITS = ("validation", "test")
 LEVEL = 0.95  # confidence in each end of an interval
-FITTED_ON = {"head": ("train", "validation")}  # by what ships, of models whose card does not say it; all else is fitted on train
+FITTED_ON = dict.fromkeys(
+    ("head", offered.ADAPTED), ("train", "validation")
+)  # of models whose card does not say it; all else is fitted on train
 
 
 class Figures(TypedDict):
@@ -60,45 +61,46 @@ def promote(
     chosen: Path = Path("models/chosen"),
     final: Path = Path("models/final"),
     ranking: Path = Path("reports/ranking.json"),
+    target: Path = Path("data/target.parquet"),
+    adapted: Path = Path("models/adapted"),
+    adapt: Path = Path("reports/adapt.json"),
     *,
     split: str = "validation",
     force: bool = False,
     device: Device = CPU,
 ) -> Entry:
-    """Make the model in `final` the current one of the registry `folder`, unless it is worse.
+    """Make what the run offers (offered.py) the current model of the registry `folder`, unless it is worse.
 
     Returns the decision; `decision` is promoted, refused, or unchanged if this very model is current already. Looks at no other split
-    than `split`. Call under the
-    run lock. Raises HeadstartError if there is no model, or not of this data, or if the current one cannot be read (unless `force`).
+    than `split`. Call under the run lock. Raises HeadstartError if there is no model, or not of this data, or if the current one cannot be read (unless `force`).
     """
-    model, table = Model.read(final), manifest.read(clean)
-    data = manifest.split_hash(table)
-    if model.card.data_sha256 != data:
-        raise HeadstartError(f"{final} was not made from the data in {clean}; run `headstart run` first, so that both are of one run")
-    rows = table[table["split"] == split].reset_index(drop=True)
-    if rows.empty:
-        raise DataError(f"{clean} has no image in the {split} split, so there is nothing to compare on")
+    offer = offered.offer(offered.Places(images, clean, target, final, adapted, adapt), split)
+    model, rows, data = offer.model, offer.rows, offer.data
     shelf.tidy(folder)
     current, lost = _current(folder, force)
     shelf.record_ranking(folder, ranking, data)
-    entry = _entry(model, current, split)
+    entry = _entry(model, current, offer.split)
     if current and (current.sha256, current.card) == (model.sha256, model.card):
         return {**entry, "decision": "unchanged", "model": current.folder.name, "reason": "this very model is current already"}
-    answers = _own_answers(model, rows, images, source, (head, chosen), device)
+    answers = _own_answers(model, rows, images, source, (head, chosen), device) if len(rows) else np.empty(0, dtype=object)
     right = (answers == rows["label"]).to_numpy(bool)
-    entry["n"], entry["accuracy"] = len(rows), float(right.mean())
-    if current:
+    if len(rows):
+        entry["n"], entry["accuracy"] = len(rows), float(right.mean())
+    if not current:
+        fine, entry["reason"] = not lost, lost or "there was no current model"
+    elif why := offer.beyond(current):
+        fine, entry["reason"] = False, why
+    else:
         fine, entry["reason"], figures, entry["notes"], entry["batches"] = _against(current, model, rows, right, images, device)
         entry = {**entry, **figures} if figures else entry
-    else:
-        fine, entry["reason"] = not lost, lost or "there was no current model"
+    entry["notes"] = [*offer.notes, *entry["notes"]]
     if not fine and not force:
         entry["decision"] = "refused"
         shelf.record(folder, entry)
         return entry
     entry["decision"], entry["forced"], entry["model"] = "promoted", not fine, shelf.name(folder, data)
     given = dict(zip(rows["path"], answers, strict=True))
-    shelf.store(folder, model, entry, table[["sha256", "split"]].assign(answer=table["path"].map(given)))
+    shelf.store(folder, model, entry, offer.kept[["sha256", "split"]].assign(answer=offer.kept["path"].map(given)))
     return entry
 
 

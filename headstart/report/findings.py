@@ -106,6 +106,7 @@ class Findings:
     heat: Heat
     far: Outliers
     map: pd.DataFrame  # path, label, split, x, y; empty if there is none
+    domains: pd.DataFrame  # both domains (headstart/domains/mapping.py, COLUMNS); empty if there is no second one
     curve: pd.DataFrame
     baseline_curve: pd.DataFrame
     predictions: pd.DataFrame
@@ -145,6 +146,7 @@ class Places:
     baseline: Path
     baseline_curve: Path
     adapt: Path
+    target: Path
     batches: Path
     labels: Path
     seen: Path
@@ -175,6 +177,7 @@ def gather(at: Places) -> Findings:
             heat=_json(at.seen / "heat.json"),
             far=_json(at.seen / "far.json"),
             map=pd.read_parquet(at.seen / "map.parquet"),
+            domains=pd.read_parquet(both) if (both := at.target / "map.parquet").is_file() else pd.DataFrame(),
             curve=_table(at.curve),
             baseline_curve=_table(at.baseline_curve),
             predictions=pd.read_parquet(at.predictions),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from headstart.domains import agreement, deciding, labelled
+from headstart.domains import agreement, deciding, labelled, mapping
 from headstart.domains.methods import METHODS
 from headstart.domains.spaces import Spaces
 from headstart.statistics.probabilities import scale, tempered, with_shares
@@ -118,3 +119,36 @@ def test_labels_decide(adapted: int, plain: int, better: bool | None) -> None:
 
 def test_labels_of_no_image_say_nothing() -> None:
     assert labelled.test(["a.png"], {"b.png": "a"}, ["a"], np.ones((1, 1)), np.zeros(1, int)) is None
+
+
+def table(labels: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(len(labels))],
+            "sha256": [f"{i:064d}" for i in range(len(labels))],
+            "label": [f"c{k}" for k in labels],
+        }
+    )
+
+
+def test_the_maps_put_classes_together_once_each_domain_is_standardised() -> None:
+    spaces = seen(0, TRUTH, moved=20.0)
+    names = [f"c{k}" for k in TRUTH]
+    drawn = mapping.places(table(spaces.labels), table(TRUTH).assign(label=""), spaces, ["c0"] * 120, names, 200, 0)
+    assert drawn.columns.tolist() == list(mapping.COLUMNS)
+    assert drawn["domain"].value_counts().to_dict() == {"labelled": 100, "target": 100}
+    assert set(drawn.loc[drawn["domain"] == "target", "before"]) == {"c0"}
+    own = drawn["domain"].to_numpy() == "target"
+
+    def mixed(when: str) -> float:
+        """How many target images have a labelled image of their class as their nearest labelled one."""
+        xy = drawn[[f"x_{when}", f"y_{when}"]].to_numpy()
+        near = ((xy[own][:, None] - xy[~own]) ** 2).sum(2).argmin(1)
+        return float((drawn.loc[~own, "after"].to_numpy()[near] == drawn.loc[own, "after"].to_numpy()).mean())
+
+    assert mixed("after") > 0.9 > mixed("before")
+
+
+def test_too_few_images_have_no_map() -> None:
+    spaces = seen(0, TRUTH[:8])
+    assert mapping.places(table(spaces.labels), table(TRUTH[:8]), spaces, ["c0"] * 8, ["c0"] * 8, 200, 0).empty

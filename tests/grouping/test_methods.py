@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
-from headstart.grouping import describing, graph, judging, turtle
-from headstart.grouping.methods import METHODS
+from headstart.grouping import describing, graph, judging, methods, turtle
+from headstart.grouping.methods import METHODS, margins, nearness
 from headstart.grouping.spaces import Axes, neighbours, reduced, unit
 from tests.grouping import planted
 
@@ -70,6 +73,49 @@ def test_one_embedding_serves_every_number() -> None:
     edges = graph.joint(SPACES)
     once = graph.embedding(edges, 9)
     assert judging.agreement(graph.cut(once, 4), METHODS["joint_spectral"](SPACES, 4, 0)) == 1
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_eigenvectors_by_iteration_are_those_that_are_worked_out(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
+    """Also if the graph falls into parts, whose largest eigenvalues are all one."""
+    truth = np.arange(1200) % 4
+    edges = neighbours(reduced(planted.seen(0, truth, noise=1.0)))
+    edges = np.where(np.arange(1200)[:, None] * parts // 1200 == np.arange(1200) * parts // 1200, edges, 0)
+    exact = graph.embedding(edges, 4 * parts)
+    monkeypatch.setattr(graph, "DENSE", 100)
+    monkeypatch.setattr(graph, "_slowest", mock := Mock(side_effect=graph._slowest))
+    found = graph.embedding(edges, 4 * parts)
+    mock.assert_called_once()
+    weight = np.sqrt(np.maximum(edges.sum(1), 1e-12))[:, None]
+    angles = np.linalg.svd((exact * weight).T @ (found * weight), compute_uv=False)
+    np.testing.assert_allclose(angles, 1, atol=1e-4)
+    assert judging.agreement(graph.cut(found, 4 * parts), graph.cut(exact, 4 * parts)) > 0.99
+
+
+def test_rows_of_a_consensus_lie_as_far_apart_as_its_table_says() -> None:
+    random = np.random.default_rng(0)
+    made = [random.integers(0, groups, 60) for groups in (3, 4, 7)]
+    table = np.mean([labels[:, None] == labels for labels in made], axis=0)
+    rows = nearness(made)
+    assert rows.shape == (60, 14)
+    np.testing.assert_allclose(pdist(rows), pdist(table), atol=1e-9)
+
+
+def test_the_margins_begin_from_a_consensus_that_is_at_hand() -> None:
+    start = METHODS["consensus"](SPACES, 4, 0)
+    assert (margins(SPACES, 4, 0, start) == METHODS["turtle"](SPACES, 4, 0)).all()
+
+
+def test_dense_regions_of_some_images_take_in_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "DENSEST", 80)
+    assert judging.agreement(METHODS["hdbscan"](SPACES, 4, 0), TRUTH) > 0.95
+
+
+def test_silhouettes_of_several_groupings_are_the_means_over_spaces() -> None:
+    made = [TRUTH, np.arange(120) % 3]
+    tables = [1 - unit(space) @ unit(space).T for space in SPACES]
+    wanted = [np.mean([judging.silhouettes(table, labels).mean() for table in tables]) for labels in made]
+    assert judging.silhouettes_of(SPACES, made) == pytest.approx(wanted)
 
 
 def test_groups_are_numbered_by_size() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from tests.left import changed, leave, rendered
 
 TESTED = {
@@ -12,7 +15,12 @@ TESTED = {
 }
 MADE = {
     **{"setting": "two_domains", "images": 420, "adapted": True, "reason": "the sources agree", "method": "balanced_em", "source": "a"},
-    **{"agreement": [0.6, 0.1, 0.4, 0.5], "accuracy": [0.7, 0.4, 0.93], "shares": {"ants": [0.25, 0.02], "bees": [0.75, 0.98]}},
+    **{
+        "agreement": [0.6, 0.1, 0.4, 0.5],
+        "accuracy": [0.7, 0.4, 0.93],
+        "renamed": 150,
+        "shares": {"ants": [0.25, 0.02], "bees": [0.75, 0.98]},
+    },
     "sources": [{"name": "wheel:<b>", "agrees": 0.67, "carried_back": 0.7, "nuclear_norm": 0.83}],
 }
 
@@ -51,3 +59,31 @@ def test_a_refusal_claims_no_accuracy(tmp_path: Path) -> None:
     text = rendered(paths).text
     assert "The labels were not carried over to 420 images of a second domain: they agree too little." in text
     assert "about 70.0%" not in text
+
+
+def test_both_domains_are_drawn_before_and_after(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    changed(paths["adapt"], **MADE)
+    known = pd.read_parquet(paths["predictions"])["path"].head(12).tolist()
+    n = len(known)
+    rows = {"path": known, "domain": ["labelled"] * 6 + ["target"] * 6, "before": ["ants"] * n, "after": ["ants"] * 6 + ["<bees>"] * 6}
+    paths["target"].mkdir(parents=True)
+    pd.DataFrame({**rows, **{f"{axis}_{when}": np.linspace(0, 1, n) for axis in "xy" for when in ("before", "after")}}).to_parquet(
+        paths["target"] / "map.parquet"
+    )
+    page = rendered(paths)
+    assert "12 images of both domains, near each other if the source finds them alike" in page.text
+    assert "150 of 420 images get another label than the model as it is gives." in page.text
+    inputs = [attributes for tag, attributes in page.elements if tag == "input"]
+    for when, target in (("before", "ants"), ("after", "<bees>")):
+        names = [one["aria-label"] for one in inputs if one["name"] == when]
+        assert sorted(names) == sorted(["ants (labelled)"] * 6 + [f"{target} (as named in the target)"] * 6)
+    classes = [attributes.get("class") for tag, attributes in page.elements if tag == "g"]
+    assert classes.count("k0 hollow") == 6 + 1, "the target before, and the legend"
+    assert classes.count("k1 hollow") == 6, "the target after"
+
+
+def test_a_refusal_says_that_the_labels_of_the_map_were_refused(tmp_path: Path) -> None:
+    paths = leave(tmp_path)
+    changed(paths["adapt"], **{**MADE, "adapted": False, "reason": "they agree too little"})
+    assert "150 of 420 images would get another label" in rendered(paths).text

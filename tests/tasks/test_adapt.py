@@ -66,20 +66,26 @@ def test_the_model_that_is_made_gives_the_labels_of_the_table() -> None:
     assert [one.label for one in again] == told["label"].tolist()
     assert [one.probability for one in again] == pytest.approx(told["probability"].tolist(), abs=1e-3)
     assert len(pd.read_csv("reports/target/label_these.csv")) == 5
+    drawn = pd.read_parquet("reports/target/map.parquet")
+    named = dict(zip(told["path"], told["label"], strict=True))
+    target = drawn[drawn["domain"] == "target"]
+    assert [named[path.removeprefix(".target/")] for path in target["path"]] == target["after"].tolist()
+    assert report["renamed"] == (told["label"] != told["not_adapted"]).sum()
+    assert drawn.drop(columns=["path", "domain", "before", "after"]).min().min() == 0
 
 
 @pytest.mark.usefixtures("run")
 def test_the_same_input_gives_the_same_bytes() -> None:
     kept = []
     for _ in range(2):
-        adapt(block=Adapt(when="always"), shared=Shared())
+        adapt(block=Adapt(when="always", mapped=0), shared=Shared())
         kept.append([Path(name).read_bytes() for name in ("models/adapted/model.safetensors", "reports/adapt.json")])
     assert kept[0] == kept[1]
 
 
 @pytest.mark.usefixtures("run")
 def test_a_refusal_gives_the_labels_of_the_model_as_it_is() -> None:
-    adapt(block=Adapt(), shared=Shared())
+    adapt(block=Adapt(mapped=0), shared=Shared())
     report = json.loads(Path("reports/adapt.json").read_text())
     assert not report["adapted"]
     assert "not shown to agree more than without adapting" in report["reason"], "the model as it is does well on these"
