@@ -1,10 +1,10 @@
 """How well wrong labels are found: planted ones in the top of the list, how many are expected beside how many there are, and blocks of files.
 
-    python benchmarks/labels.py FOLDER [FOLDER ...] --work DIR [--seeds 3] [--peer PYTHON]
+    python benchmarks/labels.py FOLDER [FOLDER ...] --work DIR [--seeds 3] [--draws 20] [--peer PYTHON]
 
 Each FOLDER holds a folder per class. Features of the frozen source are kept in DIR and cost a pass once. For every seed, 3% of the labels are changed at random, and the
-head is fitted as the pipeline fits it: out of fold on train and validation, and on these two for the test images. Then 28 consecutive files of each class are taken, eight of
-one class are replaced by photos of another class from the same stretch of file numbers, both classes drawn at random, and the list has to name that block. PYTHON is an interpreter that has cleanlab, whose
+head is fitted as the pipeline fits it: out of fold on train and validation, and on these two for the test images. For every draw, 28 consecutive files of each class are taken, eight of
+one class are replaced by photos of another class from the same stretch of file numbers, both classes drawn at random, and the list has to name that block; before, it should name none. PYTHON is an interpreter that has cleanlab, whose
 ranking of the same probabilities is printed beside ours. Ends with one line of JSON.
 """
 
@@ -25,7 +25,7 @@ from limits import Kind, read
 from workspace import report
 
 from headstart.data import encoding, folding
-from headstart.labels import confident, doubtful
+from headstart.labels import blocks, confident, doubtful
 from headstart.labels.doubtful import Doubts
 from headstart.linear import logistic
 from headstart.networks import sources
@@ -36,6 +36,7 @@ from headstart.statistics import goals, likelihood
 
 SHARE, TOP = 0.03, 0.05  # of all labels: changed; looked at from the top of the list
 OF_CLASS, IN_BLOCK = 28, 8  # files
+TEST = 5  # one of so many files is for the test, if a block is looked for
 PEER = """
 import json, sys
 import numpy as np
@@ -106,21 +107,18 @@ def singles(kind: Kind, seed: int, penalties: list[float], peer: str) -> dict[st
 
 
 def block(kind: Kind, seed: int, penalties: list[float]) -> dict[str, Any]:
-    """Whether a block of wrong files among 28 of a class is named, and what else is."""
+    """Whether a block of wrong files among 28 of a class is named, and what else is: there, and before files were replaced."""
     random, classes = np.random.default_rng(seed), encoding.classes(kind.table)
-    named = {name: np.flatnonzero(kind.table["label"] == name) for name in classes}
-    order = {name: rows[np.argsort(kind.table["origin"].iloc[rows])] for name, rows in named.items()}
-    begin = random.random() * (1 - (OF_CLASS + IN_BLOCK) / min(map(len, order.values())))
-    some = {name: rows[int(begin * len(rows)) :][:OF_CLASS] for name, rows in order.items()}
-    one, other = random.choice(classes, 2, replace=False)
-    beyond = order[other][int(begin * len(order[other])) + OF_CLASS :][:IN_BLOCK]
-    rows = np.concatenate(list(some.values()))
-    table, features = kind.table.iloc[rows].reset_index(drop=True), kind.features[rows].copy()
-    first = int(random.integers(0, OF_CLASS - IN_BLOCK + 1))
+    rows, one, other, beyond = drawn(kind, random, seed, classes)
+    table = kind.table.iloc[rows].reset_index(drop=True)
+    table["split"] = np.where(
+        np.arange(len(rows)) % TEST == 0, "test", "train"
+    )  # that of the folder may leave no file of a class to fit a head on
+    features, first = kind.features[rows], int(random.integers(0, OF_CLASS - IN_BLOCK + 1))
+    clean = listed(table, features, seed, penalties)
     wrong = np.flatnonzero(table["label"] == one)[first : first + IN_BLOCK]
     features[wrong] = kind.features[beyond]
-    head, how = fitted(table, features, seed, penalties)
-    told: Doubts = doubtful.find(table, features, head, encoding.classes(table), **how)
+    told = listed(table, features, seed, penalties)
     paths = set(table["path"].iloc[wrong])
     right = [found["number"] for found in told["blocks"] if (found["label"], found["suggested"]) == (one, other)]
     named_files = {doubt["path"] for doubt in told["labels"] if doubt["block"] in right}
@@ -129,30 +127,52 @@ def block(kind: Kind, seed: int, penalties: list[float]) -> dict[str, Any]:
         "named": len(named_files & paths) > IN_BLOCK / 2,
         "files": len(named_files & paths),
         "others": len(told["blocks"]) - len(right),
+        "before": len(clean["blocks"]),
     }
 
 
-def measure(folder: Path, work: Path, card: Any, seeds: int, penalties: list[float], peer: str) -> dict[str, Any]:
+def drawn(kind: Kind, random: np.random.Generator, seed: int, classes: list[str]) -> tuple[np.ndarray, str, str, np.ndarray]:
+    """OF_CLASS consecutive files of each class, in order; two classes; and the next files of the second of them. Numbers in names count by value, and for odd seeds as text if that is another order."""
+    orders = blocks.orders(list(kind.table["origin"]), encoding.encode(kind.table["label"], classes))
+    places = orders[seed % len(orders)]
+    named = {name: np.flatnonzero(kind.table["label"] == name) for name in classes}
+    order = {name: rows[np.argsort(places[rows])] for name, rows in named.items()}
+    begin = random.random() * (1 - (OF_CLASS + IN_BLOCK) / min(map(len, order.values())))
+    one, other = random.choice(classes, 2, replace=False)
+    rows = np.concatenate([rows[int(begin * len(rows)) :][:OF_CLASS] for rows in order.values()])
+    return rows, one, other, order[other][int(begin * len(order[other])) + OF_CLASS :][:IN_BLOCK]
+
+
+def listed(table: pd.DataFrame, features: np.ndarray, seed: int, penalties: list[float]) -> Doubts:
+    """The labels to look at."""
+    head, how = fitted(table, features, seed, penalties)
+    return doubtful.find(table, features, head, encoding.classes(table), **how)
+
+
+def measure(folder: Path, work: Path, card: Any, seeds: int, draws: int, penalties: list[float], peer: str) -> dict[str, Any]:
     """All that is measured on a folder."""
     kind = read(folder, work / folder.name, card)
     head, how = fitted(kind.table, kind.features, 0, penalties)
     clean = doubtful.find(kind.table, kind.features, head, encoding.classes(kind.table), **how)
-    rows, blocks = [], []
-    for seed in range(seeds):
-        rows.append(singles(kind, seed, penalties, peer))
-        blocks.append(block(kind, seed, penalties))
-        print(json.dumps([folder.name, rows[-1], blocks[-1]]), file=sys.stderr, flush=True)
+    rows, planted = [], []
+    for seed in range(max(seeds, draws)):
+        if seed < seeds:
+            rows.append(singles(kind, seed, penalties, peer))
+        if seed < draws:
+            planted.append(block(kind, seed, penalties))
+        print(json.dumps([folder.name, rows[-1:], planted[-1:]]), file=sys.stderr, flush=True)
     held = [row["expected"][1] <= row["of_these_planted"] <= row["expected"][2] for row in rows]
     return {
         "images": len(kind.table),
         "as_it_is": {"listed": clean["singles"], "expected": clean["expected"], "blocks": len(clean["blocks"])},
-        "in_top": float(np.mean([row["in_top"] for row in rows])),
-        "worst": float(np.min([row["in_top"] for row in rows])),
+        "in_top": float(np.mean([row["in_top"] for row in rows])) if rows else None,
+        "worst": min((row["in_top"] for row in rows), default=None),
         "intervals_that_hold": sum(held),
-        "blocks_named": sum(one["named"] for one in blocks),
-        "other_blocks": sum(one["others"] for one in blocks),
+        "blocks_named": sum(one["named"] for one in planted),
+        "other_blocks": sum(one["others"] for one in planted),
+        "blocks_before": sum(one["before"] for one in planted),
         "seeds": rows,
-        "of_blocks": blocks,
+        "of_blocks": planted,
     }
 
 
@@ -162,13 +182,14 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", metavar="FOLDER", type=Path)
     parser.add_argument("--work", type=Path, default=Path("labels-work"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=20, help="of a block")
     parser.add_argument("--source", default="wheel:efficientnet_lite0")
     parser.add_argument("--penalties", type=float, nargs="+", default=TrainHead().penalties)
     parser.add_argument("--peer", default="", metavar="PYTHON", help="an interpreter that has cleanlab")
     given = parser.parse_args()
     card = sources.load(given.source).card()
     work = given.work.resolve()
-    told = {folder.name: measure(folder, work, card, given.seeds, given.penalties, given.peer) for folder in given.folders}
+    told = {folder.name: measure(folder, work, card, given.seeds, given.draws, given.penalties, given.peer) for folder in given.folders}
     report({"benchmark": "labels", "source": given.source, **told})
 
 

@@ -48,21 +48,24 @@ def write(arrays: dict[str, np.ndarray], card: ModelCard, known: np.ndarray | No
     Raises HeadstartError if weights and card do not fit together; what the exporter of PyTorch raises for a network that ONNX cannot hold.
     """
     network = model.rebuild(card, {key: torch.from_numpy(np.array(value)) for key, value in arrays.items()})
-    whole = Whole(network, card, known).eval()
-    example = torch.zeros(*_EXAMPLE, 3, dtype=torch.uint8)
+    export(Whole(network, card, known).eval(), path, [PROBABILITIES, DISTANCE])
+    tell(path, card)
+
+
+def export(module: nn.Module, path: Path, outputs: list[str]) -> None:
+    """Write a module that takes a picture, uint8 (height, width, 3) of any size, as ONNX. Raises what the exporter of PyTorch raises."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the older exporter, as in features/engines.py
         torch.onnx.export(
-            whole,
-            (example,),
+            module,
+            (torch.zeros(*_EXAMPLE, 3, dtype=torch.uint8),),
             str(path),
             dynamo=False,
             opset_version=OPSET,
             input_names=[PICTURE],
-            output_names=[PROBABILITIES, DISTANCE],
+            output_names=outputs,
             dynamic_axes={PICTURE: {0: "height", 1: "width"}},
         )
-    tell(path, card)
 
 
 def tell(path: Path, card: ModelCard) -> None:

@@ -26,8 +26,12 @@ class Prepare(nn.Module):
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         shape = torch._shape_as_tensor(picture).double()  # a plain number would be a constant of the exported graph
-        side = torch.minimum(shape[0], shape[1]) * self.crop
-        rows, columns = _Span(shape[0], side, self), _Span(shape[1], side, self)
+        high, wide = (
+            shape[:1],
+            shape[1:2],
+        )  # numbers are tensors (1,): of the exporter's arithmetic, a number without a dimension has single precision
+        side = torch.minimum(high, wide) * self.crop
+        rows, columns = _Span(high, side, self), _Span(wide, side, self)
         reduced, down, across = _reduced(picture.permute(2, 0, 1), rows, columns), rows.weights(), columns.weights().T
         # Which direction Pillow resizes first makes a difference, as pixels are rounded in between. Found by trying Pillow 13.0.
         tall = (rows.full > self.size) & (rows.full - self.size > 2 * (columns.full - self.size))
@@ -36,7 +40,7 @@ class Prepare(nn.Module):
 
 
 class _Span:
-    """What is looked at along one direction of a picture: numbers as tensors of float64."""
+    """What is looked at along one direction of a picture: numbers as tensors (1,) of float64."""
 
     def __init__(self, length: torch.Tensor, side: torch.Tensor, how: Prepare) -> None:
         self.how = how
@@ -59,7 +63,7 @@ class _Span:
 
     def places(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Which pixels (count x factor,) are averaged, and which of these there are: the last box may be smaller."""
-        at = self.low + torch.arange(self.count * self.factor, dtype=torch.float64)  # type: ignore[call-overload]
+        at = self.low + torch.arange((self.count * self.factor)[0], dtype=torch.float64)  # type: ignore[call-overload]
         return torch.minimum(at, self.high - 1).long(), (at < self.high).double()
 
     def weights(self) -> torch.Tensor:
@@ -67,7 +71,7 @@ class _Span:
         wide = self.scale.clamp(min=1)
         reach = REACH[self.how.interpolation] * wide
         centre = (self.begin + (torch.arange(self.how.size, dtype=torch.float64) + 0.5) * self.scale)[:, None]
-        at = torch.arange(self.count, dtype=torch.float64)[None]  # type: ignore[call-overload]
+        at = torch.arange(self.count[0], dtype=torch.float64)[None]  # type: ignore[call-overload]
         first, last = (centre - reach + 0.5).clamp(min=0).floor(), torch.minimum((centre + reach + 0.5).floor(), self.count)
         taken = torch.where((at >= first) & (at < last), _filter(self.how.interpolation, (at - centre + 0.5) * (1 / wide)), 0.0)
         share = taken / taken.sum(1, keepdim=True) * 2**BITS
@@ -94,7 +98,7 @@ def _reduced(picture: torch.Tensor, rows: _Span, columns: _Span) -> torch.Tensor
     """The picture (3, height, width) averaged over boxes, as Pillow's reduce does it: float64."""
     (down, here), (right, there) = rows.places(), columns.places()
     cut = picture.index_select(1, down).index_select(2, right).float() * here.float()[:, None] * there.float()
-    sizes = [one.long() for one in (rows.count, rows.factor, columns.count, columns.factor)]
+    sizes = [one.long()[0] for one in (rows.count, rows.factor, columns.count, columns.factor)]
     total = cut.reshape(3, *sizes).sum((2, 4)).double()  # type: ignore[call-overload]
     pixels = here.reshape(*sizes[:2]).sum(1)[:, None] * there.reshape(*sizes[2:]).sum(1)  # type: ignore[call-overload]
     return ((total + (pixels / 2).floor()) * (2**24 / pixels).floor() / 2**24).floor()

@@ -49,6 +49,14 @@ def near(features: Features, labels: np.ndarray, places: np.ndarray, reach: np.n
     return Near(rows, votes)
 
 
+def votes(features: np.ndarray, known: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The shares (n, classes) of the nearest VOTERS of `known` (m, d) images, by their labels (m,), for features (n, d)."""
+    voters = min(VOTERS, len(known))
+    bank = limits.unit(known)
+    chosen = np.concatenate([_largest(limits.unit(features[part]) @ bank.T, voters) for part in reading.blocks(len(features), BLOCK)])
+    return np.stack([np.bincount(one, minlength=classes) for one in labels[chosen]]) / voters
+
+
 def _largest(alike: np.ndarray, count: int) -> np.ndarray:
     """The places (rows, count) of the largest values of each row, the largest first."""
     some = np.argpartition(-alike, count - 1, axis=1)[:, :count]

@@ -1,7 +1,7 @@
 """Stretches of a row that stand out: a scan statistic (Naus, 1965; Kulldorff, Commun. Stat. 26, 1997) against the same values in random order.
 
-Of every window the sum of the centred values, over the root of its length, is taken, and the largest counts. How large it would be by chance comes from permutations of the row; the chance is that of a
-Gumbel distribution with the mean and the spread of these (Abrams, Kulldorff & Kleinman, Int. J. Health Geogr. 9, 2010), which tells small chances without as many permutations.
+Of every window the sum of the centred values, over the root of its length, is taken, and the largest counts. How large it would be by chance comes from permutations of the row: the chance is the share of
+them that reach it, or that of a Gumbel distribution with their mean and spread (Abrams, Kulldorff & Kleinman, Int. J. Health Geogr. 9, 2010), which tells small chances without as many permutations, if that is less.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 LEAST = 5  # values in a stretch
 LARGEST = 0.5  # of the row: a stretch that is longer is no part of it
 STEP = 1.15  # from one length of window to the next
-PERMUTATIONS, FEWEST, PERMUTED = 200, 40, 400_000  # of a row: at most, at least, and values of all of them together in between
+PERMUTATIONS, FEWEST, PERMUTED = 2_000, 40, 400_000  # of a row: at most, at least, and values of all of them together in between
 NO_MORE = 3.0  # standard deviations of a value: a stretch that stands out by less is often there by chance
 AT_A_TIME = 2_000_000  # values that are permuted at a time
 EULER = 0.5772156649015329
@@ -77,8 +77,9 @@ def _chance(top: float, centred: np.ndarray, lengths: np.ndarray, seed: int) -> 
         rows = random.permuted(np.tile(centred, (min(least, many - start), 1)), axis=1)
         drawn.append(_windows(rows, lengths)[0].max(1))
     tops = np.concatenate(drawn)
+    counted = (1 + int((tops >= top).sum())) / (1 + len(tops))  # a short row has a shorter tail than Gumbel's
     scale = max(float(tops.std(ddof=1)) * np.sqrt(6) / np.pi, 1e-12)
-    return float(-np.expm1(-np.exp(-(top - (tops.mean() - EULER * scale)) / scale)))
+    return min(counted, float(-np.expm1(-np.exp(-(top - (tops.mean() - EULER * scale)) / scale))))
 
 
 def _trimmed(values: np.ndarray, first: int, length: int) -> tuple[int, int]:

@@ -80,6 +80,23 @@ def test_a_block_of_consecutive_files_is_named_in_the_order_of_numbers() -> None
     assert told["singles"] == len(told["labels"]) - 8
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_block_may_be_consecutive_as_text_and_two_small_classes_that_overlap_are_enough(seed: int) -> None:
+    """Eight of 28 ants show bees: so many wrong ones that heads of all images hardly tell the classes apart."""
+    random = np.random.default_rng(seed)
+    of = np.array(["ant"] * 28 + ["bee"] * 28)
+    names = sorted(f"{number}.png" for number in random.choice(10**6, 28, replace=False) // 10 ** random.integers(0, 4, 28))
+    paths = [f"{label}/{name}" for label in ("ant", "bee") for name in names]
+    shown = (of == "bee") | np.isin(np.arange(56), range(9, 17))
+    features = random.normal(0, 1, (56, 30)).astype(np.float32)
+    features[:, :6] += np.where(shown, 1, -1)[:, None]
+    splits = np.where(np.arange(56) % 5 == 0, "test", "train")
+    rows = pd.DataFrame({"path": paths, "label": of, "split": splits, "group": np.arange(56), "origin": paths})
+    (block,) = found(rows, features)["blocks"]
+    assert (block["label"], block["suggested"]) == ("ant", "bee")
+    assert 6 <= block["files"] <= 9
+
+
 @pytest.mark.parametrize("modules", [80, 110, 140])
 def test_files_that_look_alike_because_they_were_made_together_are_no_blocks(modules: int) -> None:
     """Both classes come in the same modules of twenty, by number; of the first ones the module shows more than the class."""
