@@ -22,7 +22,10 @@ MOST = 50  # copies that are kept
 CURRENT = Path("reports/report.html")
 _HEAD = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Reports</title><link rel="icon" href="data:,">'
-    "<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}li{overflow-wrap:anywhere}</style>"
+    "<style>:root{color-scheme:light dark;--page:#fbfbf9;--ink:#1c2127;--soft:#59636e;--link:#0b6cb0}"
+    "@media(prefers-color-scheme:dark){:root{--page:#14171a;--ink:#e7eaed;--soft:#a3adb7;--link:#5db4ee}}"
+    "body{background:var(--page);color:var(--ink);font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "a{color:var(--link)}ol{list-style:none;padding:0}li{margin:.6rem 0;overflow-wrap:anywhere}time,.soft{color:var(--soft)}time{display:block;font-size:14px}</style>"
 )
 
 
@@ -63,13 +66,14 @@ class Handler(loopback.Handler):
 def _list() -> str:
     """The page that lists them."""
     when = [(copy, datetime.fromtimestamp(copy.stat().st_mtime).strftime("%Y-%m-%d %H:%M")) for copy in _newest()]
-    items = [f'<li><a href="{html.escape(place(copy.stem))}">{html.escape(copy.stem)}</a>, {at}</li>' for copy, at in when]
+    items = [f'<li><a href="{html.escape(place(copy.stem))}">{html.escape(copy.stem)}</a> <time>{at}</time></li>' for copy, at in when]
     current = (
         '<p><a href="current">The current report</a></p>'
         if CURRENT.is_file()
         else "<p>There is no report yet: <code>headstart run</code> makes one.</p>"
     )
-    past = f"<h2>By run</h2><ul>{''.join(items)}</ul>" if items else ""
+    note = f'<p class="soft">The newest first, {MOST} at most. What tells them apart: <code>headstart runs</code>.</p>'
+    past = f"<h2>By run</h2>{note}<ol>{''.join(items)}</ol>" if items else ""
     return f"{_HEAD}<main><h1>Reports of {html.escape(Path.cwd().name)}</h1>{current}{past}</main></html>"
 
 

@@ -26,7 +26,7 @@ LIKE, SURE = 0.35, 0.65  # the mean of a stretch, to be suspected, and by what k
 MIXED = 0.3  # share of the other files of either class that may look like the other one
 FLOOR, MOST_LIKE, LEAST_LIKE = 0.05, 3.0, -1.0  # added to both before their log ratio is taken; its bounds
 SUSPECTED = 0.5  # chance of a stretch like that to be suspected
-MOST = 20  # stretches that are judged once more: each costs fits on two classes
+MOST = 10  # stretches that are judged once more: each costs fits on two classes
 AROUND, ELSEWHERE = 2_000, 2_000  # files of the class around a stretch, and of the other one, that take part
 LEVEL = 0.05  # chance that a data set without a block has one named
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -52,6 +53,24 @@ def test_who_asks_before_it_serves_is_answered(tmp_path: Path, monkeypatch: pyte
         assert b" 404 " in early.recv(4096)
         made.shutdown()
         thread.join(10)
+
+
+def test_words_and_links_of_the_list_are_readable_in_light_and_dark(server: loopback.Server) -> None:
+    """4.5 to 1 at least: the browser's own colour of links is too dark on a dark page (WCAG 2.2, 1.4.3)."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    page = ask(server, "/")[1]
+    sets = [dict(re.findall(r"--(\w+):#(\w{6})", one)) for one in re.findall(r":root{([^}]*)}", page)]
+    assert len(sets) == 2
+    for colours in sets:
+        for name in ("ink", "soft", "link"):
+            assert f"color:var(--{name})" in page
+            dark, bright = sorted((light(colours[name]), light(colours["page"])))
+            assert (bright + 0.05) / (dark + 0.05) >= 4.5
 
 
 def test_each_run_has_its_report_and_the_list_names_them(server: loopback.Server) -> None:
