@@ -15,10 +15,10 @@ _PROMOTE = """\
 Copy the model of the last run into the registry and make it the current one, unless a paired test on the promotion split
 shows it to be worse than the current model (one-sided, 95%). Images that one of them was trained on do not count, nor images
 of classes that only one of them knows; a model that lacks a class of the current one is refused. If there is none yet, it is
-promoted. With a second domain (import --target) it is the adapted model if labels were carried over, and images of that domain with a
-label (import --target-labels) judge it; without any it cannot be compared, and is refused if there is a current model. Says why; keeps
-every decision in registry/history.jsonl, every promoted model in registry/history/. If it is refused, the exit code is 1 and the
-current model stays.
+promoted. With a second domain (import --target) it is the adapted model if labels were carried over, and images of that
+domain with a label (import --target-labels) judge it; without any it cannot be compared, and is refused if there is a
+current model. Says why; keeps every decision in registry/history.jsonl, every promoted model in registry/history/. If it
+is refused, the exit code is 1 and the current model stays.
 """
 
 _PROMOTE_EXAMPLES = """\
