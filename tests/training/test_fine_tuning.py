@@ -390,7 +390,7 @@ def test_a_card_gets_larger_batches_as_far_as_an_epoch_keeps_its_steps(images: i
 def as_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the frozen layers run as a card runs them, on the CPU."""
 
-    def build(make: Any, size: int, key: str, folder: Path, device: Device) -> engines.Engine:
+    def build(make: Any, size: int, key: str, folder: Path, device: Device, *_: Any) -> engines.Engine:
         return engines.batches("card", Batched(make(), device, on=device.all(), batch=8))
 
     monkeypatch.setattr(engines, "build", build)
