@@ -13,8 +13,8 @@ Ends with a line of JSON. Accuracies are balanced (every class counts alike), `p
   rectangles). `refused`, and `harmless`: refused, or no more than a point below `plain`;
 - `inside`: draws with a target whose accuracy lies in the interval that is told without labels, of those adapted;
 - `methods`: for each other method the mean gain over all networks and draws, if it is always used;
-- `peers` (domains_peer.py says how to have skada): for each of its methods mean accuracy and gain over `plain` on the features of the network that
-  we chose, by kind of draw.
+- `peers` (domains_peer.py says how to have skada): for each of its methods mean accuracy, gain over `plain` and number of draws (it fails on
+  some), on the features of the network that we chose, by kind of draw.
 """
 
 from __future__ import annotations
@@ -219,9 +219,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     said["inside"] = [sum(bool(row["told"][1] <= row["accuracy"] <= row["told"][2]) for row in told), len(told)]
     for kind in ("even", "uneven"):
         these = [row for row in rows if row["kind"] == kind and "peers" in row]
-        for name in these[0]["peers"] if these else ():
-            mean = float(np.mean([row["peers"][name] for row in these]))
-            said.setdefault("peers", {}).setdefault(name, {})[kind] = [mean, mean - said[kind]["plain"]]
+        for name in dict.fromkeys(name for row in these for name in row["peers"]):
+            both = np.array([(row["peers"][name], row["plain"]) for row in these if name in row["peers"]])
+            mean, plain = both.mean(0)
+            said.setdefault("peers", {}).setdefault(name, {})[kind] = [float(mean), float(mean - plain), len(both)]
     with_methods = [row["methods"] for row in rows if "methods" in row]
     if with_methods:
         said["methods"] = {name: float(np.mean([one[name] for one in with_methods])) for name in with_methods[0]}

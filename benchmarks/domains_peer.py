@@ -9,6 +9,7 @@ one of them on these images. Needs no label of the second domain, as ours do not
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -36,13 +37,15 @@ def _methods() -> dict[str, Callable[[], list[Any]]]:
         "CORAL": lambda: [skada.CORALAdapter(), head],
         "optimal transport": lambda: [skada.OTMappingAdapter(), head],
         "entropic optimal transport": lambda: [skada.EntropicOTMappingAdapter(reg_e=ENTROPY, norm="max"), head],
-        "optimal transport by class": lambda: [skada.ClassRegularizerOTMappingAdapter(reg_e=ENTROPY, norm="max"), head],
         "JDOT": lambda: [skada.JDOTClassifier(head)],
     }
 
 
 def answers(spaces: Spaces) -> dict[str, np.ndarray]:
-    """The classes (m,) that each method gives the images of the second domain, by its name and how it was standardised."""
+    """The classes (m,) that each method gives the images of the second domain, by its name and how it was standardised.
+
+    JDOT fails where it leaves a class without an image; such a draw has no answer of it.
+    """
     import skada
     from skada.utils import source_target_merge
 
@@ -53,7 +56,7 @@ def answers(spaces: Spaces) -> dict[str, np.ndarray]:
     for name, steps in _methods().items():
         for how, scaler in (("shared", StandardScaler()), ("apart", skada.PerDomain(StandardScaler()))):
             pipeline = skada.make_da_pipeline(scaler, PCA(DIRECTIONS, random_state=0), *steps())
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), contextlib.suppress(ValueError):
                 warnings.simplefilter("ignore")
                 pipeline.fit(x, y, sample_domain=where)
                 found[f"{name}, {how}"] = np.asarray(pipeline.predict(x[where < 0], sample_domain=where[where < 0]))
