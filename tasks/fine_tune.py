@@ -49,9 +49,8 @@ def fine_tune(
     if reached is None:
         print(f"nothing is unfrozen (fine_tune.strategy is {block.strategy}): what is left is the frozen head")
         return
-    if (
-        place.kind == "cpu"
-    ):  # later stages then find the exported network, and need no PyTorch, unless images are so few that it is not worth it
+    # Later stages then find the exported network, and need no PyTorch, unless images are so few that it is not worth it.
+    if place.kind == "cpu":
         classify.prepared(card, weights.digest(done.network.weights()), lambda: done.network, place, reached["n"])
     print(
         f"{reached['fine_tuned_accuracy']:.1%} of {reached['n']} validation images right, {reached['head_accuracy']:.1%} with the frozen head "

@@ -131,11 +131,11 @@ def others(gpus: int = 0) -> int:
 
 
 def elsewhere(count: int, *, depends: Sequence[str], gpus: int = 0) -> list[Elsewhere]:
-    """So many processes on other machines, each with `gpus` cards, or with a core; `depends` is as in in_order.
+    """So many processes on other machines, or as many as they can take, each with `gpus` cards, or with a core; `depends` is as in in_order.
 
     Raises HeadstartError if one does not start, or if its machine does not fit; all others then end.
     """
-    if count < 1:
+    if count < 1 or not spreads():
         return []
     ray, place = _connected(), _Place.here(depends)
     made = [Elsewhere(ray, node, gpus) for node in _slots_elsewhere(ray, gpus)[:count]]

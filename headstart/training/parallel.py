@@ -73,8 +73,7 @@ def team(count: int, device: Device, member: Callable[..., None], *arguments: An
     if count == 1:
         yield ALONE
         return
-    cards = int(device.kind == "cuda")
-    away = executor.elsewhere(min(count - len(device.all()), executor.others(cards)), depends=_DECIDE, gpus=cards)
+    away = executor.elsewhere(count - len(device.all()), depends=_DECIDE, gpus=int(device.kind == "cuda"))
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         meeting = f"tcp://{executor.address()}:{_free_port()}" if away else (Path(folder) / "meeting").as_uri()
         spawn = multiprocessing.get_context("spawn")
