@@ -2,7 +2,7 @@
 
     python benchmarks/labels.py FOLDER [FOLDER ...] --work DIR [--seeds 3] [--draws 20] [--peer PYTHON]
 
-Each FOLDER holds a folder per class. Features of the frozen source are kept in DIR and cost a pass once. For every seed, 3% of the labels are changed at random, and the
+Each FOLDER holds a folder per class. Features of the frozen source are kept in DIR and cost a pass once. For every seed, 3% of the files are moved to the folder of another class at random, and the
 head is fitted as the pipeline fits it: out of fold on train and validation, and on these two for the test images. For every draw, 28 consecutive files of each class are taken, eight of
 one class are replaced by photos of another class from the same stretch of file numbers, both classes drawn at random, and the list has to name that block; before, it should name none. PYTHON is an interpreter that has cleanlab, whose
 ranking of the same probabilities is printed beside ours. Ends with one line of JSON.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,15 @@ def fitted(table: pd.DataFrame, features: np.ndarray, seed: int, penalties: list
 
 
 def changed(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """The table with SHARE of its labels changed at random, and the rows of these."""
+    """The table with SHARE of its files moved to the folder of another class at random, and the rows of these."""
     random, classes = np.random.default_rng(seed), encoding.classes(table)
     rows = random.choice(len(table), round(SHARE * len(table)), replace=False)
     labels = encoding.encode(table["label"], classes)
     labels[rows] = (labels[rows] + random.integers(1, len(classes), len(rows))) % len(classes)
-    return table.assign(label=np.array(classes)[labels]), rows
+    named = [classes[label] for label in labels]
+    # A file that stayed in the folder of its class would lie beside the others that were changed like it, in the order of paths: a block.
+    moved = [str(path.parent.with_name(label) / path.name) for path, label in zip(map(PurePosixPath, table["origin"]), named, strict=True)]
+    return table.assign(label=named, origin=moved), rows
 
 
 def ask_peer(python: str, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -133,8 +136,8 @@ def block(kind: Kind, seed: int, penalties: list[float]) -> dict[str, Any]:
 
 def drawn(kind: Kind, random: np.random.Generator, seed: int, classes: list[str]) -> tuple[np.ndarray, str, str, np.ndarray]:
     """OF_CLASS consecutive files of each class, in order; two classes; and the next files of the second of them. Numbers in names count by value, and for odd seeds as text if that is another order."""
-    orders = blocks.orders(list(kind.table["origin"]), encoding.encode(kind.table["label"], classes))
-    places = orders[seed % len(orders)]
+    orders = blocks.orders(list(kind.table["origin"]), list(kind.table["label"]))
+    places = orders[seed % len(orders)].places
     named = {name: np.flatnonzero(kind.table["label"] == name) for name in classes}
     order = {name: rows[np.argsort(places[rows])] for name, rows in named.items()}
     begin = random.random() * (1 - (OF_CLASS + IN_BLOCK) / min(map(len, order.values())))

@@ -8,6 +8,7 @@ like the other class, and whether the two classes are told apart without it. If 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -44,6 +45,7 @@ class Found:
 class _Suspect:
     """A stretch of the rows (n,) of its class in order, from place `first` to `last`, and what it looks like."""
 
+    order: Order
     row: np.ndarray
     first: int
     last: int
@@ -55,51 +57,67 @@ class _Suspect:
         return self.row[self.first : self.last + 1]
 
 
-def orders(origins: Sequence[str], labels: np.ndarray) -> list[np.ndarray]:
-    """The place (n,) of each file among those of its label, numbers in names by their value; and as text, if that is another order."""
-    found = [_placed(labels, [_by_value(origin) for origin in origins]), _placed(labels, list(origins))]
-    return found[:1] if (found[0] == found[1]).all() else found
+@dataclass(frozen=True)
+class Order:
+    """The files in one order: the place of each among all (n,), whatever its class, and among those of its label (n,)."""
+
+    among_all: np.ndarray
+    places: np.ndarray
 
 
-def _placed(labels: np.ndarray, keys: list[Any]) -> np.ndarray:
-    places, seen = np.zeros(len(labels), np.int64), np.zeros(int(labels.max()) + 1, np.int64)
-    for row in sorted(range(len(keys)), key=lambda row: keys[row]):
-        places[row] = seen[labels[row]]
+def orders(origins: Sequence[str], labels: Sequence[str]) -> list[Order]:
+    """The order of the files, numbers in names by their value; and as text, if that is another one. A folder that is called as the label does not count."""
+    known = [_without_label(PurePosixPath(origin), label) for origin, label in zip(origins, labels, strict=True)]
+    found = [_order(labels, [_by_value(path) for path in known]), _order(labels, [str(path) for path in known])]
+    return found[:1] if (found[0].places == found[1].places).all() else found
+
+
+def _order(labels: Sequence[str], keys: list[Any]) -> Order:
+    among_all, places = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
+    seen: Counter[str] = Counter()
+    for place, row in enumerate(sorted(range(len(keys)), key=lambda row: keys[row])):
+        among_all[row], places[row] = place, seen[labels[row]]
         seen[labels[row]] += 1
-    return places
+    return Order(among_all, places)
 
 
-def _by_value(path: str) -> tuple[str, list[tuple[int, int, str]]]:
+def _without_label(path: PurePosixPath, label: str) -> PurePosixPath:
+    return PurePosixPath(*(part for part in path.parts[:-1] if part != label), path.name)
+
+
+def _by_value(path: PurePosixPath) -> tuple[str, list[tuple[int, int, str]]]:
     """What to sort a path by: its folder, then its name with numbers by their value."""
-    parts = re.split(r"(\d+)", PurePosixPath(path).name)
-    return str(PurePosixPath(path).parent), [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    parts = re.split(r"(\d+)", path.name)
+    return str(path.parent), [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def find(
-    features: Features, labels: np.ndarray, orders: list[np.ndarray], near: np.ndarray, *, classes: int, penalty: float, balanced: bool
+    features: Features, labels: np.ndarray, orders: list[Order], near: np.ndarray, *, classes: int, penalty: float, balanced: bool
 ) -> list[Found]:
     """The blocks, by label, then place.
 
-    features: (n, d); labels: (n,); orders: the place (n,) of each file in the row of its class, one array per order; near: what the nearest images
-    elsewhere in the first of these rows are labelled as, shares (n, classes); penalty, balanced: how a head of all images was fitted.
+    features: (n, d); labels: (n,); orders: of the files; near: what the nearest images
+    elsewhere in the first of these orders are labelled as, shares (n, classes); penalty, balanced: how a head of all images was fitted.
     """
-    apart = _by_others(features, labels, orders[0], classes, penalty, balanced)
+    apart = _by_others(features, labels, orders[0].places, classes, penalty, balanced)
     votes = near if apart is None else (near + apart) / 2
     pairs = _pairs(labels, votes)
-    suspects = [one for places in orders for pair in pairs for one in _suspected(labels, places, votes, *pair)]
-    found: list[Found] = []
-    known = np.zeros(len(labels), bool)
+    suspects = [one for order in orders for pair in pairs for one in _suspected(labels, order, votes, *pair)]
+    looks, known = len(orders) * len(pairs), np.zeros(len(labels), bool)
+    found: list[tuple[_Suspect, Found]] = []
     for one in sorted(suspects, key=lambda one: one.chance)[:MOST]:
         if known[one.rows].any():  # of another order, or of another class that they look like
             continue
-        block = _judged(features, one, labels, orders[0], penalty, len(orders) * len(pairs))
+        block = _judged(features, one, _others(one, labels), penalty, looks)
         if block and not known[block.rows].any():
             known[block.rows] = True
-            found.append(block)
-    ways = {(labels[one.rows[0]], one.other) for one in found}
+            found.append((one, block))
+    ways = {(labels[block.rows[0]], block.other) for _, block in found}
     # If two classes have stretches that look like the other one, each is vouched for by the other: their images were made together. A wrong block goes one way.
-    one_way = [one for one in found if (one.other, labels[one.rows[0]]) not in ways]
-    return sorted(one_way, key=lambda one: (labels[one.rows[0]], orders[0][one.rows[0]]))
+    one_way = [one for one, block in found if (block.other, labels[block.rows[0]]) not in ways]
+    # Files of the other class that were made together with the stretch look like it for that alone. So what is left must be named without them, too.
+    named = [_judged(features, one, _others(one, labels, elsewhere=True), penalty, looks) for one in one_way]
+    return sorted(filter(None, named), key=lambda block: (labels[block.rows[0]], orders[0].places[block.rows[0]]))
 
 
 def _by_others(
@@ -125,12 +143,12 @@ def _pairs(labels: np.ndarray, votes: np.ndarray) -> list[tuple[int, int]]:
     return [(int(label), int(other)) for label, other in np.argwhere(counts >= scan.LEAST)]
 
 
-def _suspected(labels: np.ndarray, places: np.ndarray, votes: np.ndarray, label: int, other: int) -> list[_Suspect]:
+def _suspected(labels: np.ndarray, order: Order, votes: np.ndarray, label: int, other: int) -> list[_Suspect]:
     """The stretches of a class that look like another one, to those elsewhere in its row."""
     row = np.flatnonzero(labels == label)
-    row = row[np.argsort(places[row])]
+    row = row[np.argsort(order.places[row])]
     runs = scan.runs(_ratios(votes[row, other], votes[row, label]), SUSPECTED)
-    found = [_Suspect(row, run.first, run.last, other, run.chance) for run in runs]
+    found = [_Suspect(order, row, run.first, run.last, other, run.chance) for run in runs]
     return [one for one in found if votes[one.rows, other].mean() >= LIKE]
 
 
@@ -139,14 +157,25 @@ def _ratios(other: np.ndarray, own: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def _judged(features: Features, one: _Suspect, labels: np.ndarray, places: np.ndarray, penalty: float, looks: int) -> Found | None:
-    """The block that a stretch turns out to be, if any, to those that know nothing of it; looks: at how many rows there was a look."""
+def _others(one: _Suspect, labels: np.ndarray, *, elsewhere: bool = False) -> np.ndarray:
+    """The files of the class that a stretch looks like, in order; elsewhere: without those in the place of the stretch and around it."""
+    rows, when = np.flatnonzero(labels == one.other), one.order.among_all
+    rows = rows[np.argsort(when[rows])]
+    if elsewhere:
+        first, last = np.searchsorted(when[rows], [when[one.rows].min(), when[one.rows].max()])
+        around = len(rows) // (2 * APART)
+        rows = np.delete(rows, slice(max(0, first - around), last + around))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ELSEWHERE)).astype(np.int64))]
+
+
+def _judged(features: Features, one: _Suspect, others: np.ndarray, penalty: float, looks: int) -> Found | None:
+    """The block that a stretch turns out to be, if any, to those that know nothing of it, beside some of the class that it looks like; looks: at how many rows there was a look."""
+    if len(others) < scan.LEAST:
+        return None
     around = max(AROUND, APART * len(one.rows))
     start = max(0, min((one.first + one.last - around) // 2, len(one.row) - around))
     row = one.row[start : start + around]
-    apart, others = np.isin(row, one.rows), np.flatnonzero(labels == one.other)
-    others = others[np.argsort(places[others])]
-    others = others[np.unique(np.linspace(0, len(others) - 1, min(len(others), ELSEWHERE)).astype(np.int64))]
+    apart = np.isin(row, one.rows)
     like, back = _without(features, row, apart, others, penalty)
     times = looks * -(-len(one.row) // around)
     for run in scan.runs(_ratios(like, 1 - like), LEVEL):

@@ -76,9 +76,9 @@ def find(table: pd.DataFrame, features: Features, head: Head, classes: list[str]
     """
     logits, labels = held_out(table, features, head), encoding.encode(table["label"], classes)
     probabilities = likelihood.softmax(logits)
-    orders = blocks.orders(list(table["origin"]), labels)
+    orders = blocks.orders(list(table["origin"]), list(table["label"]))
     reach = np.bincount(labels, minlength=len(classes))[labels] // blocks.APART
-    near = neighbours.near(features, labels, orders[0], reach, len(classes))
+    near = neighbours.near(features, labels, orders[0].places, reach, len(classes))
     found = blocks.find(features, labels, orders, near.votes, classes=len(classes), penalty=penalty, balanced=balanced)
     suggested, block = confident.others(probabilities, labels), np.zeros(len(labels), np.int64)
     for number, one in enumerate(found, 1):

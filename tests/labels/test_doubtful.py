@@ -109,6 +109,19 @@ def test_files_that_look_alike_because_they_were_made_together_are_no_blocks(mod
     assert found(rows, features)["blocks"] == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stretch_that_looks_like_the_other_class_of_the_same_session_is_no_block(seed: int) -> None:
+    """By number, ants and bees come in turn; in one session the ants do not show what they are, and share the light with the bees of that session."""
+    random = np.random.default_rng(seed)
+    numbers, labels = np.arange(240), np.array(["ant", "bee"] * 120)
+    session = (numbers >= 40) & (numbers < 70)
+    features = random.normal(0, 1, (240, 40)).astype(np.float32)
+    features[numbers, (labels == "ant").astype(int)] += np.where(session & (labels == "ant"), 0, 8)
+    features[session, 2] += 12
+    rows, _ = table(list(labels), [f"{label}/{number}.png" for number, label in zip(numbers, labels, strict=True)])
+    assert found(rows, features)["blocks"] == []
+
+
 def test_what_is_written(tmp_path: Path) -> None:
     rows, features = table([*["ant"] * 40, *["bee"] * 40, *["cat"] * 40])
     told = found(relabelled(rows, {5: "bee"}), features)
