@@ -5,7 +5,7 @@
 Each seed draws `--images` images of a folder to train and validate on, and tests on others (panel.py). On frozen EfficientNet-Lite0: the head
 that was fitted on all images of the draw, and networks that were fine-tuned from its twin: in the usual way, and most of the network
 (headstart/training/whole.py), each as it was trained on the training images alone, and once more on those of train and validation together
-(`refit`), by itself and beside the head (`pair`). Beside the accuracies on the test images stands what the validation images say: the difference in log likelihood
+(`refit`), by itself, beside the head (`pair`), and as the average of both one's weights that is best on validation (`average`); `by_head`: where the head alone was fitted once more, which takes no training. Beside the accuracies on the test images stands what the validation images say: the difference in log likelihood
 from the head in standard errors. A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
 """
 
@@ -26,11 +26,13 @@ from workspace import report
 from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.library import steps
+from headstart.networks import kept
 from headstart.params import FineTune
+from headstart.proof import contenders
 from headstart.statistics import likelihood, paired
 from headstart.training import augmenting, fine_tuning, refitting, whole
 
-ARMS = ("network", "pair", "refit", "refit_pair")
+ARMS = ("network", "pair", "average", "pair_by_head", "average_by_head", "refit", "refit_pair", "refit_average")
 
 
 def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, FineTune | None]:
@@ -67,14 +69,24 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> 
             if done.best:
                 given = (some.usable, some.root, card, head.final, head.classes, block, done.summary)
                 nets["refit"] = refitting.refit(*given, seed=seed)
+            first, last = (kept.with_head(card, nets["network"], one) for one in (head.train_only, head.final))
+
+            def of_average(mix: float, rows: Any = held, begun: Any = first, network: str = "network", nets: Any = nets) -> np.ndarray:
+                return classify.logits(contenders.averaged(begun, nets[network], mix), card, rows, some.root)
+
+            mix = max(contenders.MIXES, key=lambda mix: merits(of_average(mix), labels).mean())
             said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
-            said |= {"pair": (alone + said["network"]) / 2, "refit_pair": (final + said.get("refit", alone)) / 2}
+            said |= {"pair": (alone + said["network"]) / 2, "pair_by_head": (final + said["network"]) / 2}
+            said |= {"average": of_average(mix, test), "average_by_head": of_average(mix, test, last)}
+            if "refit" in nets:
+                said |= {"refit_pair": (final + said["refit"]) / 2, "refit_average": of_average(mix, test, last, "refit")}
             gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
             row = {
                 **{"folder": folder.name, "images": images, "seed": seed, "way": way, "n_validation": len(held), "n_test": len(test)},
                 **{"best_epoch": done.best, "image_passes": done.summary["image_passes"], "seconds": round(trained - begun, 1)},
                 "refit_seconds": round(time.monotonic() - trained, 1),
                 "validation_errors_better": round(gap / error, 2) if error else 0.0,
+                "mix": mix,
                 "head": float((final.argmax(1) == truth).mean()),
                 **{arm: float((said[arm].argmax(1) == truth).mean()) for arm in ARMS if arm in said},
             }
