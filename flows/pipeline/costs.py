@@ -20,12 +20,10 @@ from headstart.data import folding, photos, settings
 from headstart.data.settings import no_labels
 from headstart.indexing import layout
 from headstart.params import Params
-from headstart.training import designs
+from headstart.training import budget, designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
-WRONG = 15  # images to train and validate on, with fewer of which most of the network is never trained
-LEAST = 4  # epochs that it is trained for
 SAMPLE = 16  # images that are looked at for their size
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -137,8 +135,7 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
 
 def _refitted(work: Task, block: Params) -> bool:
     """Whether what ships is trained once more, if it has been fine-tuned."""
-    asked = block.verdict.refit
-    return block.fine_tune.strategy != "head_only" and (work.validation < folding.ENOUGH_IMAGES if asked == "auto" else bool(asked))
+    return block.fine_tune.strategy != "head_only" and folding.if_few(block.verdict.refit, work.validation)
 
 
 def drawn(work: Task, block: Params) -> int:
@@ -190,10 +187,10 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
 def whole(work: Task, block: Params, pace: float) -> float:
     """Seconds that training most of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
     tune = block.fine_tune
-    if work.grouped or tune.strategy != "last_stages" or work.train + work.validation < WRONG:
+    if work.grouped or tune.strategy != "last_stages" or work.train + work.validation < budget.FEWEST_WRONG:
         return 0.0
-    epochs = min(tune.epochs, int(tune.whole / (work.chosen * work.train)))
-    if epochs < min(LEAST, tune.epochs):
+    epochs = budget.epochs(tune, work.chosen, work.train)
+    if not epochs:
         return 0.0
     again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
     deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))

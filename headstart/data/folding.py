@@ -35,6 +35,11 @@ LEAST_RACED = 20  # in the validation split; with fewer, a race of sources is de
 FEWEST_FOLDS = 3
 
 
+def if_few(asked: bool | str, held: int) -> bool:
+    """What is asked for; "auto": whether so few validation images were held out that more has to be done."""
+    return held < ENOUGH_IMAGES if asked == "auto" else bool(asked)
+
+
 def tables(table: pd.DataFrame, seeds: int, seed: int, *, enough: int = ENOUGH_IMAGES) -> list[pd.DataFrame]:
     """The table of each seed's trial, in which only train and validation may differ.
 

@@ -30,8 +30,7 @@ Weights = dict[str, np.ndarray]  # under the library's names
 
 def wanted(asked: bool | str, ships: Contender, data: DataSet) -> bool:
     """Whether what ships is fitted again: if it has been fine-tuned, and few images were held out from it unless `asked` says otherwise."""
-    few = len(data.validation) < folding.ENOUGH_IMAGES if asked == "auto" else bool(asked)
-    return few and ships.name in (FINE_TUNED, AVERAGE, BOTH)
+    return folding.if_few(asked, len(data.validation)) and ships.name in (FINE_TUNED, AVERAGE, BOTH)
 
 
 def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: FineTune, known: outcome.Summary, *, seed: int) -> Weights:

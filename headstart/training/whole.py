@@ -18,14 +18,12 @@ from torch import nn
 from headstart.networks import common, cut, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
-from headstart.training import fine_tuning
+from headstart.training import budget, fine_tuning
 
-FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
 FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
 DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
-FEWEST_EPOCHS = 4  # at this rate the network first forgets, and shorter trainings end before they are past that
 ON_GPU = 50.0  # times the work that a CPU does at most
 
 
@@ -35,7 +33,7 @@ def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
     `images` is how many there are to train and to validate on.
     """
     share = float((logits.argmax(1) != labels).mean())
-    return share >= SHARE_WRONG and share * images >= FEWEST_WRONG
+    return share >= SHARE_WRONG and share * images >= budget.FEWEST_WRONG
 
 
 def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:
@@ -47,9 +45,8 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     if not block.whole:
         return None
     trunk, size = sources.known(card).trunk, card.transform.input_size
-    each = common.gflops(trunk, size)
-    epochs = min(block.epochs, int(block.whole * (ON_GPU if on_gpu else 1) / (each * images)))
-    if epochs < min(FEWEST_EPOCHS, block.epochs):
+    epochs = budget.epochs(block, common.gflops(trunk, size), images, ON_GPU if on_gpu else 1.0)
+    if not epochs:
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
     changed = {"depth": coarse(trunk, size), "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}

@@ -19,7 +19,7 @@ from headstart.evaluation import occlusion
 from headstart.grouping import grouping
 from headstart.params import STAGES
 from headstart.params.presets import PRESETS
-from headstart.training import augmenting, whole
+from headstart.training import augmenting, budget
 from tests import ROOT
 
 CELLS = costs.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
@@ -165,7 +165,7 @@ def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: lis
     assert "is trained" not in said[1]
     block = params.load()
     assert costs.whole(CELLS, block, 2.0) == 2 * costs.whole(CELLS, block, 1.0) > 0
-    few = dataclasses.replace(CELLS, train=costs.WRONG - 4, validation=3)
+    few = dataclasses.replace(CELLS, train=budget.FEWEST_WRONG - 4, validation=3)
     many = dataclasses.replace(CELLS, train=100_000)
     assert (costs.whole(few, block, 1.0), costs.whole(many, block, 1.0)) == (0.0, 0.0)
 
@@ -174,7 +174,6 @@ def test_what_is_counted_is_what_the_stages_do() -> None:
     """Importing it instead would bring PyTorch to the start of every run."""
     covered = (occlusion.CELLS - occlusion.COVER + 1) ** 2
     assert (augmenting.MOST, covered) == (costs.LOOKED_AT, costs.COVERED)
-    assert (costs.WRONG, costs.LEAST) == (whole.FEWEST_WRONG, whole.FEWEST_EPOCHS)
 
 
 def test_the_machine_has_a_speed() -> None:

@@ -1,0 +1,17 @@
+"""How much of the network may be trained, and for how long: known before anything is, so that costs can be told without PyTorch."""
+
+from __future__ import annotations
+
+from headstart.params import FineTune
+
+FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
+FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
+
+
+def epochs(block: FineTune, gflops: float, images: int, times: float = 1.0) -> int:
+    """For how many of the block's epochs most of the network is trained on so many images; 0 if those are too few.
+
+    gflops: of a forward pass of an image; times: how much more work is allowed than the block says.
+    """
+    found = min(block.epochs, int(block.whole * times / (gflops * images)))
+    return found if found >= min(FEWEST_EPOCHS, block.epochs) else 0
