@@ -5,7 +5,7 @@
 The candidates are the three wheels. For each data set, number of labels a class (train and validation together; 0: all) and seed, each candidate is
 fine-tuned with the default parameters (`last_stages`) and measured on the test split: the reference. The ranking (select_source's, without the race) sees
 the training images only. Regret is the best candidate's test accuracy less the chosen one's, in points. References are appended to FILE as they are
-made and not made again, so the script can be broken off and gone on with. PRIOR (headstart/choice/ranking.py) was settled on seeds 0 to 2: `--first 3` takes
+made and not made again, so the script can be broken off and gone on with. `select_source.published` was settled on seeds 0 to 2: `--first 3` takes
 seeds that it has not seen.
 
 Ends with a line of JSON. `mean_regret`: points, over all cells and seeds. `significantly_worse`: cells (data set and labels) in which the chosen candidates are worse than the best

@@ -91,7 +91,10 @@ def _promote(options: argparse.Namespace) -> int:
         values = params.load()
         device = devices.choose(values.device, values.precision)
         entry = promotion.promote(options.registry, split=options.split, force=options.force, device=device)
-    print(json.dumps(entry, indent=2, ensure_ascii=False) if options.json else promote_module.describe(entry, options.registry))
+    if options.json:
+        print(json.dumps(entry, indent=2, ensure_ascii=False))
+    else:
+        print(promote_module.describe(entry, options.registry, values.select_source.published))
     return 1 if entry["decision"] == "refused" else 0
 
 

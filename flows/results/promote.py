@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.registry import shelf
+from headstart.params import Published
+from headstart.registry import foretelling, shelf
 from headstart.registry.shelf import Entry
 
 
-def describe(entry: Entry, folder: Path) -> str:
+def describe(entry: Entry, folder: Path, published: Published | None = None) -> str:
     """A decision on the registry in `folder`, and how well rankings foretold races so far.
 
-    `entry` is what headstart.registry.promotion.promote returned.
+    `entry` is what headstart.registry.promotion.promote returned. With `published`, what counts in the ranking now, it says what races
+    teach of that.
     """
     notes = [f"note: {note}" for note in entry["notes"]]
-    return "\n".join([_decision(entry), *_comparison(entry), *_batches(entry), *notes, *_end(entry, folder)])
+    return "\n".join([_decision(entry), *_comparison(entry), *_batches(entry), *notes, *_taught(folder, published), *_end(entry, folder)])
 
 
 def _decision(entry: Entry) -> str:
@@ -55,6 +57,11 @@ def _batches(entry: Entry) -> list[str]:
             f"between {low:+.1f} and {high:+.1f} points{shown}"
         )
     return lines
+
+
+def _taught(folder: Path, published: Published | None) -> list[str]:
+    """What races showed published accuracy to be worth, if that is something else than it counts now."""
+    return foretelling.told(foretelling.learn(shelf.rankings(folder)), published) if published else []
 
 
 def _end(entry: Entry, folder: Path) -> list[str]:

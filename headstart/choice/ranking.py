@@ -12,7 +12,8 @@ fine-tuned
 open, or what
 a source that suits the images gains, and enough to tell siblings apart if images are many. How much it is worth differs from one data set to
 another, and from one source to another: the chance of being best is over draws of that, too. Which sources are level with the leader, of
-which the cheapest is taken, is told with the usual worth: so the rule was settled.
+which the cheapest is taken, is told with the usual worth: so the rule was settled. What races teach of that worth, headstart promote says
+(headstart/registry/foretelling.py).
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ from threadpoolctl import threadpool_limits
 LEVEL = 0.16  # a source that beats the leader in so many draws cannot be told from it: one standard error, one-sided
 CLEAR = 0.95  # chance of being best from which a leader is a clear winner
 TIE = 1e-9  # standard errors: what is nearer is equal, such as the same weights under two names
-PRIOR = 1.8  # nats per image for a published ImageNet accuracy of 1 against 0, so 0.018 for a point; settled by benchmarks/choice.py
-PRIOR_ERROR = 1.2  # standard deviation of that worth over data sets; 0.6 would do at 10% errors and 2 at 40% (docs/decisions.md)
 SOURCE_ERROR = 0.02  # nats per image, standard deviation of what a source gains or loses beside what its published accuracy foretells
 _DRAWS = 100  # at a time
 
@@ -60,6 +59,39 @@ class Row(TypedDict):
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What published ImageNet accuracies say of sources, beside the images.
+
+    points (sources,): how far each is behind the best, so at most 0. worth and error: what a point counts, nats per image, and the standard
+    deviation of that from one data set to another (params.yaml, select_source.published).
+    """
+
+    points: np.ndarray
+    worth: float
+    error: float
+
+    @classmethod
+    def of(cls, published: Sequence[float | None], worth: float, error: float) -> Prior:
+        """Of accuracies 0-1; a source that has none is not held back."""
+        best = max((value for value in published if value is not None), default=0.0)
+        return cls(np.array([0.0 if value is None else 100 * (value - best) for value in published]), worth, error)
+
+    @property
+    def nats(self) -> np.ndarray:
+        """What it counts (sources,), per image."""
+        return self.worth * self.points
+
+    def drawn(self, which: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+        """What it may count, in so many draws (sources, draws), beside the mean of the sources.
+
+        `which` (sources,) numbers the sources; the same weights under two names have the same number, and the same luck.
+        """
+        worth = np.maximum(self.worth + random.normal(0, self.error, draws), 0)
+        luck = random.normal(0, SOURCE_ERROR, (len(self.points), draws))[which]
+        return (self.points - self.points.mean())[:, None] * worth + luck
+
+
+@dataclass(frozen=True)
 class Totals:
     """The scores put together, a value for each source, in the order given."""
 
@@ -81,27 +113,18 @@ class Totals:
         return np.where(images + prior > TIE, prior / np.maximum(images + prior, TIE), 0.0)
 
 
-def prior(published: Sequence[float | None]) -> np.ndarray:
-    """What the published ImageNet accuracies (0-1) of sources are worth (sources,), in nats per image.
-
-    A source that has none is not held back.
-    """
-    best = max((value for value in published if value is not None), default=0.0)
-    return np.array([0.0 if value is None else PRIOR * (value - best) for value in published])
-
-
 def add_up(
-    rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int, prior: np.ndarray | None = None
+    rows: Sequence[Mapping[str, np.ndarray]], votes: Sequence[str], *, resamples: int, seed: int, prior: Prior | None = None
 ) -> Totals:
     """Put the scores of each source together; the same seed gives the same totals.
 
     rows: for each source, values (n,) of each image by score, higher being better. A score of `votes` that some source lacks does not
     count.
-    `prior` (sources,) is added to the values of each; the chance of being best also draws what it is worth.
+    What `prior` counts is added to the values of each; the chance of being best also draws what it is worth.
     """
     keys = [key for key in votes if all(key in one for one in rows)]
     values = np.stack([[np.asarray(one[key], np.float64) for one in rows] for key in keys])  # (scores, sources, n)
-    given = np.zeros(len(rows)) if prior is None else prior
+    given = np.zeros(len(rows)) if prior is None else prior.nats
     n = values.shape[2]
     random = np.random.default_rng(seed)
     with threadpool_limits(1):
@@ -122,18 +145,9 @@ def add_up(
     level = (totals >= totals[aggregate.argmax()] - TIE).mean(axis=1)
     if prior is not None:
         _, which = np.unique(values.swapaxes(0, 1).reshape(len(rows), -1), axis=0, return_inverse=True)
-        totals = of_images + _drawn_prior(given, which, totals.shape[1], random) * nat
+        totals = of_images + prior.drawn(which, totals.shape[1], random) * nat
     first = totals >= totals.max(axis=0) - TIE
     return Totals(keys, aggregate, images, (first / first.sum(axis=0)).mean(axis=1), level)
-
-
-def _drawn_prior(given: np.ndarray, which: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
-    """What the prior `given` (sources,) is worth, in nats, in so many draws (sources, draws).
-
-    `which` (sources,) numbers the sources; the same weights under two names have the same number, and the same luck.
-    """
-    worth = np.maximum(1 + random.normal(0, PRIOR_ERROR / PRIOR, draws), 0)
-    return given[:, None] * worth + random.normal(0, SOURCE_ERROR, (len(given), draws))[which]
 
 
 def choose(rows: Sequence[Row], totals: Totals, *, skipped: int = 0) -> tuple[int, str]:

@@ -257,8 +257,8 @@ SCORES: dict[str, Score] = {
         imagenet_accuracy,
         title="Published ImageNet accuracy",
         paper="Kornblith, Shlens & Le, CVPR 2019",
-        assumptions="A prior: better ImageNet models transfer better to natural photos on average. Knows nothing of the target data. A point of it is "
-        "worth 0.018 nats an image in each score that counts; a source that has none is not held back.",
+        assumptions="A prior: better ImageNet models transfer better to natural photos on average. Knows nothing of the target data. What a point of it "
+        "is worth in each score that counts, `select_source.published` says (nats per image); a source that has none is not held back.",
         cost="none",
     ),
 }

@@ -149,9 +149,9 @@ def _settle(
 def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block: SelectSource, seed: int) -> Ranking:
     """The ranking of the candidates that were scored on `n_images`, and of those that were skipped."""
     votes = [key for score in scores.SCORES.values() for key in score.votes]
-    published = ranking.prior([one.published for one in scored])
+    published = ranking.Prior.of([one.published for one in scored], block.published.worth, block.published.error)
     totals = ranking.add_up([one.rows for one in scored], votes, resamples=block.bootstrap, seed=seed, prior=published)
-    rows = _rows(scored, totals, published)
+    rows = _rows(scored, totals, published.nats)
     taken, reason = ranking.choose(rows, totals, skipped=len(skipped))
     name = rows[taken]["name"]
     rows.sort(key=lambda row: -row["aggregate"])

@@ -18,6 +18,7 @@ from headstart.params.blocks import Evaluate as Evaluate
 from headstart.params.blocks import FineTune as FineTune
 from headstart.params.blocks import IndexImages as IndexImages
 from headstart.params.blocks import Params as Params
+from headstart.params.blocks import Published as Published
 from headstart.params.blocks import Race as Race
 from headstart.params.blocks import Repeats as Repeats
 from headstart.params.blocks import Report as Report

@@ -98,6 +98,20 @@ class Race(Block):
     )
 
 
+class Published(Block):
+    """What a published ImageNet accuracy counts in the ranking, beside what the images say."""
+
+    worth: float = Field(
+        0.018,
+        ge=0,
+        le=1,
+        description="What a point of it counts (nats per image); 0: nothing. After races, `headstart promote` says what it was worth on your images.",
+    )
+    error: float = Field(
+        0.012, ge=0, le=1, description="Standard deviation of that worth from one set of images to another (nats per image)."
+    )
+
+
 class Candidates(Block):
     """Which pretrained source models are looked at; group_images reads this from the block of select_source."""
 
@@ -133,6 +147,7 @@ class SelectSource(Candidates):
         True,
         description="Measure whether mirrored and turned pictures keep their labels, which fine_tune.augmentation and baseline.augmentation leave to auto; without it they are not made.",
     )
+    published: Published = Field(default_factory=Published, description="What the published accuracy of a source counts.")
     race: Race = Field(default_factory=Race, description="The race of the leading sources.")
 
 

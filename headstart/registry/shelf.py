@@ -29,6 +29,8 @@ from headstart.base import outputs, weights
 from headstart.machinery.errors import HeadstartError
 from headstart.networks import cards
 from headstart.networks.cards import ModelCard
+from headstart.registry import foretelling
+from headstart.registry.foretelling import Foretold
 
 FOLDER = Path("registry")
 MODEL, HISTORY, DECISIONS, RANKINGS = "model", "history", "history.jsonl", "rankings.jsonl"
@@ -73,17 +75,6 @@ class Entry(TypedDict):
     lost: int | None
     notes: list[str]
     batches: NotRequired[list[OfBatch]]  # the same figures of each batch of images, if they came in several
-
-
-class Foretold(TypedDict):
-    """How well the ranking of a run foretold its race, as it is kept in rankings.jsonl."""
-
-    data_sha256: str
-    ranking_sha256: str
-    candidates: list[str]  # who raced, in the order of the ranking
-    winner: str | None
-    kendall_tau: float
-    regret: float
 
 
 @dataclass(frozen=True)
@@ -171,29 +162,21 @@ def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
 
     Notes nothing if there was no race.
     """
-    try:
-        content = ranking.read_bytes()
-        report = json.loads(content)
-        race = report["race"]
-        ranked = [row["name"] for row in report["candidates"] if row["status"] == "ranked"]
-        line: Foretold = {
-            "data_sha256": data_sha256,
-            "ranking_sha256": hashlib.sha256(content).hexdigest(),
-            "candidates": [name for name in ranked if name in race.get("order", ranked)],
-            "winner": race.get("winner"),
-            "kendall_tau": race["kendall_tau"],
-            "regret": race["regret"],
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    known = [(one["data_sha256"], one["ranking_sha256"]) for one in _lines(registry / RANKINGS)]
-    if line["candidates"] and (line["data_sha256"], line["ranking_sha256"]) not in known:
+    content = ranking.read_bytes() if ranking.is_file() else b""
+    line = foretelling.line(content, data_sha256, hashlib.sha256(content).hexdigest())
+    known = [(one["data_sha256"], one["ranking_sha256"]) for one in rankings(registry)]
+    if line and (line["data_sha256"], line["ranking_sha256"]) not in known:
         _append(registry / RANKINGS, line)
+
+
+def rankings(registry: Path) -> list[Foretold]:
+    """What is known of the rankings of all runs, the oldest first."""
+    return _lines(registry / RANKINGS)
 
 
 def foretold(registry: Path, last: int = 20) -> tuple[int, int]:
     """In how many of the `last` runs the ranking's first won the race, and how many runs those are."""
-    lines: list[Foretold] = _lines(registry / RANKINGS)[-last:]
+    lines = rankings(registry)[-last:]
     won = [line["winner"] == line["candidates"][0] if line["winner"] else line["regret"] <= 0 for line in lines]
     return sum(won), len(lines)
 

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from headstart.choice import ranking
-from headstart.choice.ranking import Totals
+from headstart.choice.ranking import Prior, Totals
+from headstart.params import Published
 
 N = 400
 RANDOM = np.random.default_rng(0)
@@ -21,6 +22,12 @@ COMMON = 5 * RANDOM.normal(size=N)  # what all sources find hard or easy alike
 
 def add_up(*rows: dict[str, np.ndarray] | np.ndarray, votes: tuple[str, ...] = ("a",), resamples: int = 4000, seed: int = 0) -> Totals:
     return ranking.add_up([row if isinstance(row, dict) else {"a": row} for row in rows], votes, resamples=resamples, seed=seed)
+
+
+def prior(*published: float | None) -> Prior:
+    """Of published accuracies, as they count unless something else is set."""
+    usual = Published()
+    return Prior.of(published, usual.worth, usual.error)
 
 
 def gap(errors: float) -> float:
@@ -39,9 +46,10 @@ def test_two_sources_are_told_apart_as_a_paired_test_tells_them(errors: float) -
 
 
 def test_published_accuracy_is_worth_nats_and_a_source_without_one_is_not_held_back() -> None:
-    assert ranking.prior([0.70, None, 0.80, 0.75]) == pytest.approx([-0.18, 0, 0, -0.09])
-    assert ranking.prior([None, None]).tolist() == [0, 0]
-    assert ranking.prior([0.7]).tolist() == [0]
+    assert prior(0.70, None, 0.80, 0.75).nats == pytest.approx([-0.18, 0, 0, -0.09])
+    assert prior(None, None).nats.tolist() == [0, 0]
+    assert prior(0.7).nats.tolist() == [0]
+    assert Prior.of([0.70, 0.80], 0.006, 0.01).nats == pytest.approx([-0.06, 0])
 
 
 @pytest.mark.parametrize(("images", "leads"), [(N, 0), (20, 1)])
@@ -49,7 +57,7 @@ def test_a_prior_counts_the_more_the_more_images_agree(images: int, leads: int) 
     """It is the same as so many nats on each image; of few images, whose standard error is large, it is a small part."""
     first, second = COMMON[:images] + 0.2 * NOISE[0][:images], COMMON[:images] + 0.2 * NOISE[1][:images]
     second = second + (first - second).mean() + (0.05 if leads else 0.03)
-    given = ranking.prior([0.77, 0.75])
+    given = prior(0.77, 0.75)
     found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given)
     assert found.leader == leads
     as_values = add_up(first, second - 0.036)
@@ -66,10 +74,20 @@ def test_a_prior_counts_the_more_the_more_images_agree(images: int, leads: int) 
 def test_a_source_that_leads_on_the_images_is_not_ruled_out_by_what_was_published(points: int, least: float) -> None:
     """However many images there are: what published accuracy is worth is not known so well."""
     first, second = 0.01 + 0.001 * NOISE[0], 0.001 * NOISE[1]
-    found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=ranking.prior([0.7, 0.7 + points / 100]))
+    found = ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=prior(0.7, 0.7 + points / 100))
     assert found.leader == 1
     assert least < found.best[0] < 0.5
     assert found.beats_leader.tolist() == [0, 1]
+
+
+def test_a_worth_that_is_known_rules_out_more_and_one_of_zero_counts_nothing() -> None:
+    first, second = 0.01 + 0.001 * NOISE[0], 0.001 * NOISE[1]
+    chances = []
+    for worth, error in ((0.018, 0.012), (0.018, 0.001), (0.0, 0.0)):
+        given = Prior.of([0.7, 0.75], worth, error)
+        chances.append(ranking.add_up([{"a": first}, {"a": second}], ["a"], resamples=4000, seed=0, prior=given).best[0])
+    assert chances[1] < chances[0] < 0.5
+    assert chances[2] == pytest.approx(norm.cdf(0.01 / (np.sqrt(2) * ranking.SOURCE_ERROR)), abs=0.04)
 
 
 def test_the_reason_says_where_published_accuracy_decides() -> None:
