@@ -1,6 +1,6 @@
 """Batches over time: is the head one in any order, what is forgotten, is drift found and nothing else, and what does an update cost?
 
-    python benchmarks/batches.py DIGITS PHOTOS SKETCHES [--source wheel:efficientnet_lite0] [--draws 20]
+    python benchmarks/batches.py DIGITS PHOTOS SKETCHES [--source wheel:efficientnet_lite0] [--draws 20] [--fine-tuned]
 
 DIGITS holds ten classes, a folder each, which come in five batches of two; PHOTOS and SKETCHES hold the same classes. All on the frozen source,
 whose features are kept in .headstart/ of the current folder. Data sets are made in batches.tmp/ there, and removed.
@@ -12,6 +12,8 @@ Ends with a line of JSON:
 - `forgetting`: mean over the first four batches of the best accuracy that a head had on its test images before, less the final one: the usual
   measure. It counts that ten classes are harder to tell apart than two; `worst_beside_at_once` does not: the final accuracy on a batch less
   that of the run on all at once, of the worst batch;
+- `fine_tuned`, with --fine-tuned alone and instead of all else: the same figures of what ships after fine_tune with its defaults: the network, if it
+  is right on more validation images by more than a paired standard error, else the head;
 - `drift`: alarms at 0.01 of `draws`, by number of new photos among 300 earlier ones: `none` of them sketches, `planted` a third, `all`;
 - `update`: seconds to add a hundredth more images, index, look at what is new and fit the head, against the same from nothing.
 """
@@ -34,6 +36,7 @@ from headstart.importing import datasets, joining
 from headstart.importing.joining import Indexing
 from headstart.importing.options import Options
 from headstart.indexing.arrivals import Cut
+from headstart.library import steps as library
 from headstart.linear import frozen_head
 from headstart.networks import heads, sources
 from headstart.networks.cards import SourceCard
@@ -52,9 +55,14 @@ def main() -> None:
     parser.add_argument("sketches", type=Path)
     parser.add_argument("--source", default="wheel:efficientnet_lite0")
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--fine-tuned", action="store_true")
     given = parser.parse_args()
     card = sources.load(given.source).card()
     shutil.rmtree(HERE, ignore_errors=True)
+    if given.fine_tuned:
+        report({"source": given.source, "fine_tuned": fine_tuned(given.digits, card)})
+        shutil.rmtree(HERE)
+        return
     report(
         {
             "source": given.source,
@@ -68,8 +76,7 @@ def main() -> None:
 
 def digits(folder: Path, card: SourceCard) -> dict[str, Any]:
     """Five batches of two classes, in three random orders and at once."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    pairs = {f"batch{number}": tuple(names[2 * number : 2 * number + 2]) for number in range(len(names) // 2)}
+    pairs = in_pairs(folder)
     found, steps = [], list[dict[str, float]]()
     for number, order in enumerate(np.random.default_rng(0).permuted([list(pairs)] * 3, axis=1).tolist()):
         images = HERE / f"order{number}"
@@ -84,17 +91,57 @@ def digits(folder: Path, card: SourceCard) -> dict[str, Any]:
     datasets.import_dataset(str(folder), plain, current=HERE / "none")
     table_at_once = HOW.index(plain)
     _, at_once = fitted(table_at_once.assign(batch=table_at_once["label"].map(batch_of)), plain, card)
-    seen = [name for name in steps[-1] if name and any(name in step for step in steps[:-1])]
-    lost = [max(step[name] for step in steps[:-1] if name in step) - steps[-1][name] for name in seen]
     return {
         "orders": len({*found, anew}) == 1,
         "final": final[""],
         "at_once": at_once[""],
         "n_test": int((table["split"] == "test").sum()),
-        "forgetting": float(np.mean(lost)),
+        "forgetting": forgetting(steps),
         "worst_beside_at_once": min(final[name] - at_once[name] for name in pairs),
         "steps": steps,
     }
+
+
+def in_pairs(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The classes of each batch."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return {f"batch{number}": tuple(names[2 * number : 2 * number + 2]) for number in range(len(names) // 2)}
+
+
+def forgetting(steps: list[dict[str, float]]) -> float:
+    """Mean over the batches but the last of the best accuracy before, less the final one."""
+    seen = [name for name in steps[-1] if name and any(name in step for step in steps[:-1])]
+    return float(np.mean([max(step[name] for step in steps[:-1] if name in step) - steps[-1][name] for name in seen]))
+
+
+def fine_tuned(folder: Path, card: SourceCard) -> dict[str, Any]:
+    """Five batches of two classes in the order of their names, and all at once: what ships after fine_tune."""
+    pairs, images, steps = in_pairs(folder), HERE / "growing", list[dict[str, float]]()
+    for name, labels in pairs.items():
+        grown(images, folder, labels, name, card, False)
+        steps.append(shipped(HOW.index(images), images, card))
+        print({key: round(value, 4) for key, value in steps[-1].items()}, flush=True)
+    plain = HERE / "at once"
+    datasets.import_dataset(str(folder), plain, current=HERE / "none")
+    table = HOW.index(plain)
+    batch_of = {label: name for name, labels in pairs.items() for label in labels}
+    at_once = shipped(table.assign(batch=table["label"].map(batch_of)), plain, card)
+    return {
+        **{"final": steps[-1][""], "at_once": at_once[""], "forgetting": forgetting(steps)},
+        **{"worst_beside_at_once": min(steps[-1][name] - at_once[name] for name in pairs), "steps": steps},
+    }
+
+
+def shipped(table: pd.DataFrame, images: Path, card: SourceCard) -> dict[str, float]:
+    """The accuracy on the test images of what ships: "" for all, and by batch."""
+    some = library.Images(table, images)
+    head = library.fit_head(some, card)
+    tuned = library.fine_tune(some, head)
+    test = some.split("test")
+    model = (tuned if tuned.better else head).model()
+    right = pd.Series(np.asarray(model.predict([images / path for path in test["path"]])) == test["label"].to_numpy(str))
+    by_batch = right.groupby(test["batch"].to_numpy(str)).mean().to_dict()
+    return {"": float(right.mean()), **{str(name): float(share) for name, share in by_batch.items() if name}}
 
 
 def grown(

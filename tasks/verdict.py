@@ -59,7 +59,7 @@ def verdict(
         block=block,
         seed=shared.seed,
     )
-    field = replace(_field(head, fine_tuned, summaries[fine_tuned], card, data, average=block.average), picked=tuning_block.keep == "best")
+    field = replace(_field(head, fine_tuned, summaries[fine_tuned], card, data, average=block.average), picked=tuning_block.keep != "last")
     if random:
         field = replace(field, scratch=_scratch(baseline, summaries[baseline], untrained, data))
     context = Context(data, card, head_block, tuning_block, outputs.read_json(ranking), shared.seed) if block.remedies else None

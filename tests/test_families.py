@@ -24,7 +24,8 @@ from headstart.machinery.errors import HeadstartError
 from headstart.networks import heads
 from headstart.networks.common import Listing, Source
 from headstart.networks.sources import KINDS, LISTS
-from headstart.params.blocks import FineTune, SelectSource, ValidateData
+from headstart.params.blocks import FineTune, ValidateData
+from headstart.params.choosing import SelectSource
 from headstart.params.developing import TrainSource
 from headstart.proof.contenders import Contender
 from headstart.proof.remedies import REMEDIES, Context

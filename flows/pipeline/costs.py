@@ -128,7 +128,7 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
     tune, t = block.fine_tune, work.train
     if tune.strategy == "head_only":
         return []
-    epochs = min(tune.epochs, tune.patience + 3)
+    epochs = budget.usual(tune, t)
     frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
     return [frozen, Pass("fine_tune", TRAINED, epochs * t, work.chosen)]
 
@@ -141,7 +141,7 @@ def _refitted(work: Task, block: Params) -> bool:
 def drawn(work: Task, block: Params) -> int:
     """How many views of each training image are put through the frozen layers."""
     tune = block.fine_tune
-    return {"fresh": min(tune.epochs, tune.patience + 3), "auto": 3 if work.train <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
+    return {"fresh": budget.usual(tune, work.train), "auto": 3 if work.train <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
 
 
 def _from_random(work: Task, block: Params) -> list[Pass]:

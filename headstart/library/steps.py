@@ -27,7 +27,8 @@ from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError
 from headstart.networks.cards import SourceCard
 from headstart.params import Aim, Block
-from headstart.params.blocks import Baseline, Evaluate, FineTune, IndexImages, SelectSource, TrainHead, ValidateData, Verdict
+from headstart.params.blocks import Baseline, Evaluate, FineTune, IndexImages, TrainHead, ValidateData, Verdict
+from headstart.params.choosing import SelectSource
 from headstart.proof import proving
 from headstart.proof.contenders import FINE_TUNED, Contender, DataSet
 from headstart.proof.trained import Blocks

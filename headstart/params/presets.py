@@ -23,9 +23,10 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
     # the race on all training images and longer, more epochs, and an established answer whether transfer helped
     "best": {
         "select_source.race.share": 1.0,
+        "select_source.race.max_images": 2_000,
         "select_source.race.epochs": 2,
         "fine_tune.epochs": 20,
-        "fine_tune.patience": 6,
+        "fine_tune.patience": 20,
         "fine_tune.whole": 10_000.0,
         "verdict.seeds": 5,
     },

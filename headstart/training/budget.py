@@ -5,7 +5,14 @@ from __future__ import annotations
 from headstart.params import FineTune
 
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
+FEWEST_USUAL = 6  # epochs of the last stages, however many images there are
+ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
+
+
+def usual(block: FineTune, images: int, times: float = 1.0) -> int:
+    """For how many of the block's epochs its last stages are trained on so many images; times: how much more work is allowed than it says."""
+    return min(block.epochs, max(FEWEST_USUAL, int(block.passes * times / images)))
 
 
 def epochs(block: FineTune, gflops: float, images: int, times: float = 1.0) -> int:

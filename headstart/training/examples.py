@@ -46,7 +46,7 @@ class Recipe:
     seed: int
     regulariser: str = "none"  # one of REGULARISERS
     strength: float = 0.0  # its factor in the loss
-    keep: str = "best"  # the epoch whose weights a phase ends with: best or last
+    keep: str = "best"  # the epoch whose weights a phase ends with: best, trained (the best but for the start) or last
 
 
 def in_views(views: Sequence[Activations], images: np.ndarray, which: np.ndarray) -> np.ndarray:

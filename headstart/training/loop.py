@@ -93,7 +93,8 @@ def _phase(run: Run, state: State, phase: Phase, phases: list[Phase], progress: 
         state.epoch += 1
         now = measure(run.tail, run.validation, run.device, run.team)
         state.note(phase.name, unfrozen.updates.rate, train_loss, train_accuracy, now)
-        if run.recipe.keep == "last" or now.loss < state.curve[state.best]["validation_loss"]:
+        first = run.recipe.keep == "trained" and not state.best
+        if run.recipe.keep == "last" or first or now.loss < state.curve[state.best]["validation_loss"]:
             best = _best(unfrozen)
             state.best_epoch, state.best, state.temperature = state.epoch, len(state.curve) - 1, now.temperature
         resume.save(run, state, phases, unfrozen, best)

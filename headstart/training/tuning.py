@@ -1,9 +1,9 @@
 """Fine-tuning as the stage does it: train, and try again in another way if that brought nothing.
 
 If the frozen head leaves enough validation images wrong, most of the network is trained (whole.py), else its last stages. What is no better
-than the head after any epoch, or worse than it by a standard error, by itself and beside it, as the two may ship together
-(proof/contenders.py), brought nothing: then the last stages are trained, and then these at a tenth of the rate, as the training lost what
-the head knew and never won it back. If nothing brings anything, this is said, and the network is the frozen head that it began with.
+than the head by itself and beside it, as the two may ship together (proof/contenders.py), and worse by a standard error, brought nothing: then
+the last stages are trained, and then these at a tenth of the rate, as the training lost what the head knew and never won it back. Only
+there the head counts as an epoch too: if nothing brings anything, this is said, and the network is the frozen head that it began with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.params import FineTune
 from headstart.statistics import likelihood, paired
-from headstart.training import augmenting, fine_tuning, outcome, whole
+from headstart.training import augmenting, budget, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
@@ -142,12 +142,14 @@ def tune(
 
 def _ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
     """How to train, one way after the other."""
+    images, on_gpu = int((table["split"] == "train").sum()), device.kind != "cpu"
     if settled.strategy == "last_stages" and much_is_wrong:
-        deep = whole.way(settled, card, int((table["split"] == "train").sum()), on_gpu=device.kind != "cpu")
+        deep = whole.way(settled, card, images, on_gpu=on_gpu)
         yield from [(DEEP, deep)] if deep else []
-    yield USUAL, settled
+    lasting = settled.model_copy(update={"epochs": budget.usual(settled, images, budget.ON_GPU if on_gpu else 1.0)})
+    yield USUAL, lasting.model_copy(update={"keep": "trained" if settled.keep == "best" else settled.keep})
     if settled.strategy != "head_only":
-        yield GENTLER, settled.model_copy(update={"rate": LESS * settled.rate})
+        yield GENTLER, lasting.model_copy(update={"rate": LESS * settled.rate})
 
 
 def _train(

@@ -24,7 +24,6 @@ SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FACTOR = 3.0  # on the rate of the block
 FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
 DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
-ON_GPU = 50.0  # times the work that a CPU does at most
 
 
 def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
@@ -45,7 +44,7 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     if not block.whole:
         return None
     trunk, size = sources.known(card).trunk, card.transform.input_size
-    epochs = budget.epochs(block, common.gflops(trunk, size), images, ON_GPU if on_gpu else 1.0)
+    epochs = budget.epochs(block, common.gflops(trunk, size), images, budget.ON_GPU if on_gpu else 1.0)
     if not epochs:
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})

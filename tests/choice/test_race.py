@@ -122,7 +122,13 @@ def test_each_round_halves_the_field_and_doubles_what_epochs_it_has_had(
 
 
 def test_every_entrant_is_tuned_as_fine_tune_does_by_default() -> None:
-    own = {"epochs", "patience", "views", "whole"}  # of the round; all of a network is not trained in a race
+    own = {
+        "epochs",
+        "patience",
+        "passes",
+        "views",
+        "whole",
+    }  # of the round, which sees few images; all of a network is not trained in a race
     assert race.BLOCK.depth == 3
     other = {*own, "depth", "augmentation", "class_weights"}
     assert FineTune().model_dump(exclude=other) == race.BLOCK.model_dump(exclude=other)

@@ -88,6 +88,15 @@ def test_if_the_last_weights_are_wanted_a_phase_ends_with_them_and_nothing_stops
     assert (done.best, done.phases[0]["best_epoch"], done.phases[0]["epochs"]) == (4, 4, 4)
 
 
+def test_the_start_may_be_left_out_of_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, bytes]] = []
+    scripted(monkeypatch, [0.1, 0.9, 0.5, 0.8, 0.7], seen)
+    network = tail()
+    done = run(network, phase(4), keep="trained")
+    assert state(network) == seen[2]
+    assert (done.best, done.phases[0]["best_epoch"]) == (2, 2)
+
+
 def test_a_phase_that_never_helps_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [0.1, 0.9, 0.5, 0.2])
     network = tail()

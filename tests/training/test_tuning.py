@@ -66,13 +66,14 @@ def test_a_training_that_brings_something_is_the_only_one(plans: list[Plan]) -> 
         }
     ]
     assert done.summary["changed"] is True
-    assert done.block == replace_in(FineTune(rate=0.001), horizontal_flip=True)
+    assert done.block == replace_in(FineTune(rate=0.001, keep="trained"), horizontal_flip=True)
 
 
 def test_one_that_brings_nothing_is_done_again_at_a_tenth_of_the_rate(plans: list[Plan]) -> None:
     done = tune(0.0002, rate=0.001)
     assert [plan.rate for plan in plans] == [0.001, pytest.approx(0.0001)]
     assert plans[1].augmentation == plans[0].augmentation
+    assert [plan.recipe.keep for plan in plans] == ["trained", "best"], "only the last of the ways may end where it began"
     assert [one["best_epoch"] for one in done.summary["tries"]] == [0, 2]
     assert done.summary["changed"] is True
     assert done.block.rate == pytest.approx(0.0001), "which is what others repeat"
@@ -155,3 +156,9 @@ def test_little_wrong_or_no_work_allowed_leaves_it_at_the_usual_training(plans: 
     monkeypatch.setattr(whole, "needed", lambda *_: True)
     tune(1.0, whole=0)
     assert [plan.strategy for plan in plans] == ["last_stages", "last_stages"]
+
+
+def test_many_images_are_seen_in_fewer_epochs_by_each_way_but_the_deep_one(plans: list[Plan]) -> None:
+    done = tune(0.0, passes=14, rate=0.001)
+    assert [plan.epochs for plan in plans] == [7, 7]
+    assert done.block.epochs == 7

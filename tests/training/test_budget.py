@@ -1,0 +1,27 @@
+"""For how many epochs the last stages are trained on many images."""
+
+from __future__ import annotations
+
+import pytest
+
+from headstart.params import FineTune
+from headstart.params.presets import PRESETS
+from headstart.training import budget
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(2, 10), (1_400, 10), (1_401, 9), (1_750, 8), (2_000, 7), (2_334, 6), (1_000_000, 6)])
+def test_many_images_have_fewer_epochs_but_six_at_least(images: int, epochs: int) -> None:
+    assert budget.usual(FineTune(), images) == epochs
+
+
+def test_what_is_asked_for_is_the_most_and_a_card_does_more() -> None:
+    block = FineTune(epochs=4, passes=1)
+    assert budget.usual(block, 100) == 4
+    assert budget.usual(FineTune(epochs=20, passes=1000), 100) == 10
+    assert budget.usual(FineTune(), 50_000, budget.ON_GPU) == 10
+
+
+def test_no_phase_is_cut_off_before_its_rates_have_fallen() -> None:
+    usual, best = FineTune(), PRESETS["best"]
+    assert usual.patience >= usual.epochs
+    assert best["fine_tune.patience"] == best["fine_tune.epochs"]
