@@ -130,10 +130,10 @@ def _tries(tries: list[Try]) -> list[str]:
         )
     if last := ways.get("gentler"):
         first = ways["usual"]
-        outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "again none had"
+        outcome = f"the best epoch was {last['best_epoch']}" if last["best_epoch"] else "no epoch was better than the head"
         said.append(
-            f"At a highest rate of {first['rate']:g} no epoch had a lower validation loss than the frozen head ({first['validation_loss']:.3f} nats), "
-            f"so it was trained again from the head at {last['rate']:g}: {outcome}."
+            f"At a highest rate of {first['rate']:g} the network was worse on validation than the frozen head by more than a standard error, by "
+            f"itself and beside it (loss {first['validation_loss']:.3f} nats), so it was trained again from the head at {last['rate']:g}: {outcome}."
         )
     return said
 

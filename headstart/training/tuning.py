@@ -127,7 +127,7 @@ def tune(
         if not tries[-1].lost(before, labels):
             break
         if how.strategy != "head_only":
-            log.info("fine-tuning at a rate of %g brought nothing: on validation it is no better than the frozen head", how.rate)
+            log.info("fine-tuning at a rate of %g brought nothing: on validation it is worse than the frozen head", how.rate)
     best = min(tries, key=lambda one: (one.lost(before, labels), one.beside(before, labels)))
     done = best.result
     summary: Summary = {
