@@ -27,6 +27,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
         "select_source.race.epochs": 2,
         "fine_tune.epochs": 20,
         "fine_tune.patience": 20,
+        "fine_tune.passes": 100_000,
         "fine_tune.whole": 10_000.0,
         "verdict.seeds": 5,
     },
