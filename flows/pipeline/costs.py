@@ -141,7 +141,7 @@ def _refitted(work: Task, block: Params) -> bool:
 def drawn(work: Task, block: Params) -> int:
     """How many views of each training image are put through the frozen layers."""
     tune = block.fine_tune
-    return {"fresh": budget.usual(tune, work.train), "auto": 3 if work.train <= 6_000 else 2}.get(str(tune.views)) or int(tune.views)
+    return budget.usual(tune, work.train) if tune.views == "fresh" else budget.views(tune.views, work.train)
 
 
 def _from_random(work: Task, block: Params) -> list[Pass]:

@@ -9,6 +9,7 @@ says it, and a person writes it into params.yaml.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Learned:
     error: float
 
 
-def line(content: bytes, data_sha256: str, digest: str) -> Foretold | None:
+def line(content: bytes, data_sha256: str) -> Foretold | None:
     """What to keep of a reports/ranking.json; None if it cannot be read or there was no race."""
     try:
         report = json.loads(content)
@@ -63,18 +64,17 @@ def line(content: bytes, data_sha256: str, digest: str) -> Foretold | None:
         ranked = [row["name"] for row in report["candidates"] if row["status"] == "ranked"]
         kept: Foretold = {
             "data_sha256": data_sha256,
-            "ranking_sha256": digest,
+            "ranking_sha256": hashlib.sha256(content).hexdigest(),
             "candidates": [name for name in ranked if name in race.get("order", ranked)],
             "winner": race.get("winner"),
             "kendall_tau": race["kendall_tau"],
             "regret": race["regret"],
         }
+        if raced := _raced(report):
+            kept["raced"] = raced
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not kept["candidates"]:
-        return None
-    raced = _raced(report)
-    return {**kept, "raced": raced} if raced else kept
+    return kept if kept["candidates"] else None
 
 
 def _raced(report: Mapping[str, Any]) -> list[Raced]:

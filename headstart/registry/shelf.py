@@ -13,7 +13,6 @@ each image of the promotion split: the next comparison leaves out the former and
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -162,8 +161,10 @@ def record_ranking(registry: Path, ranking: Path, data_sha256: str) -> None:
 
     Notes nothing if there was no race.
     """
-    content = ranking.read_bytes() if ranking.is_file() else b""
-    line = foretelling.line(content, data_sha256, hashlib.sha256(content).hexdigest())
+    try:
+        line = foretelling.line(ranking.read_bytes(), data_sha256)
+    except OSError:
+        return
     known = [(one["data_sha256"], one["ranking_sha256"]) for one in rankings(registry)]
     if line and (line["data_sha256"], line["ranking_sha256"]) not in known:
         _append(registry / RANKINGS, line)

@@ -15,6 +15,14 @@ def usual(block: FineTune, images: int, times: float = 1.0) -> int:
     return min(block.epochs, max(FEWEST_USUAL, int(block.passes * times / images)))
 
 
+def views(wanted: int | str, images: int) -> int:
+    """How many views of each training image are kept.
+
+    A number is taken as given. auto is 3, or 2 if there are more than 6,000 images, which bring variety of their own.
+    """
+    return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
+
+
 def epochs(block: FineTune, gflops: float, images: int, times: float = 1.0) -> int:
     """For how many of the block's epochs most of the network is trained on so many images; 0 if those are too few.
 

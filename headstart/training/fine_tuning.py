@@ -16,7 +16,7 @@ from headstart.features.transforms import View
 from headstart.networks import heads, kept, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
-from headstart.training import cached, checkpoints, loop, measure, outcome, parallel
+from headstart.training import budget, cached, checkpoints, loop, measure, outcome, parallel
 from headstart.training.cached import Photos, Wanted
 from headstart.training.checkpoints import Keeper
 from headstart.training.examples import Examples, Recipe
@@ -183,7 +183,7 @@ def _prepare(begin: _Start) -> _Job:
     frozen = extraction.Frozen.of(lambda: below, part, card.transform.input_size, begin.device)
     plain = View.of(card.transform)
     fresh = draws_anew(plan, frozen, plain)
-    count_views = plan.epochs if fresh else choose_views(plan.views, len(photos.train))
+    count_views = plan.epochs if fresh else budget.views(plan.views, len(photos.train))
     fitting = 0 if fresh else fit_views(count_views, frozen.shape, len(photos.train), len(photos.validation), plan.cache_gib)
     drawn = transforms.views(plain, plan.recipe.seed, plan.augmentation, count_views)
     wanted = Wanted(frozen, drawn, plain, extraction.HALF, "frozen layers")
@@ -236,14 +236,6 @@ def choose_depth(wanted: int | str, card: SourceCard) -> int:
     A number is taken as given. auto is what the probe of depths found for the source (choice/depth.py), or USUAL_DEPTH without that probe.
     """
     return (USUAL_DEPTH if card.depth is None else card.depth) if wanted == "auto" else int(wanted)
-
-
-def choose_views(wanted: int | str, images: int) -> int:
-    """How many views of each training image.
-
-    A number is taken as given. auto is 3, or 2 if there are more than 6,000 images, which bring variety of their own.
-    """
-    return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
 
 
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:

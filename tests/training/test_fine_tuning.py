@@ -25,7 +25,7 @@ from headstart.networks import model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.statistics import intervals
-from headstart.training import fine_tuning
+from headstart.training import budget, fine_tuning
 from headstart.training.examples import Recipe
 from headstart.training.fine_tuning import Plan
 from tests import tiny
@@ -258,9 +258,9 @@ def test_what_does_not_fit_is_said(gib: float, words: str | None, caplog: pytest
 
 
 def test_many_images_get_fewer_views() -> None:
-    chosen = {n: fine_tuning.choose_views("auto", n) for n in (1, 10, 6000, 6001, 10**6)}
+    chosen = {n: budget.views("auto", n) for n in (1, 10, 6000, 6001, 10**6)}
     assert chosen == {1: 3, 10: 3, 6000: 3, 6001: 2, 10**6: 2}
-    assert [fine_tuning.choose_views(n, 10**6) for n in (1, 7, 64)] == [1, 7, 64]
+    assert [budget.views(n, 10**6) for n in (1, 7, 64)] == [1, 7, 64]
 
 
 def test_fewer_views_are_made_where_they_would_not_fit(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
