@@ -38,10 +38,10 @@ def baseline(
     runs, first, settled = {}, None, block
     if block.epochs:
         from headstart.networks import model
-        from headstart.training import augmenting, scratch  # and with them PyTorch, which takes seconds
+        from headstart.training import scratch  # and with them PyTorch, which takes seconds
 
         place = devices.choose(shared.device, shared.precision)
-        settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, outputs.read_json(changes))})
+        settled = scratch.settled(block, table, outputs.read_json(changes), place)
         plan = scratch.plan_of(settled)
         for one in designs.trainings(table, seeds=verdict.runs, label_curve=verdict.label_curve, images=block.max_images, seed=shared.seed):
             done = scratch.train(one.table, images, card.design, classes, plan, seed=one.seed, device=place)

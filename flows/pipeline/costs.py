@@ -5,31 +5,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-from flows.projects import images
-from headstart.base import cores, outputs
-from headstart.data import folding, photos, settings
-from headstart.data.settings import no_labels
-from headstart.indexing import layout
+from flows.pipeline.workload import Task
+from headstart.base import cores
+from headstart.data import folding
+from headstart.domains import outcome
 from headstart.params import Params
 from headstart.training import budget, designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
-SAMPLE = 16  # images that are looked at for their size
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
-UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
-# GFLOPs at the input size (pixels) of candidates that nothing else knows before they were ranked once
-KNOWN = {"wheel:efficientnet_lite0": (0.384, 224), "wheel:efficientnet_lite1": (0.599, 240), "wheel:efficientnet_lite2": (0.858, 260)}
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
     **{"index_images": 1.2, "validate_data": 1.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
@@ -40,6 +30,7 @@ GROUPED = ("index_images", "validate_data", "group_images", "report")  # that ha
 LARGEST = 1_000  # images that settle the number of groups
 # Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
 ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (1.0, 5.0)
+CARRIED = 0.7  # seconds of one core for 1,000 images of either domain, to carry labels over in one source (up to 4,000 of each)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
@@ -62,23 +53,6 @@ class Pass(NamedTuple):
     gflops: float = 0.0  # of an image
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a run has before it, as far as its length depends on it."""
-
-    n: int  # images
-    train: int
-    validation: int
-    test: int
-    classes: int
-    side: int  # median shorter side, pixels
-    gflops: Sequence[float]  # of an image at its input size, of each candidate
-    chosen: float  # the same of the source that the later stages use, as far as it is known
-    size: int  # its input size, pixels
-    without: int = 0  # images without labels beside them
-    grouped: bool = False  # whether no image has a label, so that they are put into groups
-
-
 def passes(work: Task, block: Params) -> list[Pass]:
     """How often the stages of a run put images through networks, or look at them; some only if validation leaves something open."""
     if work.grouped:
@@ -87,7 +61,10 @@ def passes(work: Task, block: Params) -> list[Pass]:
     race, tune = block.select_source.race, block.fine_tune
     scored = min(t, block.select_source.max_images)
     raced = min(max(50, race.share * t), race.max_images, t)
-    found = [Pass("index_images", INDEXED, work.n + work.without), *(Pass("select_source", FROZEN, scored, g) for g in work.gflops)]
+    found = [
+        Pass("index_images", INDEXED, work.n + work.without + work.second),
+        *(Pass("select_source", FROZEN, scored, g) for g in work.gflops),
+    ]
     for g in _racing(work, block):
         found += [
             Pass("select_source", FROZEN, raced * race.views + min(v, race.max_images), g),
@@ -113,6 +90,8 @@ def passes(work: Task, block: Params) -> list[Pass]:
     found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
     found.append(Pass("evaluate", FROZEN, look + COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen))
+    if work.second and block.adapt.when != outcome.NEVER:
+        found += [Pass("adapt", FROZEN, work.second + min(v, block.adapt.max_images), g) for g in [*work.gflops, work.chosen]]
     return [one for one in found if one.images]
 
 
@@ -148,7 +127,9 @@ def _from_random(work: Task, block: Params) -> list[Pass]:
     """The passes of one training from random weights."""
     base = block.baseline
     small, some = work.chosen * (min(work.size, base.max_size) / work.size) ** 2, min(work.train, base.max_images)
-    return [Pass("baseline", DRAWN, base.views * some), Pass("baseline", ANEW, base.epochs * some, small)] if base.epochs else []
+    return (
+        [Pass("baseline", DRAWN, base.views * some), Pass("baseline", ANEW, budget.usual(base, some) * some, small)] if base.epochs else []
+    )
 
 
 def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
@@ -177,11 +158,20 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
         "train_head": two * 0.0016 * (t + min(work.without, block.train_head.max_unlabelled)) * work.classes,
         "verdict": folds + 5 * (block.verdict.runs - 1),
         "evaluate": 0.0075 * min(block.evaluate.mapped, work.n),
+        "adapt": _carrying(work, block, two),
     }
     none = ({"baseline", "verdict"} if not block.baseline.epochs else set()) | (
         {"fine_tune"} if block.fine_tune.strategy == "head_only" else set()
     )
     return {name: beside.get(name, 0.0) + (1.0 if name in none else start) for name, start in STARTS.items()}
+
+
+def _carrying(work: Task, block: Params, two: float) -> float:
+    """Seconds in which adapt carries labels over to a second domain, by each source, and fits a head on them."""
+    if not work.second or block.adapt.when == outcome.NEVER:
+        return 0.0
+    both = min(work.second, block.adapt.max_images) + min(work.train + work.validation, block.adapt.max_images)
+    return len(work.gflops) * CARRIED * both / 1_000 + two * 0.0016 * work.second * work.classes
 
 
 def whole(work: Task, block: Params, pace: float) -> float:
@@ -233,65 +223,3 @@ def speed() -> float:
                 np.maximum(product, 0, out=product)
             taken.append(time.thread_time() - begun)
     return min(taken) / UNIT
-
-
-def task(block: Params) -> Task:
-    """What lies before a run here. Raises LookupError if a candidate is not known well enough, or if a GPU would do the work."""
-    if block.device != "cpu" and shutil.which("nvidia-smi"):
-        raise LookupError("how fast a GPU is is not known")
-    counts = _counts(block)
-    side = _side()
-    ranked = {row["name"]: row for row in outputs.read_object(Path("reports/ranking.json")).get("candidates") or [] if row.get("gflops")}
-    sizes: dict[str, tuple[float, int]] = {}
-    for name in block.select_source.candidates:
-        flops, size = (ranked[name]["gflops"], ranked[name]["input_size"]) if name in ranked else KNOWN[name]
-        wanted = block.select_source.input_size
-        used = wanted if isinstance(wanted, int) else min(size, max(SMALLEST, UPSCALE * side))
-        sizes[name] = flops * (used / size) ** 2, used
-    chosen = outputs.read_object(Path("reports/ranking.json")).get("chosen")
-    last = sizes.get(str(chosen)) or sorted(sizes.values())[len(sizes) // 2]
-    return Task(
-        **counts,
-        side=side,
-        gflops=[flops for flops, _ in sizes.values()],
-        chosen=last[0],
-        size=last[1],
-        grouped=no_labels.marked(images.IMAGES),
-    )
-
-
-def _counts(block: Params) -> dict[str, int]:
-    """How many images and classes there are, how many images each split will have, and how many have no label."""
-    without = len(settings.of(images.IMAGES).unlabelled(images.IMAGES))
-    if no_labels.marked(images.IMAGES):
-        n = sum(1 for _ in photos.walk(images.IMAGES))
-        return {"n": n, "train": n, "validation": 0, "test": 0, "classes": 0, "without": 0}
-    files: dict[str, int] = {}
-    classes: set[str] = set()
-    for place, _, names in os.walk(images.IMAGES):
-        parts = Path(place).relative_to(images.IMAGES).parts
-        if parts and names and not parts[0].startswith("."):
-            split = next((split for split, folder in layout.FOLDERS.items() if folder == parts[0]), "") if len(parts) > 1 else ""
-            files[split] = files.get(split, 0) + len(names)
-            classes.add(parts[-1])
-    n = sum(files.values())
-    test = files.get("test") or round(block.index_images.test_share * n)
-    validation = files.get("validation") or round(block.index_images.validation_share * (n - test))
-    return {"n": n, "train": n - test - validation, "validation": validation, "test": test, "classes": len(classes), "without": without}
-
-
-def _side() -> int:
-    """The median shorter side (pixels) of some images. Raises LookupError if none can be read."""
-    from PIL import Image
-
-    sides: list[int] = []
-    for place, _, names in os.walk(images.IMAGES):
-        for name in sorted(names)[: SAMPLE // 4]:
-            try:
-                with Image.open(Path(place, name)) as image:
-                    sides.append(min(image.size))
-            except Exception:  # whatever Pillow raises at what is no picture
-                continue
-        if len(sides) >= SAMPLE:
-            break
-    return sorted(sides)[len(sides) // 2]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
-from flows.pipeline import costs
+from flows.pipeline import costs, workload
 from flows.projects import images
 from flows.repository import dvc
 from headstart import params
@@ -35,7 +35,7 @@ def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
     """
     try:
         block = params.load()
-        work, pace = costs.task(block), costs.speed()
+        work, pace = workload.task(block), costs.speed()
         plain, more = costs.expected(work, block, 1.0), costs.whole(work, block, pace)
     except Exception:  # a candidate of which nothing is known, images that cannot be read
         plain, more, pace = {}, 0.0, 1.0

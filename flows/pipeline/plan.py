@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows.pipeline import costs, estimate
-from flows.pipeline.costs import ANEW, DRAWN, FROZEN, INDEXED, TRAINED, Task
+from flows.pipeline import costs, estimate, workload
+from flows.pipeline.costs import ANEW, DRAWN, FROZEN, INDEXED, TRAINED
+from flows.pipeline.workload import Task
 from flows.projects import images
 from flows.results import table
 from headstart import params
@@ -68,18 +69,19 @@ def told(values: Mapping[str, object], *, cards: Cards | None = None, count: int
 def _work(block: Params) -> Task:
     """What lies before the run, on a CPU: how fast others are is not known. Raises DataError if it cannot be known."""
     try:
-        return costs.task(block.model_copy(update={"device": "cpu"}))
+        return workload.task(block.model_copy(update={"device": "cpu"}))
     except (LookupError, KeyError):
         raise DataError(
             "how much work a candidate is (GFLOPs) is not known before it was ranked once; plan with candidates that are known "
-            f"(--set 'select_source.candidates=[{', '.join(list(costs.KNOWN)[:1])}]'), or run once on a few images"
+            f"(--set 'select_source.candidates=[{', '.join(list(workload.KNOWN)[:1])}]'), or run once on a few images"
         ) from None
 
 
 def _scaled(work: Task, count: int) -> Task:
     share = count / work.n
-    test, validation = round(work.test * share), round(work.validation * share)
-    return replace(work, n=count, train=count - test - validation, validation=validation, test=test, without=round(work.without * share))
+    test, validation, without, second = (round(share * each) for each in (work.test, work.validation, work.without, work.second))
+    train = count - test - validation
+    return replace(work, n=count, train=train, validation=validation, test=test, without=without, second=second)
 
 
 def _table(work: Task, block: Params, waiting: list[str], cards: Cards | None) -> str:
@@ -110,7 +112,7 @@ def _on_cards(work: Task, block: Params, cards: Cards) -> dict[str, float]:
 def _disk(work: Task, block: Params, size: int) -> list[str]:
     """What will lie on the disk, in the order in which it comes."""
     sources, scored = len(work.gflops), min(work.train, block.select_source.max_images)
-    kept = (WIDTH * HALF + KEY) * ((sources - 1) * (work.n if work.grouped else scored) + work.n + work.without)
+    kept = (WIDTH * HALF + KEY) * ((sources - 1) * (work.n if work.grouped else scored) + work.n + work.without + sources * work.second)
     views = costs.drawn(work, block) * work.train + work.validation
     tuned = not work.grouped and block.fine_tune.strategy != "head_only" and block.fine_tune.views != "fresh"
     activations = min(int(block.fine_tune.cache_gib * 2**30), CUT * views) if tuned else 0

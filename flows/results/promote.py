@@ -68,7 +68,8 @@ def _end(entry: Entry, folder: Path) -> list[str]:
     """How well rankings foretold races, and where the current model is."""
     won, runs = shelf.foretold(folder)
     times = "1 time" if won == 1 else f"{won} times"
-    lines = [f"in the last {runs} races, the ranking's first came first {times}"] if runs else []
+    races = "the last race" if runs == 1 else f"the last {runs} races"
+    lines = [f"in {races}, the ranking's first came first {times}"] if runs else []
     if entry["decision"] == "refused":
         return [*lines, f"{folder / shelf.MODEL} is as before; --force promotes all the same"]
     return [*lines, f"model       {folder / shelf.MODEL}/"]

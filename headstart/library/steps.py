@@ -179,11 +179,10 @@ def prove(
     baseline: how it is trained (headstart.params.Baseline(epochs=5)); options: those of verdict in params.yaml (seeds, label_curve, level,
     ...).
     """
-    from headstart.training import augmenting, designs, scratch
+    from headstart.training import designs, scratch
 
-    block, fresh = _block(Verdict, "verdict", options), baseline or Baseline()
-    augmentation = augmenting.settled(fresh.augmentation, _changes(images, head, seed, device))
-    fresh = fresh.model_copy(update={"augmentation": augmentation})
+    block = _block(Verdict, "verdict", options)
+    fresh = scratch.settled(baseline or Baseline(), images.usable, _changes(images, head, seed, device), device)
     card, runs = designs.random_card(head.source.design, fresh.max_size, seed), {}
     plan = scratch.plan_of(fresh)
     for one in designs.trainings(images.usable, seeds=block.runs, label_curve=block.label_curve, images=fresh.max_images, seed=seed):

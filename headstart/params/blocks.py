@@ -119,7 +119,7 @@ class FineTune(Block):
         description="Epochs without a better validation loss after which a phase ends. Rates fall to nothing at the end of a phase, and a loss that rose mostly falls there: with less than `epochs`, that is cut off.",
     )
     passes: int = Field(
-        14_000,
+        10_000,
         ge=1,
         le=1_000_000_000,
         description="Training images that a phase sees at most in all its epochs, 50 times as many on a GPU; more images have fewer epochs, but 6 at least (or `epochs`, if that is less).",
@@ -145,7 +145,7 @@ class FineTune(Block):
     )
     views: Annotated[int, Field(ge=1, le=64)] | Literal["auto", "fresh"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 6,000 images; fresh: a new one in each epoch, the frozen layers running as training goes (on a GPU always, if an activation is larger than its picture).",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 1,500 images; fresh: a new one in each epoch, the frozen layers running as training goes (on a GPU always, if an activation is larger than its picture).",
     )
     statistics: Literal["source", "batch"] = Field(
         "source",
@@ -178,7 +178,13 @@ class Baseline(Block):
     """Train the same architecture from random weights: what transfer is compared with."""
 
     epochs: int = Field(
-        10, ge=0, le=1000, description="Epochs, as many steps as fine_tune has at its default; 0: no baseline, and no verdict on transfer."
+        10, ge=0, le=1000, description="Most epochs, as many as fine_tune has at its default; 0: no baseline, and no verdict on transfer."
+    )
+    passes: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Training images seen at most in all epochs, 50 times as many on a GPU; more images have fewer epochs, but 6 at least (or `epochs`, if that is less).",
     )
     rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate (AdamW, one cycle).")
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")

@@ -29,6 +29,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {  # values by dotted name
         "fine_tune.patience": 20,
         "fine_tune.passes": 100_000,
         "fine_tune.whole": 10_000.0,
+        "baseline.passes": 100_000,
         "verdict.seeds": 5,
     },
 }

@@ -2,8 +2,9 @@
 
 Every contender competes at its own operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). It
 is better if it gains more on the validation images by more than a paired standard error; or, if neither does, if it is likelier with
-LIKELIER certainty: few images show that far sooner. Few images show little of either. Where the epoch of the fine-tuned network was picked on
-these images, to be as good as the frozen head there says nothing, and the head ships unless it is better. Where its last weights are taken, it ships unless
+LIKELIER certainty: few images show that far sooner. Few images show little of either. If the epoch of the fine-tuned network was picked on
+these images, to be as good as the frozen head there says nothing, and the head ships unless it is better; with ENOUGH_IMAGES of them the luck of that pick
+is small, and what gains more ships. If its last weights are taken, it ships unless
 the head is better: it was, on many more images (docs/decisions.md, "Fine-tuning"). An average of source and fine-tuned weights takes the place
 of the fine-tuned ones if it is better than these. The averages compete as one, by their likelihood: it tells mixes apart when their accuracies
 are equal, and does not let the best of several win by luck more often than not. So does the pair of both models, whose logits are averaged:
@@ -211,11 +212,20 @@ def choose(
     if tuned:
         best = _best_of(tuned, labels)
         shipped = better_of(shipped, best, labels)
-        if shipped.contender is head and picked:
-            shipped = Shipped(head, f"nothing beats the frozen head by a standard error on validation: {compared(best, head, labels)}")
-        elif shipped.contender is head:
-            shipped = better_of(Shipped(best, f"{best.subject} is not shown to be worse: {compared(best, head, labels)}"), head, labels)
+        if shipped.contender is head:
+            shipped = _tie(head, best, tuned, labels, picked)
     return better_of(shipped, scratch, labels) if scratch else shipped
+
+
+def _tie(head: Contender, best: Contender, tuned: list[Contender], labels: np.ndarray, picked: bool) -> Shipped:
+    """What ships if `best` of the fine-tuned model and its mixes is not shown to be better than the head."""
+    told = compared(best, head, labels)
+    if not picked:
+        return better_of(Shipped(best, f"{best.subject} is not shown to be worse: {told}"), head, labels)
+    most = max(tuned, key=lambda one: one.gain(labels).mean())
+    if len(labels) >= folding.ENOUGH_IMAGES and most.gain(labels).mean() > head.gain(labels).mean():
+        return better_of(Shipped(most, f"{most.subject} gains more on validation: {compared(most, head, labels)}"), head, labels)
+    return Shipped(head, f"nothing beats the frozen head by a standard error on validation: {told}")
 
 
 def _best_of(tuned: list[Contender], labels: np.ndarray) -> Contender:

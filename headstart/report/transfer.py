@@ -284,6 +284,6 @@ def _notes(f: Findings) -> list[str]:
     curve = f.baseline_curve
     if len(curve) and curve["validation_loss"].idxmin() == len(curve) - 1:
         said.append(
-            "The network from random weights was at its best after its last epoch: with more (baseline.epochs) it would likely get further."
+            "The network from random weights was at its best after its last epoch: with more (baseline.epochs, baseline.passes) it would likely get further."
         )
     return said

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from headstart.params import FineTune
+from headstart.params import Baseline, FineTune
 
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
-FEWEST_USUAL = 6  # epochs of the last stages, however many images there are
+FEWEST_USUAL = 6  # epochs of the last stages, and from random weights, however many images there are
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 
 
-def usual(block: FineTune, images: int, times: float = 1.0) -> int:
-    """For how many of the block's epochs its last stages are trained on so many images; times: how much more work is allowed than it says."""
+def usual(block: FineTune | Baseline, images: int, times: float = 1.0) -> int:
+    """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images.
+
+    times: how much more work is allowed than the block says.
+    """
     return min(block.epochs, max(FEWEST_USUAL, int(block.passes * times / images)))
 
 
 def views(wanted: int | str, images: int) -> int:
     """How many views of each training image are kept.
 
-    A number is taken as given. auto is 3, or 2 if there are more than 6,000 images, which bring variety of their own.
+    A number is taken as given. auto is 3, or 2 if there are more than 1,500 images, which bring variety of their own.
     """
-    return (3 if images <= 6_000 else 2) if wanted == "auto" else int(wanted)
+    return (3 if images <= 1_500 else 2) if wanted == "auto" else int(wanted)
 
 
 def epochs(block: FineTune, gflops: float, images: int, times: float = 1.0) -> int:

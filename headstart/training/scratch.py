@@ -35,8 +35,9 @@ from headstart.networks import model, skeletons
 from headstart.networks.cards import Architecture, Transform
 from headstart.networks.heads import Head
 from headstart.params import Augmentation, Baseline
-from headstart.training import cached, checkpoints, loop, parallel, strategies
+from headstart.training import augmenting, budget, cached, checkpoints, loop, parallel, strategies
 from headstart.training import run as run_module
+from headstart.training.augmenting import Change
 from headstart.training.cached import Photos, Wanted
 from headstart.training.examples import Examples, Recipe
 from headstart.training.measure import logits, measure, outputs
@@ -90,6 +91,13 @@ class Result:
     right: np.ndarray  # (epochs + 1, n validation) bool: what each row of the curve classified rightly
     best: int  # the row of the curve that the network is of
     steps: list[int]  # of the optimizer, done at each row of the curve
+
+
+def settled(block: Baseline, table: pd.DataFrame, changes: list[Change], device: Device) -> Baseline:
+    """The block as it is done on the images of `table`: for fewer epochs if there are many, and with changes of pictures that were found harmless."""
+    seen = min(block.max_images, int((table["split"] == "train").sum()))
+    epochs = budget.usual(block, seen, 1.0 if device.kind == "cpu" else budget.ON_GPU)
+    return block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes), "epochs": epochs})
 
 
 def plan_of(block: Baseline) -> Plan:

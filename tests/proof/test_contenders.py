@@ -54,6 +54,23 @@ def test_where_it_was_not_the_fine_tuned_model_ships_unless_the_head_beats_it() 
     assert kept.reason.startswith("the frozen head beats the fine-tuned model on validation: the frozen head 90.0% of 100 images right")
 
 
+@pytest.mark.parametrize(("images", "wrong", "ships"), [(200, 18, "fine_tuned"), (200, 20, "head"), (200, 22, "head"), (100, 18, "head")])
+def test_of_many_images_on_which_its_epoch_was_picked_what_gains_more_ships(images: int, wrong: int, ships: str) -> None:
+    """Both are wrong about different images, so two more or fewer are within an error."""
+    labels, numbers = np.tile([0, 1], images // 2), np.arange(images)
+    predicted = [np.where(missed, 1 - labels, labels) for missed in (numbers < 20, numbers >= images - wrong)]
+    head, tuned = (
+        replace(made(name, 0), logits=np.where(said[:, None] == [0, 1], 2.0, 0.0))
+        for name, said in zip(("head", "fine_tuned"), predicted, strict=True)
+    )
+    assert not paired.better(tuned.gain(labels), head.gain(labels))
+    shipped = contenders.choose(head, [tuned], None, labels)
+    assert shipped.contender.name == ships
+    assert shipped.reason.startswith(
+        "the fine-tuned model gains more on validation:" if ships == "fine_tuned" else "nothing beats the frozen"
+    )
+
+
 def test_of_very_few_images_the_pair_is_asked_first() -> None:
     few = LABELS[:12]
     head, tuned, pair = (replace(one, logits=one.logits[:12]) for one in (made("head", 9), made("fine_tuned", 9), made("both", 9)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from headstart.params import FineTune
+from headstart.params import Baseline, FineTune
 from headstart.params.presets import PRESETS
 from headstart.training import budget
 
 
-@pytest.mark.parametrize(("images", "epochs"), [(2, 10), (1_400, 10), (1_401, 9), (1_750, 8), (2_000, 7), (2_334, 6), (1_000_000, 6)])
+@pytest.mark.parametrize(("images", "epochs"), [(2, 10), (1_000, 10), (1_001, 9), (1_250, 8), (1_400, 7), (1_429, 6), (1_000_000, 6)])
 def test_many_images_have_fewer_epochs_but_six_at_least(images: int, epochs: int) -> None:
     assert budget.usual(FineTune(), images) == epochs
+    assert budget.usual(Baseline(), images) == epochs, "as many steps from random weights"
 
 
 def test_what_is_asked_for_is_the_most_and_a_card_does_more() -> None:

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from flows.pipeline import costs, estimate
+from flows.pipeline import costs, estimate, workload
 from flows.projects import images
 from headstart import params
-from headstart.data.settings import no_labels, partly
+from headstart.data.settings import no_labels, partly, two_domains
 from headstart.evaluation import occlusion
 from headstart.grouping import grouping
 from headstart.params import STAGES
@@ -22,7 +22,7 @@ from headstart.params.presets import PRESETS
 from headstart.training import augmenting, budget
 from tests import ROOT
 
-CELLS = costs.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
+CELLS = workload.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
 
 
 @pytest.fixture
@@ -84,20 +84,20 @@ def test_what_changed_and_what_follows_from_it_will_run(project: Path) -> None:
 
 
 def test_what_lies_before_a_run(project: Path) -> None:
-    found = costs.task(params.load())
+    found = workload.task(params.load())
     assert (found.n, found.train, found.validation, found.test, found.classes, found.side) == (50, 32, 8, 10, 2, 100)
     assert (found.gflops, found.size) == ([0.384, 0.599, 0.858], 240)
     params.write({"select_source.candidates": ["timm:resnet18"]})
     with pytest.raises(LookupError):
-        costs.task(params.load())
+        workload.task(params.load())
     Path("reports").mkdir()
     row = {"name": "timm:resnet18", "gflops": 1.8, "input_size": 224}
     Path("reports/ranking.json").write_text(json.dumps({"chosen": "timm:resnet18", "candidates": [row, {"name": "x", "gflops": None}]}))
-    assert costs.task(params.load()).chosen == 1.8
+    assert workload.task(params.load()).chosen == 1.8
     for split, label in (("train", "b"), ("test", "a")):
         Path("data/images", split).mkdir()
         Path("data/images", label).rename(Path("data/images", split, label))
-    found = costs.task(params.load())
+    found = workload.task(params.load())
     assert (found.test, found.train, found.validation) == (25, 20, 5)
 
 
@@ -106,15 +106,28 @@ def test_images_without_labels_beside_labelled_ones(project: Path) -> None:
         path = images.IMAGES / partly.FOLDER / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.new("L", (100, 100)).save(path)
-    found = costs.task(params.load())
+    found = workload.task(params.load())
     assert (found.n, found.classes, found.without, found.grouped) == (50, 2, 7, False)
     more, less = costs.expected(found, params.load(), 1.0), costs.expected(dataclasses.replace(found, without=0), params.load(), 1.0)
     assert {name for name in more if more[name] > less[name]} == {"index_images", "train_head"}
 
 
+def test_a_second_domain(project: Path) -> None:
+    for number in range(7):
+        path = images.IMAGES / two_domains.FOLDER / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (100, 100)).save(path)
+    found, block = workload.task(params.load()), params.load()
+    assert (found.n, found.without, found.second) == (50, 0, 7)
+    more, less = costs.expected(found, block, 1.0), costs.expected(dataclasses.replace(found, second=0), block, 1.0)
+    assert {name for name in more if more[name] > less[name]} == {"index_images", "adapt"}
+    never = params.check({**block.model_dump(), "adapt": {"when": "never"}})
+    assert costs.expected(found, never, 1.0)["adapt"] == less["adapt"]
+
+
 def test_no_labels_at_all(project: Path) -> None:
     no_labels.mark(images.IMAGES)
-    found = costs.task(params.load())
+    found = workload.task(params.load())
     assert (found.n, found.classes, found.grouped) == (50, 0, True)
     seconds = costs.expected(found, params.load(), 1.0)
     assert [name for name, value in seconds.items() if value > 1.1] == list(costs.GROUPED)
@@ -157,7 +170,7 @@ def test_less_work_costs_less() -> None:
 
 def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether most of the network is trained depends on what the frozen head has wrong."""
-    monkeypatch.setattr(costs, "task", lambda block: CELLS)
+    monkeypatch.setattr(workload, "task", lambda block: CELLS)
     plain = estimate.tell(said.append)
     assert said[0].endswith("if most of the network is trained")
     estimate.note(plain, [{"stage": "fine_tune", "outcome": "ran", "seconds": 100.0}])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.pipeline import costs, plan
+from flows.pipeline import costs, plan, workload
 from flows.projects import images
 from headstart import params
 from headstart.machinery.errors import DataError, ParamsError
@@ -45,7 +45,7 @@ def test_it_says_all_of_it_and_starts_nothing(project: Path, capsys: pytest.Capt
 
 def test_the_sums_are_those_of_the_stages(project: Path) -> None:
     block = params.load()
-    each = costs.passes(costs.task(block), block)
+    each = costs.passes(workload.task(block), block)
     said = plan.told({})
     assert cells(said, "all")[1].strip() == f"{sum(round(one.images) for one in each):,}"
     without = plan.told({"baseline.epochs": 0})
