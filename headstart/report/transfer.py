@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from headstart.report import charts
 from headstart.report.findings import Findings
+from headstart.statistics import goals
 from headstart.words import formats, naming
 from headstart.words.formats import count, percent
 from headstart.words.lists import sentence
@@ -59,6 +60,7 @@ class Contender:
 
     title: str
     validation_accuracy: float
+    balanced: float | None  # balanced accuracy, if that is what decides
     log_likelihood: float
     ships: bool
 
@@ -132,10 +134,13 @@ def transfer(f: Findings) -> Transfer:
 def _contenders(f: Findings) -> list[Contender]:
     """What could ship, as far as it was known before remedies."""
     shipped = (f.verdict["ships"], f.verdict["mix"])
+    aim = f.metrics.get("aim")
+    even = bool(aim) and goals.read(aim["goal"]).even
     return [
         Contender(
             naming.title(one["name"], one["mix"]),
             one["validation_accuracy"],
+            one.get("validation_gain") if even else None,
             one["log_likelihood"],
             (one["name"], one["mix"]) == shipped,
         )

@@ -120,6 +120,14 @@ def test_an_average_that_ships_is_the_one_of_its_mix(tmp_path: Path) -> None:
     assert "Average, 25% fine-tuned 93.8%" in text
 
 
+def test_what_could_ship_is_shown_by_what_decides(tmp_path: Path) -> None:
+    """The aim of these runs is balanced accuracy; before a run had an aim, accuracy alone was known."""
+    proved = prove()
+    assert "Model Right Balanced accuracy Log loss Frozen head" in page(tmp_path, proved=proved).text
+    arms = [{key: value for key, value in arm.items() if key != "validation_gain"} for arm in proved["arms"]]
+    assert "Model Right Log loss Frozen head" in page(tmp_path, proved={**proved, "arms": arms}).text
+
+
 @pytest.mark.parametrize(
     ("says", "words"),
     [
