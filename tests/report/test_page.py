@@ -442,6 +442,14 @@ def test_dots_never_cover_each_other_with_labels(n: int) -> None:
         assert not any(abs(y - v) < 11 and u < x + boxes[k][2] and x < u + wide for u, v, wide in boxes[k + 1 :])
 
 
+@pytest.mark.parametrize(("title", "row"), [("loss", "13.0"), ("validation accuracy", "31.0")])
+def test_a_legend_that_has_no_room_beside_the_title_goes_below_it(title: str, row: str) -> None:
+    names = ("pretrained", "random weights", "90% of the better end")
+    svg = charts.lines([charts.Series(name, [(1.0, 0.5), (2.0, 0.6)]) for name in names], alt="a", x_title="x", y_title=title)
+    rows = re.findall(r'y="([\d.]+)">(?:' + "|".join(names) + ")<", svg)
+    assert rows == [row] * 3
+
+
 def test_lines_with_one_point_can_be_drawn() -> None:
     svg = charts.lines([charts.Series("only", [(1.0, 0.5)])], alt="a", x_title="x", y_title="y")
     assert "nan" not in svg

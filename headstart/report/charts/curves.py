@@ -43,8 +43,10 @@ def lines(
     y axis from above. `log` makes x logarithmic; `x_names` are what is written at x = 0, 1, 2, ... instead of the numbers,
     and `x_text` says how these are written (left out: only whole ones are).
     """
-    top = 34 if walls else 28
-    height, bottom = 250, 206
+    key = [(f"s{s.style}" + (" dashed" if s.dashed else ""), s.name) for s in series if s.name] + ([("level", level[1])] if level else [])
+    down = 0 if len(key) < 2 or paper.beside(key, y_title) else 18
+    top = (34 if walls else 28) + down
+    height, bottom = 250 + down, 206 + down
     xs = [x for s in series for x, _ in s.points]
     ys = [y for s in series for _, y in s.points] + ([level[0]] if level else [])
     low, high = paper.padded(ys, ceiling)
@@ -61,8 +63,7 @@ def lines(
         parts.append(_line(s, x, y))
     for px, py in rings:
         parts.append(f'<circle class="ring" cx="{x(px):.1f}" cy="{y(py):.1f}" r="7"/>')
-    key = [(f"s{s.style}" + (" dashed" if s.dashed else ""), s.name) for s in series if s.name] + ([("level", level[1])] if level else [])
-    parts.append(paper.legend(key) if len(key) > 1 else "")
+    parts.append(paper.legend(key, down) if len(key) > 1 else "")
     return paper.svg(height, alt, parts)
 
 

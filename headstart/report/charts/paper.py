@@ -80,16 +80,25 @@ def grid(
     return "".join(parts)
 
 
-def legend(key: Sequence[tuple[str, str]]) -> str:
-    """Names in a row along the top, right-aligned so that they leave the axis title its place."""
-    at = WIDTH - 14 - sum(34 + len(name) * LETTER for _, name in key) + 10
+def beside(key: Sequence[tuple[str, str]], title: str) -> bool:
+    """Whether a legend has room in the row of the title of the y axis."""
+    return 6 + len(title) * LETTER < _begin(key)
+
+
+def _begin(key: Sequence[tuple[str, str]]) -> float:
+    return WIDTH - 14 - sum(34 + len(name) * LETTER for _, name in key) + 10
+
+
+def legend(key: Sequence[tuple[str, str]], down: float = 0.0) -> str:
+    """Names in a row along the top, or so far below it, right-aligned so that they leave the axis title its place."""
+    at = _begin(key)
     parts = []
     for kind, name in key:
         if "block" in kind:
-            parts.append(f'<rect class="{kind}" x="{at + 6:.1f}" y="3" width="12" height="12"/>')
+            parts.append(f'<rect class="{kind}" x="{at + 6:.1f}" y="{3 + down:g}" width="12" height="12"/>')
         else:
-            parts.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at + 18:.1f}" y1="9" y2="9"/>')
-        parts.append(text(at + 22, 13, name))
+            parts.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at + 18:.1f}" y1="{9 + down:g}" y2="{9 + down:g}"/>')
+        parts.append(text(at + 22, 13 + down, name))
         at += 34 + len(name) * LETTER
     return "".join(parts)
 
