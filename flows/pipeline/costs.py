@@ -29,7 +29,7 @@ STARTS = {
 GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
 LARGEST = 1_000  # images that settle the number of groups
 # Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
-ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (1.0, 5.0)
+ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (2.5, 2.0)
 CARRIED = 0.7  # seconds of one core for 1,000 images of either domain, to carry labels over in one source (up to 4,000 of each)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
@@ -199,7 +199,7 @@ def grouping(work: Task, block: Params) -> float:
     asked = block.group_images
     settle, found = min(work.n, LARGEST) / 1_000, min(work.n, asked.max_images) / 1_000
     number = len(work.gflops) * (ALONE[0] + ALONE[1] * settle**2) + TOGETHER[0] + TOGETHER[1] * settle**2
-    return STARTS["group_images"] + number + FOUND[0] + FOUND[1] * found**2.5
+    return STARTS["group_images"] + number + FOUND[0] + FOUND[1] * found**2
 
 
 @cache
