@@ -30,7 +30,7 @@ GROUPED = ("index_images", "validate_data", "group_images", "report")  # that ha
 LARGEST = 1_000  # images that settle the number of groups
 # Seconds of one core, whatever the images and for 1,000 of them: to settle the number in a source, in all together, and to find the groups
 ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (2.5, 2.0)
-CARRIED = 0.7  # seconds of one core for 1,000 images of either domain, to carry labels over in one source (up to 4,000 of each)
+CARRIED = 0.9  # seconds of one core for 1,000 images of either domain, to carry labels over in one source (up to 4,000 of each)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
