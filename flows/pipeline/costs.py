@@ -90,7 +90,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
     found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
     found.append(Pass("evaluate", FROZEN, look + COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen))
-    if work.second and block.adapt.when != outcome.NEVER:
+    if _carries(work, block):
         found += [Pass("adapt", FROZEN, work.second + min(v, block.adapt.max_images), g) for g in [*work.gflops, work.chosen]]
     return [one for one in found if one.images]
 
@@ -166,9 +166,14 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     return {name: beside.get(name, 0.0) + (1.0 if name in none else start) for name, start in STARTS.items()}
 
 
+def _carries(work: Task, block: Params) -> bool:
+    """Whether there is a second domain to carry labels over to."""
+    return bool(work.second) and block.adapt.when != outcome.NEVER
+
+
 def _carrying(work: Task, block: Params, two: float) -> float:
     """Seconds in which adapt carries labels over to a second domain, by each source, and fits a head on them."""
-    if not work.second or block.adapt.when == outcome.NEVER:
+    if not _carries(work, block):
         return 0.0
     both = min(work.second, block.adapt.max_images) + min(work.train + work.validation, block.adapt.max_images)
     return len(work.gflops) * CARRIED * both / 1_000 + two * 0.0016 * work.second * work.classes

@@ -10,12 +10,9 @@ ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 
 
-def usual(block: FineTune | Baseline, images: int, times: float = 1.0) -> int:
-    """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images.
-
-    times: how much more work is allowed than the block says.
-    """
-    return min(block.epochs, max(FEWEST_USUAL, int(block.passes * times / images)))
+def usual(block: FineTune | Baseline, images: int, *, on_gpu: bool = False) -> int:
+    """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images."""
+    return min(block.epochs, max(FEWEST_USUAL, int(block.passes * _times(on_gpu) / images)))
 
 
 def views(wanted: int | str, images: int) -> int:
@@ -26,10 +23,15 @@ def views(wanted: int | str, images: int) -> int:
     return (3 if images <= 1_500 else 2) if wanted == "auto" else int(wanted)
 
 
-def epochs(block: FineTune, gflops: float, images: int, times: float = 1.0) -> int:
+def epochs(block: FineTune, gflops: float, images: int, *, on_gpu: bool = False) -> int:
     """For how many of the block's epochs most of the network is trained on so many images; 0 if those are too few.
 
-    gflops: of a forward pass of an image; times: how much more work is allowed than the block says.
+    gflops: of a forward pass of an image.
     """
-    found = min(block.epochs, int(block.whole * times / (gflops * images)))
+    found = min(block.epochs, int(block.whole * _times(on_gpu) / (gflops * images)))
     return found if found >= min(FEWEST_EPOCHS, block.epochs) else 0
+
+
+def _times(on_gpu: bool) -> float:
+    """How much more work is allowed than a block says."""
+    return ON_GPU if on_gpu else 1.0

@@ -96,7 +96,7 @@ class Result:
 def settled(block: Baseline, table: pd.DataFrame, changes: list[Change], device: Device) -> Baseline:
     """The block as it is done on the images of `table`: for fewer epochs if there are many, and with changes of pictures that were found harmless."""
     seen = min(block.max_images, int((table["split"] == "train").sum()))
-    epochs = budget.usual(block, seen, 1.0 if device.kind == "cpu" else budget.ON_GPU)
+    epochs = budget.usual(block, seen, on_gpu=device.kind != "cpu")
     return block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes), "epochs": epochs})
 
 

@@ -146,7 +146,7 @@ def _ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wron
     if settled.strategy == "last_stages" and much_is_wrong:
         deep = whole.way(settled, card, images, on_gpu=on_gpu)
         yield from [(DEEP, deep)] if deep else []
-    lasting = settled.model_copy(update={"epochs": budget.usual(settled, images, budget.ON_GPU if on_gpu else 1.0)})
+    lasting = settled.model_copy(update={"epochs": budget.usual(settled, images, on_gpu=on_gpu)})
     yield USUAL, lasting.model_copy(update={"keep": "trained" if settled.keep == "best" else settled.keep})
     if settled.strategy != "head_only":
         yield GENTLER, lasting.model_copy(update={"rate": LESS * settled.rate})

@@ -44,7 +44,7 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     if not block.whole:
         return None
     trunk, size = sources.known(card).trunk, card.transform.input_size
-    epochs = budget.epochs(block, common.gflops(trunk, size), images, budget.ON_GPU if on_gpu else 1.0)
+    epochs = budget.epochs(block, common.gflops(trunk, size), images, on_gpu=on_gpu)
     if not epochs:
         return None
     seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})

@@ -19,7 +19,7 @@ def test_what_is_asked_for_is_the_most_and_a_card_does_more() -> None:
     block = FineTune(epochs=4, passes=1)
     assert budget.usual(block, 100) == 4
     assert budget.usual(FineTune(epochs=20, passes=1000), 100) == 10
-    assert budget.usual(FineTune(), 50_000, budget.ON_GPU) == 10
+    assert budget.usual(FineTune(), 50_000, on_gpu=True) == 10
 
 
 def test_no_phase_is_cut_off_before_its_rates_have_fallen() -> None:
