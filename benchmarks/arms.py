@@ -6,7 +6,8 @@ Each seed draws `--images` images of a folder to train and validate on, and test
 that was fitted on all images of the draw, and networks that were fine-tuned from its twin: in the usual way, and most of the network
 (headstart/training/whole.py), each as it was trained on the training images alone, and once more on those of train and validation together
 (`refit`), by itself, beside the head (`pair`), and as the average of both one's weights that is best on validation (`average`); `by_head`: where the head alone was fitted once more, which takes no training. Beside the accuracies on the test images stands what the validation images say: the difference in log likelihood
-from the head in standard errors. A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
+from the head in standard errors. If the classes are uneven, `balanced` has each arm's balanced accuracy at the operating point that the validation
+images give (statistics/operating.py). A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from headstart.library import steps
 from headstart.networks import kept
 from headstart.params import FineTune
 from headstart.proof import contenders
-from headstart.statistics import likelihood, paired
+from headstart.statistics import goals, likelihood, operating, paired
+from headstart.statistics.goals import Goal
+from headstart.statistics.likelihood import softmax
 from headstart.training import augmenting, fine_tuning, refitting, whole
 
 ARMS = ("network", "pair", "average", "pair_by_head", "average_by_head", "refit", "refit_pair", "refit_average")
+ONCE_MORE = {"pair_by_head": "pair", "average_by_head": "average", "refit": "network", "refit_pair": "pair", "refit_average": "average"}
 
 
 def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, FineTune | None]:
@@ -45,6 +49,17 @@ def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, 
 def merits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Log likelihoods (n,) at the best temperature."""
     return np.asarray(likelihood.of_labels(logits / likelihood.temperature(logits, labels), labels))
+
+
+def balanced(held: dict[str, np.ndarray], said: dict[str, np.ndarray], labels: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Balanced accuracy on the test images of each arm, at the operating point that its logits `held` of the validation images give.
+
+    An arm that was fitted once more has the point of what it was before.
+    """
+    goal, names = Goal("balanced_accuracy"), [str(number) for number in range(said["head"].shape[1])]
+    points = {arm: operating.choose(goal, softmax(logits), labels, names) for arm, logits in held.items()}
+    gains = {arm: (points[ONCE_MORE.get(arm, arm)].named(softmax(logits)) == truth) * goal.counts(truth) for arm, logits in said.items()}
+    return {arm: round(float(gain.mean()), 4) for arm, gain in gains.items()}
 
 
 def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> list[dict[str, Any]]:
@@ -75,13 +90,14 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> 
                 return classify.logits(contenders.averaged(begun, nets[network], mix), card, rows, some.root)
 
             mix = max(contenders.MIXES, key=lambda mix: merits(of_average(mix), labels).mean())
+            known = {"head": before, "network": done.logits, "pair": (before + done.logits) / 2, "average": of_average(mix)}
             said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
             said |= {"pair": (alone + said["network"]) / 2, "pair_by_head": (final + said["network"]) / 2}
             said |= {"average": of_average(mix, test), "average_by_head": of_average(mix, test, last)}
             if "refit" in nets:
                 said |= {"refit_pair": (final + said["refit"]) / 2, "refit_average": of_average(mix, test, last, "refit")}
             gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
-            row = {
+            row: dict[str, Any] = {
                 **{"folder": folder.name, "images": images, "seed": seed, "way": way, "n_validation": len(held), "n_test": len(test)},
                 **{"best_epoch": done.best, "image_passes": done.summary["image_passes"], "seconds": round(trained - begun, 1)},
                 "refit_seconds": round(time.monotonic() - trained, 1),
@@ -90,6 +106,8 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> 
                 "head": float((final.argmax(1) == truth).mean()),
                 **{arm: float((said[arm].argmax(1) == truth).mean()) for arm in ARMS if arm in said},
             }
+            if (counts := np.bincount(labels)).max() > goals.EVEN_UP_TO * counts.min():
+                row["balanced"] = balanced(known, {"head": final, **said}, labels, truth)
             rows.append(row)
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")

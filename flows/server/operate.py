@@ -168,13 +168,13 @@ def _stop(mark: servers.Mark | None) -> bool:
     if not servers.alive(mark):
         return False
     assert mark is not None
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(mark["pid"], signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            if servers.alive(mark):
+                os.kill(mark["pid"], number)
         deadline = time.monotonic() + PATIENCE
         while servers.alive(mark) and time.monotonic() < deadline:
             time.sleep(0.1)
-        if servers.alive(mark):
-            os.kill(mark["pid"], signal.SIGKILL)
     return True
 
 

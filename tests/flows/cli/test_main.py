@@ -496,20 +496,29 @@ def test_a_run_with_a_temporary_server(project: Path, monkeypatch: pytest.Monkey
     assert err.startswith("this run will not be kept for `headstart runs`: nothing is committed yet"), "said before anything starts"
     assert err.splitlines()[2:] == expected, "the run's lines, and none of Prefect's or dvc's"
     assert Path(".headstart/prefect/prefect.db").exists()
-    assert servers(toy_home=project / ".headstart/prefect") == []
+    assert left(project / ".headstart/prefect") == []
     status = subprocess.run(["git", "status", "--short", "-uall"], capture_output=True, text=True).stdout
     assert ".headstart" not in status
 
 
-def servers(toy_home: Path) -> list[str]:
-    """Process ids of what still runs with this Prefect home."""
+def servers(home: Path) -> list[str]:
+    """Process ids and command lines of what runs with this Prefect home."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"PREFECT_HOME={toy_home}".encode() in entry.read_bytes():
-                found.append(entry.parent.name)
+            if f"PREFECT_HOME={home}".encode() in entry.read_bytes():
+                words = (entry.parent / "cmdline").read_bytes().split(b"\0")
+                found.append(f"{entry.parent.name}: {b' '.join(words).decode(errors='replace')}")
         except OSError:
             continue
+    return found
+
+
+def left(home: Path) -> list[str]:
+    """What runs with this Prefect home for good: what was told to end, and has reported that it did, may need a moment to be gone."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := servers(home)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return found
 
 
@@ -621,10 +630,7 @@ def test_a_killed_run_leaves_no_orphans(project: Path, prefect_database: Path, m
         assert len(servers(home)) >= 3, "the server, dvc and the stage"
         process.kill()
     assert gone(stage)
-    deadline = time.monotonic() + PATIENCE
-    while servers(home) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert servers(home) == []
+    assert left(home) == []
     Path("index_images.sleeps").unlink()
     with lock.hold("the next"):
         recovery.recover()

@@ -34,7 +34,7 @@ from headstart.machinery.errors import HeadstartError
 from headstart.params import STAGES
 from tests import PATIENCE, ROOT
 from tests.conftest import with_database
-from tests.flows.cli.test_main import servers
+from tests.flows.cli.test_main import left
 from tests.tasks.test_stage import gone
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def project(_toy_template: Path, prefect_database: Path, tmp_path_factory: pytes
             for name in ("worker", "server", "reports"):
                 if servers_module.alive(mark := servers_module.standing().get(name)):
                     os.kill(mark["pid"], signal.SIGKILL)
-    assert servers(folder / ".headstart/prefect") == []
+    assert left(folder / ".headstart/prefect") == []
 
 
 def test_the_deployments_are_there_and_the_schedule_is_off(project: Project) -> None:
