@@ -1,13 +1,16 @@
 """What fine-tuning brings on few images, way by way, on many test images that decide nothing.
 
-    python benchmarks/arms.py FOLDER... [--images 60 250] [--seeds 1] [--ways usual deep] [--out FILE.jsonl]
+    python benchmarks/arms.py FOLDER... [--images 60 250] [--seeds 1] [--ways usual deep] [--out FILE.jsonl] [--logits FOLDER]
 
 Each seed draws `--images` images of a folder to train and validate on, and tests on others (panel.py). On frozen EfficientNet-Lite0: the head
 that was fitted on all images of the draw, and networks that were fine-tuned from its twin: in the usual way, and most of the network
 (headstart/training/whole.py), each as it was trained on the training images alone, and once more on those of train and validation together
-(`refit`), by itself, beside the head (`pair`), and as the average of both one's weights that is best on validation (`average`); `by_head`: where the head alone was fitted once more, which takes no training. Beside the accuracies on the test images stands what the validation images say: the difference in log likelihood
-from the head in standard errors. If the classes are uneven, `balanced` has each arm's balanced accuracy at the operating point that the validation
-images give (statistics/operating.py). A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
+(`refit`), by itself, beside the head with half of the logits (`pair`) or with the share that the validation images give it (`weighed`, as it ships;
+headstart/proof/choosing.py), and as the average of both one's weights that is best on validation (`average`); `by_head`: where the head alone was
+fitted once more, which takes no training. Beside the accuracies on the test images stands what the validation images say: the difference in log
+likelihood from the head in standard errors. If the classes are uneven, `balanced` has each arm's balanced accuracy at the operating point that the validation
+images give (statistics/operating.py). With `--logits`, the logits of all arms are kept, so that rules can be compared without training again.
+A row per draw and way, appended to FILE; ends with a line of JSON: mean differences from the head in points.
 """
 
 from __future__ import annotations
@@ -35,8 +38,16 @@ from headstart.statistics.goals import Goal
 from headstart.statistics.likelihood import softmax
 from headstart.training import augmenting, fine_tuning, refitting, whole
 
-ARMS = ("network", "pair", "average", "pair_by_head", "average_by_head", "refit", "refit_pair", "refit_average")
-ONCE_MORE = {"pair_by_head": "pair", "average_by_head": "average", "refit": "network", "refit_pair": "pair", "refit_average": "average"}
+ALONE = ("network", "pair", "weighed", "average", "pair_by_head", "average_by_head")
+ARMS = (*ALONE, "refit", "refit_pair", "refit_weighed", "refit_average")
+ONCE_MORE = {
+    "pair_by_head": "pair",
+    "average_by_head": "average",
+    "refit": "network",
+    "refit_pair": "pair",
+    "refit_weighed": "weighed",
+    "refit_average": "average",
+}
 
 
 def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, FineTune | None]:
@@ -62,7 +73,7 @@ def balanced(held: dict[str, np.ndarray], said: dict[str, np.ndarray], labels: n
     return {arm: round(float(gain.mean()), 4) for arm, gain in gains.items()}
 
 
-def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> list[dict[str, Any]]:
+def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, logits: Path | None) -> list[dict[str, Any]]:
     """A row for each way."""
     with tempfile.TemporaryDirectory() as name:
         some = steps.index(panel.drawn(folder, images, 800, seed, Path(name)), seed=seed)
@@ -90,24 +101,35 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path) -> 
                 return classify.logits(contenders.averaged(begun, nets[network], mix), card, rows, some.root)
 
             mix = max(contenders.MIXES, key=lambda mix: merits(of_average(mix), labels).mean())
-            known = {"head": before, "network": done.logits, "pair": (before + done.logits) / 2, "average": of_average(mix)}
+            trained_alone = classify.logits(nets["network"], card, held, some.root)
+            goal = goals.resolve("auto", None, 0.0, list(some.split("train")["label"]))
+            of_head, of_network = (contenders.Contender("", {}, card, logits, goal=goal) for logits in (before, trained_alone))
+            share = contenders.share(of_head, of_network, labels)
+            known = {"head": before, "network": trained_alone, "pair": (before + trained_alone) / 2, "average": of_average(mix)}
+            known["weighed"] = (1 - share) * before + share * trained_alone
             said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
             said |= {"pair": (alone + said["network"]) / 2, "pair_by_head": (final + said["network"]) / 2}
+            said["weighed"] = (1 - share) * alone + share * said["network"]
             said |= {"average": of_average(mix, test), "average_by_head": of_average(mix, test, last)}
             if "refit" in nets:
+                said["refit_weighed"] = (1 - share) * final + share * said["refit"]
                 said |= {"refit_pair": (final + said["refit"]) / 2, "refit_average": of_average(mix, test, last, "refit")}
             gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
+            said["head"] = final
             row: dict[str, Any] = {
                 **{"folder": folder.name, "images": images, "seed": seed, "way": way, "n_validation": len(held), "n_test": len(test)},
                 **{"best_epoch": done.best, "image_passes": done.summary["image_passes"], "seconds": round(trained - begun, 1)},
                 "refit_seconds": round(time.monotonic() - trained, 1),
                 "validation_errors_better": round(gap / error, 2) if error else 0.0,
-                "mix": mix,
+                **{"mix": mix, "share": share},
                 "head": float((final.argmax(1) == truth).mean()),
                 **{arm: float((said[arm].argmax(1) == truth).mean()) for arm in ARMS if arm in said},
             }
-            if (counts := np.bincount(labels)).max() > goals.EVEN_UP_TO * counts.min():
-                row["balanced"] = balanced(known, {"head": final, **said}, labels, truth)
+            if logits:
+                arrays = {f"held_{arm}": values for arm, values in known.items()} | {f"test_{arm}": values for arm, values in said.items()}
+                np.savez(logits / f"{folder.name}_{images}_{seed}_{way}.npz", labels=labels, truth=truth, **arrays)
+            if goal.even:
+                row["balanced"] = balanced(known, said, labels, truth)
             rows.append(row)
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -123,13 +145,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--ways", nargs="+", default=["usual", "deep"])
     parser.add_argument("--out", type=Path, default=Path("arms.jsonl"))
+    parser.add_argument("--logits", type=Path, help="a folder for the logits of all arms, a file per draw and way")
     given = parser.parse_args()
     rows = [
         row
         for images in given.images
         for folder in given.folders
         for seed in range(given.seeds)
-        for row in draw(folder.resolve(), images, seed, given.ways, given.out)
+        for row in draw(folder.resolve(), images, seed, given.ways, given.out, given.logits)
     ]
     gains = {}
     for way in given.ways:

@@ -13,7 +13,7 @@ from headstart.data import manifest
 from headstart.networks import cards, heads, kept
 from headstart.networks.cards import SourceCard
 from headstart.params import Baseline, FineTune, Shared, TrainHead, Verdict
-from headstart.proof import contenders, proving, refit, shipping
+from headstart.proof import choosing, contenders, proving, refit, shipping
 from headstart.proof.remedies import Context
 from headstart.proof.trained import Blocks
 from headstart.statistics import goals, operating, records
@@ -91,7 +91,7 @@ def _field(
     tuned = (
         contenders.measure(contenders.FINE_TUNED, arrays, card, data, temperature=summary["temperature"]) if summary["changed"] else None
     )
-    averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned)] if tuned and average else []
+    averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned, data.labels)] if tuned and average else []
     return shipping.Field(frozen, tuned, averages, None, _absent(summary))
 
 
@@ -110,7 +110,7 @@ def _absent(summary: tuning.Summary) -> str:
     return ""
 
 
-def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block: Verdict, again: refit.Weights | None) -> None:
+def _write(out: Path, shipped: choosing.Shipped, point: operating.Point, block: Verdict, again: refit.Weights | None) -> None:
     """Write what ships: its weights, why it does, its operating point, and what its logits were divided by.
 
     again: its weights fitted on train and validation; what was measured on validation then lies beside them.
@@ -129,7 +129,7 @@ def _write(out: Path, shipped: contenders.Shipped, point: operating.Point, block
         )
 
 
-def _say(said: shipping.Verdict, shipped: contenders.Shipped) -> None:
+def _say(said: shipping.Verdict, shipped: choosing.Shipped) -> None:
     answer = naming.answer(said["answer"], shipping.looked_at(said))
     print(f"transfer: {answer}. {said['evidence'].removesuffix('.')}. {said['settle']}".rstrip())
     print(f"ships: {shipped.contender.name}. {shipped.reason}")

@@ -174,7 +174,7 @@ class Verdict(TypedDict, total=False):
     evidence: str
     settle: str  # what would tell, if there are too few images
     reason: str
-    mix: float | None  # the share of the fine-tuned model in an average that ships
+    mix: float | None  # the share of the fine-tuned model in an average or a pair that ships
     pretrained_against_random: Compared
 
 

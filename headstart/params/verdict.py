@@ -32,7 +32,7 @@ class Verdict(Repeats):
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples behind the interval of the steps.")
     average: bool = Field(
         True,
-        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation, and both models side by side (at twice the cost of a prediction).",
+        description="Let averages of the source's weights with a new head and the fine-tuned weights ship too, the mix chosen on validation, and both models side by side, each with the share that validation gives it (at twice the cost of a prediction).",
     )
     remedies: bool = Field(
         True,

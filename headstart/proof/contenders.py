@@ -1,16 +1,4 @@
-"""The contenders, whole models that could ship, and how one is chosen from the validation images.
-
-Every contender competes at its own operating point, every class counting alike unless the goal is accuracy (headstart/statistics/goals.py). It
-is better if it gains more on the validation images by more than a paired standard error; or, if neither does, if it is likelier with
-LIKELIER certainty: few images show that far sooner. Few images show little of either. If the epoch of the fine-tuned network was picked on
-these images, to be as good as the frozen head there says nothing, and the head ships unless it is better; with ENOUGH_IMAGES of them the luck of that pick
-is small, and what gains more ships. If its last weights are taken, it ships unless
-the head is better: it was, on many more images (docs/decisions.md, "Fine-tuning"). An average of source and fine-tuned weights takes the place
-of the fine-tuned ones if it is better than these. The averages compete as one, by their likelihood: it tells mixes apart when their accuracies
-are equal, and does not let the best of several win by luck more often than not. So does the pair of both models, whose logits are averaged:
-fine-tuning far from the source leaves weights that cannot be averaged. Of fewer than 20 validation images the pair is asked first, as it
-loses least if fine-tuning has lost. A network from random weights ships only if it is better than what else would.
-"""
+"""The contenders: whole models that could ship, and what each says of the validation images."""
 
 from __future__ import annotations
 
@@ -22,20 +10,20 @@ import numpy as np
 import pandas as pd
 
 from headstart.base.devices import CPU, Device
-from headstart.data import encoding, folding
+from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.networks import kept, pairing
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
-from headstart.statistics import goals, likelihood, operating, paired
+from headstart.statistics import goals, likelihood, operating
 from headstart.statistics.goals import ACCURACY, Goal
 from headstart.statistics.operating import Point
 from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
-LIKELIER = 0.95  # one-sided certainty of a paired t test, if a contender ships for its likelihood without gaining more
 MIXED = (AVERAGE, BOTH)  # what no training has scaled
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
+SHARES = np.linspace(0, 1, 11)  # of the fine-tuned model in the logits of both that are weighed
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Contender:
     weights: dict[str, np.ndarray]  # under the library's names
     card: SourceCard  # of its network
     logits: np.ndarray  # (n, classes) of the validation images
-    mix: float | None = None  # share (0-1) of the fine-tuned weights in an average
+    mix: float | None = None  # share (0-1) of the fine-tuned weights in an average, of the fine-tuned model in the logits of both
     goal: Goal = ACCURACY  # what it is to be good at
     classes: tuple[str, ...] = ()  # needed if a recall or precision is to be reached
     temperature: float = 1.0  # by which its logits were divided, as far as that is known
@@ -118,14 +106,6 @@ class DataSet:
         return encoding.encode(self.validation["label"], self.classes)
 
 
-@dataclass(frozen=True)
-class Shipped:
-    """The contender that ships, and why."""
-
-    contender: Contender
-    reason: str
-
-
 def measure(
     name: str, weights: dict[str, np.ndarray], card: SourceCard, data: DataSet, mix: float | None = None, temperature: float = 1.0
 ) -> Contender:
@@ -166,18 +146,39 @@ def averaged(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], mix: flo
     return {key: mixed(head[key], value, mix) for key, value in tuned.items()}
 
 
-def both(head: Contender, tuned: Contender) -> Contender:
-    """Both models side by side, their logits averaged: what one has wrong by chance, the other may have right. Nothing is computed anew."""
-    joined = side_by_side(head.weights, tuned.weights, tuned.card)
+def both(head: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
+    """Both models side by side, their logits averaged: what one has wrong by chance, the other may have right. Nothing is computed anew.
+
+    Each has the share that the validation images of `labels` (n,) give it.
+    """
+    mix = share(head, tuned, labels)
+    joined = side_by_side(head.weights, tuned.weights, tuned.card, mix)
     width = 2 * (tuned.card.features or 0) or None
     card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=width)
-    return replace(tuned, name=BOTH, weights=joined, card=card, logits=(head.logits + tuned.logits) / 2)
+    return replace(_together(head, tuned, mix), name=BOTH, weights=joined, card=card, mix=mix)
 
 
-def side_by_side(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card: SourceCard) -> dict[str, np.ndarray]:
-    """The weights of both models as one network; `card` is that of either."""
+def _together(head: Contender, tuned: Contender, mix: float) -> Contender:
+    """The fine-tuned model with the logits of both, its own with this share (0-1)."""
+    return replace(tuned, logits=(1 - mix) * head.logits + mix * tuned.logits)
+
+
+def share(head: Contender, tuned: Contender, labels: np.ndarray) -> float:
+    """The share (0-1) of the fine-tuned model in the logits of both.
+
+    It is the mean of SHARES, each counting for as much as it makes the labels (n,) of the validation images likely. Few images leave all of them
+    about as likely, and the mean near one half; many make it the likeliest one. Hoeting et al., Bayesian model averaging, Statistical
+    Science 1999, with a uniform prior. Two digits: rounding on another machine is not to change what ships.
+    """
+    evidence = np.array([_together(head, tuned, part).merits(labels).sum() for part in SHARES])
+    chances = np.exp(evidence - evidence.max())
+    return round(float((chances * SHARES).sum() / chances.sum()), 2)
+
+
+def side_by_side(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card: SourceCard, share: float) -> dict[str, np.ndarray]:
+    """The weights of both models as one network, the second with a share (0-1) of the logits; `card` is that of either."""
     bias, weight = sorted(set(tuned) - set(kept.of_source(card)))
-    return pairing.weights(head, tuned, (weight, bias), 0.5)
+    return pairing.weights(head, tuned, (weight, bias), share)
 
 
 def scaled(one: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
@@ -198,69 +199,3 @@ def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     if not np.issubdtype(second.dtype, np.floating):
         return second
     return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)
-
-
-def choose(
-    head: Contender, tuned: list[Contender], scratch: Contender | None, labels: np.ndarray, absent: str = "", *, picked: bool = True
-) -> Shipped:
-    """What ships of the contenders, by their gains on the validation images of `labels` (n,).
-
-    tuned: the fine-tuned model first, then averages and the pair. None if there is no fine-tuned model, of which `absent` gives the reason. scratch: the network from random
-    weights, None if none was trained. picked: whether the epoch of the fine-tuned model was picked on these images.
-    """
-    shipped = Shipped(head, absent)
-    if tuned:
-        best = _best_of(tuned, labels)
-        shipped = better_of(shipped, best, labels)
-        if shipped.contender is head:
-            shipped = _tie(head, best, tuned, labels, picked)
-    return better_of(shipped, scratch, labels) if scratch else shipped
-
-
-def _tie(head: Contender, best: Contender, tuned: list[Contender], labels: np.ndarray, picked: bool) -> Shipped:
-    """What ships if `best` of the fine-tuned model and its mixes is not shown to be better than the head."""
-    told = compared(best, head, labels)
-    if not picked:
-        return better_of(Shipped(best, f"{best.subject} is not shown to be worse: {told}"), head, labels)
-    most = max(tuned, key=lambda one: one.gain(labels).mean())
-    if len(labels) >= folding.ENOUGH_IMAGES and most.gain(labels).mean() > head.gain(labels).mean():
-        return better_of(Shipped(most, f"{most.subject} gains more on validation: {compared(most, head, labels)}"), head, labels)
-    return Shipped(head, f"nothing beats the frozen head by a standard error on validation: {told}")
-
-
-def _best_of(tuned: list[Contender], labels: np.ndarray) -> Contender:
-    """The fine-tuned model, or the pair if images are very few; or the likeliest of the others if that is better."""
-    order = sorted(tuned, key=lambda one: one.name != BOTH) if len(labels) < folding.LEAST_RACED else tuned
-    first, *others = order
-    return better_of(Shipped(first, ""), max(others, key=lambda one: one.merit(labels)), labels).contender if others else first
-
-
-def better_of(shipped: Shipped, other: Contender, labels: np.ndarray, certainty: float | None = None) -> Shipped:
-    """What ships already, or `other` if it is better.
-
-    With `certainty`, it must gain more (paired.better). Without, it is enough if it is likelier and does not gain less.
-    """
-    before = shipped.contender
-    told = compared(other, before, labels)
-    if paired.better(other.gain(labels), before.gain(labels), certainty):
-        return Shipped(other, f"{other.subject} beats {before.subject} on validation: {told}")
-    if certainty is None and not paired.better(before.gain(labels), other.gain(labels)):
-        ours, theirs = other.merits(labels), before.merits(labels)
-        if paired.better(ours, theirs, LIKELIER):
-            gap, error = paired.difference(ours, theirs)
-            likelier = f"its probabilities fit the labels of the validation images better, by {gap:.3f} nats per image (standard error {error:.3f})"
-            return Shipped(other, f"{other.subject} beats {before.subject}: {likelier}; {told}")
-    return shipped
-
-
-def compared(first: Contender, second: Contender, labels: np.ndarray) -> str:
-    """Two contenders in words and numbers."""
-    ours, theirs = first.gain(labels), second.gain(labels)
-    n = len(labels)
-    start = (
-        f"{first.subject} balanced accuracy {ours.mean():.1%} on {n} images"
-        if first.goal.even
-        else f"{first.subject} {ours.mean():.1%} of {n} images right"
-    )
-    said = paired.points(paired.difference(ours, theirs)[0], *paired.interval(ours, theirs))
-    return f"{start}, {second.subject} {theirs.mean():.1%} ({said})"

@@ -47,5 +47,6 @@ def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: 
     if ships.name == FINE_TUNED:
         return tuned
     frozen = kept.with_head(card, tuned, final)
-    mix = side_by_side(frozen, tuned, card) if ships.mix is None else averaged(frozen, tuned, ships.mix)
+    assert ships.mix is not None
+    mix = side_by_side(frozen, tuned, card, ships.mix) if ships.name == BOTH else averaged(frozen, tuned, ships.mix)
     return divided(mix, tuned, card, ships.temperature)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune, TrainHead
-from headstart.proof import contenders, trained
-from headstart.proof.contenders import Contender, DataSet, Shipped
+from headstart.proof import choosing, trained
+from headstart.proof.choosing import Shipped
+from headstart.proof.contenders import Contender, DataSet
 from headstart.statistics import paired
 from headstart.training import designs
 
@@ -113,7 +114,7 @@ def remedy(context: Context, shipped: Shipped) -> tuple[Shipped, list[Tried]]:
         found = attempt(context)
         if found is None:
             continue
-        now = contenders.better_of(shipped, found, labels, CERTAINTY)
+        now = choosing.better_of(shipped, found, labels, CERTAINTY)
         taken = now.contender is found
         tried.append({"name": name, "source": found.card.name, "validation_accuracy": float(found.right(labels).mean()), "ships": taken})
         if taken:

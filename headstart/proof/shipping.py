@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.proof import contenders, remedies
-from headstart.proof.contenders import Contender, Figures, Shipped
+from headstart.proof import choosing, contenders, remedies
+from headstart.proof.choosing import Shipped
+from headstart.proof.contenders import Contender, Figures
 from headstart.proof.proving import Proof
 from headstart.proof.remedies import Context, Tried
 
@@ -17,7 +18,7 @@ class Verdict(Proof):
     """The content of reports/verdict.json: the proof, what ships and why, and what it was chosen from."""
 
     ships: str  # the contender's name
-    mix: float | None  # of an average, the share (0-1) of fine-tuned weights in it
+    mix: float | None  # the share (0-1) of fine-tuned weights in an average, of the fine-tuned model in both
     reason: str
     arms: list[Figures]  # of the contenders that there were before remedies
     remedies: list[Tried]
@@ -51,7 +52,7 @@ def decide(prove: Callable[[Contender], Proof], field: Field, labels: np.ndarray
     `prove` says whether transfer helped, of what ships. If the network from random weights does as well, remedies are tried from
     `context`; None: they are not to be. The answer stays that of what was compared before: a remedy was picked on these images.
     """
-    shipped = contenders.choose(field.head, field.pretrained, field.scratch, labels, field.absent, picked=field.picked)
+    shipped = choosing.choose(field.head, field.pretrained, field.scratch, labels, field.absent, picked=field.picked)
     proof, tried = prove(shipped.contender), list[Tried]()
     if context and field.scratch and proof["pretrained_against_random"]["asymptote"]["difference"] <= 0:
         shipped, tried = remedies.remedy(context, shipped)

@@ -43,7 +43,7 @@ def test_it_is_done_for_what_was_fine_tuned_on_few_images(asked: bool | str, nam
     assert refit.wanted(asked, ships, data(validation)) is wanted
 
 
-@pytest.mark.parametrize(("name", "mix"), [(FINE_TUNED, None), (AVERAGE, 0.25), (BOTH, None)])
+@pytest.mark.parametrize(("name", "mix"), [(FINE_TUNED, None), (AVERAGE, 0.25), (BOTH, 0.25)])
 def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned = {"conv": np.full(2, 8, np.float32), "fc.weight": np.full((2, 3), 4, np.float32), "fc.bias": np.full(2, 4, np.float32)}
     monkeypatch.setattr(refitting, "refit", lambda *given, **more: tuned)
@@ -56,5 +56,5 @@ def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, t
     elif name == AVERAGE:
         assert (found["conv"][0], found["fc.weight"][0, 0], found["fc.bias"][0]) == (2, 2.5, 1)
     else:
-        assert (found["first.conv"][0], found["second.conv"][0], found["fc.bias"][0]) == (0, 8, 2)
-        assert found["fc.weight"].tolist() == [[1, 1, 1, 2, 2, 2]] * 2
+        assert (found["first.conv"][0], found["second.conv"][0], found["fc.bias"][0]) == (0, 8, 1)
+        assert found["fc.weight"].tolist() == [[1.5, 1.5, 1.5, 1, 1, 1]] * 2
