@@ -30,7 +30,7 @@ SOURCE is one of
              stopped goes on (needs the extra s3, gs or azure)
   shards     a folder, or an address, of .tar files with labels beside the images, as `headstart shard` and WebDataset write them
   torchvision:NAME   a data set that torchvision downloads: flowers102, oxford_iiit_pet, eurosat, dtd, ...
-  demo       360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
+  demo       320 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB, CC BY-NC-SA 4.0)
   digits     1,797 handwritten digits of 8x8 pixels that come with scikit-learn; need no network
 
 --add NEW puts the images of NEW, a folder or an archive as above, beside those that are here, as a batch. What was here keeps its

@@ -19,7 +19,7 @@ from headstart.machinery.errors import HeadstartError
 
 PACKAGE = "elpv-dataset"
 _PINNED = f"{PACKAGE}==1.0.0.post1 --hash=sha256:85e31c1126ee9b48e62d3a0232c58f58b2d189b0814a45c13642fa0415af4a4c\n"
-EACH = 180  # photographs of each class that the demo takes
+EACH = 160  # photographs of each class that the demo takes
 _CLASSES = {"0.0": "functional", "1.0": "defective"}  # probabilities of a defect; between them the experts were not sure
 
 Samples = Iterator[tuple[str, str, str, Any]]  # split, label, file name, and a file or a PIL image
@@ -84,7 +84,7 @@ def _digits(_: Path) -> Samples:
 EXAMPLES = {
     "demo": Example(
         _solar_cells,
-        "360 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB)",
+        "320 photographs of solar cells, functional and defective, from the package elpv-dataset (91 MB)",
         "CC BY-NC-SA 4.0, not for commercial use; Buerhop-Lutz et al., A Benchmark for Visual Identification of Defective Solar Cells in "
         "Electroluminescence Imagery, EU PVSEC 2018",
     ),

@@ -51,11 +51,11 @@ CONTENDERS = {
         "Its average with the frozen head ships.",
     ),
     "both": Words(
-        "both together",
-        "the frozen head and the fine-tuned model together",
-        "the frozen and the fine-tuned network together ({architecture})",
-        "frozen head and fine-tuned model together",
-        "It ships together with the frozen head, both being asked.",
+        "pair",
+        "the pair of frozen head and fine-tuned model",
+        "a pair of the frozen and the fine-tuned network ({architecture})",
+        "pair of frozen head and fine-tuned model",
+        "It ships paired with the frozen head, both being asked.",
     ),
     "scratch": Words(
         "from random weights",
@@ -140,7 +140,7 @@ def short(name: str) -> str:
 def title(name: str, mix: float | None = None) -> str:
     """The same with a capital first: Average, 25% fine-tuned.
 
-    `mix` (0-1) is the share of fine-tuned weights in an average.
+    `mix` (0-1) is the share of fine-tuned weights in an average, of the fine-tuned model in a pair.
     """
     words = short(name)
     return words[:1].upper() + words[1:] + _mixed(mix)
