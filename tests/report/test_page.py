@@ -265,6 +265,12 @@ def test_head_only_has_no_curves(tmp_path: Path) -> None:
             "Its average with the frozen head ships.",
         ),
         (
+            "both",
+            "Pair (ships) Fine-tuned Frozen head From random weights",
+            "a pair of the frozen and the fine-tuned network (NET)",
+            "It ships paired with the frozen head, both being asked.",
+        ),
+        (
             "scratch",
             "From random weights (ships) Fine-tuned Frozen head",
             "a NET trained from random weights",
