@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.networks import pairing
 from headstart.report.findings import Findings
 from headstart.words import naming
 from headstart.words.formats import count, percent
@@ -34,7 +33,7 @@ def headline(f: Findings) -> Headline:
         interval=f"{percent(low)} to {percent(high)}",
         n=count(f.metrics["n_test"], "test image"),
         classes=count(len(f.metrics["classes"]), "class", "classes"),
-        ships=naming.headline(shipped, f.card["architecture"].removeprefix(pairing.PREFIX)),
+        ships=naming.headline(shipped, f.card["architecture"]),
         source="" if shipped == "scratch" else f.card["source"],
     )
 

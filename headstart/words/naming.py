@@ -53,7 +53,7 @@ CONTENDERS = {
     "both": Words(
         "pair",
         "the pair of frozen head and fine-tuned model",
-        "a pair of the frozen and the fine-tuned network ({architecture})",
+        "a pair of the frozen and the fine-tuned {architecture}",
         "pair of frozen head and fine-tuned model",
         "It ships paired with the frozen head, both being asked.",
     ),
@@ -154,7 +154,7 @@ def subject(name: str, mix: float | None = None) -> str:
 
 def headline(name: str, architecture: str) -> str:
     """What ships, in a headline: a new head on the frozen tf_efficientnet_lite0."""
-    return contender(name).headline.replace("{architecture}", architecture)
+    return contender(name).headline.replace("{architecture}", architecture.removeprefix("pair:"))  # networks/pairing.py puts it there
 
 
 def terminal(name: str, mix: float | None = None) -> str:

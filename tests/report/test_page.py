@@ -267,7 +267,7 @@ def test_head_only_has_no_curves(tmp_path: Path) -> None:
         (
             "both",
             "Pair (ships) Fine-tuned Frozen head From random weights",
-            "a pair of the frozen and the fine-tuned network (NET)",
+            "a pair of the frozen and the fine-tuned NET",
             "It ships paired with the frozen head, both being asked.",
         ),
         (

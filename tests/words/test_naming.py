@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from headstart.networks import pairing
 from headstart.words import naming
 
 
@@ -36,6 +37,10 @@ def test_a_headline_names_the_network() -> None:
     for name in [*naming.CONTENDERS, "not_yet_known"]:
         assert naming.headline(name, "resnet50").count("resnet50") == 1
         assert naming.contender(name).outcome.endswith(".")
+
+
+def test_a_headline_of_a_pair_names_either_network() -> None:
+    assert naming.headline("both", f"{pairing.PREFIX}resnet50") == naming.headline("both", "resnet50")
 
 
 def test_no_two_contenders_have_the_same_words() -> None:
