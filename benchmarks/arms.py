@@ -106,13 +106,13 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, log
             of_head, of_network = (contenders.Contender("", {}, card, logits, goal=goal) for logits in (before, trained_alone))
             share = contenders.share(of_head, of_network, labels)
             known = {"head": before, "network": trained_alone, "pair": (before + trained_alone) / 2, "average": of_average(mix)}
-            known["weighed"] = (1 - share) * before + share * trained_alone
+            known["weighed"] = contenders.mixed(before, trained_alone, share)
             said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
             said |= {"pair": (alone + said["network"]) / 2, "pair_by_head": (final + said["network"]) / 2}
-            said["weighed"] = (1 - share) * alone + share * said["network"]
+            said["weighed"] = contenders.mixed(alone, said["network"], share)
             said |= {"average": of_average(mix, test), "average_by_head": of_average(mix, test, last)}
             if "refit" in nets:
-                said["refit_weighed"] = (1 - share) * final + share * said["refit"]
+                said["refit_weighed"] = contenders.mixed(final, said["refit"], share)
                 said |= {"refit_pair": (final + said["refit"]) / 2, "refit_average": of_average(mix, test, last, "refit")}
             gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
             said["head"] = final

@@ -71,17 +71,19 @@ def _beating(head: Contender, tuned: list[Contender], labels: np.ndarray) -> Shi
 def _weighed(head: Contender, tuned: list[Contender], labels: np.ndarray) -> Shipped:
     """What ships if it was not: both, or one alone if the other has next to no share."""
     pair = next((one for one in tuned if one.name == BOTH), None)
+    share = pair.mix if pair else None
+    if pair and share is not None and ALONE <= share <= 1 - ALONE:
+        which = f"{len(labels)} validation images do not settle which of the two does better alone"
+        return Shipped(
+            pair, f"{which}, so both are asked, the fine-tuned model with a share of {share:.0%}: {compared(pair, head, labels)}"
+        )
     best = _best_of([one for one in tuned if one is not pair], labels)
     told = compared(best, head, labels)
-    if pair is None:
+    if share is None:
         return better_of(Shipped(best, f"{best.subject} is not shown to be worse: {told}"), head, labels)
-    share = pair.mix or 0.0
     if share < ALONE:
         return Shipped(head, f"beside the frozen head, the fine-tuned model adds next to nothing on validation: {told}")
-    if share > 1 - ALONE:
-        return Shipped(best, f"beside {best.subject}, the frozen head adds next to nothing on validation: {told}")
-    which = f"{len(labels)} validation images do not settle which of the two does better alone"
-    return Shipped(pair, f"{which}, so both are asked, the fine-tuned model with a share of {share:.0%}: {compared(pair, head, labels)}")
+    return Shipped(best, f"beside {best.subject}, the frozen head adds next to nothing on validation: {told}")
 
 
 def _best_of(tuned: list[Contender], labels: np.ndarray) -> Contender:

@@ -23,7 +23,7 @@ from headstart.words import naming
 HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
 MIXED = (AVERAGE, BOTH)  # what no training has scaled
 MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
-SHARES = np.linspace(0, 1, 11)  # of the fine-tuned model in the logits of both that are weighed
+SHARES = np.linspace(0.1, 1, 10)  # of the fine-tuned model in the logits of both that are weighed
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,7 @@ def both(head: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
     joined = side_by_side(head.weights, tuned.weights, tuned.card, mix)
     width = 2 * (tuned.card.features or 0) or None
     card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=width)
-    return replace(_together(head, tuned, mix), name=BOTH, weights=joined, card=card, mix=mix)
-
-
-def _together(head: Contender, tuned: Contender, mix: float) -> Contender:
-    """The fine-tuned model with the logits of both, its own with this share (0-1)."""
-    return replace(tuned, logits=(1 - mix) * head.logits + mix * tuned.logits)
+    return replace(tuned, name=BOTH, weights=joined, card=card, logits=mixed(head.logits, tuned.logits, mix), mix=mix)
 
 
 def share(head: Contender, tuned: Contender, labels: np.ndarray) -> float:
@@ -171,7 +166,7 @@ def share(head: Contender, tuned: Contender, labels: np.ndarray) -> float:
     beforehand: what ships is fitted once more, with these images, from which a network gains more than a head. Many make it the likeliest
     share. Two digits: rounding on another machine is not to change what ships.
     """
-    evidence = np.array([_together(head, tuned, part).merits(labels).sum() for part in SHARES])
+    evidence = np.array([replace(tuned, logits=mixed(head.logits, tuned.logits, part)).merits(labels).sum() for part in SHARES])
     chances = SHARES * np.exp(evidence - evidence.max())
     return round(float((chances * SHARES).sum() / chances.sum()), 2)
 

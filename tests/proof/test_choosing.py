@@ -118,6 +118,13 @@ def test_the_share_of_a_model_is_that_by_which_the_labels_are_likely() -> None:
     assert 0.4 < share(head, other, 100) < 0.7
 
 
+def test_a_network_that_is_far_worse_on_many_images_has_the_least_share() -> None:
+    """The evidence of any other share is too small for a float beside that of the least one."""
+    labels, noise = np.tile(LABELS, 200), np.random.default_rng(0).normal(0, 400, (20_000, 2))
+    head = replace(made("head", 0), logits=np.where(labels[:, None] == [0, 1], 6.0, 0.0))
+    assert contenders.share(head, replace(head, logits=noise), labels) == contenders.SHARES[0] == 0.1
+
+
 @pytest.mark.parametrize(("fewer", "ships"), [(0, "head"), (1, "head"), (5, "fine_tuned")])
 def test_a_head_that_is_likelier_ships_unless_it_gains_less(fewer: int, ships: str) -> None:
     """Both are right about as often, but the head is less sure when it is wrong."""
