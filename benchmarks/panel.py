@@ -1,6 +1,6 @@
 """Headstart against plain fine-tuning on several folders: same weights (EfficientNet-Lite0), split and input size.
 
-    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.whole=0]
+    python benchmarks/panel.py FOLDER[:none|h|hv] ... [--seeds 3] [--first 0] [--epochs 20] [--images 400] [--peers plain fastai] [--set fine_tune.whole=0]
 
 The word after a folder says which mirrors suit it, for the peers (default h); Headstart finds out itself. Each seed draws `--images` images
 to train and validate on, and tests on the others. Sides: the frozen head, the fine-tuned model and what ships of the default pipeline (without race and baseline),
@@ -96,7 +96,7 @@ def row(images: Path, mirrors: str, seed: int, options: argparse.Namespace) -> d
         space, found = ours(some, folder / "ours", seed, options.set)
         table = pd.read_parquet(space.folder / "data/clean.parquet")[["path", "label", "split"]]
         root = space.folder / "data/images"
-        words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed))
+        words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed), "--rates", *map(str, options.rates))
         peers = known(options.known, images.name, seed)
         if "plain" in options.peers and "plain" not in peers:
             peers["plain"] = peer("plain_peer.py", root, table, folder / "plain", *words)
@@ -140,7 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:MIRRORS]")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--epochs", type=int, default=20, help="of the plain peer")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="of the plain peer, of which validation takes one"
+    )
     parser.add_argument("--fastai-epochs", type=int, default=5, help="of fastai, after one with the body frozen")
     parser.add_argument("--images", type=int, default=400, help="most images of a folder to train and validate on")
     parser.add_argument("--test-images", type=int, default=800, help="most images of a folder to test on: those that are left, or val/")
@@ -153,7 +157,7 @@ def main() -> None:
     rows = []
     for word in options.folders:
         place, _, mirrors = word.partition(":")
-        rows += [row(Path(place).resolve(), mirrors or "h", seed, options) for seed in range(options.seeds)]
+        rows += [row(Path(place).resolve(), mirrors or "h", seed, options) for seed in range(options.first, options.first + options.seeds)]
     report(summary(rows, options.peers))
 
 

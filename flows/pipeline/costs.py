@@ -179,18 +179,19 @@ def _carrying(work: Task, block: Params, two: float) -> float:
     return len(work.gflops) * CARRIED * both / 1_000 + two * 0.0016 * work.second * work.classes
 
 
-def whole(work: Task, block: Params, pace: float) -> float:
-    """Seconds that training most of the network takes longer than its last stages; 0 if that is not done whatever the head has wrong."""
+def whole(work: Task, block: Params, pace: float) -> dict[str, float]:
+    """Seconds that training most of the network takes longer than its last stages, by stage; {} if that is not done whatever the head has wrong."""
     tune = block.fine_tune
     if work.grouped or tune.strategy != "last_stages" or work.train + work.validation < budget.FEWEST_WRONG:
-        return 0.0
+        return {}
     epochs = budget.epochs(tune, work.chosen, work.train)
     if not epochs:
-        return 0.0
-    again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
+        return {}
     deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
     usual = sum(_seconds(one) for one in _tuning(work, block))
-    return max(0.0, pace * 2 / min(cores.workers(), 16) * (1 + again) * (deep - usual))
+    longer = max(0.0, pace * 2 / min(cores.workers(), 16) * (deep - usual))
+    again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
+    return {"fine_tune": longer, "verdict": again * longer}
 
 
 def _seconds(one: Pass) -> float:

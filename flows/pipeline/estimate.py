@@ -1,6 +1,7 @@
 """How long a run will take, said before its first stage: "12 stages, 5 of them up to date, about 3 minutes".
 
-What is expected of each stage (costs.py) is corrected by what the stages of the last runs took here (NOTE). Nothing depends on it.
+What is expected of each stage (costs.py) is corrected by what the stages of the last runs took here (NOTE). It is said again what is left
+when a stage has settled what nobody knew before (SETTLING). Nothing depends on it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 from flows.pipeline import costs, workload
 from flows.projects import images
@@ -16,9 +17,12 @@ from flows.repository import dvc
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import progress
+from headstart.training import budget
 from tasks import stage
 
 NOTE = stage.STATE / "estimates.json"  # by stage: what was expected and what it took
+TUNED = Path("models/fine_tuned/summary.json")
+SETTLING = ("select_source", "fine_tune")  # which source it is, and how much of it is trained
 
 
 class Noted(TypedDict):
@@ -28,22 +32,57 @@ class Noted(TypedDict):
     took: float
 
 
-def tell(say: dvc.Say, *, force: bool = False) -> dict[str, float]:
-    """Say how many stages there are and how long those that will run will take; `force` runs all.
+class Expected(NamedTuple):
+    """What is expected of a run."""
 
-    Returns the seconds expected of each on a machine of pace 1, for `note`; {} if they cannot be known. Raises nothing.
-    """
+    plain: dict[str, float]  # seconds of each stage on a machine of pace 1; {} if they cannot be known
+    names: list[str]  # the stages that will run
+
+
+def tell(say: dvc.Say, *, force: bool = False) -> Expected:
+    """Say how many stages there are and how long those that will run will take; `force` runs all. Raises nothing."""
     try:
         block = params.load()
         work, pace = workload.task(block), costs.speed()
-        plain, more = costs.expected(work, block, 1.0), costs.whole(work, block, pace)
+        plain, more = costs.expected(work, block, 1.0), sum(costs.whole(work, block, pace).values())
     except Exception:  # a candidate of which nothing is known, images that cannot be read
         plain, more, pace = {}, 0.0, 1.0
+    names: list[str] = []
     try:
-        say(_told(plain, pace, waiting(force=force), more))
+        names = waiting(force=force)
+        say(_told(plain, pace, names, more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
-    return plain
+    return Expected(plain, names)
+
+
+def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Expected:
+    """Say how long the stages after the last of `outcomes` will take, if it ran and is one of SETTLING.
+
+    `before` is what was expected until then. Returns what is expected now. Raises nothing.
+    """
+    last, ended = outcomes[-1], {one["stage"] for one in outcomes}
+    rest = [name for name in before.names if name not in ended]
+    if not (before.plain and rest) or last["stage"] not in SETTLING or last["outcome"] == "cached":
+        return before
+    try:
+        block = params.load()
+        work = workload.task(block)
+        now, pace = costs.expected(work, block, 1.0), _pace(before.plain, outcomes)
+        known = cast(Mapping[str, Noted], outputs.read_object(NOTE))
+        seconds = sum(_seconds(now[name], pace, known.get(name)) or 0.0 for name in rest)
+        if any(one["way"] == budget.DEEP for one in outputs.read_object(TUNED).get("tries", [])) and "verdict" not in known:
+            seconds += costs.whole(work, block, pace).get("verdict", 0.0)
+    except Exception:  # what cannot be known now is not said again
+        return before
+    say(f"{about(seconds)} left")
+    return Expected(now, before.names)
+
+
+def _pace(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> float:
+    """How slow this machine is, by the stages of this run that ran."""
+    ran = [one for one in outcomes if one["outcome"] == "ran"]
+    return sum(one["seconds"] for one in ran) / sum(plain[one["stage"]] for one in ran)
 
 
 def some_wait() -> bool:
@@ -76,7 +115,7 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: f
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:
-    """Keep what the stages that ran took, for the next estimate; `plain` is what `tell` returned."""
+    """Keep what the stages that ran took, for the next estimate; `plain` as in Expected."""
     known = dict(outputs.read_object(NOTE))
     for outcome in outcomes:
         if outcome["outcome"] == "ran":

@@ -112,7 +112,8 @@ def run(say: dvc.Say, *, force: bool = False) -> list[dvc.Outcome]:
             say(f"[{len(outcomes) + 1}/{len(TASKS)}] {name}")
             made = reproduce(force, made)
             outcomes.append(outcome_of(made))
-            estimate.note(expected, outcomes[-1:])
+            estimate.note(expected.plain, outcomes[-1:])
+            expected = estimate.left(say, expected, outcomes)
         if stage.fingerprint(images.IMAGES) != before:
             raise DataError(f"{images.IMAGES} changed during the run; the result describes the images as they were before: run again")
         artifacts.rename(say)

@@ -13,13 +13,14 @@ from PIL import Image
 from flows.cli import main
 from flows.pipeline import costs, estimate, workload
 from flows.projects import images
+from flows.repository import dvc
 from headstart import params
 from headstart.data.settings import no_labels, partly, two_domains
 from headstart.evaluation import occlusion
 from headstart.grouping import grouping
 from headstart.params import STAGES
 from headstart.params.presets import PRESETS
-from headstart.training import augmenting, budget
+from headstart.training import augmenting, budget, tuning
 from tests import ROOT
 
 CELLS = workload.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
@@ -171,16 +172,46 @@ def test_less_work_costs_less() -> None:
 def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether most of the network is trained depends on what the frozen head has wrong."""
     monkeypatch.setattr(workload, "task", lambda block: CELLS)
-    plain = estimate.tell(said.append)
+    plain = estimate.tell(said.append).plain
     assert said[0].endswith("if most of the network is trained")
     estimate.note(plain, [{"stage": "fine_tune", "outcome": "ran", "seconds": 100.0}])
     estimate.tell(said.append)
     assert "is trained" not in said[1]
     block = params.load()
-    assert costs.whole(CELLS, block, 2.0) == 2 * costs.whole(CELLS, block, 1.0) > 0
+    once, twice = costs.whole(CELLS, block, 1.0), costs.whole(CELLS, block, 2.0)
+    assert twice == {name: 2 * seconds for name, seconds in once.items()}
+    assert 0 < once["fine_tune"] < once["verdict"], "what ships is trained again, on more images"
     few = dataclasses.replace(CELLS, train=budget.FEWEST_WRONG - 4, validation=3)
     many = dataclasses.replace(CELLS, train=100_000)
-    assert (costs.whole(few, block, 1.0), costs.whole(many, block, 1.0)) == (0.0, 0.0)
+    assert (costs.whole(few, block, 1.0), costs.whole(many, block, 1.0)) == ({}, {})
+
+
+def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
+    project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smallest = dataclasses.replace(CELLS, chosen=CELLS.gflops[0], size=224)
+    monkeypatch.setattr(workload, "task", lambda block: CELLS)
+    begun = estimate.tell(said.append)
+    ran: list[dvc.Outcome] = [{"stage": "index_images", "outcome": "ran", "seconds": 2 * begun.plain["index_images"]}]
+    assert estimate.left(said.append, begun, ran) == begun
+    ran += [{"stage": "select_source", "outcome": "ran", "seconds": 2 * begun.plain["select_source"]}]
+    monkeypatch.setattr(workload, "task", lambda block: smallest)
+    settled = estimate.left(said.append, begun, ran)
+    after = [name for name in STAGES if name not in ("index_images", "select_source")]
+    assert sum(settled.plain.values()) < sum(begun.plain.values())
+    assert said[1:] == [f"{estimate.about(sum(2 * settled.plain[name] for name in after))} left"], "at the pace of this run"
+    ran += [{"stage": "fine_tune", "outcome": "ran", "seconds": 2 * settled.plain["fine_tune"]}]
+    estimate.TUNED.parent.mkdir(parents=True)
+    estimate.TUNED.write_text(json.dumps({"tries": [{"way": tuning.DEEP}]}))
+    assert estimate.left(said.append, settled, ran) == settled
+    deep = costs.whole(smallest, params.load(), 2.0)["verdict"]
+    rest = sum(2 * settled.plain[name] for name in after if name != "fine_tune") + deep
+    assert said[2:] == [f"{estimate.about(rest)} left"]
+    estimate.left(said.append, settled, [{**ran[-1], "outcome": "cached"}])
+    estimate.TUNED.write_text("{}")
+    monkeypatch.setattr(workload, "task", lambda block: 1 / 0)
+    assert estimate.left(said.append, settled, ran) == settled
+    assert len(said) == 3
 
 
 def test_what_is_counted_is_what_the_stages_do() -> None:
@@ -194,7 +225,7 @@ def test_the_machine_has_a_speed() -> None:
 
 
 def test_it_is_said_and_corrected_by_what_the_last_run_took(project: Path, said: list[str]) -> None:
-    plain = estimate.tell(said.append)
+    plain = estimate.tell(said.append).plain
     assert set(plain) == set(STAGES)
     assert said == [f"12 stages, {estimate.about(sum(plain.values()))}"]
     twice = [{"stage": name, "outcome": "ran", "seconds": 2 * plain[name]} for name in STAGES]
@@ -207,10 +238,10 @@ def test_it_is_said_and_corrected_by_what_the_last_run_took(project: Path, said:
 def test_a_pace_measured_in_a_busy_moment_moves_no_stage_that_ran_before(
     project: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = estimate.tell(said.append)
+    plain = estimate.tell(said.append).plain
     estimate.note(plain, [{"stage": name, "outcome": "ran", "seconds": plain[name]} for name in STAGES if name != "report"])  # type: ignore[arg-type]
     monkeypatch.setattr(costs, "speed", lambda: 40.0)
-    assert estimate.tell(said.append) == plain
+    assert estimate.tell(said.append).plain == plain
     assert said[1] == f"12 stages, {estimate.about(sum(plain.values()) + 39 * plain['report'])}"
 
 
@@ -218,7 +249,7 @@ def test_what_is_up_to_date_is_not_counted(project: Path, said: list[str], monke
     record("0" * 32)
     lock, real = locked(), estimate._graph
     monkeypatch.setattr(estimate, "_graph", lambda path=Path("dvc.yaml"): lock if path.name == "dvc.lock" else real(path))
-    plain = estimate.tell(said.append)
+    plain = estimate.tell(said.append).plain
     estimate.tell(said.append, force=True)
     del lock["evaluate"]
     estimate.tell(said.append)
@@ -242,7 +273,7 @@ def test_the_stages_fit_a_screen(project: Path, capsys: pytest.CaptureFixture[st
 
 def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, said: list[str]) -> None:
     params.write({"select_source.candidates": ["timm:convnext_*"]})
-    assert estimate.tell(said.append) == {}
+    assert estimate.tell(said.append).plain == {}
     estimate.note({}, [{"stage": name, "outcome": "ran", "seconds": 20.0} for name in STAGES])
     estimate.tell(said.append)
     assert said == ["12 stages; how long they take is not known before they ran once", "12 stages, about 4 minutes"]
@@ -251,7 +282,7 @@ def test_without_figures_it_says_so_until_each_stage_ran_once(project: Path, sai
 def test_files_of_another_shape_stop_no_run(project: Path, said: list[str]) -> None:
     for content in ("stages: {report: 3}", "stages: [", "7"):
         Path("dvc.lock").write_text(content)
-        assert estimate.tell(said.append)
+        assert estimate.tell(said.append).plain
         assert said[-1].startswith("warning: how long this run takes could not be estimated")
 
 
