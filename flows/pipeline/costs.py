@@ -190,8 +190,17 @@ def whole(work: Task, block: Params, pace: float) -> dict[str, float]:
     deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
     usual = sum(_seconds(one) for one in _tuning(work, block))
     longer = max(0.0, pace * 2 / min(cores.workers(), 16) * (deep - usual))
-    again = (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
-    return {"fine_tune": longer, "verdict": again * longer}
+    return {"fine_tune": longer, "verdict": again(work, block, longer)}
+
+
+def again(work: Task, block: Params, seconds: float) -> float:
+    """Seconds in which what ships is trained once more, if the training itself took so many."""
+    return seconds * (work.train + work.validation) / work.train if _refitted(work, block) else 0.0
+
+
+def training(work: Task, block: Params) -> float:
+    """Seconds of `expected` in which fine_tune trains, on a machine of pace 1."""
+    return 2 / min(cores.workers(), 16) * sum(_seconds(one) for one in _tuning(work, block) if one.kind == TRAINED)
 
 
 def _seconds(one: Pass) -> float:

@@ -17,11 +17,9 @@ from flows.repository import dvc
 from headstart import params
 from headstart.base import outputs
 from headstart.machinery import progress
-from headstart.training import budget
 from tasks import stage
 
 NOTE = stage.STATE / "estimates.json"  # by stage: what was expected and what it took
-TUNED = Path("models/fine_tuned/summary.json")
 SETTLING = ("select_source", "fine_tune")  # which source it is, and how much of it is trained
 
 
@@ -71,8 +69,10 @@ def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Exp
         now, pace = costs.expected(work, block, 1.0), _pace(before.plain, outcomes)
         known = cast(Mapping[str, Noted], outputs.read_object(NOTE))
         seconds = sum(_seconds(now[name], pace, known.get(name)) or 0.0 for name in rest)
-        if any(one["way"] == budget.DEEP for one in outputs.read_object(TUNED).get("tries", [])) and "verdict" not in known:
-            seconds += costs.whole(work, block, pace).get("verdict", 0.0)
+        if last["stage"] == "fine_tune" and "verdict" in rest and "verdict" not in known:
+            trains = costs.training(work, block)
+            trained = max(0.0, last["seconds"] - pace * (now["fine_tune"] - trains))
+            seconds += costs.again(work, block, trained) - costs.again(work, block, pace * trains)
     except Exception:  # what cannot be known now is not said again
         return before
     say(f"{about(seconds)} left")
@@ -80,8 +80,9 @@ def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Exp
 
 
 def _pace(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> float:
-    """How slow this machine is, by the stages of this run that ran."""
+    """How slow this machine is, by the stages of this run that ran; how much fine_tune trains is not known beforehand, so it counts only alone."""
     ran = [one for one in outcomes if one["outcome"] == "ran"]
+    ran = [one for one in ran if one["stage"] != "fine_tune"] or ran
     return sum(one["seconds"] for one in ran) / sum(plain[one["stage"]] for one in ran)
 
 

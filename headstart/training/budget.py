@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from headstart.params import Baseline, FineTune
 
-DEEP = "deep"  # the way to train most of the network, in a summary
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
 FEWEST_USUAL = 6  # epochs of the last stages, and from random weights, however many images there are
 ON_GPU = 50.0  # times the work that a CPU does at most

@@ -29,7 +29,7 @@ from headstart.training import augmenting, budget, fine_tuning, outcome, whole
 from headstart.training.augmenting import Change
 
 log = logging.getLogger(__name__)
-DEEP, USUAL, GENTLER = budget.DEEP, "usual", "gentler"
+DEEP, USUAL, GENTLER = "deep", "usual", "gentler"
 LESS = 0.1  # factor on the rate if a training brought nothing
 
 

@@ -20,7 +20,7 @@ from headstart.evaluation import occlusion
 from headstart.grouping import grouping
 from headstart.params import STAGES
 from headstart.params.presets import PRESETS
-from headstart.training import augmenting, budget, tuning
+from headstart.training import augmenting, budget
 from tests import ROOT
 
 CELLS = workload.Task(600, 384, 96, 120, 2, 300, [0.384, 0.599, 0.858], 0.599, 240)
@@ -200,15 +200,13 @@ def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
     after = [name for name in STAGES if name not in ("index_images", "select_source")]
     assert sum(settled.plain.values()) < sum(begun.plain.values())
     assert said[1:] == [f"{estimate.about(sum(2 * settled.plain[name] for name in after))} left"], "at the pace of this run"
-    ran += [{"stage": "fine_tune", "outcome": "ran", "seconds": 2 * settled.plain["fine_tune"]}]
-    estimate.TUNED.parent.mkdir(parents=True)
-    estimate.TUNED.write_text(json.dumps({"tries": [{"way": tuning.DEEP}]}))
+    trains = costs.training(smallest, params.load())
+    ran += [{"stage": "fine_tune", "outcome": "ran", "seconds": 2 * settled.plain["fine_tune"] + 60.0}]
     assert estimate.left(said.append, settled, ran) == settled
-    deep = costs.whole(smallest, params.load(), 2.0)["verdict"]
-    rest = sum(2 * settled.plain[name] for name in after if name != "fine_tune") + deep
-    assert said[2:] == [f"{estimate.about(rest)} left"]
+    rest = sum(2 * settled.plain[name] for name in after if name != "fine_tune") + costs.again(smallest, params.load(), 60.0)
+    assert said[2:] == [f"{estimate.about(rest)} left"], "what ships is trained again, as long as it was"
+    assert 0 < trains < settled.plain["fine_tune"]
     estimate.left(said.append, settled, [{**ran[-1], "outcome": "cached"}])
-    estimate.TUNED.write_text("{}")
     monkeypatch.setattr(workload, "task", lambda block: 1 / 0)
     assert estimate.left(said.append, settled, ran) == settled
     assert len(said) == 3
