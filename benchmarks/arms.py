@@ -27,6 +27,7 @@ import numpy as np
 import panel
 from workspace import report
 
+from headstart.base.devices import CPU
 from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.library import steps
@@ -36,7 +37,7 @@ from headstart.proof import contenders
 from headstart.statistics import goals, likelihood, operating, paired
 from headstart.statistics.goals import Goal
 from headstart.statistics.likelihood import softmax
-from headstart.training import augmenting, fine_tuning, refitting, whole
+from headstart.training import augmenting, fine_tuning, refitting, tuning
 
 ALONE = ("network", "pair", "weighed", "average", "pair_by_head", "average_by_head")
 ARMS = (*ALONE, "refit", "refit_pair", "refit_weighed", "refit_average")
@@ -50,11 +51,11 @@ ONCE_MORE = {
 }
 
 
-def ways(card: Any, changes: list[augmenting.Change], images: int) -> dict[str, FineTune | None]:
-    """The blocks of the ways of fine-tuning."""
+def ways(card: Any, changes: list[augmenting.Change], table: Any) -> dict[str, FineTune]:
+    """The blocks of the ways of fine-tuning, as a run goes through them."""
     block = FineTune()
     settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
-    return {"usual": settled, "deep": whole.way(settled, card, images, on_gpu=False)}
+    return dict(tuning.ways(settled, card, table, True, CPU))
 
 
 def merits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -85,8 +86,8 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, log
         alone, final = head.train_only.logits(features), head.final.logits(features)
         changes = augmenting.measure(some.split("train"), some.root, card, head.classes, seed=seed)
         rows = []
-        for way, block in ways(card, changes, len(some.split("train"))).items():
-            if block is None or way not in wanted:
+        for way, block in ways(card, changes, some.usable).items():
+            if way not in wanted:
                 continue
             begun, plan = time.monotonic(), fine_tuning.plan_of(block, some.usable, head.classes, seed)
             done = fine_tuning.run(some.usable, some.root, card, head.train_only, head.classes, plan)

@@ -122,7 +122,7 @@ def tune(
     held = table[table["split"] == "validation"].reset_index(drop=True)
     labels, before = encoding.encode(held["label"], classes), head.logits(of_source.of_source(card, held, root, device))
     tries: list[_Trained] = []
-    for way, how in _ways(settled, card, table, whole.needed(before, labels, int((table["split"] != "test").sum())), device):
+    for way, how in ways(settled, card, table, whole.needed(before, labels, int((table["split"] != "test").sum())), device):
         tries.append(train_as(way, how))
         if not tries[-1].lost(before, labels):
             break
@@ -140,8 +140,12 @@ def tune(
     return Tuned(done, best.block, summary)
 
 
-def _ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
-    """How to train, one way after the other."""
+def ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
+    """How to train, one way after the other: what each is called, and its block.
+
+    settled: the block of params.yaml with its changes of pictures settled. much_is_wrong: whether the frozen head leaves enough wrong for most
+    of the network to be trained.
+    """
     images, on_gpu = int((table["split"] == "train").sum()), device.kind != "cpu"
     if settled.strategy == "last_stages" and much_is_wrong:
         deep = whole.way(settled, card, images, on_gpu=on_gpu)
