@@ -5,7 +5,7 @@
 The table has the columns path, label and is_valid. All is as in fastai's vision tutorial and at its default: Resize(460) and
 aug_transforms(size=224), batches of 64, a worker a core, `vision_learner` on a name of timm's, `fine_tune`. Only the weights of that
 network come from the given file, read by timm in place of a download; fastai normalises by what timm says of the network. Leaves
-OUT/model.pkl and OUT/result.json.
+OUT/model.pth, the weights (`export` fails on a lock with fastai 2.8.12 and PyTorch 2.15), and OUT/result.json.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--arch", required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--figures-only", action="store_true", help="leave no model.pkl")
+    parser.add_argument("--figures-only", action="store_true", help="leave no model.pth")
     options = parser.parse_args()
     set_seed(0)
     loaders = ImageDataLoaders.from_df(
@@ -71,7 +71,7 @@ def main() -> None:
     result = {"accuracies": notes.accuracies, "balanced": notes.balanced, "validation_seconds": round(notes.seconds, 1)}
     (options.out / "result.json").write_text(json.dumps(result))
     if not options.figures_only:
-        learn.export(options.out.resolve() / "model.pkl")
+        learn.save(options.out.resolve() / "model", with_opt=False)
 
 
 if __name__ == "__main__":
