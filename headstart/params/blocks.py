@@ -122,7 +122,7 @@ class FineTune(Block):
         10_000,
         ge=1,
         le=1_000_000_000,
-        description="Training images that a phase sees at most in all its epochs, 50 times as many on a GPU; more images have fewer epochs, but 6 at least (or `epochs`, if that is less).",
+        description="Training images that a phase sees at most in all its epochs, 50 times as many on a GPU; more images have fewer epochs, but 5 at least (or `epochs`, if that is less).",
     )
     rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
@@ -184,7 +184,7 @@ class Baseline(Block):
         10_000,
         ge=1,
         le=1_000_000_000,
-        description="Training images seen at most in all epochs, 50 times as many on a GPU; more images have fewer epochs, but 6 at least (or `epochs`, if that is less).",
+        description="Training images seen at most in all epochs, 50 times as many on a GPU; more images have fewer epochs, but 5 at least (or `epochs`, if that is less).",
     )
     rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate (AdamW, one cycle).")
     batch_size: int = Field(32, ge=2, le=4096, description="Images a training step.")

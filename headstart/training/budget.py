@@ -5,7 +5,7 @@ from __future__ import annotations
 from headstart.params import Baseline, FineTune
 
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
-FEWEST_USUAL = 6  # epochs of the last stages, and from random weights, however many images there are
+FEWEST_USUAL = 5  # epochs of the last stages, and from random weights, however many images there are
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 

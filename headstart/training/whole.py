@@ -10,10 +10,12 @@ rises and then falls below where it began, by chance here or there: the last wei
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.networks import common, cut, sources
 from headstart.networks.cards import SourceCard
@@ -21,9 +23,18 @@ from headstart.params import FineTune
 from headstart.training import budget, fine_tuning
 
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
-FACTOR = 3.0  # on the rate of the block
 FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
-DECAY = 0.7  # of the rate per stage deeper: at 0.9, the first epochs lose all that the network knew
+
+
+class Rates(NamedTuple):
+    """The rates at which most of a network is trained."""
+
+    factor: float  # on the rate of the block
+    decay: float  # of the rate per stage deeper
+
+
+WITH_BATCH_NORM = Rates(4.5, 0.85)  # chosen on EfficientNet-Lite0, which is lost at twice that on some images
+OTHERS = Rates(3.0, 0.7)  # transformers and their like, which are trained at lower rates everywhere
 
 
 def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
@@ -38,8 +49,8 @@ def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
 def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:
     """The block that trains most of the source on so many images, for as many of the block's epochs as `block.whole` has work for.
 
-    None if those are too few. Pictures are seen whole, and mirrored and turned as the block has it: crops, turns by some degrees and
-    colours are not measured (augmenting.py).
+    None if those are too few. Pictures are cropped, mirrored and turned by quarters as the block has it; turns by some degrees and colours are
+    not measured (augmenting.py) and left out.
     """
     if not block.whole:
         return None
@@ -47,10 +58,15 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
     epochs = budget.epochs(block, common.gflops(trunk, size), images, on_gpu=on_gpu)
     if not epochs:
         return None
-    seen = block.augmentation.model_copy(update={"min_crop_share": 1.0, "rotation": 0.0, "colour": 0.0})
+    seen = block.augmentation.model_copy(update={"rotation": 0.0, "colour": 0.0})
     changed = {"depth": coarse(trunk, size), "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
-    rates = {"rate": min(1.0, FACTOR * block.rate), "decay": DECAY}
-    return block.model_copy(update={**changed, **rates, "augmentation": seen})
+    factor, decay = rates(trunk)
+    return block.model_copy(update={**changed, "rate": min(1.0, factor * block.rate), "decay": decay, "augmentation": seen})
+
+
+def rates(trunk: nn.Module) -> Rates:
+    """The rates for a network."""
+    return WITH_BATCH_NORM if any(isinstance(part, _BatchNorm) for part in trunk.modules()) else OTHERS
 
 
 def coarse(trunk: nn.Module, size: int) -> int:

@@ -31,7 +31,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> float:
     return common.gflops(source.trunk, source.transform.input_size)
 
 
-def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float) -> None:
+def test_it_is_on_fresh_views_and_at_a_higher_rate(work: float) -> None:
     card = sources.load("checkpoint:source").card()
     block = FineTune(rate=1e-3, epochs=6, whole=1.0, label_smoothing=0.2)
     block = block.model_copy(update={"augmentation": block.augmentation.model_copy(update={"vertical_flip": True})})
@@ -39,8 +39,8 @@ def test_it_is_on_fresh_views_of_whole_pictures_and_at_a_higher_rate(work: float
     assert way is not None
     seen = way.augmentation
     assert (way.strategy, way.depth, way.views, way.epochs, way.keep) == ("last_stages", 4, "fresh", 6, "last")
-    assert (way.rate, way.decay) == (pytest.approx(whole.FACTOR * 1e-3), whole.DECAY)
-    assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (1.0, 0.0, 0.0, True)
+    assert (way.rate, way.decay) == (pytest.approx(whole.WITH_BATCH_NORM.factor * 1e-3), whole.WITH_BATCH_NORM.decay)
+    assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (0.6, 0.0, 0.0, True)
     assert way.label_smoothing == 0.2, "what it does not change is the block's"
     assert FineTune.model_validate(way.model_dump()) == way
 
@@ -64,6 +64,14 @@ def test_stages_that_see_the_picture_finely_stay_frozen(architecture: str, size:
 
     trunk = timm.create_model(architecture, pretrained=False, num_classes=0).eval()
     assert (whole.coarse(trunk, size), len(list(cut.chain(trunk).children()))) == (depth, stages)
+
+
+def test_networks_without_batch_norm_have_lower_rates() -> None:
+    import timm
+
+    found = [whole.rates(timm.create_model(name, pretrained=False)) for name in ("test_resnet", "test_vit")]
+    assert found == [whole.WITH_BATCH_NORM, whole.OTHERS]
+    assert whole.OTHERS < whole.WITH_BATCH_NORM
 
 
 def test_a_network_that_sees_all_of_it_finely_is_trained_at_its_end() -> None:
