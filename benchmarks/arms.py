@@ -95,7 +95,7 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, log
             nets = {"network": {key: value.numpy() for key, value in done.network.weights().items()}}
             if done.best:
                 given = (some.usable, some.root, card, head.final, head.classes, block, done.summary)
-                nets["refit"] = refitting.refit(*given, seed=seed)
+                nets["refit"] = refitting.refit(*given, seed=seed) or nets["network"]
             first, last = (kept.with_head(card, nets["network"], one) for one in (head.train_only, head.final))
 
             def of_average(mix: float, rows: Any = held, begun: Any = first, network: str = "network", nets: Any = nets) -> np.ndarray:

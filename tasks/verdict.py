@@ -70,7 +70,7 @@ def verdict(
     again = None
     if refit.wanted(block.refit, shipped.contender, data):
         again = refit.refit(shipped.contender, data, card, head, tuning_block, summaries[fine_tuned], seed=shared.seed)
-        shipped = replace(shipped, reason=f"{shipped.reason}; {refit.SAID}")
+        shipped = replace(shipped, reason=f"{shipped.reason}; {refit.SAID if again else refit.LOST}")
     _write(out, shipped, point, block, again)
     outputs.write_json(result, {**said, "reason": shipped.reason})
     _say(said, shipped)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SAID = "it was then trained once more, on the images of train and validation together"
+LOST = "trained once more, on the images of train and validation together, it lost what it had learned, so it ships as it was"
 Weights = dict[str, np.ndarray]  # under the library's names
 
 
@@ -33,8 +34,10 @@ def wanted(asked: bool | str, ships: Contender, data: DataSet) -> bool:
     return folding.if_few(asked, len(data.validation)) and ships.name in (FINE_TUNED, AVERAGE, BOTH)
 
 
-def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: FineTune, known: outcome.Summary, *, seed: int) -> Weights:
-    """The weights of what ships, fine-tuned or with a part that is, fitted on train and validation.
+def refit(
+    ships: Contender, data: DataSet, card: SourceCard, head: Path, block: FineTune, known: outcome.Summary, *, seed: int
+) -> Weights | None:
+    """The weights of what ships, fine-tuned or with a part that is, fitted on train and validation; None if that has been lost.
 
     card: of the source; head: the folder of its heads, of which the one that was fitted on both is taken. block, known: how the fine-tuning
     was done, and its summary.
@@ -44,7 +47,7 @@ def refit(ships: Contender, data: DataSet, card: SourceCard, head: Path, block: 
     log.info("%s ships: it is trained once more, on the images of train and validation together", ships.subject)
     final = heads.load(head / "head.safetensors", frozen_head.FINAL)
     tuned = refitting.refit(data.table, data.root, card, final, data.classes, block, known, seed=seed, device=data.device)
-    if ships.name == FINE_TUNED:
+    if tuned is None or ships.name == FINE_TUNED:
         return tuned
     frozen = kept.with_head(card, tuned, final)
     assert ships.mix is not None

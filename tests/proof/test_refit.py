@@ -51,6 +51,7 @@ def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, t
     heads.save(tmp_path / "head.safetensors", {"final": Head(np.full((2, 3), 2, np.float32), np.zeros(2, np.float32))})
     ships = Contender(name, {}, CARD, np.zeros((1, 2)), mix)
     found = refit.refit(ships, data(9), CARD, tmp_path, FineTune(), {}, seed=0)  # type: ignore[arg-type,typeddict-item]
+    assert found is not None
     if name == FINE_TUNED:
         assert found is tuned
     elif name == AVERAGE:
@@ -58,3 +59,11 @@ def test_its_parts_are_put_together_as_they_were(name: str, mix: float | None, t
     else:
         assert (found["first.conv"][0], found["second.conv"][0], found["fc.bias"][0]) == (0, 8, 1)
         assert found["fc.weight"].tolist() == [[1.5, 1.5, 1.5, 1, 1, 1]] * 2
+
+
+def test_what_was_lost_is_not_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refitting, "refit", lambda *given, **more: None)
+    heads.save(tmp_path / "head.safetensors", {"final": Head(np.ones((2, 3), np.float32), np.zeros(2, np.float32))})
+    for name in (FINE_TUNED, AVERAGE, BOTH):
+        ships = Contender(name, {}, CARD, np.zeros((1, 2)), 0.5)
+        assert refit.refit(ships, data(9), CARD, tmp_path, FineTune(), {}, seed=0) is None  # type: ignore[arg-type,typeddict-item]
