@@ -1,8 +1,8 @@
 """Fine-tuning once more on train and validation together, as the frozen head is fitted: after all that validation decides is decided.
 
 How long each phase lasts, and the temperature, are those of the training on train alone. Its rates go the same way, over as many epochs.
-Nothing is left to measure it on. But if it makes the labels of the validation images, from which it has learned, less likely than the network
-that never saw them, it has been lost on the way, as can happen at high rates.
+Nothing is left to measure it on. But if it has a higher loss on the validation images, from which it has learned, than the network that never
+saw them, by LOST, it has been lost on the way, as can happen at high rates.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from headstart.networks.heads import Head
 from headstart.params import FineTune
 from headstart.training import fine_tuning
 from headstart.training.outcome import Summary
+
+LOST = 1.25  # times the loss
 
 
 def refit(
@@ -44,7 +46,7 @@ def refit(
     as_known = block.model_copy(update={"keep": "last"})  # what is measured on images that it learns from says nothing
     plan = replace(fine_tuning.plan_of(as_known, both, classes, seed), until=ends)
     done = fine_tuning.run(both, root, card, head, classes, plan, device=device)
-    if not _loss(done.summary) <= _loss(known):
+    if not _loss(done.summary) <= LOST * _loss(known):
         return None
     done.network.divide_logits(known["temperature"] / done.summary["temperature"])
     return {key: value.detach().cpu().numpy() for key, value in done.network.weights().items()}
