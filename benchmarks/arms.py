@@ -1,6 +1,6 @@
 """What fine-tuning brings on few images, way by way, on many test images that decide nothing.
 
-    python benchmarks/arms.py FOLDER... [--images 60 250] [--seeds 1] [--ways usual deep] [--out FILE.jsonl] [--logits FOLDER]
+    python benchmarks/arms.py FOLDER... [--images 60 250] [--seeds 1] [--ways usual deep] [--set decay=0.7] [--out FILE.jsonl] [--logits FOLDER]
 
 Each seed draws `--images` images of a folder to train and validate on, and tests on others (panel.py). On frozen EfficientNet-Lite0: the head
 that was fitted on all images of the draw, and networks that were fine-tuned from its twin: in the usual way, and most of the network
@@ -51,11 +51,14 @@ ONCE_MORE = {
 }
 
 
-def ways(card: Any, changes: list[augmenting.Change], table: Any) -> dict[str, FineTune]:
-    """The blocks of the ways of fine-tuning, as a run goes through them."""
+def ways(card: Any, changes: list[augmenting.Change], table: Any, values: dict[str, float]) -> dict[str, FineTune]:
+    """The blocks of the ways of fine-tuning, as a run goes through them, but for these values."""
     block = FineTune()
     settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
-    return dict(tuning.ways(settled, card, table, True, CPU))
+    found = tuning.ways(settled, card, table, True, CPU)
+    own = {name: value for name, value in values.items() if name in FineTune.model_fields}
+    seen = {name: value for name, value in values.items() if name not in own}
+    return {way: one.model_copy(update={**own, "augmentation": one.augmentation.model_copy(update=seen)}) for way, one in found}
 
 
 def merits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -74,7 +77,9 @@ def balanced(held: dict[str, np.ndarray], said: dict[str, np.ndarray], labels: n
     return {arm: round(float(gain.mean()), 4) for arm, gain in gains.items()}
 
 
-def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, logits: Path | None) -> list[dict[str, Any]]:
+def draw(
+    folder: Path, images: int, seed: int, wanted: list[str], out: Path, logits: Path | None, values: dict[str, float]
+) -> list[dict[str, Any]]:
     """A row for each way."""
     with tempfile.TemporaryDirectory() as name:
         some = steps.index(panel.drawn(folder, images, 800, seed, Path(name)), seed=seed)
@@ -86,7 +91,7 @@ def draw(folder: Path, images: int, seed: int, wanted: list[str], out: Path, log
         alone, final = head.train_only.logits(features), head.final.logits(features)
         changes = augmenting.measure(some.split("train"), some.root, card, head.classes, seed=seed)
         rows = []
-        for way, block in ways(card, changes, some.usable).items():
+        for way, block in ways(card, changes, some.usable, values).items():
             if way not in wanted:
                 continue
             begun, plan = time.monotonic(), fine_tuning.plan_of(block, some.usable, head.classes, seed)
@@ -147,13 +152,17 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["usual", "deep"])
     parser.add_argument("--out", type=Path, default=Path("arms.jsonl"))
     parser.add_argument("--logits", type=Path, help="a folder for the logits of all arms, a file per draw and way")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=NUMBER", help="of fine_tune or its augmentation: rate=0.0018 min_crop_share=1"
+    )
     given = parser.parse_args()
+    values = {name: json.loads(value) for name, value in (word.split("=") for word in given.set)}
     rows = [
         row
         for images in given.images
         for folder in given.folders
         for seed in range(given.seeds)
-        for row in draw(folder.resolve(), images, seed, given.ways, given.out, given.logits)
+        for row in draw(folder.resolve(), images, seed, given.ways, given.out, given.logits, values)
     ]
     gains = {}
     for way in given.ways:
