@@ -10,7 +10,6 @@ rises and then falls below where it began, by chance here or there: the last wei
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,17 +23,9 @@ from headstart.training import budget, fine_tuning
 
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
 FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
-
-
-class Rates(NamedTuple):
-    """The rates at which most of a network is trained."""
-
-    factor: float  # on the rate of the block
-    decay: float  # of the rate per stage deeper
-
-
-WITH_BATCH_NORM = Rates(4.5, 0.85)  # chosen on EfficientNet-Lite0, which is lost at twice that on some images
-OTHERS = Rates(3.0, 0.7)  # transformers and their like, which are trained at lower rates everywhere
+FACTOR = 3.0  # on the rate of the block: at nine, EfficientNet-Lite0 is lost on some images
+DECAY = 0.85  # of the rate per stage deeper, of networks with BatchNorm
+GENTLE_DECAY = 0.7  # of others, transformers and their like, which are trained at lower rates everywhere
 
 
 def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
@@ -60,13 +51,13 @@ def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> Fine
         return None
     seen = block.augmentation.model_copy(update={"rotation": 0.0, "colour": 0.0})
     changed = {"depth": coarse(trunk, size), "views": fine_tuning.FRESH, "epochs": epochs, "keep": "last"}
-    factor, decay = rates(trunk)
-    return block.model_copy(update={**changed, "rate": min(1.0, factor * block.rate), "decay": decay, "augmentation": seen})
+    rates = {"rate": min(1.0, FACTOR * block.rate), "decay": decay(trunk)}
+    return block.model_copy(update={**changed, **rates, "augmentation": seen})
 
 
-def rates(trunk: nn.Module) -> Rates:
-    """The rates for a network."""
-    return WITH_BATCH_NORM if any(isinstance(part, _BatchNorm) for part in trunk.modules()) else OTHERS
+def decay(trunk: nn.Module) -> float:
+    """The factor on the rate for each stage deeper."""
+    return DECAY if any(isinstance(part, _BatchNorm) for part in trunk.modules()) else GENTLE_DECAY
 
 
 def coarse(trunk: nn.Module, size: int) -> int:

@@ -39,7 +39,7 @@ def test_it_is_on_fresh_views_and_at_a_higher_rate(work: float) -> None:
     assert way is not None
     seen = way.augmentation
     assert (way.strategy, way.depth, way.views, way.epochs, way.keep) == ("last_stages", 4, "fresh", 6, "last")
-    assert (way.rate, way.decay) == (pytest.approx(whole.WITH_BATCH_NORM.factor * 1e-3), whole.WITH_BATCH_NORM.decay)
+    assert (way.rate, way.decay) == (pytest.approx(whole.FACTOR * 1e-3), whole.DECAY)
     assert (seen.min_crop_share, seen.rotation, seen.colour, seen.vertical_flip) == (0.6, 0.0, 0.0, True)
     assert way.label_smoothing == 0.2, "what it does not change is the block's"
     assert FineTune.model_validate(way.model_dump()) == way
@@ -66,12 +66,12 @@ def test_stages_that_see_the_picture_finely_stay_frozen(architecture: str, size:
     assert (whole.coarse(trunk, size), len(list(cut.chain(trunk).children()))) == (depth, stages)
 
 
-def test_networks_without_batch_norm_have_lower_rates() -> None:
+def test_networks_without_batch_norm_have_lower_rates_in_their_depth() -> None:
     import timm
 
-    found = [whole.rates(timm.create_model(name, pretrained=False)) for name in ("test_resnet", "test_vit")]
-    assert found == [whole.WITH_BATCH_NORM, whole.OTHERS]
-    assert whole.OTHERS < whole.WITH_BATCH_NORM
+    found = [whole.decay(timm.create_model(name, pretrained=False)) for name in ("test_resnet", "test_vit")]
+    assert found == [whole.DECAY, whole.GENTLE_DECAY]
+    assert whole.GENTLE_DECAY < whole.DECAY
 
 
 def test_a_network_that_sees_all_of_it_finely_is_trained_at_its_end() -> None:
