@@ -69,13 +69,15 @@ def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Exp
         now, pace = costs.expected(work, block, 1.0), _pace(before.plain, outcomes)
         known = cast(Mapping[str, Noted], outputs.read_object(NOTE))
         seconds = sum(_seconds(now[name], pace, known.get(name)) or 0.0 for name in rest)
+        open_still = "fine_tune" in rest and "fine_tune" not in known
+        more = sum(costs.whole(work, block, pace).values()) if open_still else 0.0
         if last["stage"] == "fine_tune" and "verdict" in rest and "verdict" not in known:
             trains = costs.training(work, block)
             trained = max(0.0, last["seconds"] - pace * (now["fine_tune"] - trains))
             seconds += costs.again(work, block, trained) - costs.again(work, block, pace * trains)
     except Exception:  # what cannot be known now is not said again
         return before
-    say(f"{about(seconds)} left")
+    say(f"{about(seconds)} left{_or_longer(seconds, more)}")
     return Expected(now, before.names)
 
 
@@ -109,10 +111,14 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: f
         return count
     if len(known) < len(seconds):
         return f"{count}; how long they take is not known before they ran once"
-    usual, longer = about(sum(known)), about(sum(known) + more)
-    if longer == usual or "fine_tune" not in names or "fine_tune" in last:
-        return f"{count}, {usual}"
-    return f"{count}, {usual}, or {longer} if most of the network is trained"
+    open_still = "fine_tune" in names and "fine_tune" not in last
+    return f"{count}, {about(sum(known))}{_or_longer(sum(known), more if open_still else 0.0)}"
+
+
+def _or_longer(seconds: float, more: float) -> str:
+    """What is added to so many seconds if it may be `more`, as most of the network may be trained; "" if that makes no difference."""
+    longer = about(seconds + more)
+    return "" if longer == about(seconds) else f", or {longer} if most of the network is trained"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:

@@ -199,7 +199,9 @@ def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
     settled = estimate.left(said.append, begun, ran)
     after = [name for name in STAGES if name not in ("index_images", "select_source")]
     assert sum(settled.plain.values()) < sum(begun.plain.values())
-    assert said[1:] == [f"{estimate.about(sum(2 * settled.plain[name] for name in after))} left"], "at the pace of this run"
+    rest = sum(2 * settled.plain[name] for name in after)
+    longer = estimate.about(rest + sum(costs.whole(smallest, params.load(), 2.0).values()))
+    assert said[1:] == [f"{estimate.about(rest)} left, or {longer} if most of the network is trained"], "at the pace of this run"
     trains = costs.training(smallest, params.load())
     ran += [{"stage": "fine_tune", "outcome": "ran", "seconds": 2 * settled.plain["fine_tune"] + 60.0}]
     assert estimate.left(said.append, settled, ran) == settled
