@@ -137,7 +137,7 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
 
     The figures are fitted to whole runs, of 600 photographs of 300 pixels, 1,797 digits of 8 pixels, and 60 photographs.
     """
-    two = 2 / min(cores.workers(), 16)  # what all cores share
+    two = _two()
     seconds = fixed(work, block, two)
     for one in passes(work, block):
         seconds[one.stage] += two * _seconds(one)
@@ -189,7 +189,7 @@ def whole(work: Task, block: Params, pace: float) -> dict[str, float]:
         return {}
     deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
     usual = sum(_seconds(one) for one in _tuning(work, block))
-    longer = max(0.0, pace * 2 / min(cores.workers(), 16) * (deep - usual))
+    longer = max(0.0, pace * _two() * (deep - usual))
     return {"fine_tune": longer, "verdict": again(work, block, longer)}
 
 
@@ -200,7 +200,12 @@ def again(work: Task, block: Params, seconds: float) -> float:
 
 def training(work: Task, block: Params) -> float:
     """Seconds of `expected` in which fine_tune trains, on a machine of pace 1."""
-    return 2 / min(cores.workers(), 16) * sum(_seconds(one) for one in _tuning(work, block) if one.kind == TRAINED)
+    return _two() * sum(_seconds(one) for one in _tuning(work, block) if one.kind == TRAINED)
+
+
+def _two() -> float:
+    """Factor on what all cores share: 1 on two of them."""
+    return 2 / min(cores.workers(), 16)
 
 
 def _seconds(one: Pass) -> float:

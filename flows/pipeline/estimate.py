@@ -33,12 +33,14 @@ class Noted(TypedDict):
 class Expected(NamedTuple):
     """What is expected of a run."""
 
+    work: workload.Task | None  # what lies before it; None if it cannot be known
     plain: dict[str, float]  # seconds of each stage on a machine of pace 1; {} if they cannot be known
     names: list[str]  # the stages that will run
 
 
 def tell(say: dvc.Say, *, force: bool = False) -> Expected:
     """Say how many stages there are and how long those that will run will take; `force` runs all. Raises nothing."""
+    work: workload.Task | None = None
     try:
         block = params.load()
         work, pace = workload.task(block), costs.speed()
@@ -51,7 +53,7 @@ def tell(say: dvc.Say, *, force: bool = False) -> Expected:
         say(_told(plain, pace, names, more))
     except Exception as error:  # a dvc.yaml or dvc.lock of another shape
         say(f"warning: how long this run takes could not be estimated ({type(error).__name__}: {error})")
-    return Expected(plain, names)
+    return Expected(work, plain, names)
 
 
 def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Expected:
@@ -61,24 +63,23 @@ def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Exp
     """
     last, ended = outcomes[-1], {one["stage"] for one in outcomes}
     rest = [name for name in before.names if name not in ended]
-    if not (before.plain and rest) or last["stage"] not in SETTLING or last["outcome"] == "cached":
+    if not (before.work and before.plain and rest) or last["stage"] not in SETTLING or last["outcome"] == "cached":
         return before
     try:
         block = params.load()
-        work = workload.task(block)
+        work = workload.settled(before.work, block)
         now, pace = costs.expected(work, block, 1.0), _pace(before.plain, outcomes)
         known = cast(Mapping[str, Noted], outputs.read_object(NOTE))
         seconds = sum(_seconds(now[name], pace, known.get(name)) or 0.0 for name in rest)
-        open_still = "fine_tune" in rest and "fine_tune" not in known
-        more = sum(costs.whole(work, block, pace).values()) if open_still else 0.0
+        longer = _or_longer(seconds, sum(costs.whole(work, block, pace).values()), rest, known)
         if last["stage"] == "fine_tune" and "verdict" in rest and "verdict" not in known:
             trains = costs.training(work, block)
             trained = max(0.0, last["seconds"] - pace * (now["fine_tune"] - trains))
             seconds += costs.again(work, block, trained) - costs.again(work, block, pace * trains)
     except Exception:  # what cannot be known now is not said again
         return before
-    say(f"{about(seconds)} left{_or_longer(seconds, more)}")
-    return Expected(now, before.names)
+    say(f"{about(seconds)} left{longer}")
+    return Expected(work, now, before.names)
 
 
 def _pace(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> float:
@@ -111,14 +112,18 @@ def _told(plain: Mapping[str, float], pace: float, names: Sequence[str], more: f
         return count
     if len(known) < len(seconds):
         return f"{count}; how long they take is not known before they ran once"
-    open_still = "fine_tune" in names and "fine_tune" not in last
-    return f"{count}, {about(sum(known))}{_or_longer(sum(known), more if open_still else 0.0)}"
+    return f"{count}, {about(sum(known))}{_or_longer(sum(known), more, names, last)}"
 
 
-def _or_longer(seconds: float, more: float) -> str:
-    """What is added to so many seconds if it may be `more`, as most of the network may be trained; "" if that makes no difference."""
+def _or_longer(seconds: float, more: float, names: Sequence[str], last: Mapping[str, Noted]) -> str:
+    """What is added to so many seconds of the stages `names` if it may be `more`, as most of the network may be trained.
+
+    "" if that makes no difference, or if the last time has taught whether it is.
+    """
     longer = about(seconds + more)
-    return "" if longer == about(seconds) else f", or {longer} if most of the network is trained"
+    if longer == about(seconds) or "fine_tune" not in names or "fine_tune" in last:
+        return ""
+    return f", or {longer} if most of the network is trained"
 
 
 def note(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> None:

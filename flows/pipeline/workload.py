@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.projects import images
@@ -45,23 +45,31 @@ def task(block: Params) -> Task:
         raise LookupError("how fast a GPU is is not known")
     counts = _counts(block)
     side = _side()
-    ranked = {row["name"]: row for row in outputs.read_object(Path("reports/ranking.json")).get("candidates") or [] if row.get("gflops")}
+    gflops, chosen, size = _sources(block, side)
+    return Task(**counts, side=side, gflops=gflops, chosen=chosen, size=size, grouped=no_labels.marked(images.IMAGES))
+
+
+def settled(work: Task, block: Params) -> Task:
+    """The same with the source that has been chosen meanwhile; no image is looked at."""
+    gflops, chosen, size = _sources(block, work.side)
+    return replace(work, gflops=gflops, chosen=chosen, size=size)
+
+
+def _sources(block: Params, side: int) -> tuple[list[float], float, int]:
+    """GFLOPs of an image of each candidate, and GFLOPs and input size (pixels) of the chosen one, or of the middle one if none is chosen yet.
+
+    side: median shorter side of the images, pixels. Raises LookupError if a candidate is not known well enough.
+    """
+    ranking = outputs.read_object(Path("reports/ranking.json"))
+    ranked = {row["name"]: row for row in ranking.get("candidates") or [] if row.get("gflops")}
     sizes: dict[str, tuple[float, int]] = {}
     for name in block.select_source.candidates:
         flops, size = (ranked[name]["gflops"], ranked[name]["input_size"]) if name in ranked else KNOWN[name]
         wanted = block.select_source.input_size
         used = wanted if isinstance(wanted, int) else min(size, max(SMALLEST, UPSCALE * side))
         sizes[name] = flops * (used / size) ** 2, used
-    chosen = outputs.read_object(Path("reports/ranking.json")).get("chosen")
-    last = sizes.get(str(chosen)) or sorted(sizes.values())[len(sizes) // 2]
-    return Task(
-        **counts,
-        side=side,
-        gflops=[flops for flops, _ in sizes.values()],
-        chosen=last[0],
-        size=last[1],
-        grouped=no_labels.marked(images.IMAGES),
-    )
+    last = sizes.get(str(ranking.get("chosen"))) or sorted(sizes.values())[len(sizes) // 2]
+    return [flops for flops, _ in sizes.values()], *last
 
 
 def _counts(block: Params) -> dict[str, int]:

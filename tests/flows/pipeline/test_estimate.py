@@ -95,6 +95,9 @@ def test_what_lies_before_a_run(project: Path) -> None:
     row = {"name": "timm:resnet18", "gflops": 1.8, "input_size": 224}
     Path("reports/ranking.json").write_text(json.dumps({"chosen": "timm:resnet18", "candidates": [row, {"name": "x", "gflops": None}]}))
     assert workload.task(params.load()).chosen == 1.8
+    assert workload.settled(dataclasses.replace(workload.task(params.load()), chosen=0.1, gflops=[0.1]), params.load()) == workload.task(
+        params.load()
+    )
     for split, label in (("train", "b"), ("test", "a")):
         Path("data/images", split).mkdir()
         Path("data/images", label).rename(Path("data/images", split, label))
@@ -195,7 +198,7 @@ def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
     ran: list[dvc.Outcome] = [{"stage": "index_images", "outcome": "ran", "seconds": 2 * begun.plain["index_images"]}]
     assert estimate.left(said.append, begun, ran) == begun
     ran += [{"stage": "select_source", "outcome": "ran", "seconds": 2 * begun.plain["select_source"]}]
-    monkeypatch.setattr(workload, "task", lambda block: smallest)
+    monkeypatch.setattr(workload, "settled", lambda work, block: smallest)
     settled = estimate.left(said.append, begun, ran)
     after = [name for name in STAGES if name not in ("index_images", "select_source")]
     assert sum(settled.plain.values()) < sum(begun.plain.values())
@@ -209,7 +212,7 @@ def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
     assert said[2:] == [f"{estimate.about(rest)} left"], "what ships is trained again, as long as it was"
     assert 0 < trains < settled.plain["fine_tune"]
     estimate.left(said.append, settled, [{**ran[-1], "outcome": "cached"}])
-    monkeypatch.setattr(workload, "task", lambda block: 1 / 0)
+    monkeypatch.setattr(workload, "settled", lambda work, block: 1 / 0)
     assert estimate.left(said.append, settled, ran) == settled
     assert len(said) == 3
 
