@@ -96,7 +96,8 @@ def row(images: Path, mirrors: str, seed: int, options: argparse.Namespace) -> d
         space, found = ours(some, folder / "ours", seed, options.set)
         table = pd.read_parquet(space.folder / "data/clean.parquet")[["path", "label", "split"]]
         root = space.folder / "data/images"
-        words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed), "--rates", *map(str, options.rates))
+        words = ("--mirrors", mirrors, "--epochs", str(options.epochs), "--seed", str(seed))
+        words += ("--rates", *options.rates) if options.rates else ()
         peers = known(options.known, images.name, seed)
         if "plain" in options.peers and "plain" not in peers:
             peers["plain"] = peer("plain_peer.py", root, table, folder / "plain", *words)
@@ -140,11 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:MIRRORS]")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first", type=int, default=0, help="seed")
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--epochs", type=int, default=20, help="of the plain peer")
-    parser.add_argument(
-        "--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3], help="of the plain peer, of which validation takes one"
-    )
+    parser.add_argument("--rates", nargs="+", default=[], help="of the plain peer, of which validation takes one, if not its own")
     parser.add_argument("--fastai-epochs", type=int, default=5, help="of fastai, after one with the body frozen")
     parser.add_argument("--images", type=int, default=400, help="most images of a folder to train and validate on")
     parser.add_argument("--test-images", type=int, default=800, help="most images of a folder to test on: those that are left, or val/")
