@@ -107,7 +107,9 @@ def call(*arguments: str, say: Say | None = None, extra: Mapping[str, str] | Non
     if code:
         useful = [line for line in lines if line.startswith("ERROR") or not _CHATTER.match(line)]
         message = f"`dvc {' '.join(arguments)}` failed ({_how(code)}); the last it said:"
-        raise DvcError(message, useful[-10:] or [_silence()], killed=code == -signal.SIGKILL)
+        if killed := code == -signal.SIGKILL:
+            forget_dead()  # what was killed while it wrote its marks would stop the next dvc
+        raise DvcError(message, useful[-10:] or [_silence()], killed=killed)
     return list(lines)
 
 
