@@ -48,10 +48,17 @@ def train(
     table: pd.DataFrame, images: Path, card: cards.SourceCard, classifier: str, everything: params.Params
 ) -> tuple[dict[str, heads.Head], dict[str, Any], list[str]]:
     """The heads on the frozen source, the weights of the source with the one to ship, and the classes in order."""
-    block = params.kwargs(everything, "train_head")
-    balanced = block.pop("class_weights") == "balanced"
-    device = devices.choose(everything.device, everything.precision)
-    trained, summary = frozen_head.train(table, images, card, **block, balanced=balanced, seed=everything.seed, device=device)
+    block = everything.train_head
+    trained, summary = frozen_head.train(
+        table,
+        images,
+        card,
+        penalties=block.penalties,
+        folds=block.folds,
+        balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
+        seed=everything.seed,
+        device=devices.choose(everything.device, everything.precision),
+    )
     head = trained[frozen_head.FINAL]
     return trained, {**kept.of_source(card), f"{classifier}.weight": head.weight, f"{classifier}.bias": head.bias}, summary["classes"]
 
@@ -60,12 +67,12 @@ def fine_tune(
     table: pd.DataFrame, images: Path, card: cards.SourceCard, head: heads.Head, classes: list[str], everything: params.Params
 ) -> dict[str, Any]:
     """The weights after fine-tuning from the head that saw the train split only."""
-    from headstart.training import fine_tuning
+    from headstart.training import augmenting, tuning
 
-    plan = fine_tuning.plan_of(everything.fine_tune, table, classes, everything.seed)
-    device = devices.choose(everything.device, everything.precision)
-    done = fine_tuning.run(table, images, card, head, classes, plan, device=device)
-    return {key: value.numpy() for key, value in done.network.weights().items()}
+    seed, device = everything.seed, devices.choose(everything.device, everything.precision)
+    changes = augmenting.measure(table[table["split"] == "train"], images, card, classes, seed=seed, device=device)
+    done = tuning.tune(table, images, card, head, classes, everything.fine_tune, changes, seed=seed, device=device)
+    return {key: value.numpy() for key, value in done.result.network.weights().items()}
 
 
 def model_card(card: cards.SourceCard, classes: list[str]) -> dict[str, object]:
