@@ -22,8 +22,8 @@ FEW = 400  # training images: with fewer, a network from random weights mostly l
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
-    **{"index_images": 1.2, "validate_data": 1.5, "select_source": 4, "train_head": 2, "fine_tune": 11, "baseline": 11},
-    **{"verdict": 16, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 1.5},
+    **{"index_images": 1, "validate_data": 1.3, "select_source": 3, "train_head": 2, "fine_tune": 8, "baseline": 9},
+    **{"verdict": 12, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 2},
 }
 
 GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
@@ -37,11 +37,14 @@ INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "d
 SECONDS = {
     INDEXED: (0.003, 0.0),
     FROZEN: (0.002, 0.010),
-    TRAINED: (0.005, 0.026),
+    TRAINED: (0.002, 0.03),
     DRAWN: (0.0015, 0.0),
-    ANEW: (0.0035, 0.16),
+    ANEW: (0.005, 0.16),
     DEEP: (0.01, 0.1),
 }
+# What training the last one, two, three, four stages costs, as a share of three of them (Lite0 and Lite2)
+DEPTHS = (0.08, 0.22, 1.0, 1.75)
+OPEN = 0.5  # how much of what is done only if something ships is counted as long as that is open
 
 
 class Pass(NamedTuple):
@@ -85,7 +88,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
         *(one._replace(images=one.images * seeds) for one in trained),
     ]
     if _refitted(work, block):
-        again += [one._replace(images=one.images * (t + v) / t) for one in trained if one.kind == TRAINED]
+        again += [one._replace(images=OPEN * one.images * (t + v) / t) for one in trained if one.kind == TRAINED]
     found += [one._replace(stage="verdict") for one in again]
     found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
@@ -107,9 +110,9 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
     tune, t = block.fine_tune, work.train
     if tune.strategy == "head_only":
         return []
-    epochs = budget.usual(tune, t)
     frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
-    return [frozen, Pass("fine_tune", TRAINED, epochs * t, work.chosen)]
+    share = DEPTHS[min(work.depth, len(DEPTHS)) - 1]
+    return [frozen, Pass("fine_tune", TRAINED, budget.usual(tune, t) * t, share * work.chosen)]
 
 
 def _refitted(work: Task, block: Params) -> bool:
@@ -153,7 +156,7 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     folds = designs.FOLDS if block.verdict.seeds == "auto" and work.validation < folding.ENOUGH_IMAGES else 0
     beside = {
         "select_source": sum(3 + two * 0.0013 * scored * work.classes for _ in work.gflops)
-        + 4 * len(_racing(work, block))
+        + 8 * len(_racing(work, block))
         + (3 if block.select_source.changes else 0),
         "train_head": two * 0.0016 * (t + min(work.without, block.train_head.max_unlabelled)) * work.classes,
         "verdict": folds + 5 * (block.verdict.runs - 1),
@@ -187,10 +190,10 @@ def whole(work: Task, block: Params, pace: float) -> dict[str, float]:
     epochs = budget.epochs(tune, work.chosen, work.train)
     if not epochs:
         return {}
-    deep = _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
-    usual = sum(_seconds(one) for one in _tuning(work, block))
-    longer = max(0.0, pace * _two() * (deep - usual))
-    return {"fine_tune": longer, "verdict": again(work, block, longer)}
+    deep = pace * _two() * _seconds(Pass("fine_tune", DEEP, epochs * work.train, work.chosen))
+    usual = pace * _two() * sum(_seconds(one) for one in _tuning(work, block))
+    longer = again(work, block, deep) - OPEN * again(work, block, pace * training(work, block))
+    return {"fine_tune": max(0.0, deep - usual), "verdict": max(0.0, longer)}
 
 
 def again(work: Task, block: Params, seconds: float) -> float:

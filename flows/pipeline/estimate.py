@@ -75,7 +75,8 @@ def left(say: dvc.Say, before: Expected, outcomes: Sequence[dvc.Outcome]) -> Exp
         if last["stage"] == "fine_tune" and "verdict" in rest and "verdict" not in known:
             trains = costs.training(work, block)
             trained = max(0.0, last["seconds"] - pace * (now["fine_tune"] - trains))
-            seconds += costs.again(work, block, trained) - costs.again(work, block, pace * trains)
+            share = 1.0 if _deep() else costs.OPEN
+            seconds += share * costs.again(work, block, trained) - costs.OPEN * costs.again(work, block, pace * trains)
     except Exception:  # what cannot be known now is not said again
         return before
     say(f"{about(seconds)} left{longer}")
@@ -87,6 +88,12 @@ def _pace(plain: Mapping[str, float], outcomes: Sequence[dvc.Outcome]) -> float:
     ran = [one for one in outcomes if one["outcome"] == "ran"]
     ran = [one for one in ran if one["stage"] != "fine_tune"] or ran
     return sum(one["seconds"] for one in ran) / sum(plain[one["stage"]] for one in ran)
+
+
+def _deep() -> bool:
+    """Whether fine_tune trained most of the network, which ships then, alone or beside the frozen head."""
+    tries = cast("list[Mapping[str, object]]", outputs.read_object(Path("models/fine_tuned/summary.json")).get("tries") or [{}])
+    return tries[-1].get("way") == "deep"
 
 
 def some_wait() -> bool:
@@ -152,11 +159,11 @@ def stages() -> list[tuple[str, str, str, str]]:
 
 
 def about(seconds: float) -> str:
-    """Seconds as an estimate says them: about 40 seconds, about 4 minutes, about 2 hours."""
+    """Seconds as an estimate says them: about 40 seconds, about 2.5 minutes, about 4 minutes, about 2 hours."""
     if seconds < 90:
         return f"about {max(5, 5 * round(seconds / 5))} seconds"
-    minutes = round(seconds / 60)
-    return f"about {minutes} minutes" if minutes < 90 else f"about {round(minutes / 60)} hours"
+    minutes = round(seconds / 30) / 2 if seconds < 200 else round(seconds / 60)
+    return f"about {minutes:g} minutes" if minutes < 90 else f"about {round(minutes / 60)} hours"
 
 
 def stale(graph: Mapping[str, Mapping[str, object]], lock: Mapping[str, Mapping[str, object]]) -> list[str]:

@@ -14,6 +14,7 @@ from headstart.data import photos, settings
 from headstart.data.settings import no_labels, two_domains
 from headstart.indexing import layout
 from headstart.params import Params
+from headstart.training import budget
 
 SAMPLE = 16  # images that are looked at for their size
 UPSCALE, SMALLEST = 8, 32  # input_size: auto is at most so many times the median shorter side, and no less than so many pixels
@@ -34,6 +35,7 @@ class Task:
     gflops: Sequence[float]  # of an image at its input size, of each candidate
     chosen: float  # the same of the source that the later stages use, as far as it is known
     size: int  # its input size, pixels
+    depth: int = budget.USUAL_DEPTH  # its stages that are retrained, as far as it is known
     without: int = 0  # images without labels beside them
     second: int = 0  # images of a second domain, which have none either
     grouped: bool = False  # whether no image has a label, so that they are put into groups
@@ -45,18 +47,18 @@ def task(block: Params) -> Task:
         raise LookupError("how fast a GPU is is not known")
     counts = _counts(block)
     side = _side()
-    gflops, chosen, size = _sources(block, side)
-    return Task(**counts, side=side, gflops=gflops, chosen=chosen, size=size, grouped=no_labels.marked(images.IMAGES))
+    gflops, chosen, size, depth = _sources(block, side)
+    return Task(**counts, side=side, gflops=gflops, chosen=chosen, size=size, depth=depth, grouped=no_labels.marked(images.IMAGES))
 
 
 def settled(work: Task, block: Params) -> Task:
     """The same with the source that has been chosen meanwhile; no image is looked at."""
-    gflops, chosen, size = _sources(block, work.side)
-    return replace(work, gflops=gflops, chosen=chosen, size=size)
+    gflops, chosen, size, depth = _sources(block, work.side)
+    return replace(work, gflops=gflops, chosen=chosen, size=size, depth=depth)
 
 
-def _sources(block: Params, side: int) -> tuple[list[float], float, int]:
-    """GFLOPs of an image of each candidate, and GFLOPs and input size (pixels) of the chosen one, or of the middle one if none is chosen yet.
+def _sources(block: Params, side: int) -> tuple[list[float], float, int, int]:
+    """GFLOPs of an image of each candidate, and GFLOPs, input size (pixels) and stages to retrain of the chosen one, or of the middle one if none is chosen yet.
 
     side: median shorter side of the images, pixels. Raises LookupError if a candidate is not known well enough.
     """
@@ -68,8 +70,10 @@ def _sources(block: Params, side: int) -> tuple[list[float], float, int]:
         wanted = block.select_source.input_size
         used = wanted if isinstance(wanted, int) else min(size, max(SMALLEST, UPSCALE * side))
         sizes[name] = flops * (used / size) ** 2, used
-    last = sizes.get(str(ranking.get("chosen"))) or sorted(sizes.values())[len(sizes) // 2]
-    return [flops for flops, _ in sizes.values()], *last
+    chosen = str(ranking.get("chosen"))
+    last = sizes.get(chosen) or sorted(sizes.values())[len(sizes) // 2]
+    depth = budget.depth(block.fine_tune.depth, ranking.get("depth") if chosen in sizes else None)
+    return [flops for flops, _ in sizes.values()], *last, depth
 
 
 def _counts(block: Params) -> dict[str, int]:

@@ -17,7 +17,7 @@ from headstart.proof import choosing, trained
 from headstart.proof.choosing import Shipped
 from headstart.proof.contenders import Contender, DataSet
 from headstart.statistics import paired
-from headstart.training import designs
+from headstart.training import budget, designs
 
 if TYPE_CHECKING:
     from headstart.choice.selection import Ranking
@@ -67,9 +67,7 @@ def another_source(context: Context) -> Contender | None:
 
 def shallower_cut(context: Context) -> Contender | None:
     """Half as many stages retrained: more of the source is kept. None if only one was."""
-    from headstart.training import fine_tuning
-
-    depth = fine_tuning.choose_depth(context.block.depth, context.card)
+    depth = budget.depth(context.block.depth, context.card.depth)
     return context.tuned("shallower_cut", context.card, depth=depth // 2) if depth > 1 else None
 
 

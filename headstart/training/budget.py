@@ -5,9 +5,18 @@ from __future__ import annotations
 from headstart.params import Baseline, FineTune
 
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
+USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 FEWEST_USUAL = 5  # epochs of the last stages, and from random weights, however many images there are
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
+
+
+def depth(wanted: int | str, probed: int | None) -> int:
+    """How many stages, counted from the head, are retrained.
+
+    A number is taken as given. auto is what the probe of depths found for the source (choice/depth.py), or USUAL_DEPTH without that probe.
+    """
+    return (USUAL_DEPTH if probed is None else probed) if wanted == "auto" else int(wanted)
 
 
 def usual(block: FineTune | Baseline, images: int, *, on_gpu: bool = False) -> int:

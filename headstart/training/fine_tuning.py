@@ -27,7 +27,6 @@ from headstart.training.strategies import STRATEGIES, Phase
 log = logging.getLogger(__name__)
 FRESH = "fresh"  # a view of each image in each epoch that no other epoch has
 FEWEST_STEPS = 32  # of an epoch, that a larger batch for a card must leave
-USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _prepare(begin: _Start) -> _Job:
     source = sources.known(card)
     kept.keep(source.trunk.state_dict(), card.weights_sha256)
     network = begin.begun or model.of(source, begin.head)
-    depth = choose_depth(plan.depth, card)
+    depth = budget.depth(plan.depth, card.depth)
     named = STRATEGIES[plan.strategy](network.stage_names(), depth=depth, epochs=plan.epochs, rate=plan.rate, decay=plan.decay)
     ends = plan.until or (None,) * len(named)
     phases = [replace(phase, statistics=plan.statistics, until=end) for phase, end in zip(named, ends, strict=False)]
@@ -228,14 +227,6 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:
     """Bytes of `rows` cached activations of this shape."""
     return rows * int(np.prod(shape)) * np.dtype(extraction.HALF).itemsize
-
-
-def choose_depth(wanted: int | str, card: SourceCard) -> int:
-    """How many stages are retrained.
-
-    A number is taken as given. auto is what the probe of depths found for the source (choice/depth.py), or USUAL_DEPTH without that probe.
-    """
-    return (USUAL_DEPTH if card.depth is None else card.depth) if wanted == "auto" else int(wanted)
 
 
 def fit_views(views: int, shape: tuple[int, ...], train: int, validation: int, cache_gib: float) -> int:
