@@ -30,6 +30,9 @@ from headstart.training import fine_tuning
 
 log = logging.getLogger(__name__)
 CERTAINTY = 0.99  # one-sided, of a paired t test: what overrules the ranking must be more than the luck of a few validation images
+# Validation images that the source which the ranking takes has wrong, at least: if another had all of them right and the rest were alike, a paired t
+# test would need 2.4 squared of them to be that certain. With fewer, a race could only tell who is surer of the same answers.
+LEAST_WRONG = 6
 # How all entrants are tuned: the defaults of fine_tune, but for the depth, which the winner's own probe chooses. Kept here, so that a race changes with
 # this file alone.
 BLOCK = FineTune(

@@ -117,9 +117,9 @@ def _settle(
     """Rank, race and probe what was scored. Raises Unavailable for a candidate that turns out to be broken."""
     report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
-    held = int((table["split"] == "validation").sum())
-    if block.race.sources > 1 and len(scored) > 1 and held < folding.LEAST_RACED:
-        report["reason"] += f"; no race, as {held} validation images are too few to overrule the ranking"
+    few = _too_few(table, report, block.race)
+    if block.race.sources > 1 and len(scored) > 1 and few:
+        report["reason"] += f"; no race, as {few} to overrule the ranking"
     elif block.race.sources > 1 and len(scored) > 1:
         field = [found[name].card for name in entrants(report["candidates"], report["chosen"], block.race.sources)]
         limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, block.race).items()])
@@ -144,6 +144,17 @@ def _settle(
         probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
     report["depth"], report["depths"] = probed.stages, probed.curve
     return Selection(replace(chosen.card, depth=probed.stages), report)
+
+
+def _too_few(table: pd.DataFrame, report: Ranking, block: Race) -> str:
+    """Why a race could not overrule the ranking; "" if it could."""
+    held = int((table["split"] == "validation").sum())
+    if held < folding.LEAST_RACED:
+        return f"{held} validation images are too few"
+    taken = next(row for row in report["candidates"] if row["name"] == report["chosen"])
+    raced = min(held, block.max_images)
+    wrong = (1 - taken["probe_accuracy"]) * raced
+    return f"about {wrong:.0f} of {raced} validation images would be wrong, too few" if wrong < race.LEAST_WRONG else ""
 
 
 def _rank(scored: list[Candidate], skipped: dict[str, str], n_images: int, block: SelectSource, seed: int) -> Ranking:

@@ -16,7 +16,7 @@ class Race(Block):
         3,
         ge=0,
         le=50,
-        description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1, or fewer than 20 validation images: no race.",
+        description="Sources that race, the prior's favourite (best published accuracy) always among them; 0 or 1, or fewer than 20 validation images, or fewer than 6 that would be wrong: no race.",
     )
     epochs: int = Field(
         1,

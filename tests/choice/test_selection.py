@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,14 @@ from headstart.networks import common, sizes, sources
 from headstart.networks.cards import SourceCard
 from tests import tiny
 
-LEAST_RACED = folding.LEAST_RACED
+LEAST_RACED, LEAST_WRONG = folding.LEAST_RACED, race.LEAST_WRONG
 
 
 @pytest.fixture(autouse=True)
 def _small_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have two validation images be enough for a race, so that races here are of few images."""
+    """Have two validation images be enough for a race, right or wrong, so that races here are of few images."""
     monkeypatch.setattr(folding, "LEAST_RACED", 2)
+    monkeypatch.setattr(race, "LEAST_WRONG", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -357,6 +358,37 @@ def test_no_race_is_decided_by_two_validation_images(photos: pd.DataFrame, monke
     report = select(few, "seeing", "wide", race={**RACE, "sources": 2}).report
     assert set(report["race"]["order"]) == {"toy:seeing", "toy:wide"}
     assert report["chosen"] in report["race"]["order"]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "held", "most", "why"),
+    [
+        (0.99, 49, 600, "about 0 of 49 validation images would be wrong, too few"),
+        (0.9, 50, 600, "about 5 of 50 validation images would be wrong, too few"),
+        (0.87, 50, 600, ""),
+        (0.99, 700, 1_000, ""),
+        (0.99, 700, 500, "about 5 of 500 validation images would be wrong, too few"),
+        (0.5, 19, 600, "19 validation images are too few"),
+    ],
+)
+def test_a_race_that_could_not_overrule_the_ranking_is_too_small(
+    accuracy: float, held: int, most: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "LEAST_RACED", LEAST_RACED)
+    monkeypatch.setattr(race, "LEAST_WRONG", LEAST_WRONG)
+    rows = [{"name": "other", "probe_accuracy": 0.0}, {"name": "taken", "probe_accuracy": accuracy}]
+    table = pd.DataFrame({"split": ["validation"] * held + ["train"] * 100})
+    report = cast(selection.Ranking, {"chosen": "taken", "candidates": rows})
+    assert selection._too_few(table, report, params.Race(max_images=most)) == why
+
+
+def test_no_race_is_run_if_too_few_validation_images_would_be_wrong(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "LEAST_WRONG", 0.1)
+    report = select(photos, "seeing", "wide", race={**RACE, "sources": 2}).report
+    assert "race" not in report
+    assert report["chosen"] == report["ranked_first"]
+    held = (photos["split"] == "validation").sum()
+    assert report["reason"].endswith(f"; no race, as about 0 of {held} validation images would be wrong, too few to overrule the ranking")
 
 
 def test_the_depth_is_that_of_the_chosen_source(photos: pd.DataFrame) -> None:
