@@ -137,8 +137,8 @@ def _silence() -> str:
 def forget_dead() -> None:
     """Remove the marks of dvc processes that were killed.
 
-    dvc takes them for busy if zombies stay, and fails at torn ones. Call it under the run lock. Marks of a process that lives are left
-    alone.
+    dvc takes them for busy if zombies stay, and fails at torn ones. Call it under the run lock, or if a dvc of one's own was killed. Marks
+    of a process that lives are left alone.
     """
     for _ in range(2):  # a torn file may be one that is just being written
         try:
