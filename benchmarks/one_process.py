@@ -55,7 +55,7 @@ def train(
         card,
         penalties=block.penalties,
         folds=block.folds,
-        balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
+        balanced=block.balanced,
         seed=everything.seed,
         device=devices.choose(everything.device, everything.precision),
     )

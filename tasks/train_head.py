@@ -50,7 +50,7 @@ def train_head(
         card,
         penalties=block.penalties,
         folds=block.folds,
-        balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
+        balanced=block.balanced,
         seed=shared.seed,
         goal=goal,
         curve=True,

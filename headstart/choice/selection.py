@@ -117,10 +117,11 @@ def _settle(
     """Rank, race and probe what was scored. Raises Unavailable for a candidate that turns out to be broken."""
     report = _rank(scored, skipped, len(train), block, seed)
     found = {one.card.name: one for one in scored}
-    few = _too_few(table, report, block.race)
-    if block.race.sources > 1 and len(scored) > 1 and few:
+    wanted = block.race.sources > 1 and len(scored) > 1
+    few = _too_few(table, report, block.race) if wanted else ""
+    if few:
         report["reason"] += f"; no race, as {few} to overrule the ranking"
-    elif block.race.sources > 1 and len(scored) > 1:
+    elif wanted:
         field = [found[name].card for name in entrants(report["candidates"], report["chosen"], block.race.sources)]
         limited = pd.concat([sample(table[table["split"] == split], most, seed) for split, most in field_size(table, block.race).items()])
         done = race.run(

@@ -137,7 +137,7 @@ def fit_head(
         card,
         penalties=block.penalties,
         folds=block.folds,
-        balanced=None if block.class_weights == "auto" else block.class_weights == "balanced",
+        balanced=block.balanced,
         seed=seed,
         goal=goal,
         device=device,

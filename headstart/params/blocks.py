@@ -99,6 +99,11 @@ class TrainHead(Block):
     )
     max_unlabelled: int = Field(2_000, ge=10, le=20_000, description="Most images without labels that teach the head, drawn at random.")
 
+    @property
+    def balanced(self) -> bool | None:
+        """Whether every class weighs the same; None if cross-validation decides."""
+        return None if self.class_weights == "auto" else self.class_weights == "balanced"
+
 
 class FineTune(Block):
     """Unfreeze and fine-tune at low rates, watching the validation split."""
