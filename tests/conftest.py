@@ -33,10 +33,11 @@ from tasks import stage
 name, dep, out = sys.argv[1:]
 
 def body(images=Path("data/images"), *, shared: Seeded):
+    sleeps = Path(f"{name}.sleeps")
+    seconds = float(sleeps.read_text()) if sleeps.exists() else 0.0  # before it is seen to have started: whoever waits for that takes the file away
     Path("started").write_text(str(os.getpid()))
     print(f"{name} begins", flush=True)
-    if Path(f"{name}.sleeps").exists():
-        time.sleep(float(Path(f"{name}.sleeps").read_text()))
+    time.sleep(seconds)
     if Path(f"{name}.fails").exists():
         kinds = {1: RuntimeError, 2: errors.ParamsError, 3: errors.DataError}
         raise kinds[int(Path(f"{name}.fails").read_text())](f"{name} does not like it")
