@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed import distributed_c10d
 
 from headstart.base import devices, executor, processes
 from headstart.base.devices import Device
@@ -147,7 +148,12 @@ def _join(place: Team, device: Device, meeting: str) -> None:
         devices.steady()
         torch.cuda.set_device(place.card)
     backend = "nccl" if device.kind == "cuda" else "gloo"
-    distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)
+    try:
+        distributed.init_process_group(backend, init_method=meeting, rank=place.rank, world_size=place.size)
+    except BaseException:
+        # PyTorch has counted the team that did not meet, and names the next one by the count: the others would not find it.
+        distributed_c10d._world.group_count = 0
+        raise
 
 
 def _mate(

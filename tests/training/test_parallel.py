@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed
+from torch.distributed import distributed_c10d
 
 from flows.repository import child
 from headstart.base.devices import CPU, Device
@@ -66,6 +67,30 @@ def test_every_process_gets_the_sum(tmp_path: Path) -> None:
         for tensor, value, mine in zip(found, expected, tensors(0), strict=True):
             assert torch.equal(tensor, value)
             assert tensor.stride() == mine.stride()
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_team_meets_after_one_that_did_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of its processes may have ended while they met."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed_c10d, "_new_process_group_helper", gone)
+        with pytest.raises(RuntimeError, match="closed by peer"), parallel.team(2, CPU, adding, tmp_path):
+            pass
+    met: list[bool] = []
+
+    def meet() -> None:
+        with parallel.team(2, CPU, adding, tmp_path) as team:
+            add_up(team)
+        met.append(True)
+
+    thread = threading.Thread(target=meet, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert met
 
 
 @pytest.mark.usefixtures("forked")
