@@ -8,17 +8,22 @@ half a turn.
 
 Averages over positions: their gradient comes in no layout of its own, and what lies below them (a BatchNorm with its activation) takes
 four times as long on it as on one that has its channels last, as the images have.
+
+ReLU6 in place and zeros around images: clamping.py and padding.py say why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
+
+from headstart.training.cpu.clamping import clamp_
+from headstart.training.cpu.padding import pad, padded
 
 STRIP = 3  # columns of a kernel that oneDNN is fast on
 AVERAGES = (functional.adaptive_avg_pool2d, torch.Tensor.mean, torch.mean)
@@ -36,6 +41,24 @@ class Conv2d(NamedTuple):
     groups: int = 1
 
 
+class Hardtanh(NamedTuple):
+    """The arguments of torch.nn.functional.hardtanh, of which ReLU6 is one."""
+
+    input: torch.Tensor
+    min_val: float = -1.0
+    max_val: float = 1.0
+    inplace: bool = False
+
+
+class Pad(NamedTuple):
+    """The arguments of torch.nn.functional.pad."""
+
+    input: torch.Tensor
+    pad: Sequence[int]
+    mode: str = "constant"
+    value: float | None = None
+
+
 class Gradients(TorchFunctionMode):
     """While entered, in this thread, layers get the gradients of this module.
 
@@ -48,6 +71,10 @@ class Gradients(TorchFunctionMode):
         options = options or {}
         if function is torch.conv2d and _wide_depthwise(call := Conv2d(*arguments, **options)):
             return _Convolution.apply(call.input, call.weight, call.bias, _pair(call.stride), _pair(call.padding))
+        if function is functional.hardtanh and _in_place(bounds := Hardtanh(*arguments, **options)):
+            return clamp_(bounds.input, bounds.min_val, bounds.max_val)
+        if function is functional.pad and _zeros(rim := Pad(*arguments, **options)):
+            return pad(rim.input, *rim.pad)
         if function in AVERAGES and arguments and _has_channels_last(arguments[0]) and arguments[0].requires_grad:
             arguments[0].register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
         return function(*arguments, **options)
@@ -55,6 +82,17 @@ class Gradients(TorchFunctionMode):
 
 def _has_channels_last(images: torch.Tensor) -> bool:
     return images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last)
+
+
+def _in_place(call: Hardtanh) -> bool:
+    """Whether this changes the output of a layer, for which a gradient is wanted."""
+    return call.inplace and call.input.requires_grad and not call.input.is_leaf and not call.input._is_view()
+
+
+def _zeros(call: Pad) -> bool:
+    """Whether this puts zeros around images."""
+    sides = call.input.ndim == 4 and 2 <= len(call.pad) <= 4 and len(call.pad) % 2 == 0
+    return sides and call.mode == "constant" and not call.value and call.input.device.type == "cpu"
 
 
 def _wide_depthwise(call: Conv2d) -> bool:
@@ -111,13 +149,13 @@ def _of_weight(
     reach, width = (gradient.shape[3] - 1) * stride[1], images.shape[3]
     rows = padding[0]
     if images.shape[2] < weight.shape[2]:
-        images, rows = functional.pad(images, (0, 0, rows, rows)), 0
+        images, rows = padded(images, 0, 0, rows, rows), 0
     strips = []
     for first in range(0, weight.shape[3], STRIP):
         strip = weight[..., first : first + STRIP]
         left = padding[1] - first
         right = reach + strip.shape[3] - width - left  # so that the strip gives as many columns as the whole kernel
-        shifted = functional.pad(images, (left, right))
+        shifted = padded(images, left, right, 0, 0)
         strips.append(_backward(gradient, shifted, strip, stride, (rows, 0), (False, True)))
     return torch.cat(strips, dim=3)
 

@@ -136,3 +136,71 @@ def test_averages_of_other_things_are_left_alone() -> None:
         assert torch.ones(1, 2, 3, 3).mean((2, 3)).shape == (1, 2)
     with Gradients():
         torch.testing.assert_close(torch.autograd.grad(rows.mean(), rows)[0], torch.full((4, 3), 1 / 12))
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU6(inplace=True), nn.Hardtanh(-1, 2, inplace=True), nn.ReLU6(), nn.ReLU(inplace=True)])
+def test_clamping_is_pytorchs_and_keeps_no_copy(layer: nn.Module) -> None:
+    images = (torch.arange(-8.0, 16.0).view(2, 3, 2, 2) / 2).requires_grad_()  # the bounds themselves too
+
+    def clamped() -> list[torch.Tensor]:
+        below = images * 1
+        given = layer(below)
+        if getattr(layer, "inplace", False):
+            assert torch.equal(below, given)
+        return [given.detach(), *torch.autograd.grad((given * given).sum(), images)]
+
+    with Gradients():
+        ours = clamped()
+    for mine, theirs in zip(ours, clamped(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_clamping_in_place_keeps_what_it_gives_alone() -> None:
+    images, kept = torch.ones(1, 1, 2, 2, requires_grad=True), list[torch.Tensor]()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with Gradients(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        given = functional.hardtanh(images + 1, 0.0, 6.0, True)
+    assert [tensor.data_ptr() for tensor in kept] == [given.data_ptr()]
+
+
+def test_what_needs_no_gradient_or_is_part_of_something_is_clamped_by_pytorch() -> None:
+    rows = torch.randn(4, 6, requires_grad=True)
+    with Gradients():
+        assert torch.equal(functional.relu6(torch.tensor([-1.0, 7.0]), inplace=True), torch.tensor([0.0, 6.0]))
+        whole = rows * 1
+        functional.hardtanh(whole[:, :3], 0.0, 0.5, inplace=True)
+    plain = rows * 1
+    functional.hardtanh(plain[:, :3], 0.0, 0.5, inplace=True)
+    assert torch.equal(whole, plain)
+    assert torch.equal(*(torch.autograd.grad(made.sum(), rows, retain_graph=True)[0] for made in (whole, plain)))
+
+
+@pytest.mark.parametrize("sides", [(0, 1), (2, 0, 1, 3), (-1, 2, 0, -2), (0, 0, 0, 0), (-2, -1)])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_zeros_around_images_are_pytorchs(sides: tuple[int, ...], layout: torch.memory_format) -> None:
+    images = torch.randn(2, 3, 5, 6).contiguous(memory_format=layout).requires_grad_()
+
+    def found() -> list[torch.Tensor]:
+        given = functional.pad(images, sides)
+        return [given.detach(), *torch.autograd.grad((given * given).sum(), images)]
+
+    with Gradients():
+        ours = found()
+    for mine, theirs in zip(ours, found(), strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.is_contiguous(memory_format=layout)
+
+
+def test_other_padding_is_pytorchs_own() -> None:
+    images = torch.randn(1, 2, 4, 4)
+    for options in ({"mode": "reflect"}, {"value": -torch.inf}):
+        with Gradients():
+            given = functional.pad(images, (1, 1, 1, 1), **options)  # type: ignore[arg-type]
+        assert torch.equal(given, functional.pad(images, (1, 1, 1, 1), **options))  # type: ignore[arg-type]
+    with Gradients():
+        assert functional.pad(torch.ones(3), (1, 2)).shape == (6,)
+        assert functional.pad(images, (1, 1, 1, 1, 1, 1)).shape == (1, 4, 6, 6)
