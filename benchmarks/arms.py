@@ -31,7 +31,7 @@ from headstart.base.devices import CPU
 from headstart.data import encoding
 from headstart.features import classify, of_source
 from headstart.library import steps
-from headstart.networks import kept
+from headstart.networks import averaging, kept
 from headstart.params import FineTune
 from headstart.proof import contenders
 from headstart.statistics import goals, likelihood, operating, paired
@@ -104,21 +104,21 @@ def draw(
             first, last = (kept.with_head(card, nets["network"], one) for one in (head.train_only, head.final))
 
             def of_average(mix: float, rows: Any = held, begun: Any = first, network: str = "network", nets: Any = nets) -> np.ndarray:
-                return classify.logits(contenders.averaged(begun, nets[network], mix), card, rows, some.root)
+                return classify.logits(averaging.averaged(begun, nets[network], mix), card, rows, some.root)
 
-            mix = max(contenders.MIXES, key=lambda mix: merits(of_average(mix), labels).mean())
+            mix = max(averaging.MIXES, key=lambda mix: merits(of_average(mix), labels).mean())
             trained_alone = classify.logits(nets["network"], card, held, some.root)
             goal = goals.resolve("auto", None, 0.0, list(some.split("train")["label"]))
             of_head, of_network = (contenders.Contender("", {}, card, logits, goal=goal) for logits in (before, trained_alone))
             share = contenders.share(of_head, of_network, labels)
             known = {"head": before, "network": trained_alone, "pair": (before + trained_alone) / 2, "average": of_average(mix)}
-            known["weighed"] = contenders.mixed(before, trained_alone, share)
+            known["weighed"] = averaging.mixed(before, trained_alone, share)
             said = {key: classify.logits(values, card, test, some.root) for key, values in nets.items()}
             said |= {"pair": (alone + said["network"]) / 2, "pair_by_head": (final + said["network"]) / 2}
-            said["weighed"] = contenders.mixed(alone, said["network"], share)
+            said["weighed"] = averaging.mixed(alone, said["network"], share)
             said |= {"average": of_average(mix, test), "average_by_head": of_average(mix, test, last)}
             if "refit" in nets:
-                said["refit_weighed"] = contenders.mixed(final, said["refit"], share)
+                said["refit_weighed"] = averaging.mixed(final, said["refit"], share)
                 said |= {"refit_pair": (final + said["refit"]) / 2, "refit_average": of_average(mix, test, last, "refit")}
             gap, error = paired.difference(merits(done.logits, labels), merits(before, labels))
             said["head"] = final

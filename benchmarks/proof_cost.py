@@ -21,8 +21,7 @@ from workspace import report
 from headstart import params
 from headstart.base import outputs
 from headstart.choice import race
-from headstart.networks import common, cut, sources
-from headstart.proof import contenders
+from headstart.networks import averaging, common, cut, sources
 from headstart.training import scratch
 
 
@@ -85,8 +84,10 @@ def proof(folder: Path, n: dict[str, int]) -> Cost:
         cost.add(scratch.DRAWS * min(n["train"], scratch.LARGEST_START) + n["validation"], small)
         train(cost, done["image_passes"], n, small)
         cost.add(n["validation"] + n["test"], small)
-    averages = len(contenders.MIXES) if outputs.read_json(folder / "models/chosen/summary.json")["parameters"]["verdict"]["average"] else 0
-    cost.add((1 + averages) * n["validation"], sum(parts(card["name"], card["input_size"], 0)))
+    tuned = outputs.read_json(folder / "models/fine_tuned/summary.json")
+    if tuned["changed"]:
+        _, trained = parts(card["name"], card["input_size"], len(tuned["trained"]) - 1)  # the head is among them
+        cost.add(len(averaging.MIXES) * n["validation"], trained)
     return cost
 
 

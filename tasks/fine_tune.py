@@ -12,7 +12,7 @@ import pandas as pd
 from headstart.base import devices, outputs, weights
 from headstart.data import manifest
 from headstart.features import classify
-from headstart.networks import cards, heads, model
+from headstart.networks import averaging, cards, heads, model
 from headstart.params import FineTune, Shared
 from headstart.statistics import paired, records
 from headstart.training import tuning
@@ -31,7 +31,7 @@ def fine_tune(
     block: FineTune,
     shared: Shared,
 ) -> None:
-    """Write the fine-tuned weights, what was done and what it reached, and the learning curve."""
+    """Write the fine-tuned weights, what was done and what it reached, what it and its averages with the head say of the validation images, and the learning curve."""
     table, card = manifest.read(clean), cards.read_source(source)
     classes: list[str] = outputs.read_json(head / "summary.json")["classes"]
     place = devices.choose(shared.device, shared.precision)
@@ -42,6 +42,9 @@ def fine_tune(
     with outputs.folder(out) as folder:
         model.save(folder / cards.WEIGHTS, done.network)
         records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})
+        if tuned.summary["changed"]:
+            said = {1.0: done.logits, **{share: done.average(share) for share in averaging.MIXES}}
+            weights.write(folder / cards.HELD_OUT, {str(share): logits for share, logits in said.items()})
         outputs.write_json(folder / "summary.json", {**tuned.summary, "parameters": {"fine_tune": parameters}, "settled": settled})
     with outputs.whole(curve) as temporary:
         pd.DataFrame(done.curve).to_csv(temporary, index=False)

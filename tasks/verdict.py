@@ -88,11 +88,14 @@ def _field(
     """The contenders that begin with the source's weights, measured on the validation images."""
     arrays, fitted = weights.read(fine_tuned / cards.WEIGHTS), heads.load(head / "head.safetensors", "train_only")
     frozen = contenders.frozen(fitted, kept.with_head(card, arrays, fitted), card, data)
-    tuned = (
-        contenders.measure(contenders.FINE_TUNED, arrays, card, data, temperature=summary["temperature"]) if summary["changed"] else None
+    if not summary["changed"]:
+        return shipping.Field(frozen, None, [], None, _absent(summary))
+    said = {float(share): logits for share, logits in weights.read(fine_tuned / cards.HELD_OUT).items()}
+    tuned = contenders.fine_tuned(arrays, card, said.pop(1.0), data, summary["temperature"])
+    mixes = (
+        [*contenders.averages(frozen, tuned, dict(sorted(said.items()))), contenders.both(frozen, tuned, data.labels)] if average else []
     )
-    averages = [*contenders.averages(frozen, tuned, data), contenders.both(frozen, tuned, data.labels)] if tuned and average else []
-    return shipping.Field(frozen, tuned, averages, None, _absent(summary))
+    return shipping.Field(frozen, tuned, mixes, None)
 
 
 def _scratch(baseline: Path, summary: Mapping[str, float], card: SourceCard, data: contenders.DataSet) -> contenders.Contender:
@@ -102,12 +105,10 @@ def _scratch(baseline: Path, summary: Mapping[str, float], card: SourceCard, dat
 
 
 def _absent(summary: tuning.Summary) -> str:
-    """Why there is no fine-tuned model; "" if there is one."""
+    """Why there is no fine-tuned model."""
     if not summary["phases"]:
         return "nothing was unfrozen, so the frozen head is all there is on the source's weights"
-    if not summary["changed"]:
-        return "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation"
-    return ""
+    return "fine-tuning brought nothing: after no epoch was the network better than the frozen head on validation"
 
 
 def _write(out: Path, shipped: choosing.Shipped, point: operating.Point, block: Verdict, again: refit.Weights | None) -> None:

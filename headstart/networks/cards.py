@@ -27,6 +27,9 @@ from headstart.statistics.limits import Unlike, Unsure
 from headstart.statistics.operating import Point
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # the files of a model folder
+HELD_OUT = (
+    "held_out.safetensors"  # beside a fine-tuned network: logits of the validation images, by the share of it in an average with the head
+)
 TWIN = "twin.safetensors"  # beside what ships, if it was fitted on validation too: as it was before, and was measured there
 NOTE = "README.txt"  # in the place of a model: why a stage made none
 KNOWN = "known.safetensors"  # beside them if the card has `unlike`: features of known images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypedDict
@@ -12,7 +13,7 @@ import pandas as pd
 from headstart.base.devices import CPU, Device
 from headstart.data import encoding
 from headstart.features import classify, of_source
-from headstart.networks import kept, pairing
+from headstart.networks import averaging, kept, pairing
 from headstart.networks.cards import SourceCard
 from headstart.networks.heads import Head
 from headstart.statistics import goals, likelihood, operating
@@ -22,7 +23,6 @@ from headstart.words import naming
 
 HEAD, FINE_TUNED, AVERAGE, BOTH, SCRATCH = "head", "fine_tuned", "average", "both", "scratch"
 MIXED = (AVERAGE, BOTH)  # what no training has scaled
-MIXES = (0.25, 0.5, 0.75)  # shares of the fine-tuned weights in an average
 SHARES = np.linspace(0.1, 1, 10)  # of the fine-tuned model in the logits of both that are weighed
 
 
@@ -133,17 +133,17 @@ def figures(one: Contender, labels: np.ndarray) -> Figures:
     }
 
 
-def averages(head: Contender, tuned: Contender, data: DataSet) -> list[Contender]:
-    """Averages of two models of one network, in the mixes tried.
-
-    Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
-    """
-    return [measure(AVERAGE, averaged(head.weights, tuned.weights, mix), tuned.card, data, mix) for mix in MIXES]
+def fine_tuned(weights: dict[str, np.ndarray], card: SourceCard, logits: np.ndarray, data: DataSet, temperature: float) -> Contender:
+    """The fine-tuned model, measured when it was trained."""
+    return Contender(FINE_TUNED, weights, card, logits, None, data.goal, tuple(data.classes), temperature)
 
 
-def averaged(head: dict[str, np.ndarray], tuned: dict[str, np.ndarray], mix: float) -> dict[str, np.ndarray]:
-    """The average of two models' weights with a share `mix` (0-1) of the second."""
-    return {key: mixed(head[key], value, mix) for key, value in tuned.items()}
+def averages(head: Contender, tuned: Contender, logits: Mapping[float, np.ndarray]) -> list[Contender]:
+    """Averages of the weights of two models of one network, by the share (0-1) of the second, measured when that was trained."""
+    return [
+        replace(tuned, name=AVERAGE, weights=averaging.averaged(head.weights, tuned.weights, mix), logits=given, mix=mix, temperature=1.0)
+        for mix, given in logits.items()
+    ]
 
 
 def both(head: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
@@ -155,7 +155,7 @@ def both(head: Contender, tuned: Contender, labels: np.ndarray) -> Contender:
     joined = side_by_side(head.weights, tuned.weights, tuned.card, mix)
     width = 2 * (tuned.card.features or 0) or None
     card = replace(tuned.card, architecture=f"{pairing.PREFIX}{tuned.card.architecture}", features=width)
-    return replace(tuned, name=BOTH, weights=joined, card=card, logits=mixed(head.logits, tuned.logits, mix), mix=mix)
+    return replace(tuned, name=BOTH, weights=joined, card=card, logits=averaging.mixed(head.logits, tuned.logits, mix), mix=mix)
 
 
 def share(head: Contender, tuned: Contender, labels: np.ndarray) -> float:
@@ -166,7 +166,7 @@ def share(head: Contender, tuned: Contender, labels: np.ndarray) -> float:
     beforehand: what ships is fitted once more, with these images, from which a network gains more than a head. Many make it the likeliest
     share. Two digits: rounding on another machine is not to change what ships.
     """
-    evidence = np.array([replace(tuned, logits=mixed(head.logits, tuned.logits, part)).merits(labels).sum() for part in SHARES])
+    evidence = np.array([replace(tuned, logits=averaging.mixed(head.logits, tuned.logits, part)).merits(labels).sum() for part in SHARES])
     chances = SHARES * np.exp(evidence - evidence.max())
     return round(float((chances * SHARES).sum() / chances.sum()), 2)
 
@@ -188,10 +188,3 @@ def divided(mix: dict[str, np.ndarray], tuned: dict[str, np.ndarray], card: Sour
     """The weights of a mix of the model `tuned`, whose source is that of `card`, with its logits divided by a temperature."""
     head = set(tuned) - set(kept.of_source(card))
     return {key: np.asarray(value / temperature, value.dtype) if key in head else value for key, value in mix.items()}
-
-
-def mixed(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """The average of two arrays with a share (0-1) of the second; counters (integers) are the second's."""
-    if not np.issubdtype(second.dtype, np.floating):
-        return second
-    return np.asarray((1 - share) * first.astype(np.float64) + share * second, second.dtype)

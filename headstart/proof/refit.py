@@ -15,10 +15,10 @@ import numpy as np
 
 from headstart.data import folding
 from headstart.linear import frozen_head
-from headstart.networks import heads, kept
+from headstart.networks import averaging, heads, kept
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
-from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, averaged, divided, side_by_side
+from headstart.proof.contenders import AVERAGE, BOTH, FINE_TUNED, Contender, DataSet, divided, side_by_side
 
 if TYPE_CHECKING:
     from headstart.training import outcome
@@ -51,5 +51,5 @@ def refit(
         return tuned
     frozen = kept.with_head(card, tuned, final)
     assert ships.mix is not None
-    mix = side_by_side(frozen, tuned, card, ships.mix) if ships.name == BOTH else averaged(frozen, tuned, ships.mix)
+    mix = side_by_side(frozen, tuned, card, ships.mix) if ships.name == BOTH else averaging.averaged(frozen, tuned, ships.mix)
     return divided(mix, tuned, card, ships.temperature)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from headstart.base.devices import CPU, Device
 from headstart.features import extraction, pictures, transforms
 from headstart.features.transforms import View
-from headstart.networks import heads, kept, model, sources
+from headstart.networks import averaging, heads, kept, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.training import budget, cached, checkpoints, loop, measure, outcome, parallel
@@ -69,6 +71,7 @@ class _Job:
 
     network: model.Network
     frozen: extraction.Frozen
+    below: int  # stages below the tail
     tail: nn.Sequential
     phases: list[Phase]
     train: Examples
@@ -138,7 +141,7 @@ def run(
         done = loop.fit(job.tail, job.phases, job.train, job.validation, plan.recipe, device, team, keeper)
     job.network.divide_logits(done.temperature)
     summary = _summary(job, done, plan, device, count)
-    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device))
+    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device), partial(_average, begin, job))
 
 
 def on_card(plan: Plan, images: int) -> Plan:
@@ -187,7 +190,7 @@ def _prepare(begin: _Start) -> _Job:
     drawn = transforms.views(plain, plan.recipe.seed, plan.augmentation, count_views)
     wanted = Wanted(frozen, drawn, plain, extraction.HALF, "frozen layers")
     train, validation = cached.examples(photos, wanted, fitting, plan.cache_gib)
-    return _Job(network, frozen, network.tail(count), phases, train, validation, streamed=not fitting)
+    return _Job(network, frozen, count, network.tail(count), phases, train, validation, streamed=not fitting)
 
 
 def _member(team: parallel.Team, begin: _Start, keeper: Keeper | None) -> None:
@@ -222,6 +225,14 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
     """Logits (n, classes) of the validation images."""
     with measure.placed(job.tail, device):
         return measure.logits(job.tail, job.validation.views[0], device)
+
+
+def _average(begin: _Start, job: _Job, share: float) -> np.ndarray:
+    """Logits (n, classes) of the validation images: of the average of the frozen head and the network, with a share (0-1) of the network."""
+    other = model.of(sources.known(begin.card), begin.head).tail(job.below)
+    before, after = ({key: value.numpy() for key, value in tail.state_dict().items()} for tail in (other, job.tail))
+    other.load_state_dict({key: torch.from_numpy(value) for key, value in averaging.averaged(before, after, share).items()})
+    return held_out(replace(job, tail=other), begin.device)
 
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:

@@ -10,17 +10,10 @@ import pytest
 
 from headstart.features import extraction
 from headstart.linear import frozen_head
-from headstart.networks import model, sources
+from headstart.networks import averaging, model, sources
 from headstart.proof import contenders
 from headstart.statistics import likelihood
 from tests import tiny
-
-
-def test_an_average_mixes_weights_and_leaves_counters() -> None:
-    first, second = np.zeros(3, np.float32), np.full(3, 4, np.float32)
-    assert contenders.mixed(first, second, 0.25).tolist() == [1, 1, 1]
-    assert contenders.mixed(first, second, 0.25).dtype == np.float32
-    assert contenders.mixed(np.array(3), np.array(7), 0.5) == 7
 
 
 @pytest.fixture
@@ -48,8 +41,12 @@ def test_contenders_are_measured_on_the_validation_images_alone(data: contenders
     other = contenders.Contender(
         "fine_tuned", {key: np.asarray(2 * value, value.dtype) for key, value in values.items()}, card, whole.logits
     )
-    averages = contenders.averages(frozen, other, data)
-    assert [one.mix for one in averages] == list(contenders.MIXES)
+    mixes = {mix: averaging.averaged(frozen.weights, other.weights, mix) for mix in averaging.MIXES}
+    averages = contenders.averages(
+        frozen, other, {mix: contenders.measure("average", each, card, data).logits for mix, each in mixes.items()}
+    )
+    assert [one.mix for one in averages] == list(averaging.MIXES)
+    assert all(np.array_equal(one.weights[key], value) for one in averages for key, value in mixes[one.mix or 0].items())
     assert all(one.logits.shape == whole.logits.shape for one in averages)
     half = contenders.scaled(averages[1], other, data.labels)
     asked = contenders.measure("average", half.weights, card, data)

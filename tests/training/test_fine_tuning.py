@@ -16,12 +16,12 @@ from torch import nn
 
 from headstart.base import weights as weights_module
 from headstart.base.devices import CPU, Device
-from headstart.features import engines, extraction, pictures, transforms
+from headstart.features import classify, engines, extraction, pictures, transforms
 from headstart.features.batched import Batched
 from headstart.features.transforms import View
 from headstart.linear import frozen_head
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
-from headstart.networks import model, sources
+from headstart.networks import averaging, model, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import Augmentation, FineTune
 from headstart.statistics import intervals
@@ -205,6 +205,25 @@ def test_the_result_says_which_images_were_right_when(card: SourceCard, photos: 
     labels = np.searchsorted(CLASSES, table.loc[table["split"] == "validation", "label"])
     assert np.array_equal(done.logits.argmax(1) == labels, done.right[done.best])
     assert done.curve[done.best]["validation_loss"] == min(row["validation_loss"] for row in done.curve)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_averages_with_the_head_are_measured_on_the_stored_activations(
+    fresh: bool, card: SourceCard, photos: tuple[Path, pd.DataFrame]
+) -> None:
+    done, _ = tune(card, photos, statistics="batch", rate=1e-3, epochs=2, **({"views": "fresh"} if fresh else {}))
+    before, after = (
+        {key: value.numpy() for key, value in network.weights().items()}
+        for network in (model.of(sources.load(card.name), tiny.head(card.features or 0)), done.network)
+    )
+    held = photos[1][photos[1]["split"] == "validation"].reset_index(drop=True)
+    found = []
+    for share in (0.0, 0.5, 1.0):
+        weights = averaging.averaged(before, after, share)
+        found.append(done.average(share))
+        np.testing.assert_allclose(found[-1], classify.logits(weights, card, held, photos[0]), atol=0.02)  # kept in half precision
+    assert np.array_equal(found[-1], done.logits)
+    assert np.abs(found[0] - found[1]).max() > 0.1 < np.abs(found[1] - found[2]).max()
 
 
 def test_a_regulariser_holds_the_trained_stages_at_the_source(card: SourceCard, photos: tuple[Path, pd.DataFrame]) -> None:
