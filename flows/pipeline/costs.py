@@ -13,6 +13,7 @@ from flows.pipeline.workload import Task
 from headstart.base import cores
 from headstart.data import folding
 from headstart.domains import outcome
+from headstart.networks import averaging
 from headstart.params import Params
 from headstart.training import budget, designs
 
@@ -23,7 +24,7 @@ UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two co
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
     **{"index_images": 1, "validate_data": 1.3, "select_source": 3, "train_head": 2, "fine_tune": 8, "baseline": 9},
-    **{"verdict": 12, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 2},
+    **{"verdict": 6, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 2},
 }
 
 GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
@@ -90,7 +91,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
     if _refitted(work, block):
         again += [one._replace(images=OPEN * one.images * (t + v) / t) for one in trained if one.kind == TRAINED]
     found += [one._replace(stage="verdict") for one in again]
-    found.append(Pass("verdict", FROZEN, (5 if block.verdict.average else 2) * v, work.chosen))
+    found += [Pass("verdict", FROZEN, v, one.gflops) for one in anew if one.kind == ANEW]
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
     found.append(Pass("evaluate", FROZEN, look + COVERED * min(block.evaluate.heat_maps, 0.1 * work.test), work.chosen))
     if _carries(work, block):
@@ -112,7 +113,8 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
         return []
     frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
     share = DEPTHS[min(work.depth, len(DEPTHS)) - 1]
-    return [frozen, Pass("fine_tune", TRAINED, budget.usual(tune, t) * t, share * work.chosen)]
+    mixes = Pass("fine_tune", FROZEN, len(averaging.MIXES) * work.validation, share * work.chosen)
+    return [frozen, Pass("fine_tune", TRAINED, budget.usual(tune, t) * t, share * work.chosen), mixes]
 
 
 def _refitted(work: Task, block: Params) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import special
-from scipy.optimize import minimize_scalar
 
 MAX_TEMPERATURE = 1e3  # and its inverse: far beyond what a network is too sure or too unsure by
 
@@ -30,6 +29,8 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     As many images can be right by chance, the probabilities never claim more than n + 1 right images of n + 2, which are the targets of
     Platt (Advances in Large Margin Classifiers, 1999): otherwise a network without an error would be told to be certain.
     """
+    from scipy.optimize import minimize_scalar  # every stage would wait for it
+
     scores, rows, doubt = logits.astype(np.float64), np.arange(len(labels)), 1 / (len(labels) + 2)
 
     def loss(log_temperature: float) -> float:
