@@ -32,11 +32,11 @@ from headstart.params import Aim, Block, project_code
 from headstart.params import idle as idling
 from headstart.statistics import goals
 from headstart.training import checkpoints
+from tasks.sharing import handing
 
 STATE = Path(".headstart")
 FAILURE = STATE / "failure.json"
 IMAGES = Path("data/images")
-SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 
 
 Arguments = Callable[[Callable[..., None]], dict[str, Block]]
@@ -221,7 +221,7 @@ def die_with_dvc() -> None:
     import select
 
     try:
-        pid = _caller()
+        pid = handing.caller()
         dvc = os.pidfd_open(pid)
     except OSError:  # gone before we looked, or a kernel before 5.3
         return
@@ -239,17 +239,6 @@ def die_with_run() -> None:
         return
     # dvc gets its own signal first, which it ignores while we run; later it would break off releasing its locks
     _watch(1, 0, 0.5)
-
-
-def _caller() -> int:
-    """The process id of who called us: the nearest ancestor that is no shell."""
-    pid = os.getppid()
-    while pid > 1:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
-        if name not in SHELLS:
-            break
-        pid = int(rest.split()[1])
-    return pid
 
 
 def _watch(descriptor: int, events: int, patience: float = 0.0) -> None:

@@ -42,6 +42,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "training/test_loop.py": ALL,
     "test_gpu.py": ALL,
     "training/test_graphs.py": ALL,
+    "tasks/test_standby.py": ALL,
     "tasks/test_without_torch.py": ALL,
     "training/test_scratch.py": ALL,
     "training/test_parallel.py": ALL,
