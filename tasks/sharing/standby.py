@@ -1,7 +1,7 @@
 """The process that stands by while dvc works, and is forked for its stages: `python -m tasks.sharing.standby NAME DVC BORN [IMPORT...]`.
 
 Stages start it and find it by NAME (handing.py). It imports what they need, or each IMPORT, and ends with the process DVC that started at
-BORN; what it was forked for ends with it (stage.py), and with the command that handed over.
+BORN, or when no stage has come for long; what it was forked for ends with it (stage.py), and with the command that handed over.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from tasks.sharing import forks, handing, preloaded
 
 PATIENCE = 10.0  # seconds in which who hands over says what
+IDLE = 600.0  # seconds without a stage, after which nobody is waited for: dvc may be part of a program that goes on
 
 
 class Standby:
@@ -41,7 +42,7 @@ class Standby:
         """Those who wait."""
         while self._told:
             self._told.pop().close()
-        return [line for line in self._running.values() if line]
+        return [line for line in list(self._running.values()) if line]  # at once: a process may end meanwhile
 
     def take(self) -> None:
         """Fork this process for who has called, or refuse."""
@@ -73,15 +74,16 @@ class Standby:
 
     def hear(self, line: socket.socket) -> None:
         """Pass on the signals that who waits has got; if it is gone, end what it waits for."""
-        pid = next((pid for pid, who in self._running.items() if who is line), None)
+        pid = next((pid for pid, who in list(self._running.items()) if who is line), None)
         if pid is None:
             return
         try:
             signals = line.recv(64)
         except OSError:
             signals = b""
-        for number in signals or [signal.SIGTERM]:
-            os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            for number in signals or [signal.SIGTERM]:
+                os.kill(pid, number)
         if not signals:
             self._running[pid] = None
             self._told.append(line)
@@ -133,8 +135,8 @@ def main(name: str, dvc: int, born: str, imports: list[str]) -> None:
     left = deque(imports)
     while True:
         lines = {line.fileno(): line for line in here.lines()}
-        ready = select.select([watched, here.ear.fileno(), *lines], [], [], 0 if left else None)[0]
-        if watched in ready:
+        ready = select.select([watched, here.ear.fileno(), *lines], [], [], 0 if left else None if lines else IDLE)[0]
+        if watched in ready or not (ready or left):
             os._exit(0)
         for number in ready:
             if number in lines:
