@@ -162,7 +162,7 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
         + (3 if block.select_source.changes else 0),
         "train_head": two * 0.0016 * (t + min(work.without, block.train_head.max_unlabelled)) * work.classes,
         "verdict": folds + 5 * (block.verdict.runs - 1),
-        "evaluate": 0.0075 * min(block.evaluate.mapped, work.n),
+        "evaluate": 0.004 * min(block.evaluate.mapped, work.n),
         "adapt": _carrying(work, block, two),
     }
     none = ({"baseline", "verdict"} if not block.baseline.epochs else set()) | (

@@ -6,6 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 _AXES = 50  # principal components that t-SNE starts from
+_STEPS = 500  # of t-SNE; twice as many take twice as long, and keep no more neighbours (docs/decisions.md)
 
 
 def project(features: np.ndarray, seed: int) -> np.ndarray:
@@ -25,4 +26,5 @@ def project(features: np.ndarray, seed: int) -> np.ndarray:
             axes = np.column_stack([axes, np.zeros(len(axes))])
         start = 1e-4 * axes[:, :2] / max(float(axes[:, 0].std()), 1e-12)
         perplexity = min(30.0, (len(axes) - 1) / 3)
-        return np.asarray(TSNE(init=start, perplexity=perplexity, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(axes))
+        found = TSNE(init=start, perplexity=perplexity, learning_rate="auto", max_iter=_STEPS, random_state=seed, n_jobs=1)
+        return np.asarray(found.fit_transform(axes))
