@@ -35,9 +35,13 @@ def main(line: socket.socket) -> NoReturn:
     """Serve what comes along `line` until its other end is closed."""
     running: dict[int, int] = {}  # where the exit code of each process is to be written
     signal.signal(signal.SIGCHLD, lambda *_: _reap(running))  # at once, also while something is imported
-    imports = deque(preloaded.DVC)
+    imports, woken = deque(preloaded.DVC), forks.woken()
     while True:
-        if select.select([line.fileno()], [], [], 0 if imports else None)[0]:
+        ready = select.select([line.fileno(), woken], [], [], 0 if imports else None)[0]
+        if woken in ready:
+            os.read(woken, 4096)
+            _reap(running)
+        if line.fileno() in ready:
             asked, descriptors, _, _ = socket.recv_fds(line, 1, 3)
             if not asked:
                 os._exit(0)  # nobody is there any more; what still runs is interrupted by Linux
@@ -53,7 +57,10 @@ def main(line: socket.socket) -> NoReturn:
 def _reap(running: dict[int, int]) -> None:
     """Tell the exit codes of those that have ended; what an import started is its own."""
     for pid in list(running):
-        ended, code = os.waitpid(pid, os.WNOHANG)
+        try:
+            ended, code = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # told meanwhile, as the next signal came
+            continue
         if ended:
             status = running.pop(pid)
             with contextlib.suppress(BrokenPipeError):
@@ -67,18 +74,16 @@ def _fork(running: dict[int, int], request: int, output: int, status: int) -> No
         raw = file.read()
     gc.freeze()
     parent = os.getpid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # its end is not heard before it is known
     pid = os.fork()
     if not pid:
         _as_dvc(parent, output, json.loads(raw))
     os.setpgid(pid, pid)  # the child does it too: whoever comes first
     os.close(output)
-    running[pid] = status
     try:
         os.write(status, b"%d\n" % pid)
     except BrokenPipeError:  # whoever asked did not wait for it
         os.kill(pid, signal.SIGKILL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    running[pid] = status
 
 
 def _as_dvc(parent: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
@@ -90,7 +95,6 @@ def _as_dvc(parent: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     nothing = os.open(os.devnull, os.O_RDONLY)
     for here, there in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(here, there)

@@ -1,7 +1,7 @@
 """Processes that are forked from one that has imported what they need, as if they had been started anew.
 
-Who forks computes nothing itself and starts no thread, so that a fork finds every library as it was after its import. Its folder,
-environment, streams, exit code and signals are its own.
+Who forks computes nothing itself, so that a fork finds every library as it was after its import. Its folder, environment, streams, exit code
+and signals are its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -47,8 +48,20 @@ def _read(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not FREE.fullmatch(name)}
 
 
+def woken() -> int:
+    """A descriptor that can be read once a signal has come, whichever thread it came to, and until it is read.
+
+    Some libraries start a thread when they are imported. If the end of a process is heard by that, nothing interrupts who waits in `select`; and
+    whoever looks at once may look before the process is known.
+    """
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
+
+
 def alone(folder: str, environment: Mapping[str, str]) -> None:
     """Have a folder and an environment, and no file open but the three streams."""
+    signal.set_wakeup_fd(-1)
     for entry in list(Path("/proc/self/fd").iterdir()):  # objects that are still there never close theirs: gc.freeze
         if int(entry.name) > sys.stderr.fileno():
             with contextlib.suppress(OSError):

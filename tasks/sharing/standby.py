@@ -36,7 +36,7 @@ class Standby:
         self.ear = socket.socket(socket.AF_UNIX)
         self.ear.bind(name)
         self.ear.listen()
-        signal.signal(signal.SIGCHLD, lambda *_: self._reap())  # at once, also while something is imported
+        signal.signal(signal.SIGCHLD, lambda *_: self.reap())  # at once, also while something is imported
 
     def lines(self) -> list[socket.socket]:
         """Those who wait."""
@@ -65,12 +65,10 @@ class Standby:
 
     def _fork(self, line: socket.socket, descriptors: list[int], asked: dict[str, Any]) -> None:
         gc.freeze()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # its end is not heard before it is known
         pid = os.fork()
         if not pid:
             _as_stage(descriptors, asked)
         self._running[pid] = line
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
     def hear(self, line: socket.socket) -> None:
         """Pass on the signals that who waits has got; if it is gone, end what it waits for."""
@@ -88,10 +86,13 @@ class Standby:
             self._running[pid] = None
             self._told.append(line)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
         """Tell the exit codes of those that have ended; what an import started is its own."""
         for pid in list(self._running):
-            ended, code = os.waitpid(pid, os.WNOHANG)
+            try:
+                ended, code = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # told meanwhile, as the next signal came
+                continue
             if ended:
                 line = self._running.pop(pid)
                 if line:
@@ -115,7 +116,6 @@ def _exactly(line: socket.socket, size: int) -> bytes:
 def _as_stage(descriptors: list[int], asked: dict[str, Any]) -> NoReturn:
     """Be the stage that was asked for."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     for here, there in zip(descriptors, range(3), strict=True):
         os.dup2(here, there)
     forks.alone(asked["folder"], asked["environment"])
@@ -132,17 +132,20 @@ def main(name: str, dvc: int, born: str, imports: list[str]) -> None:
         here = Standby(f"\0{name}")
     except OSError:  # it has ended, somebody stands by already, or Linux is older than 5.3
         return
-    left = deque(imports)
+    left, woken = deque(imports), forks.woken()
     while True:
         lines = {line.fileno(): line for line in here.lines()}
-        ready = select.select([watched, here.ear.fileno(), *lines], [], [], 0 if left else None if lines else IDLE)[0]
+        ready = select.select([watched, woken, here.ear.fileno(), *lines], [], [], 0 if left else None if lines else IDLE)[0]
         if watched in ready or not (ready or left):
             os._exit(0)
+        if woken in ready:
+            os.read(woken, 4096)
+            here.reap()
         for number in ready:
             if number in lines:
                 here.hear(lines[number])
-            else:
-                here.take()
+        if here.ear.fileno() in ready:
+            here.take()
         if left and not ready:
             with contextlib.suppress(Exception):  # who needs it will say so
                 left.extendleft(reversed(preloaded.one(left.popleft())))

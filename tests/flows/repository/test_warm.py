@@ -144,3 +144,23 @@ def test_it_waits_no_longer_than_it_is_told(server: warm.Server) -> None:
         process.wait(0.01)
     child.stop(process)
     assert process.wait() == -signal.SIGTERM
+
+
+def test_who_ends_before_it_is_known_is_told_of_all_the_same() -> None:
+    """Its end may be heard by a thread that a library has started, and looked for at once."""
+    code = """
+        import os, select, signal, threading, time
+        from tasks.sharing import forks
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # as one who looks before the process is known
+        woken = forks.woken()
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # so that the thread hears it
+        pid = os.fork()
+        if not pid:
+            os._exit(7)
+        time.sleep(1)
+        print(select.select([woken], [], [])[0] == [woken], os.waitstatus_to_exitcode(os.waitpid(pid, os.WNOHANG)[1]), flush=True)
+        os._exit(0)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert done.stdout.split() == ["True", "7"]
