@@ -56,16 +56,11 @@ def main(line: socket.socket) -> NoReturn:
 
 def _reap(running: dict[int, int]) -> None:
     """Tell the exit codes of those that have ended; what an import started is its own."""
-    for pid in list(running):
-        try:
-            ended, code = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # told meanwhile, as the next signal came
-            continue
-        if ended:
-            status = running.pop(pid)
-            with contextlib.suppress(BrokenPipeError):
-                os.write(status, b"%d\n" % os.waitstatus_to_exitcode(code))
-            os.close(status)
+    for pid, code in forks.ended(running):
+        status = running.pop(pid)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(status, b"%d\n" % code)
+        os.close(status)
 
 
 def _fork(running: dict[int, int], request: int, output: int, status: int) -> None:

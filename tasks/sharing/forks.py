@@ -13,7 +13,7 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,6 +57,20 @@ def woken() -> int:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     return reading
+
+
+def ended(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Those of some forks that have ended, and their exit codes, or minus their signals; nobody else is waited for.
+
+    The handler of a signal may ask the same meanwhile: each is told of once.
+    """
+    for pid in list(pids):
+        try:
+            found, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            continue
+        if found:
+            yield pid, os.waitstatus_to_exitcode(status)
 
 
 def alone(folder: str, environment: Mapping[str, str]) -> None:

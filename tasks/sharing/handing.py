@@ -21,7 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-RUN = "HEADSTART_RUN_LOCK"  # headstart.machinery.lock.VARIABLE, which is not imported for this
+from headstart.machinery import lock
+
 SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 LAST = "tasks.report"  # after which none comes
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -50,7 +51,7 @@ def take_over() -> None:
 
 def _stage() -> str | None:
     """The stage that dvc has started this process for, by the name of its module; None if it is no such process."""
-    if sys.platform != "linux" or "DVC_STAGE" not in os.environ or RUN in os.environ:
+    if sys.platform != "linux" or "DVC_STAGE" not in os.environ or lock.VARIABLE in os.environ:
         return None
     words = sys.orig_argv[1:]
     return words[1] if len(words) == 2 and words[0] == "-m" and words[1].startswith("tasks.") else None

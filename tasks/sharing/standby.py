@@ -88,18 +88,13 @@ class Standby:
 
     def reap(self) -> None:
         """Tell the exit codes of those that have ended; what an import started is its own."""
-        for pid in list(self._running):
-            try:
-                ended, code = os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:  # told meanwhile, as the next signal came
-                continue
-            if ended:
-                line = self._running.pop(pid)
-                if line:
-                    with contextlib.suppress(OSError):
-                        line.sendall(b"%d" % os.waitstatus_to_exitcode(code))
-                        line.shutdown(socket.SHUT_RDWR)
-                    self._told.append(line)  # and closed where nobody looks at it
+        for pid, code in forks.ended(self._running):
+            line = self._running.pop(pid)
+            if line:
+                with contextlib.suppress(OSError):
+                    line.sendall(b"%d" % code)
+                    line.shutdown(socket.SHUT_RDWR)
+                self._told.append(line)  # and closed where nobody looks at it
 
 
 def _exactly(line: socket.socket, size: int) -> bytes:
