@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from headstart.machinery.errors import DataError, HeadstartError, ParamsError
+from headstart.networks import libraries
 from headstart.networks.cards import SourceCard, Transform
 from headstart.networks.heads import Head
 
@@ -105,12 +106,10 @@ def without_weights(name: str) -> str:
 
 def gflops(trunk: nn.Module, size: int) -> float:
     """Multiply-adds (10^9) of one image of `size` pixels through the network."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counter = FlopCounterMode(display=False)
+    counter = libraries.flop_counter().FlopCounterMode(display=False)
     with counter, torch.no_grad():
         trunk(torch.zeros(1, 3, size, size, device=next((p.device for p in trunk.parameters()), None)))
-    return counter.get_total_flops() / 2e9
+    return float(counter.get_total_flops()) / 2e9
 
 
 def linear_head(layer: Any, trunk: nn.Module, name: str, features: int) -> Head | None:

@@ -1,7 +1,7 @@
-"""timm and torchvision, imported without PyTorch's compiler, which takes longer than both of them together.
+"""timm, torchvision and PyTorch's counter of operations, imported without PyTorch's compiler, which takes longer than all of them together.
 
-Both import it for two things that matter only where it compiles: torchvision asks whether it can, and timm marks functions that it must not
-touch. Here nothing is compiled by it. It is imported in full as soon as anything else of it is asked for.
+They import it for things that matter only where it compiles: torchvision asks whether it can, timm and the counter mark functions that it
+must not touch. Here nothing is compiled by it. It is imported in full as soon as anything else of it is asked for.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ def torchvision() -> Any:
     return _imported("torchvision")
 
 
+def flop_counter() -> Any:
+    """The module torch.utils.flop_counter."""
+    import torch
+
+    with _one, _marking_nothing(vars(torch), "_disable_dynamo"):  # it marks when it is first called, and imports the compiler for that
+        return importlib.import_module("torch.utils.flop_counter")
+
+
 def _imported(name: str) -> ModuleType:
     with _one:
         if name in sys.modules or COMPILER in sys.modules:
@@ -50,15 +58,24 @@ def _without_compiler() -> Iterator[None]:
 
     instead = ModuleType(COMPILER)
     vars(instead).update(__getattr__=of_compiler, is_compile_supported=lambda device: of_compiler("is_compile_supported")(device))
-    disable = vars(torch.compiler)["disable"]
-    vars(torch.compiler)["disable"] = _left_alone
     sys.modules[COMPILER] = instead
+    try:
+        with _marking_nothing(vars(torch.compiler), "disable"):
+            yield
+    finally:
+        if sys.modules.get(COMPILER) is instead:
+            del sys.modules[COMPILER]
+
+
+@contextlib.contextmanager
+def _marking_nothing(module: dict[str, Any], name: str) -> Iterator[None]:
+    """Have the function of this name leave every function as it is."""
+    before = module[name]
+    module[name] = _left_alone
     try:
         yield
     finally:
-        vars(torch.compiler)["disable"] = disable
-        if sys.modules.get(COMPILER) is instead:
-            del sys.modules[COMPILER]
+        module[name] = before
 
 
 def _left_alone(function: Callable[..., Any] | None = None, *_: object, **__: object) -> Callable[..., Any]:

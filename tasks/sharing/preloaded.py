@@ -19,6 +19,7 @@ STAGES = (
     "headstart.networks.libraries:torchvision",
     "headstart.networks.libraries:timm",
     "onnxruntime",
+    "headstart.networks.libraries:flop_counter",
     "sklearn.linear_model",
     "every:headstart",
     "every:tasks",
