@@ -34,6 +34,7 @@ ALONE, TOGETHER, FOUND = (1.0, 1.6), (1.4, 13.1), (2.5, 2.0)
 CARRIED = 0.9  # seconds of one core for 1,000 images of either domain, to carry labels over in one source (up to 4,000 of each)
 
 INDEXED, FROZEN, TRAINED, DRAWN, ANEW, DEEP = "indexed", "frozen", "trained", "drawn", "anew", "deep"
+TUNED = (TRAINED, DEEP)  # what a fine-tuning trains
 # Seconds of one of two cores for an image, whatever the network and for each GFLOP of it
 SECONDS = {
     INDEXED: (0.003, 0.0),
@@ -89,7 +90,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
         *(one._replace(images=one.images * seeds) for one in trained),
     ]
     if _refitted(work, block):
-        again += [one._replace(images=OPEN * one.images * (t + v) / t) for one in trained if one.kind == TRAINED]
+        again += [one._replace(images=OPEN * one.images * (t + v) / t) for one in trained if one.kind in TUNED]
     found += [one._replace(stage="verdict") for one in again]
     found += [Pass("verdict", FROZEN, v, one.gflops) for one in anew if one.kind == ANEW]
     look = 3 * work.test + (0 if tune.strategy == "head_only" else min(t, 2_000) + v)
@@ -111,10 +112,20 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
     tune, t = block.fine_tune, work.train
     if tune.strategy == "head_only":
         return []
-    frozen = Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen)
-    share = DEPTHS[min(work.depth, len(DEPTHS)) - 1]
-    mixes = Pass("fine_tune", FROZEN, len(averaging.MIXES) * work.validation, share * work.chosen)
-    return [frozen, Pass("fine_tune", TRAINED, budget.usual(tune, t) * t, share * work.chosen), mixes]
+    images, held = budget.usual(tune, t) * t, len(averaging.MIXES) * work.validation
+    if tune.strategy == "full":
+        return [
+            Pass("fine_tune", DRAWN, drawn(work, block) * t + work.validation),
+            Pass("fine_tune", DEEP, images, work.chosen),
+            Pass("fine_tune", FROZEN, held, work.chosen),
+        ]
+    first = 0 if tune.strategy == "gradual" else work.depth - 1  # of the depths that are trained one after the other
+    shares = DEPTHS[min(first, len(DEPTHS) - 1) : work.depth]
+    return [
+        Pass("fine_tune", FROZEN, drawn(work, block) * t + work.validation, work.chosen),
+        *(Pass("fine_tune", TRAINED, images, share * work.chosen) for share in shares),
+        Pass("fine_tune", FROZEN, held, shares[-1] * work.chosen),
+    ]
 
 
 def _refitted(work: Task, block: Params) -> bool:
@@ -205,7 +216,7 @@ def again(work: Task, block: Params, seconds: float) -> float:
 
 def training(work: Task, block: Params) -> float:
     """Seconds of `expected` in which fine_tune trains, on a machine of pace 1."""
-    return _two() * sum(_seconds(one) for one in _tuning(work, block) if one.kind == TRAINED)
+    return _two() * sum(_seconds(one) for one in _tuning(work, block) if one.kind in TUNED)
 
 
 def _two() -> float:

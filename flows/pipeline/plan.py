@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.pipeline import costs, estimate, workload
-from flows.pipeline.costs import ANEW, DRAWN, FROZEN, INDEXED, TRAINED
+from flows.pipeline.costs import ANEW, DEEP, DRAWN, FROZEN, INDEXED, TRAINED
 from flows.pipeline.workload import Task
 from flows.projects import images
 from flows.results import table
@@ -26,7 +26,7 @@ from headstart.params import Params
 from headstart.words import formats
 
 # Images a second that one H100 with 16 cores took through each kind of pass (docs/scale.md): decoding keeps all of them from being faster
-MEASURED = {INDEXED: 600.0, FROZEN: 1090.0, TRAINED: 1231.0, DRAWN: 350.0, ANEW: 1231.0}
+MEASURED = {INDEXED: 600.0, FROZEN: 1090.0, TRAINED: 1231.0, DRAWN: 350.0, ANEW: 1231.0, DEEP: 1231.0}
 CARDS = 8  # of one machine, at most: training and heads stay on one
 WIDTH = 2_100  # numbers that are kept of an image in a frozen pass: those of EfficientNet-Lite0, all stages
 HALF, KEY = 2, 32  # bytes of a number, and of the key of a row

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from flows.pipeline import costs, estimate, workload
+from flows.pipeline import costs, estimate, plan, workload
 from flows.projects import images
 from flows.repository import dvc
 from headstart import params
@@ -187,6 +187,17 @@ def test_what_may_come_beside_is_told_until_it_is_known(project: Path, said: lis
     few = dataclasses.replace(CELLS, train=budget.FEWEST_WRONG - 4, validation=3)
     many = dataclasses.replace(CELLS, train=100_000)
     assert (costs.whole(few, block, 1.0), costs.whole(many, block, 1.0)) == ({}, {})
+
+
+def test_the_strategy_counts() -> None:
+    trained, there = [], []
+    for strategy in ("head_only", "last_stages", "gradual", "full"):
+        block = params.Params()
+        block = block.model_copy(update={"fine_tune": block.fine_tune.model_copy(update={"strategy": strategy})})
+        trained.append(costs.training(CELLS, block))
+        there.append(plan._on_cards(CELLS, block, plan.Cards(1))["fine_tune"])
+    assert trained[0] == 0 < trained[1] < trained[2] < trained[3]
+    assert there[0] < there[1] < there[2]
 
 
 def test_what_is_left_is_said_when_the_source_and_the_depth_are_settled(
