@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -216,3 +217,22 @@ def test_stages_of_a_dvc_repro_share_their_imports_and_make_the_same(
         assert alone == (["index_images"] if together else ["index_images", "validate_data"])
         made.append([Path(path).read_bytes() for path in ("data/manifest.parquet", "data/clean.parquet")])
     assert made[0] == made[1]
+
+
+def test_who_stands_by_for_a_program_that_goes_on_ends_when_no_stage_has_come_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = (
+        "import sys; from tasks.sharing import standby; standby.IDLE = 1.0; standby.main(sys.argv[1], int(sys.argv[2]), sys.argv[3], [])"
+    )
+    with contextlib.ExitStack() as stack:
+        goes_on = stack.enter_context(subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({2 * PATIENCE})"]))
+        stack.callback(goes_on.kill)
+        name, born = f"headstart-test-{uuid.uuid4().hex}", handing.status(goes_on.pid)[2]
+        process = stack.enter_context(subprocess.Popen([sys.executable, "-c", program, name, str(goes_on.pid), born]))
+        assert eventually(lambda: listens(name) or process.poll() is not None)
+        said = Standing(name, goes_on, process).answer("import time; time.sleep(3); print('done')")
+        assert said[:2] in [(0, "done"), (0, "nobody")], "it does not end while a stage runs; on a slow machine it has ended before"
+        assert process.wait(PATIENCE) == 0
+        assert goes_on.poll() is None
