@@ -206,7 +206,7 @@ def _differing(first: Values, second: Values) -> Differences:
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    answer = (naming.answer(run.verdict, run.looked_at) if run.verdict else "-").removeprefix("is ")
+    answer = (naming.answer(run.verdict, run.looked_at, run.standing) if run.verdict else "-").removeprefix("is ")
     return (
         str(run.number),
         datetime.fromisoformat(run.when).astimezone().strftime("%Y-%m-%d %H:%M"),
@@ -214,7 +214,7 @@ def _row(run: Run) -> tuple[str, ...]:
         (run.data or "-")[:8],
         run.source or "-",
         "-" if run.accuracy is None else f"{run.accuracy:.3f}",
-        f"{answer} ({run.standing})" if run.standing else answer,
+        answer,
         f"{run.state}: {run.error}"[:60] if run.error else run.state,
     )
 

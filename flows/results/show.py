@@ -126,10 +126,9 @@ def _transfer(verdict: Verdict, test: files.Agreement | None) -> Iterator[str]:
     """Whether transfer helped, how surely, and whether the test images agree."""
     if not verdict:
         return
-    answer = naming.answer(files.answer(verdict), files.looked_at(verdict))
-    shown = files.answer(verdict) not in (naming.NOT_TESTED, "too_few")
+    answer = naming.answer(files.answer(verdict), files.looked_at(verdict), verdict["standing"])
     says = f"the test images {naming.TEST[test['says']].format(answer='it')}" if test else ""
-    yield from _line("transfer", f"{answer} ({verdict['standing']})" if shown else answer, says)
+    yield from _line("transfer", answer, says)
 
 
 def _without_labels(made: files.SelfTraining) -> Iterator[str]:

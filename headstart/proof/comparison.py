@@ -193,6 +193,7 @@ def _evidence(score: Score, answer: str, runs: str, level: float, margin: float,
     seeds, (low, high) = score["n_seeds"], score["interval"]
     standing = _standing(seeds)
     counted = f"{runs} and images" if standing == "established" else "images only"
+    surely = "" if answer == "too_few" else f": {standing}"  # of what is told
     noun = "point" if round(100 * margin, 9) == 1 else "points"
     says = {
         "positive": f"Higher by more than {100 * margin:g} {noun}.",
@@ -203,5 +204,5 @@ def _evidence(score: Score, answer: str, runs: str, level: float, margin: float,
     return (
         f"{names[0]} {score['first']:.1%} of {score['n_images']:,} held-out images right, {names[1]} {score['second']:.1%}"
         f"{f' ({seeds} {runs} each)' if seeds > 1 else ''}: {100 * score['difference']:+.1f} points ({100 - 200 * level:g}% interval "
-        f"{100 * low:+.1f} to {100 * high:+.1f}, over {counted}: {standing}). {says[answer]}"
+        f"{100 * low:+.1f} to {100 * high:+.1f}, over {counted}{surely}). {says[answer]}"
     )

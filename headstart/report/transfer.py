@@ -113,7 +113,7 @@ def transfer(f: Findings) -> Transfer:
         tested=tested,
         answer=naming.answered(v["answer"], v["pretrained_against_random"]["asymptote"]["n_images"] if tested else None),
         tone={"positive": "ok", "negative": "no"}.get(v["answer"], ""),
-        standing=v["standing"],
+        standing=naming.told(v["answer"], v["standing"]),
         evidence=f"{sentence(v['pretrained_against_random']['evidence'])} {v['settle']}".rstrip() if tested else "",
         chart=_learning(v["curves"], v["pretrained_against_random"]["slope"]["threshold"]) if tested else "",
         stopped=tested and v["curves"]["pretrained"][-1]["step"] != v["curves"]["random"][-1]["step"],

@@ -99,9 +99,15 @@ TEST = {
 }
 
 
-def answer(name: str, n: int | None = None) -> str:
-    """Whether transfer helped, after "transfer"; `n` held-out images were looked at."""
-    return ANSWERS.get(name, name).format(n=n or 0)
+def answer(name: str, n: int | None = None, standing: str | None = None) -> str:
+    """Whether transfer helped, after "transfer"; `n` held-out images were looked at. How surely it is told is added if `standing` is given."""
+    surely = told(name, standing)
+    return ANSWERS.get(name, name).format(n=n or 0) + (f" ({surely})" if surely else "")
+
+
+def told(name: str, standing: str | None) -> str:
+    """How surely it is told whether transfer helped: `standing` of the verdict, "" if nothing is told."""
+    return "" if name in (NOT_TESTED, "too_few") else standing or ""
 
 
 def answered(name: str, n: int | None = None) -> str:

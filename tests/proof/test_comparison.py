@@ -183,8 +183,9 @@ def test_the_answer(first: float, second: float, answer: str, seeds: int, crosse
     assert result["design"] == ("crossed" if crossed or seeds == 1 else "folds")
     assert score["difference"] == pytest.approx(score["first"] - score["second"])
     assert score["interval"][0] < score["difference"] < score["interval"][1] or first == 1
-    counted = "over seeds and images: established" if crossed else "over folds and images: established"
-    assert ("over images only: indicative" if seeds < 5 else counted) in result["evidence"]
+    counted = "images only" if seeds < 5 else "seeds and images" if crossed else "folds and images"
+    surely = "" if result["answer"] == "too_few" else f": {result['standing']}"
+    assert f"over {counted}{surely}). " in result["evidence"]
     assert f"ours {score['first']:.1%}" in result["evidence"]
     assert f"theirs {score['second']:.1%}" in result["evidence"]
 
