@@ -87,7 +87,7 @@ def transfer(f: Findings) -> str:
     subject = naming.subject(f.verdict["of"], f.verdict["mix"] if f.verdict["of"] == f.verdict["ships"] else None)
     surely = f", {told}" if (told := naming.told(f.verdict["answer"], f.verdict["standing"])) else ""
     return (
-        f"{naming.answered(f.verdict['answer'], score['n_images'])[:-1]}: {subject} has {100 * score['difference']:+.1f} points of validation accuracy beside "
+        f"{naming.answered(f.verdict['answer'], score['n_images'])[:-1]}: {subject} has {100 * score['difference']:+.1f} points of accuracy on held-out images beside "
         f"the same network from random weights ({100 - 200 * compared['level']:g}% interval {100 * low:+.1f} to {100 * high:+.1f}{surely})."
     )
 

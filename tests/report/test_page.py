@@ -48,7 +48,7 @@ def test_every_section_says_its_part(usual: tuple[str, dict[str, Path]]) -> None
     for words in (
         "Of 3 pretrained sources that were ranked, wheel:efficientnet_lite1 was chosen. Transfer helped: the fine-tuned model has +51.2 points",
         "It ships. Fine-tuning beats the frozen head: 96.2% of 80 validation images right against 91.2% (+5.0 points, 90% interval +0.8 to +9.2).",
-        "Transfer helped: the fine-tuned model has +51.2 points of validation accuracy beside the same network from random weights (90% interval",
+        "Transfer helped: the fine-tuned model has +51.2 points of accuracy on held-out images beside the same network from random weights (90% interval",
         "Transfer helped. indicative Pretrained 96.2% of 80 held-out images right, from random weights 45.0%: +51.2 points",
         "The test images confirm the answer. Fine-tuned better by 40 points.",
         "Start accuracy at step 0 91.2% 25.0% +66.2 points",
