@@ -43,7 +43,7 @@ def fine_tune(
         model.save(folder / cards.WEIGHTS, done.network)
         records.write(folder / "trials.safetensors", {(0, 0): records.of_run(table, done)})
         if tuned.summary["changed"]:
-            said = {1.0: done.logits, **{share: done.average(share) for share in averaging.MIXES}}
+            said = {1.0: done.logits, **done.averages(averaging.MIXES)}
             weights.write(folder / cards.HELD_OUT, {str(share): logits for share, logits in said.items()})
         outputs.write_json(folder / "summary.json", {**tuned.summary, "parameters": {"fine_tune": parameters}, "settled": settled})
     with outputs.whole(curve) as temporary:

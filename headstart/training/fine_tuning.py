@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -141,7 +143,9 @@ def run(
         done = loop.fit(job.tail, job.phases, job.train, job.validation, plan.recipe, device, team, keeper)
     job.network.divide_logits(done.temperature)
     summary = _summary(job, done, plan, device, count)
-    return Result(job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device), partial(_average, begin, job))
+    return Result(
+        job.network, done.curve, summary, done.right, done.steps, done.best, held_out(job, device), partial(_averages, begin, job)
+    )
 
 
 def on_card(plan: Plan, images: int) -> Plan:
@@ -227,12 +231,14 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
         return measure.logits(job.tail, job.validation.views[0], device)
 
 
-def _average(begin: _Start, job: _Job, share: float) -> np.ndarray:
-    """Logits (n, classes) of the validation images: of the average of the frozen head and the network, with a share (0-1) of the network."""
-    other = model.of(sources.known(begin.card), begin.head).tail(job.below)
-    before, after = ({key: value.numpy() for key, value in tail.state_dict().items()} for tail in (other, job.tail))
-    other.load_state_dict({key: torch.from_numpy(value) for key, value in averaging.averaged(before, after, share).items()})
-    return held_out(replace(job, tail=other), begin.device)
+def _averages(begin: _Start, job: _Job, shares: Iterable[float]) -> dict[float, np.ndarray]:
+    """Logits (n, classes) of the validation images: of each average of the frozen head and the network, by the share (0-1) of the network."""
+    other, found = model.of(sources.known(begin.card), begin.head).tail(job.below), {}
+    before, after = ({key: value.numpy() for key, value in tail.state_dict().items()} for tail in (copy.deepcopy(other), job.tail))
+    for share in shares:
+        other.load_state_dict({key: torch.from_numpy(value) for key, value in averaging.averaged(before, after, share).items()})
+        found[share] = held_out(replace(job, tail=other), begin.device)
+    return found
 
 
 def cache_bytes(shape: tuple[int, ...], rows: int) -> int:

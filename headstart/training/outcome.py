@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -59,8 +59,8 @@ class Result:
     """The fine-tuned network, a row before training and one per epoch, and a summary.
 
     `right` (rows of the curve, validation images) says which images were classified rightly, `steps` how many steps of the optimizer were
-    done at each row, and `best` the row whose weights the network has. `logits` (validation images, classes) are the network's, and `average`
-    gives those of the average of its weights and those of the frozen head that it began with, by its share (0-1).
+    done at each row, and `best` the row whose weights the network has. `logits` (validation images, classes) are the network's, and `averages`
+    gives those of averages of its weights and those of the frozen head that it began with, by its shares (0-1).
     """
 
     network: model.Network
@@ -70,7 +70,7 @@ class Result:
     steps: list[int]
     best: int
     logits: np.ndarray
-    average: Callable[[float], np.ndarray]
+    averages: Callable[[Iterable[float]], dict[float, np.ndarray]]
 
 
 def against_head(before: np.ndarray, after: np.ndarray) -> Compared:
@@ -124,4 +124,4 @@ def untouched(
         "temperature": 1.0,
         "validation": None,
     }
-    return Result(network, [start], summary, right[None], [0], 0, logits, lambda _: logits)
+    return Result(network, [start], summary, right[None], [0], 0, logits, lambda shares: dict.fromkeys(shares, logits))

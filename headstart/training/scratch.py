@@ -40,11 +40,12 @@ from headstart.training import run as run_module
 from headstart.training.augmenting import Change
 from headstart.training.cached import Photos, Wanted
 from headstart.training.examples import Examples, Recipe
-from headstart.training.measure import logits, measure, outputs
+from headstart.training.measure import measure, outputs
 from headstart.training.run import Row
 
 LARGEST_START = 2000  # images that the head on random weights is fitted on
 DRAWS = 3  # of random weights, of which the best begins
+Trunk = tuple[nn.Module, str]  # a network without its classifier, and the name of that
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,10 @@ def head_alone(table: pd.DataFrame, root: Path, wanted: Architecture, classes: l
     Raises DataError when a file has changed since it was indexed.
     """
     photos = Photos.of(table, root, classes)
-    network = begin(photos.train, root, wanted, classes, seed)[1]
+    (trunk, _), head = _best(photos.train, root, wanted, classes, seed)
     held = Streamed(pixels.decoder(wanted.transform.input_size), photos.validation, root, View.of(wanted.transform))
-    right: np.ndarray = logits(whole(network), held).argmax(1) == encoding.encode(photos.validation["label"], classes)
+    features = outputs(_body(trunk, wanted), held, head.weight.shape[1])
+    right: np.ndarray = head.logits(features).argmax(1) == encoding.encode(photos.validation["label"], classes)
     return right
 
 
@@ -185,26 +187,37 @@ def _zeros(wanted: Architecture, classes: list[str], seed: int) -> tuple[model.N
 
 
 def begin(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[model.Network, model.Network]:
-    """The best of DRAWS networks with random weights, and a copy with a fitted head.
+    """The best of DRAWS networks with random weights, and a copy with its fitted head (`_best`)."""
+    drawn, head = _best(train, root, wanted, classes, seed)
+    network = _network(*drawn, wanted, np.zeros_like(head.weight))
+    copied = copy.deepcopy(network)
+    copied.head.weight.data.copy_(torch.from_numpy(head.weight))
+    copied.head.bias.data.copy_(torch.from_numpy(head.bias))
+    return network, copied
 
-    The head is fitted on the network's features of the images of `train`, of at most LARGEST_START.
-    The best is that whose head has the lowest cross-validated log loss.
+
+def _best(train: pd.DataFrame, root: Path, wanted: Architecture, classes: list[str], seed: int) -> tuple[Trunk, Head]:
+    """The best of DRAWS trunks with random weights, and the head that is fitted on its features.
+
+    It is fitted on the images of `train`, on at most LARGEST_START. The best is that whose head has the lowest cross-validated log loss.
     """
     some = sampling.sample(train, LARGEST_START, seed)
     labels = encoding.encode(some["label"], classes)
     folds = folding.split_folds(labels, some["group"].to_numpy(), logistic.FOLDS, seed)
-    networks = [untrained(wanted, classes, DRAWS * seed + draw) for draw in range(DRAWS)]
-    width = networks[0].head.in_features
+    trunks = [_trunk(wanted, DRAWS * seed + draw) for draw in range(DRAWS)]
+    width = _width(trunks[0][0], wanted)
     images = Streamed(pixels.decoder(wanted.transform.input_size), some, root, View.of(wanted.transform))
-    given = outputs(_Beside(whole(network)[:-1] for network in networks), images, DRAWS * width)
+    given = outputs(_Beside(_body(trunk, wanted) for trunk, _ in trunks), images, DRAWS * width)
     parts = [np.ascontiguousarray(part) for part in np.split(given, DRAWS, axis=1)]
     what = "head on random weights, fits"
     fits = [logistic.fit(part, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, what=what) for part in parts]
     best = min(range(DRAWS), key=lambda draw: fits[draw][1].figures["log_loss"])
-    copied = copy.deepcopy(networks[best])
-    copied.head.weight.data.copy_(torch.from_numpy(fits[best][0].weight))
-    copied.head.bias.data.copy_(torch.from_numpy(fits[best][0].bias))
-    return networks[best], copied
+    return trunks[best], fits[best][0]
+
+
+def _body(trunk: nn.Module, wanted: Architecture) -> nn.Sequential:
+    """Pixels (n, size, size, 3) -> features (n, width)."""
+    return nn.Sequential(model.Normalise(wanted.transform.mean, wanted.transform.std), ChannelsLast(), trunk)
 
 
 class _Beside(nn.ModuleList):
@@ -219,16 +232,33 @@ def untrained(wanted: Architecture, classes: list[str], seed: int) -> model.Netw
 
     Disturbs no other random numbers.
     """
-    size = wanted.transform.input_size
+    trunk, classifier = _trunk(wanted, seed)
+    return _network(trunk, classifier, wanted, np.zeros((len(classes), _width(trunk, wanted)), np.float32))
+
+
+def _trunk(wanted: Architecture, seed: int) -> Trunk:
+    """The network of `untrained` without its classifier."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         trunk, classifier = skeletons.skeleton(wanted.library, wanted.architecture)
         if wanted.fixed_size and wanted.library == "timm":
-            skeletons.resize(trunk, size)
-        with torch.inference_mode():
-            width = trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
-        head = Head(np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32))
-        return model.Network(trunk, classifier, head, wanted.transform.mean, wanted.transform.std)
+            skeletons.resize(trunk, wanted.transform.input_size)
+    return trunk.eval(), classifier
+
+
+def _width(trunk: nn.Module, wanted: Architecture) -> int:
+    """How many features it gives."""
+    size = wanted.transform.input_size
+    with torch.inference_mode():
+        return int(trunk(torch.zeros(1, 3, size, size)).shape[1])
+
+
+def _network(trunk: nn.Module, classifier: str, wanted: Architecture, weight: np.ndarray) -> model.Network:
+    """The whole network of a trunk, with a head of these weights (classes, width)."""
+    with torch.random.fork_rng(devices=[]):
+        return model.Network(
+            trunk, classifier, Head(weight, np.zeros(len(weight), np.float32)), wanted.transform.mean, wanted.transform.std
+        )
 
 
 def whole(network: model.Network) -> nn.Sequential:
