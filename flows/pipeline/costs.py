@@ -46,6 +46,7 @@ SECONDS = {
 }
 # What training the last one, two, three, four stages costs, as a share of three of them (Lite0 and Lite2)
 DEPTHS = (0.08, 0.22, 1.0, 1.75)
+WHOLE = 1.6  # training all of a network, beside DEEP, where stages that see the picture at more than a quarter of its side stay frozen
 OPEN = 0.5  # how much of what is done only if something ships is counted as long as that is open
 
 
@@ -116,7 +117,7 @@ def _tuning(work: Task, block: Params) -> list[Pass]:
     if tune.strategy == "full":
         return [
             Pass("fine_tune", DRAWN, drawn(work, block) * t + work.validation),
-            Pass("fine_tune", DEEP, images, work.chosen),
+            Pass("fine_tune", DEEP, images, WHOLE * work.chosen),
             Pass("fine_tune", FROZEN, held, work.chosen),
         ]
     first = 0 if tune.strategy == "gradual" else work.depth - 1  # of the depths that are trained one after the other
