@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Run = Callable[[np.ndarray], np.ndarray]  # uint8 (n, size, size, 3) -> float32 (n, ...)
 FEW = 32  # images: to export a network takes longer than PyTorch takes for so many, at 25 a second instead of 75
-_made: dict[str, Run] = {}  # the last engine of ONNX Runtime, by the SHA-256 of its file
 TOLERANCE = 1e-3  # largest difference from PyTorch, relative to the largest activation, that an exported network may show
+_made: dict[str, Run] = {}  # the last engine of ONNX Runtime, by the SHA-256 of its file
 
 
 @dataclass(frozen=True)

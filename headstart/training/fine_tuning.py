@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -234,7 +233,7 @@ def held_out(job: _Job, device: Device = CPU) -> np.ndarray:
 def _averages(begin: _Start, job: _Job, shares: Iterable[float]) -> dict[float, np.ndarray]:
     """Logits (n, classes) of the validation images: of each average of the frozen head and the network, by the share (0-1) of the network."""
     other, found = model.of(sources.known(begin.card), begin.head).tail(job.below), {}
-    before, after = ({key: value.numpy() for key, value in tail.state_dict().items()} for tail in (copy.deepcopy(other), job.tail))
+    before, after = ({key: value.clone().numpy() for key, value in tail.state_dict().items()} for tail in (other, job.tail))
     for share in shares:
         other.load_state_dict({key: torch.from_numpy(value) for key, value in averaging.averaged(before, after, share).items()})
         found[share] = held_out(replace(job, tail=other), begin.device)
