@@ -235,14 +235,15 @@ def _path(
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
     space, on_card = None, None
-    if isinstance(features, np.ndarray) and row_space.FEWER * len(counted) <= len(mean):
+    if isinstance(features, np.ndarray) and row_space.pays(len(counted), len(mean)):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     elif there is not None:
         on_card = there.objective(mean, scale, share)
     places = np.arange(len(counted)), labels[counted]
-    start = np.zeros((classes, (len(mean) if space is None else len(counted)) + 1), np.float64)
-    if begin is not None and space is None:
-        start[:, :-1], start[:, -1] = begin.weight * scale, begin.bias + begin.weight @ mean
+    start = np.zeros((classes, (len(mean) if space is None else space.coordinates.shape[1]) + 1), np.float64)
+    if begin is not None:
+        weight = begin.weight * scale
+        start[:, :-1], start[:, -1] = weight if space is None else space.to(weight), begin.bias + begin.weight @ mean
     for penalty in penalties:
         if on_card is not None:
             start = _least(on_card, start, penalty)

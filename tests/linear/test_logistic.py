@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,9 @@ def outcome(x: reading.Features, y: np.ndarray) -> bytes:
     return head.weight.tobytes() + head.bias.tobytes() + found.held_out.tobytes()
 
 
-def test_the_same_bytes_each_time_and_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("small", [0, 10**6])
+def test_the_same_bytes_each_time_and_on_any_number_of_cores(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic.row_space, "SMALL", small)
     x, y = blobs()
     results = [outcome(x, y)]
     try:
@@ -168,6 +171,7 @@ def test_rows_read_from_disk_in_blocks_give_the_same_head(tmp_path: Path, monkey
     keys = [f"{i:064x}" for i in range(120)]
     store.append(keys, x)
     monkeypatch.setattr(reading.blocks, "__defaults__", (17,))
+    monkeypatch.setattr(logistic.row_space, "SMALL", 0)
     in_memory = outcome(x, y)
     monkeypatch.setattr(logistic, "IN_MEMORY", 0)
     assert outcome(store.rows(keys), y) == in_memory
@@ -175,6 +179,7 @@ def test_rows_read_from_disk_in_blocks_give_the_same_head(tmp_path: Path, monkey
 
 def test_another_size_of_block_gives_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = blobs()
+    monkeypatch.setattr(logistic.row_space, "SMALL", 0)
     whole, _ = logistic.fit(x, y, folds(120), classes=3, penalties=PENALTIES, what="x")
     monkeypatch.setattr(reading.blocks, "__defaults__", (17,))
     parts, _ = logistic.fit(x, y, folds(120), classes=3, penalties=PENALTIES, what="x")
@@ -291,14 +296,47 @@ def test_a_single_penalty_is_a_choice() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_with_fewer_images_than_features_it_is_the_fit_over_all_features(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_of_few_images_is_the_fit_over_all_features(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(40) % classes
     features = (random.normal(size=(40, 300)) + np.eye(classes)[labels] @ random.normal(size=(classes, 300))).astype(np.float32)
     weights = np.where(np.arange(40) < 30, logistic.row_weights(labels, classes, True), 0.0)
-    heads = []
-    for fewer in (1, 10**6):  # in the space of the images, over the features
+    fitted = []
+    for fewer, small in ((1, 0), (10**6, 10**6), (10**6, 0)):  # in the space of the images, on standardised features, on raw ones
         monkeypatch.setattr(logistic.row_space, "FEWER", fewer)
-        heads.append([head.logits(features) for head in logistic._path(features, labels, classes, [300.0, 10.0], weights)])
-    for narrow, wide in zip(*heads, strict=True):
+        monkeypatch.setattr(logistic.row_space, "SMALL", small)
+        fitted.append([head.logits(features) for head in logistic._path(features, labels, classes, [300.0, 10.0], weights)])
+    for narrow, standard, wide in zip(*fitted, strict=True):
+        np.testing.assert_allclose(standard, wide, atol=0.01 * np.abs(wide).max())
         np.testing.assert_allclose(narrow, wide, atol=0.01 * np.abs(wide).max())
+
+
+@pytest.mark.parametrize(("fewer", "small"), [(1, 0), (10**6, 10**6), (10**6, 0)])
+def test_a_fit_may_begin_anywhere(fewer: int, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic.row_space, "FEWER", fewer)
+    monkeypatch.setattr(logistic.row_space, "SMALL", small)
+    random, y = np.random.default_rng(0), np.arange(40) % 3
+    x = random.normal(size=(3, 50))[y].astype(np.float32) + random.normal(size=(40, 50)).astype(np.float32)
+    steps = counted_steps(monkeypatch)
+    found = logistic.weighted(x, y, np.ones(40), classes=3, penalty=10.0)
+    again = logistic.weighted(x, y, np.ones(40), classes=3, penalty=10.0, start=found)
+    assert steps[1] < steps[0] / 2
+    np.testing.assert_allclose(again.logits(x), found.logits(x), atol=0.02)
+
+
+def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often the objective is computed for each fit from now on."""
+    steps: list[int] = []
+    least = logistic._least
+
+    def counted(objective: Callable[..., tuple[float, np.ndarray]], start: np.ndarray, *given: object) -> np.ndarray:
+        steps.append(0)
+
+        def one(*words: object) -> tuple[float, np.ndarray]:
+            steps[-1] += 1
+            return objective(*words)
+
+        return least(one, start, *given)
+
+    monkeypatch.setattr(logistic, "_least", counted)
+    return steps
