@@ -28,14 +28,14 @@ def select_source(
 ) -> None:
     """Choose a source model and write the choice.
 
-    Writes the choice, its architecture alone, which changes of the pictures keep their labels by its features, and every candidate with its
-    scores and cost or the reason it was skipped.
+    Writes the choice, its architecture alone, which changes of the pictures keep their labels (by the features of the cheapest source that is
+    nearly as good as the chosen one), and every candidate with its scores and cost or the reason it was skipped.
     """
     place, table = devices.choose(shared.device, shared.precision), manifest.read(clean)
     done = selection.select(table, images, block, seed=shared.seed, device=place)
     train, measured = table[table["split"] == "train"], list[augmenting.Change]()
     if block.changes:
-        measured = augmenting.measure(train, images, done.chosen, encoding.classes(table), seed=shared.seed, device=place)
+        measured = augmenting.measure(train, images, done.cheap, encoding.classes(table), seed=shared.seed, device=place)
     parameters = {"seed": shared.seed, "select_source": block.model_dump()}
     outputs.write_json(source, {**done.chosen.to_json(), "parameters": parameters})
     outputs.write_json(architecture, done.chosen.design.to_json())

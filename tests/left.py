@@ -468,7 +468,17 @@ def _fine_tuned(shipped: str) -> dict[str, Any]:
         "image_passes": 1280,
         "changed": True,
         "tries": [a_try(1e-3, 6)],
-        "changes": [{"change": "vertical_flip", "n": 320, "accuracy": 0.9, "difference": -0.21, "lowest": -0.25, "made": False}],
+        "changes": [
+            {
+                "change": "vertical_flip",
+                "source": "wheel:efficientnet_lite0",
+                "n": 320,
+                "accuracy": 0.9,
+                "difference": -0.21,
+                "lowest": -0.25,
+                "made": False,
+            }
+        ],
         "validation": {
             "n": 80,
             "head_accuracy": 0.9125,

@@ -21,10 +21,11 @@ LOOKED_AT = 400  # training images that are mirrored and turned, at most
 COVERED = 49  # pictures that are looked at for a heat map
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
+NOTHING = 0.7  # seconds of a stage that has nothing to do
 # Seconds of a stage whatever the images: networks that are built and exported, and what dvc takes. What stages import is there already.
 STARTS = {
-    **{"index_images": 1, "validate_data": 1.3, "select_source": 3, "train_head": 2, "fine_tune": 8, "baseline": 9},
-    **{"verdict": 6, "evaluate": 3, "adapt": 1, "compare_batches": 1, "group_images": 1, "report": 2},
+    **{"index_images": 0.8, "validate_data": 1, "select_source": 2, "train_head": 1.2, "fine_tune": 6, "baseline": 4},
+    **{"verdict": 2.5, "evaluate": 2, "adapt": NOTHING, "compare_batches": NOTHING, "group_images": NOTHING, "report": 1.2},
 }
 
 GROUPED = ("index_images", "validate_data", "group_images", "report")  # that have anything to do without labels
@@ -77,7 +78,7 @@ def passes(work: Task, block: Params) -> list[Pass]:
             Pass("select_source", TRAINED, 1.7 * raced * race.views * race.epochs, g),
         ]
     if block.select_source.changes:
-        found.append(Pass("select_source", FROZEN, 3 * min(t, LOOKED_AT), work.chosen))
+        found.append(Pass("select_source", FROZEN, 3 * min(t, LOOKED_AT), min(work.gflops)))  # of the cheapest that is nearly as good
     trained, anew = _tuning(work, block), _from_random(work, block)
     seeds = block.verdict.runs - 1
     folds = designs.FOLDS if block.verdict.seeds == "auto" and v < folding.ENOUGH_IMAGES else 0  # unless the first look settles it
@@ -152,7 +153,7 @@ def _from_random(work: Task, block: Params) -> list[Pass]:
 def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
     """Seconds expected of each stage on a machine of this `pace` (`speed`).
 
-    The figures are fitted to whole runs, of 600 photographs of 300 pixels, 1,797 digits of 8 pixels, and 60 photographs.
+    The figures are fitted to whole runs, of 600 photographs of 300 pixels, 1,797 digits of 8 pixels, and 60 and 320 photographs.
     """
     two = _two()
     seconds = fixed(work, block, two)
@@ -164,12 +165,12 @@ def expected(work: Task, block: Params, pace: float) -> dict[str, float]:
 def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     """Seconds of each stage that do not lie in passes: its start, heads, tests of the verdict; what all cores share counts `two`."""
     if work.grouped:
-        return {name: start if name in GROUPED else 1.0 for name, start in STARTS.items()} | {"group_images": grouping(work, block)}
+        return {name: start if name in GROUPED else NOTHING for name, start in STARTS.items()} | {"group_images": grouping(work, block)}
     t = work.train
     scored = min(t, block.select_source.max_images)
     folds = designs.FOLDS if block.verdict.seeds == "auto" and work.validation < folding.ENOUGH_IMAGES else 0
     beside = {
-        "select_source": sum(3 + two * 0.0013 * scored * work.classes for _ in work.gflops)
+        "select_source": sum(2.2 + two * 0.0013 * scored * work.classes for _ in work.gflops)
         + 8 * len(_racing(work, block))
         + (3 if block.select_source.changes else 0),
         "train_head": two * 0.0016 * (t + min(work.without, block.train_head.max_unlabelled)) * work.classes,
@@ -180,7 +181,7 @@ def fixed(work: Task, block: Params, two: float) -> dict[str, float]:
     none = ({"baseline", "verdict"} if not block.baseline.epochs else set()) | (
         {"fine_tune"} if block.fine_tune.strategy == "head_only" else set()
     )
-    return {name: beside.get(name, 0.0) + (1.0 if name in none else start) for name, start in STARTS.items()}
+    return {name: beside.get(name, 0.0) + (NOTHING if name in none else start) for name, start in STARTS.items()}
 
 
 def _carries(work: Task, block: Params) -> bool:

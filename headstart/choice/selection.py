@@ -31,6 +31,7 @@ from headstart.params import Race, SelectSource
 log = logging.getLogger(__name__)
 LEAST_RACED = 50  # training images, whatever the share
 DEPTH_IMAGES = 2_000  # that the probe of depths sees at most
+NEAR = 0.02  # share of the training images that a source may have wrong more often than the chosen one and count as nearly as good
 
 
 class Described(TypedDict):
@@ -70,10 +71,11 @@ class Ranking(TypedDict):
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen source's card, and the whole ranking."""
+    """The chosen source's card, and the whole ranking; and the card of the cheapest source that is nearly as good, for what any source shows."""
 
     chosen: SourceCard
     report: Ranking
+    cheap: SourceCard
 
 
 def select(table: pd.DataFrame, root: Path, block: SelectSource, *, seed: int, device: Device = CPU) -> Selection:
@@ -137,14 +139,14 @@ def _settle(
         )
         report["race"] = done.report
         _overrule(report, done)
-    chosen = found[report["chosen"]]
+    chosen, cheap = found[report["chosen"]], found[cheapest(report["candidates"], report["chosen"])].card
     if not block.depths:
-        return Selection(chosen.card, report)
+        return Selection(chosen.card, report, cheap)
     some = sample(train, DEPTH_IMAGES, seed)
     with common.using(chosen.card.name, "probed"):
         probed = depth.probe(chosen.card, chosen.widths, some, root, folds=block.folds, seed=seed, device=device)
     report["depth"], report["depths"] = probed.stages, probed.curve
-    return Selection(replace(chosen.card, depth=probed.stages), report)
+    return Selection(replace(chosen.card, depth=probed.stages), report, cheap)
 
 
 def _too_few(table: pd.DataFrame, report: Ranking, block: Race) -> str:
@@ -228,6 +230,14 @@ def _described(scored: list[Candidate]) -> list[Described]:
         }
         for name, score in scores.SCORES.items()
     ]
+
+
+def cheapest(rows: Sequence[Row], chosen: str) -> str:
+    """The source of fewest GFLOPs whose linear probe is right on hardly fewer images (NEAR) than that of the chosen one."""
+    ranked = {row["name"]: row for row in rows if row["status"] == "ranked"}
+    least = ranked[chosen]["probe_accuracy"] - NEAR
+    near = [row for row in ranked.values() if row["probe_accuracy"] >= least]
+    return min(near, key=lambda row: (row["gflops"], row["name"]))["name"]
 
 
 def field_size(table: pd.DataFrame, block: Race) -> dict[str, int]:

@@ -148,8 +148,8 @@ def _changes(changes: list[Change]) -> list[str]:
         for change in changes
     ]
     return [
-        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: the frozen head, out of "
-        f"fold, has {changes[0]['accuracy']:.1%} of the plain ones right, and of the changed ones: {'; '.join(said)}. A change is made in "
+        f"Whether mirrored and turned pictures keep their labels was measured on {changes[0]['n']} training images: a head on the frozen "
+        f"{changes[0]['source']}, out of fold, has {changes[0]['accuracy']:.1%} of the plain ones right, and of the changed ones: {'; '.join(said)}. A change is made in "
         "training if it is shown, with 95% confidence, to cost next to nothing."
     ]
 

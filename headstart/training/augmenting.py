@@ -33,6 +33,7 @@ class Change(TypedDict):
     """A change of the pictures, and what it costs, as in models/changes.json."""
 
     change: str  # horizontal_flip, vertical_flip or quarter_turns
+    source: str  # whose features it was measured by
     n: int
     accuracy: float  # of plain pictures, out of fold (0-1)
     difference: float  # of changed pictures from that
@@ -43,7 +44,7 @@ class Change(TypedDict):
 def measure(train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str], *, seed: int, device: Device = CPU) -> list[Change]:
     """Measure each change on training images of `train` and the features of the source that `card` names.
 
-    A source without features of its own (random weights) shows nothing.
+    It is the pictures that are measured, so any source serves that tells their classes apart. A source without features of its own (random weights) shows nothing.
     """
     if not card.features:
         return []
@@ -56,7 +57,7 @@ def measure(train: pd.DataFrame, root: Path, card: SourceCard, classes: list[str
         plain, labels, folds, classes=len(classes), penalties=logistic.PENALTIES, others=changed, what="which changes keep the labels, fits"
     )
     before, *after = (each.argmax(1) == labels for each in (found.held_out, *found.others))
-    return [_change(name, before, now) for name, now in zip(asked, after, strict=True)]
+    return [_change(name, card.name, before, now) for name, now in zip(asked, after, strict=True)]
 
 
 def settled(wanted: MeasuredAugmentation, changes: list[Change]) -> MeasuredAugmentation:
@@ -65,12 +66,13 @@ def settled(wanted: MeasuredAugmentation, changes: list[Change]) -> MeasuredAugm
     return MeasuredAugmentation(**made.model_dump())
 
 
-def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:
+def _change(name: str, source: str, before: np.ndarray, after: np.ndarray) -> Change:
     """What a change costs, from the right answers (n,) on plain and on changed pictures."""
     n, gained, lost = len(before), int((after & ~before).sum()), int((before & ~after).sum())
     lowest, _ = intervals.proportions(gained, lost, n, CERTAINTY)
     return {
         "change": name,
+        "source": source,
         "n": n,
         "accuracy": float(before.mean()),
         "difference": (gained - lost) / n,

@@ -295,6 +295,23 @@ def test_entrants_need_no_published_accuracy_at_all() -> None:
     assert selection.entrants([{"name": name, "status": "ranked"} for name in "abc"], "b", 2) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("right", "gflops", "chosen", "cheap"),
+    [
+        ((0.95, 0.96, 0.97), (1, 2, 3), "c", "a"),
+        ((0.90, 0.96, 0.97), (1, 2, 3), "c", "b"),
+        ((0.90, 0.94, 0.97), (1, 2, 3), "c", "c"),
+        ((0.95, 0.96, 0.97), (3, 2, 1), "a", "c"),
+        ((0.90, 0.99, 0.97), (1, 3, 2), "c", "c"),
+        ((0.97, 0.97, 0.97), (2, 1, 1), "a", "b"),
+    ],
+)
+def test_the_cheapest_that_is_nearly_as_good(right: tuple[float, ...], gflops: tuple[float, ...], chosen: str, cheap: str) -> None:
+    rows = [{"name": name, "status": "ranked", "probe_accuracy": a, "gflops": g} for name, a, g in zip("abc", right, gflops, strict=True)]
+    gone = {"name": "gone", "status": "skipped", "probe_accuracy": None, "gflops": None}
+    assert selection.cheapest([*rows, gone], chosen) == cheap
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_the_ranking_s_choice_stands_unless_it_is_beaten(lost: bool, photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []

@@ -59,10 +59,10 @@ def test_what_keeps_the_labels_is_done_and_nothing_else(card: SourceCard, monkey
     plant(monkeypatch)
     changes = augmenting.measure(table(400), Path(), card, CLASSES, seed=0)
     assert drawn(changes, rotation=5) == Augmentation(rotation=5, horizontal_flip=True, vertical_flip=False, quarter_turns=False)
-    assert [(change["change"], change["n"], change["made"]) for change in changes] == [
-        ("horizontal_flip", 400, True),
-        ("vertical_flip", 400, False),
-        ("quarter_turns", 400, False),
+    assert [(change["change"], change["source"], change["n"], change["made"]) for change in changes] == [
+        ("horizontal_flip", "toy", 400, True),
+        ("vertical_flip", "toy", 400, False),
+        ("quarter_turns", "toy", 400, False),
     ]
     harmless, *harmful = (change["difference"] for change in changes)
     assert abs(harmless) < 0.03

@@ -16,8 +16,8 @@ from headstart.training.augmenting import Change
 from headstart.training.fine_tuning import Plan
 
 CHANGES: list[Change] = [
-    {"change": "horizontal_flip", "n": 400, "accuracy": 0.9, "difference": 0.0, "lowest": -0.01, "made": True},
-    {"change": "vertical_flip", "n": 400, "accuracy": 0.9, "difference": -0.3, "lowest": -0.4, "made": False},
+    {"change": "horizontal_flip", "source": "toy", "n": 400, "accuracy": 0.9, "difference": 0.0, "lowest": -0.01, "made": True},
+    {"change": "vertical_flip", "source": "toy", "n": 400, "accuracy": 0.9, "difference": -0.3, "lowest": -0.4, "made": False},
 ]
 TABLE = pd.DataFrame({"split": ["train", "train", "validation"], "label": ["ant", "bee", "ant"]})
 
