@@ -235,7 +235,7 @@ def _path(
     counted = np.flatnonzero(weights)
     mean, scale = moments(features, weights > 0)
     space, on_card = None, None
-    if isinstance(features, np.ndarray) and row_space.pays(len(counted), len(mean)):
+    if isinstance(features, np.ndarray) and row_space.pays(len(counted), len(mean), card=there is not None):
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     elif there is not None:
         on_card = there.objective(mean, scale, share)

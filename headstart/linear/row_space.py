@@ -25,7 +25,7 @@ class RowSpace:
     @classmethod
     def of(cls, rows: np.ndarray) -> RowSpace:
         """The space of standardised features (n, d)."""
-        if FEWER * len(rows) > rows.shape[1]:
+        if not spanned(*rows.shape):
             return cls(rows, None)
         basis, coordinates = np.linalg.qr(rows.T)
         return cls(np.ascontiguousarray(coordinates.T), basis)
@@ -39,9 +39,14 @@ class RowSpace:
         return weight if self.basis is None else weight @ self.basis.T
 
 
-def pays(images: int, features: int) -> bool:
-    """Whether so many images with so many features are better fitted here."""
-    return FEWER * images <= features or images * features <= SMALL
+def spanned(images: int, features: int) -> bool:
+    """Whether the space that so many images span is enough smaller than that of their features."""
+    return FEWER * images <= features
+
+
+def pays(images: int, features: int, *, card: bool) -> bool:
+    """Whether so many images with so many features are better fitted here than from raw features, which may lie on a card."""
+    return spanned(images, features) or (not card and images * features <= SMALL)
 
 
 def objective(
