@@ -7,13 +7,21 @@ Files that are no Python, such as a table or a style sheet, count byte by byte.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
+import json
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from headstart.base import outputs
+
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pillow", "scipy")  # what results are computed with
+KEPT = Path(importlib.util.cache_from_source(__file__)).with_suffix(".json")  # beside what this version of Python keeps of this module
+MOST = 2_000  # digests that are kept
+_new: list[str] = []  # of which files a digest was taken and is not kept yet
 
 
 @cache
@@ -28,6 +36,7 @@ def fingerprint(*names: str) -> str:
         for path in sorted(_files(place)):
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             total.update(f"{name}/{inside}\0{digest(path)}\n".encode())
+    keep()
     return total.hexdigest()
 
 
@@ -65,10 +74,36 @@ def files(name: str) -> list[Path]:
 @cache
 def digest(path: Path) -> str:
     """SHA-256 (hex) of what counts of a file: of Python its syntax tree without docstrings."""
-    content = path.read_bytes()
-    if path.suffix == ".py":
-        content = _shape(_bare(ast.parse(content))).encode()
-    return hashlib.sha256(content).hexdigest()
+    content, kept = path.read_bytes(), _kept()
+    found = hashlib.sha256(content).hexdigest()
+    if path.suffix != ".py":
+        return found
+    if found not in kept:  # to parse all of the package takes a second
+        kept[found] = hashlib.sha256(_shape(_bare(ast.parse(content))).encode()).hexdigest()
+        _new.append(found)
+    return kept[found]
+
+
+def keep() -> None:
+    """Keep the digests that this process has taken for the next one, if this user may write beside the package."""
+    if _new and not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):
+            outputs.write_json(KEPT, {"code": _own(), "digests": dict(list(_kept().items())[-MOST:])})
+    _new.clear()
+
+
+@cache
+def _kept() -> dict[str, str]:
+    """Digests of Python files by the SHA-256 of their bytes, among them those that this code has kept earlier."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # what is missing or damaged is taken anew
+        found = json.loads(KEPT.read_text(encoding="utf-8"))
+        if found["code"] == _own():
+            return dict(found["digests"])
+    return {}
+
+
+def _own() -> str:
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _bare(tree: ast.Module) -> ast.Module:

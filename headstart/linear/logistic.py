@@ -133,12 +133,12 @@ def cross_validate(
     walks = [_path(features, labels, classes, path, np.where(folds == fold, 0.0, weights), there) for fold in range(len(held))]
     figures: list[dict[str, float]] = []
     best, best_logits, worse = np.inf, np.zeros((1 + len(others), len(labels), classes), np.float32), 0
-    # One BLAS thread per fit and one fit per core: the products are too narrow to share, and the result does not depend on the number of cores.
+    # One BLAS thread per fit, and one fit per core if that pays: the products are too narrow to share, and no result depends on the cores.
     with Progress(len(path) * len(held), what) as progress, threadpool_limits(1):
         for penalty in path:
             every = np.empty_like(best_logits)
             logits = every[0]
-            for rows, head in zip(held, in_order(next, walks), strict=True):
+            for rows, head in zip(held, _by_core(features)(next, walks), strict=True):
                 for place, given in zip(every, [features, *others], strict=True):
                     place[rows] = head.logits(Selected(given, rows)) + shift
                 progress.step()
@@ -154,6 +154,11 @@ def cross_validate(
     return CrossValidated(
         min(figures, key=lambda row: row["log_loss"])["penalty"], figures, best_logits[0], balanced, list(best_logits[1:])
     )
+
+
+def _by_core(features: Features) -> Callable[..., Iterator[Head]]:
+    """How fits on features are spread: over the cores, or one after the other."""
+    return map if row_space.short(*features.shape) else in_order
 
 
 def _restored(labels: np.ndarray, classes: int, balanced: bool, goal: Goal) -> np.ndarray:
@@ -239,7 +244,7 @@ def _path(
         space = row_space.RowSpace.of((features[counted].astype(np.float64) - mean) / scale)
     elif there is not None:
         on_card = there.objective(mean, scale, share)
-    places = np.arange(len(counted)), labels[counted]
+    places = labels[counted], np.arange(len(counted))
     start = np.zeros((classes, (len(mean) if space is None else space.coordinates.shape[1]) + 1), np.float64)
     if begin is not None:
         weight = begin.weight * scale

@@ -13,6 +13,9 @@ import numpy as np
 
 FEWER = 3  # times as many features as images make the space of the images pay
 SMALL = 2**19  # features of all images (4 MiB), up to which to read raw ones anew in each step takes longer than they do
+SHORT = (
+    2**16
+)  # coordinates of all images (512 KiB), up to which threads that fit beside each other wait for the interpreter, not for a core
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,33 @@ def pays(images: int, features: int, *, card: bool) -> bool:
     return spanned(images, features) or (not card and images * features <= SMALL)
 
 
+def short(images: int, features: int) -> bool:
+    """Whether a step over so many images with so many features is too short for threads to gain from each other's cores."""
+    return images * (images if spanned(images, features) else features) <= SHORT
+
+
 def objective(
     flat: np.ndarray, coordinates: np.ndarray, here: tuple[np.ndarray, np.ndarray], strength: float, weights: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """The loss of a head over `coordinates` (n, r), and its gradient: that of logistic.py.
 
     It is the cross-entropy, weighted by `weights` (n,), + strength / 2 |W|^2; the bias is free. here: the place of each image's label among
-    the logits, as indices of rows and columns.
+    the logits (classes, n), as indices of rows and columns.
     """
     parameters = flat.reshape(-1, coordinates.shape[1] + 1)
     weight = parameters[:, :-1]
-    logits = coordinates @ weight.T
-    logits += parameters[:, -1]
-    logits -= logits.max(axis=1, keepdims=True)
+    logits = weight @ coordinates.T  # (classes, n): what is taken over the classes is then taken of whole rows, which is faster
+    logits += parameters[:, -1:]
+    logits -= logits.max(axis=0)
     right = logits[here]
     residual = np.exp(logits, out=logits)
-    total = residual.sum(axis=1)
+    total = residual.sum(axis=0)
     loss = float(weights @ (np.log(total) - right)) + strength / 2 * float(np.vdot(weight, weight))
-    residual /= total[:, None]
+    residual /= total
     residual[here] -= 1
-    residual *= weights[:, None]
+    residual *= weights
     gradient = np.empty_like(parameters)
-    np.matmul(residual.T, coordinates, out=gradient[:, :-1])
+    np.matmul(residual, coordinates, out=gradient[:, :-1])
     gradient[:, :-1] += strength * weight
-    gradient[:, -1] = residual.sum(axis=0)
+    gradient[:, -1] = residual.sum(axis=1)
     return loss, gradient.ravel()

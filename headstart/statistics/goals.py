@@ -15,7 +15,6 @@ import numpy as np
 
 from headstart.machinery import nearest
 from headstart.machinery.errors import ParamsError
-from headstart.statistics import likelihood
 
 EVEN_UP_TO = 1.5  # images of the largest class for each of the smallest, up to which `auto` is accuracy
 Measure = Literal["accuracy", "balanced_accuracy", "recall", "precision"]
@@ -51,6 +50,8 @@ class Goal:
 
         logits: (n, classes); prior: (classes,) shares of the classes. If classes count alike, it is that of a world in which they are equally common.
         """
+        from headstart.statistics import likelihood  # which needs SciPy: every stage would wait for it
+
         return np.asarray(self.counts(labels) * likelihood.of_labels(self.seen(logits, prior), labels))
 
     def seen(self, logits: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ STAGES = (
     "sklearn.manifold",
     "code:headstart",
     "code:tasks",
+    "headstart.base.code:keep",
 )
 _UNUSED = ("testing", "__main__", "__pyinstaller", "benchmark")
 

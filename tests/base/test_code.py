@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,16 @@ async def later():
     """Nothing yet."""
 '''
 Write = Callable[[dict[str, str]], None]
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where digests are kept for the next process: nothing is, yet."""
+    monkeypatch.setattr(code, "KEPT", tmp_path / "kept.json")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    code._kept.cache_clear()
+    yield code.KEPT
+    code._kept.cache_clear()
 
 
 @pytest.fixture
@@ -175,6 +187,46 @@ def test_where_it_lies_does_not_count(write: Write, tmp_path: Path, monkeypatch:
     shutil.move(tmp_path / "toy", tmp_path / "elsewhere/toy")
     monkeypatch.syspath_prepend(tmp_path / "elsewhere")
     fingerprint.cache_clear()
+    assert fingerprint("toy") == before
+
+
+def test_the_next_process_parses_nothing_that_this_one_has(write: Write, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"toy/a.py": "1", "toy/b.py": "2"})
+    before = fingerprint("toy")
+    parsed: list[str] = []
+    bare = code._bare
+    monkeypatch.setattr(code, "_bare", lambda tree: parsed.append(ast.unparse(tree)) or bare(tree))
+    for content in ("1", "3  # three"):
+        write({"toy/a.py": content, "toy/b.py": "2"})
+        code._kept.cache_clear()
+        assert (fingerprint("toy") == before) == (content == "1")
+    assert parsed == ["3"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"code": "other", "digests": {}}', '{"code": "", "digests": 1}', None])
+def test_what_is_kept_and_damaged_or_of_other_code_is_not_believed(
+    content: str | None, write: Write, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({"toy/a.py": "1"})
+    before = fingerprint("toy")
+    if content is None:  # all is as it was, but for what a digest is
+        monkeypatch.setattr(code, "_own", lambda: "other")
+        kept.write_text(kept.read_text().replace('": "', '": "0'))
+    else:
+        kept.write_text(content.replace('"code": ""', f'"code": "{code._own()}"'))
+    write({"toy/a.py": "1"})
+    code._kept.cache_clear()
+    assert fingerprint("toy") == before
+    assert json.loads(kept.read_text())["code"] == code._own(), "and it is written anew"
+
+
+def test_where_nothing_can_be_kept_the_fingerprint_is_the_same(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"toy/a.py": "1"})
+    before = fingerprint("toy")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(code, "KEPT", tmp_path / "file/kept.json")
+    write({"toy/a.py": "1"})
+    code._kept.cache_clear()
     assert fingerprint("toy") == before
 
 
