@@ -5,8 +5,8 @@
 Needs fastai (`pip install -e .[bench]`). Folders of labelled images: the first has train/ and val/, the second a folder a class. fastai
 (fastai_peer.py) trains on train and validation together and validates on the test split, and its best epoch there counts; every time is
 that of whole processes, from start to end. Of Headstart are timed: one process up to a saved frozen head (one_process.py, the median of 3;
-with the exported network of an earlier run at hand and nothing that knows the images, and cold, with nothing), `dvc repro` from nothing
-without race, baseline and averages (`pipeline`) and with the default parameters (`pipeline_proved`), and, on the second folder with 30%
+with the exported network of an earlier run at hand and nothing that knows the images, and cold, with nothing), `dvc repro` in a new project
+from nothing, without race, baseline and averages (`pipeline`) and with the default parameters (`pipeline_proved`), and, on the second folder with 30%
 as test, one process up to a saved fine-tuned model, from nothing. Accuracies are of the saved models on the test split, measured outside the times.
 
 Ends with a line of JSON. fast_ratio_*: fastai's seconds / ours. accuracy_gain: points of `dvc repro` above fastai's best epoch.
@@ -16,6 +16,7 @@ sign_to_099_ratio: our seconds / fastai's, null where our test accuracy is below
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import json
 import os
@@ -30,7 +31,7 @@ from typing import Any
 
 import one_process
 import pandas as pd
-from workspace import ROOT, Workspace, report
+from workspace import ROOT, environment, report
 
 from headstart import params
 from headstart.features import predict
@@ -44,11 +45,15 @@ UNPROVED = ("select_source.race.sources=0", "baseline.epochs=0", "verdict.averag
 
 
 def timed(script: str, *words: str | Path, folder: Path) -> float:
-    """Run a script of this folder in `folder`, its output to standard error; returns seconds. Raises CalledProcessError."""
+    """Run a script of this folder in `folder`; else as `run`."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, words)]
+    return run(sys.executable, str(ROOT / "benchmarks" / script), *map(str, words), folder=folder)
+
+
+def run(*command: str, folder: Path) -> float:
+    """Run a command of this environment in `folder`, its output to standard error; returns seconds. Raises CalledProcessError."""
     started = time.monotonic()
-    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
+    subprocess.run(command, cwd=folder, env=environment(ROOT), check=True, stdout=sys.stderr)
     return time.monotonic() - started
 
 
@@ -94,14 +99,13 @@ def accuracy(images: Path, test: pd.DataFrame, folder: Path) -> float:
 
 
 def pipeline(images: Path, folder: Path, *assignments: str) -> dict[str, Any]:
-    """Seconds and test accuracy of `dvc repro` from nothing, with changes to the default parameters."""
-    space = Workspace(folder)
-    space.set(*assignments)
-    space.run("headstart", "import", str(images))
-    shutil.rmtree(space.folder / ".headstart", ignore_errors=True)
-    space.run("python", "-m", "compileall", "-q", "headstart", "tasks")  # as what is installed is
-    seconds = space.run("dvc", "repro")
-    metrics = space.read("reports/metrics.json")
+    """Seconds and test accuracy of `dvc repro` from nothing in a new project, with changes to the default parameters."""
+    run("headstart", "new", str(folder), folder=folder.parent)
+    params.write(params.parse(list(assignments)), folder / "params.yaml")
+    run("headstart", "import", str(images), folder=folder)
+    shutil.rmtree(folder / ".headstart", ignore_errors=True)
+    seconds = run("dvc", "repro", folder=folder)
+    metrics = json.loads((folder / "reports/metrics.json").read_text())
     result = {key: metrics[key] for key in ("source", "shipped", "n_test")}
     print(f"dvc repro {' '.join(assignments)}: {seconds:.1f} s, test accuracy {metrics['test']['accuracy']:.4f}", flush=True)
     return {"seconds": round(seconds, 1), "accuracy": round(metrics["test"]["accuracy"], 4), **result}
@@ -111,7 +115,7 @@ def ants(images: Path, table: pd.DataFrame, folder: Path, peer: dict[str, Any], 
     """The frozen head, without and with an exported network at hand, and the whole pipeline."""
     cold = one("frozen head, cold", images, table, folder / "head", repeats=repeats)
     warm = one("frozen head", images, table, folder / "head", warm=True, repeats=repeats)
-    whole = pipeline(images, folder / "checkout", *UNPROVED)
+    whole = pipeline(images, folder / "unproved", *UNPROVED)
     proved = pipeline(images, folder / "proved")
     arms = {"frozen": warm, "frozen_cold": cold, "pipeline": whole, "pipeline_proved": proved}
     ratios = {f"fast_ratio_{name}": round(peer["seconds"] / ours["seconds"], 2) for name, ours in arms.items()}
@@ -146,7 +150,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="fastai's, which needs as many training images")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code every process would compile what is not installed, ours and fastai
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with byte code, as what is installed is: ours, and fastai's when it is imported first
+    for name in ("headstart", "tasks"):
+        compileall.compile_dir(ROOT / name, quiet=1)
     row: dict[str, Any] = {}
     for data in [options.only] if options.only else EPOCHS:
         images: Path = getattr(options, data).resolve()

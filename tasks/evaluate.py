@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,8 +171,10 @@ def _seen(
     """Write what counted for the worst mistakes, the map, and the images unlike the others."""
     engine = limits.engine(ships, heads.load(head / "head.safetensors", "final"), devices.choose(shared.device, shared.precision))
     view = replace(View.of_card(ships.card), grey=manifest.grey(manifest.read(clean)))
-    heat = pictured.counted(done.predictions, images, engine, view, done.metrics["classes"], block.heat_maps)
-    pictured.write(out, heat, pictured.mapped(known.rows, known.features, block.mapped, shared.seed), outlying.find(known))
+    with ThreadPoolExecutor(1) as other:  # the map takes one core, and no card
+        mapped = other.submit(pictured.mapped, known.rows, known.features, block.mapped, shared.seed)
+        heat = pictured.counted(done.predictions, images, engine, view, done.metrics["classes"], block.heat_maps)
+    pictured.write(out, heat, mapped.result(), outlying.find(known))
 
 
 def _write(final: Path, predictions: Path, done: test_split.Evaluation, known: limits.Limits) -> None:
