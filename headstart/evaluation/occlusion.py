@@ -1,7 +1,7 @@
 """What a network looked at: how much less it finds a class when a part of the picture is covered (occlusion).
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014. It works for every network, transformers and pairs too, and needs no gradients: the
-engine that answers runs once for each of 49 covered pictures. What is shown is what counted for this network, not what is right.
+engine that answers runs once for each of 36 covered pictures. What is shown is what counted for this network, not what is right.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from headstart.base.cores import in_order
 from headstart.features.engines import Engine
 
-CELLS = 8  # of the map, a side; a quarter of the side is covered at a time, in steps of a cell
+CELLS = 7  # of the map, a side, as of the last map of usual networks; two are covered at a time, in steps of one
 COVER = 2
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +71,23 @@ def read(source: Path | bytes, views: Sequence[View], identity: str) -> list[np.
     assert len(wanted) == 1, "views of several sizes would be decoded at the scale of the largest"
     near, scale = wanted.pop()
     with images.open_image(source, near=near, scale=scale) as image:
+        resized = cache(lambda view: _resize(image, view, centre(image.size, view.crop)))  # once for all changes of the plain view
         return [
-            np.asarray(plain(image, view) if view.augmentation is None else random_view(image, view, view.augmentation, identity))
+            np.asarray(
+                _changed(resized(replace(view, change=None)), view)
+                if view.augmentation is None
+                else random_view(image, view, view.augmentation, identity)
+            )
             for view in views
         ]
 
 
 def plain(image: Image.Image, view: View) -> Image.Image:
     """The centred square of the image, resized, and changed if the view says so."""
-    drawn = _resize(image, view, centre(image.size, view.crop))
+    return _changed(_resize(image, view, centre(image.size, view.crop)), view)
+
+
+def _changed(drawn: Image.Image, view: View) -> Image.Image:
     return drawn.transpose(CHANGES[view.change]) if view.change else drawn
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from headstart.base.cores import in_order
 from headstart.machinery.progress import Progress
 from headstart.report import charts, pictures
 from headstart.report.findings import Findings
@@ -31,11 +32,10 @@ def alike(f: Findings) -> Alike | None:
         return None
     classes = sorted(set(f.map["label"]))
     numbers = {label: number for number, label in enumerate(classes)}
-    points = []
-    with Progress(len(f.map), "picturing the map") as progress:
-        for row in f.map.itertuples():
-            label, path = str(row.label), str(row.path)
-            picture = pictures.picture(f.images / path, f.grey, SIDE).url
+    points, files = [], [f.images / str(path) for path in f.map["path"]]
+    with Progress(len(files), "picturing the map") as progress:
+        for row, picture in zip(f.map.itertuples(), in_order(lambda file: pictures.picture(file, f.grey, SIDE).url, files), strict=True):
+            label = str(row.label)
             points.append(charts.Mark(float(str(row.x)), float(str(row.y)), numbers[label], f"{label} ({row.split})", picture))
             progress.step()
     said = f"{count(len(points), 'image')} of training, validation and test, near each other if the model finds them alike (t-SNE on the features that its head sees)."

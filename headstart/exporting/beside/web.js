@@ -2,7 +2,7 @@
 // How the page of `headstart export web` answers: the model runs here, in the browser. RUNTIME and MODEL are in the files beside this one.
 const SIDES = [8, 4, 2, 1]; // parts of its size at which a large JPEG is looked at, as predict.py decodes it
 const MOST = 16e6; // pixels that are read at once: more do not fit a phone's canvas
-const CELLS = 8, COVER = 2, DIM = 0.6; // as headstart/evaluation/occlusion.py
+const CELLS = 7, COVER = 2, DIM = 0.6; // as headstart/evaluation/occlusion.py
 let session = null, ort = null, shown = "";
 
 async function unpack(text) {
