@@ -7,6 +7,7 @@ from headstart.params import Baseline, FineTune
 FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them are wrong as of the validation images
 USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 FEWEST_USUAL = 5  # epochs of the last stages, and from random weights, however many images there are
+FEWEST_VIEWS = 2  # of each training image
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 
@@ -27,9 +28,15 @@ def usual(block: FineTune | Baseline, images: int, *, on_gpu: bool = False) -> i
 def views(wanted: int | str, images: int) -> int:
     """How many views of each training image are kept.
 
-    A number is taken as given. auto is 3, or 2 if there are more than 1,500 images, which bring variety of their own.
+    A number is taken as given. auto is 3, or FEWEST_VIEWS if there are more than 1,500 images, which bring variety of their own.
     """
-    return (3 if images <= 1_500 else 2) if wanted == "auto" else int(wanted)
+    return (3 if images <= 1_500 else FEWEST_VIEWS) if wanted == "auto" else int(wanted)
+
+
+def least(block: FineTune) -> FineTune:
+    """The block of a training of the last stages that has little to gain: of FEWEST_USUAL epochs at most, on FEWEST_VIEWS if their number is left to auto."""
+    views = FEWEST_VIEWS if block.views == "auto" else block.views
+    return block.model_copy(update={"epochs": min(block.epochs, FEWEST_USUAL), "views": views})
 
 
 def epochs(block: FineTune, gflops: float, images: int, *, on_gpu: bool = False) -> int:

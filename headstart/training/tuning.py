@@ -1,6 +1,7 @@
 """Fine-tuning as the stage does it: train, and try again in another way if that brought nothing.
 
-If the frozen head leaves enough validation images wrong, most of the network is trained (whole.py), else its last stages. What is no better
+If the frozen head leaves enough validation images wrong, most of the network is trained (whole.py), else its last stages, and these for
+fewer epochs on fewer views if it is shown to leave few wrong. What is no better
 than the head by itself and beside it, as the two may ship together (proof/contenders.py), and worse by a standard error, brought nothing: then
 the last stages are trained, and then these at a tenth of the rate, as the training lost what the head knew and never won it back. Only
 there the head counts as an epoch too: if nothing brings anything, this is said, and the network is the frozen head that it began with.
@@ -122,7 +123,8 @@ def tune(
     held = table[table["split"] == "validation"].reset_index(drop=True)
     labels, before = encoding.encode(held["label"], classes), head.logits(of_source.of_source(card, held, root, device))
     tries: list[_Trained] = []
-    for way, how in ways(settled, card, table, whole.needed(before, labels, int((table["split"] != "test").sum())), device):
+    much = whole.needed(before, labels, int((table["split"] != "test").sum()))
+    for way, how in ways(settled, card, table, much, whole.little(before, labels), device):
         tries.append(train_as(way, how))
         if not tries[-1].lost(before, labels):
             break
@@ -140,17 +142,20 @@ def tune(
     return Tuned(done, best.block, summary)
 
 
-def ways(settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, device: Device) -> Iterator[tuple[str, FineTune]]:
+def ways(
+    settled: FineTune, card: SourceCard, table: pd.DataFrame, much_is_wrong: bool, little_is_wrong: bool, device: Device
+) -> Iterator[tuple[str, FineTune]]:
     """How to train, one way after the other: what each is called, and its block.
 
     settled: the block of params.yaml with its changes of pictures settled. much_is_wrong: whether the frozen head leaves enough wrong for most
-    of the network to be trained.
+    of the network to be trained. little_is_wrong: whether it leaves so little that the last stages need not be trained for long.
     """
     images, on_gpu = int((table["split"] == "train").sum()), device.kind != "cpu"
     if settled.strategy == "last_stages" and much_is_wrong:
         deep = whole.way(settled, card, images, on_gpu=on_gpu)
         yield from [(DEEP, deep)] if deep else []
     lasting = settled.model_copy(update={"epochs": budget.usual(settled, images, on_gpu=on_gpu)})
+    lasting = budget.least(lasting) if little_is_wrong and settled.strategy == "last_stages" else lasting
     yield USUAL, lasting.model_copy(update={"keep": "trained" if settled.keep == "best" else settled.keep})
     if settled.strategy != "head_only":
         yield GENTLER, lasting.model_copy(update={"rate": LESS * settled.rate})

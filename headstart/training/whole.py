@@ -19,9 +19,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from headstart.networks import common, cut, sources
 from headstart.networks.cards import SourceCard
 from headstart.params import FineTune
+from headstart.statistics import intervals
 from headstart.training import budget, fine_tuning
 
 SHARE_WRONG = 0.05  # of the validation images (0-1): fewer leave little to gain
+LITTLE = 0.1  # of the images, that a network has wrong at most if it leaves little to gain
 FINEST = 0.25  # of the side of the picture (0-1), at which the first of the stages that are trained sees it
 FACTOR = 3.0  # on the rate of the block: at nine, EfficientNet-Lite0 is lost on some images
 DECAY = 0.85  # of the rate per stage deeper, of networks with BatchNorm
@@ -35,6 +37,16 @@ def needed(logits: np.ndarray, labels: np.ndarray, images: int) -> bool:
     """
     share = float((logits.argmax(1) != labels).mean())
     return share >= SHARE_WRONG and share * images >= budget.FEWEST_WRONG
+
+
+def little(logits: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether a network that gives these logits (n, classes) for validation images of `labels` (n,) is shown to have few images wrong.
+
+    At most SHARE_WRONG of these, and LITTLE at the upper end of the 95% interval.
+    """
+    right = int((logits.argmax(1) == labels).sum())
+    lower, _ = intervals.share(right, len(labels))
+    return right >= (1 - SHARE_WRONG) * len(labels) and float(lower) >= 1 - LITTLE
 
 
 def way(block: FineTune, card: SourceCard, images: int, *, on_gpu: bool) -> FineTune | None:

@@ -162,3 +162,20 @@ def test_many_images_are_seen_in_fewer_epochs_by_each_way_but_the_deep_one(plans
     done = tune(0.0, passes=14, rate=0.001)
     assert [plan.epochs for plan in plans] == [7, 7]
     assert done.block.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("block", "seen"),
+    [
+        ({}, [(5, 2), (5, 2)]),
+        ({"epochs": 3, "views": 4}, [(3, 4), (3, 4)]),
+        ({"views": "fresh"}, [(5, "fresh"), (5, "fresh")]),
+        ({"strategy": "full"}, [(10, "auto"), (10, "auto")]),
+    ],
+)
+def test_what_has_little_to_gain_is_trained_for_less_time(
+    block: dict[str, Any], seen: list[tuple[int, int | str]], plans: list[Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "little", lambda *_: True)
+    tune(0.0, rate=0.001, **block)
+    assert [(plan.epochs, plan.views) for plan in plans] == seen

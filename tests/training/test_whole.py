@@ -76,3 +76,13 @@ def test_networks_without_batch_norm_have_lower_rates_in_their_depth() -> None:
 
 def test_a_network_that_sees_all_of_it_finely_is_trained_at_its_end() -> None:
     assert whole.coarse(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), 32) >= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "wrong", "little"),
+    [(9, 0, False), (25, 0, False), (49, 0, True), (49, 1, True), (49, 2, False), (400, 20, True), (400, 21, False)],
+)
+def test_little_is_wrong_if_enough_images_show_it(n: int, wrong: int, little: bool) -> None:
+    labels = np.arange(n) % 2
+    named = np.where(np.arange(n) < wrong, 1 - labels, labels)
+    assert whole.little(np.eye(2)[named], labels) is little
