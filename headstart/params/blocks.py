@@ -120,7 +120,7 @@ class FineTune(Block):
         10,
         ge=1,
         le=1000,
-        description="Most epochs (passes over the cached views) a phase lasts; 5 with last_stages if the frozen head is shown to leave few images wrong.",
+        description="Most epochs (passes over the cached views) a phase lasts.",
     )
     patience: int = Field(
         10,
