@@ -18,7 +18,7 @@ from headstart.params import Params
 from headstart.training import budget, designs
 
 LOOKED_AT = 400  # training images that are mirrored and turned, at most
-COVERED = 49  # pictures that are looked at for a heat map
+COVERED = 36  # pictures that are looked at for a heat map
 FEW = 400  # training images: with fewer, a network from random weights mostly learns nothing, and its folds fit a head alone
 UNIT = 1.2e-3  # seconds that `speed` finds on the machine of `expected`: two cores of a Xeon (Sapphire Rapids)
 NOTHING = 0.7  # seconds of a stage that has nothing to do

@@ -13,9 +13,7 @@ import numpy as np
 
 FEWER = 3  # times as many features as images make the space of the images pay
 SMALL = 2**19  # features of all images (4 MiB), up to which to read raw ones anew in each step takes longer than they do
-SHORT = (
-    2**16
-)  # coordinates of all images (512 KiB), up to which threads that fit beside each other wait for the interpreter, not for a core
+SHORT = 2**16  # coordinates of all images (512 KiB), up to which threads that fit beside each other wait for the interpreter
 
 
 @dataclass(frozen=True)

@@ -116,12 +116,7 @@ class FineTune(Block):
         "auto",
         description="Stages of the base, counted from the head, that last_stages and gradual train (1-100); auto: from the first stage at which a linear probe is as good as anywhere (select_source.depths), 3 without that probe.",
     )
-    epochs: int = Field(
-        10,
-        ge=1,
-        le=1000,
-        description="Most epochs (passes over the cached views) a phase lasts.",
-    )
+    epochs: int = Field(10, ge=1, le=1000, description="Most epochs (passes over the cached views) a phase lasts.")
     patience: int = Field(
         10,
         ge=1,
@@ -132,7 +127,7 @@ class FineTune(Block):
         10_000,
         ge=1,
         le=1_000_000_000,
-        description="Training images that a phase sees at most in all its epochs, 50 times as many on a GPU; more images have fewer epochs, but 5 at least (or `epochs`, if that is less); with last_stages 5 at most if the frozen head is shown to leave few images wrong.",
+        description="Training images that a phase sees at most in all its epochs, 50 times as many on a GPU; more images have fewer epochs, but 5 at least (or `epochs`, if that is less); a tenth of it with last_stages if the frozen head is shown to leave few images wrong.",
     )
     rate: float = Field(3e-4, gt=0, le=1, description="Highest learning rate of the head (AdamW, one cycle).")
     decay: float = Field(0.9, gt=0, le=1, description="Factor on the learning rate for each stage deeper than the head.")
@@ -155,7 +150,7 @@ class FineTune(Block):
     )
     views: Annotated[int, Field(ge=1, le=64)] | Literal["auto", "fresh"] = Field(
         "auto",
-        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 1,500 images, or if the frozen head is shown to leave few wrong; fresh: a new one in each epoch, the frozen layers running as training goes (on a GPU always, if an activation is larger than its picture).",
+        description="Augmented views of each training image that are computed through the frozen layers and cached (1-64); auto: 3, and 2 of more than 1,500 images, or if the frozen head leaves so few wrong that there are 5 epochs at most; fresh: a new one in each epoch, the frozen layers running as training goes (on a GPU always, if an activation is larger than its picture).",
     )
     statistics: Literal["source", "batch"] = Field(
         "source",

@@ -8,6 +8,7 @@ FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them 
 USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 FEWEST_USUAL = 5  # epochs of the last stages, and from random weights, however many images there are
 FEWEST_VIEWS = 2  # of each training image
+LESS = 0.1  # of the images that are seen at most, if there is little to gain
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 
@@ -20,9 +21,10 @@ def depth(wanted: int | str, probed: int | None) -> int:
     return (USUAL_DEPTH if probed is None else probed) if wanted == "auto" else int(wanted)
 
 
-def usual(block: FineTune | Baseline, images: int, *, on_gpu: bool = False) -> int:
-    """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images."""
-    return min(block.epochs, max(FEWEST_USUAL, int(block.passes * _times(on_gpu) / images)))
+def usual(block: FineTune | Baseline, images: int, *, little: bool = False, on_gpu: bool = False) -> int:
+    """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images; `little`: that is to be gained."""
+    seen = block.passes * _times(on_gpu) * (LESS if little else 1)
+    return min(block.epochs, max(FEWEST_USUAL, int(seen / images)))
 
 
 def views(wanted: int | str, images: int) -> int:
@@ -31,12 +33,6 @@ def views(wanted: int | str, images: int) -> int:
     A number is taken as given. auto is 3, or FEWEST_VIEWS if there are more than 1,500 images, which bring variety of their own.
     """
     return (3 if images <= 1_500 else FEWEST_VIEWS) if wanted == "auto" else int(wanted)
-
-
-def least(block: FineTune) -> FineTune:
-    """The block of a training of the last stages that has little to gain: of FEWEST_USUAL epochs at most, on FEWEST_VIEWS if their number is left to auto."""
-    views = FEWEST_VIEWS if block.views == "auto" else block.views
-    return block.model_copy(update={"epochs": min(block.epochs, FEWEST_USUAL), "views": views})
 
 
 def epochs(block: FineTune, gflops: float, images: int, *, on_gpu: bool = False) -> int:

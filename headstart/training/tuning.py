@@ -154,8 +154,10 @@ def ways(
     if settled.strategy == "last_stages" and much_is_wrong:
         deep = whole.way(settled, card, images, on_gpu=on_gpu)
         yield from [(DEEP, deep)] if deep else []
-    lasting = settled.model_copy(update={"epochs": budget.usual(settled, images, on_gpu=on_gpu)})
-    lasting = budget.least(lasting) if little_is_wrong and settled.strategy == "last_stages" else lasting
+    little = little_is_wrong and settled.strategy == "last_stages"
+    epochs = budget.usual(settled, images, little=little, on_gpu=on_gpu)
+    views = budget.FEWEST_VIEWS if little and settled.views == "auto" and epochs <= budget.FEWEST_USUAL else settled.views
+    lasting = settled.model_copy(update={"epochs": epochs, "views": views})
     yield USUAL, lasting.model_copy(update={"keep": "trained" if settled.keep == "best" else settled.keep})
     if settled.strategy != "head_only":
         yield GENTLER, lasting.model_copy(update={"rate": LESS * settled.rate})
