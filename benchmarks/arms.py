@@ -55,7 +55,7 @@ def ways(card: Any, changes: list[augmenting.Change], table: Any, values: dict[s
     """The blocks of the ways of fine-tuning, as a run goes through them, but for these values."""
     block = FineTune()
     settled = block.model_copy(update={"augmentation": augmenting.settled(block.augmentation, changes)})
-    found = tuning.ways(settled, card, table, True, CPU)
+    found = tuning.ways(settled, card, table, True, False, CPU)
     own = {name: value for name, value in values.items() if name in FineTune.model_fields}
     seen = {name: value for name, value in values.items() if name not in own}
     return {way: one.model_copy(update={**own, "augmentation": one.augmentation.model_copy(update=seen)}) for way, one in found}
