@@ -26,15 +26,13 @@ import argparse
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from workspace import ROOT, environment, report
+from workspace import report, run
 
 from headstart.data import encoding, folding
 from headstart.features import of_source
@@ -174,12 +172,9 @@ def whole(cells: Cells, rows: np.ndarray, test: np.ndarray) -> dict[str, Any]:
                 place = images / split / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(IMAGES / path, place)
-        for words, folder in (
-            (("new", str(project)), name),
-            (("import", str(images)), project),
-            (("run", "--set", "baseline.epochs=0"), project),
-        ):
-            subprocess.run(["headstart", *words], cwd=folder, env=environment(ROOT), check=True, stdout=sys.stderr)
+        run("headstart", "new", str(project), folder=Path(name))
+        run("headstart", "import", str(images), folder=project)
+        run("headstart", "run", "--set", "baseline.epochs=0", folder=project)
         metrics = json.loads((project / "reports/metrics.json").read_text())
     print(f"headstart run: {metrics['test']['balanced_accuracy']:.4f} of {metrics['n_test']} ({metrics['shipped']} ships)", flush=True)
     return {"pipeline": metrics["test"]["balanced_accuracy"], "shipped": metrics["shipped"], "chosen": metrics["source"]}

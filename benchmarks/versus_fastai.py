@@ -25,13 +25,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import one_process
 import pandas as pd
-from workspace import ROOT, environment, report
+from workspace import ROOT, report, run
 
 from headstart import params
 from headstart.features import predict
@@ -45,16 +44,9 @@ UNPROVED = ("select_source.race.sources=0", "baseline.epochs=0", "verdict.averag
 
 
 def timed(script: str, *words: str | Path, folder: Path) -> float:
-    """Run a script of this folder in `folder`; else as `run`."""
+    """Run a script of this folder in `folder`; else as workspace.run."""
     folder.mkdir(parents=True, exist_ok=True)
     return run(sys.executable, str(ROOT / "benchmarks" / script), *map(str, words), folder=folder)
-
-
-def run(*command: str, folder: Path) -> float:
-    """Run a command of this environment in `folder`, its output to standard error; returns seconds. Raises CalledProcessError."""
-    started = time.monotonic()
-    subprocess.run(command, cwd=folder, env=environment(ROOT), check=True, stdout=sys.stderr)
-    return time.monotonic() - started
 
 
 def fastai(images: Path, table: pd.DataFrame, folder: Path, *words: str) -> dict[str, Any]:

@@ -33,9 +33,7 @@ class Workspace:
 
     def run(self, *command: str) -> float:
         """Run a command in the checkout, its output to standard error; returns seconds. Raises CalledProcessError."""
-        started = time.monotonic()
-        subprocess.run(command, cwd=self.folder, env=environment(self.folder), check=True, stdout=sys.stderr)
-        return time.monotonic() - started
+        return run(*command, folder=self.folder, code=self.folder)
 
     def set(self, *assignments: str) -> None:
         """Change parameters in the checkout's params.yaml."""
@@ -46,6 +44,16 @@ class Workspace:
     def read(self, path: str) -> Any:
         """A JSON file of the checkout."""
         return json.loads((self.folder / path).read_text())
+
+
+def run(*command: str, folder: Path, code: Path = ROOT) -> float:
+    """Run a command of this environment in `folder`, with the code of the checkout `code`, its output to standard error; returns seconds.
+
+    Raises CalledProcessError.
+    """
+    started = time.monotonic()
+    subprocess.run(command, cwd=folder, env=environment(code), check=True, stdout=sys.stderr)
+    return time.monotonic() - started
 
 
 def environment(folder: Path) -> dict[str, str]:

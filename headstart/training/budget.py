@@ -8,7 +8,7 @@ FEWEST_WRONG = 15  # of the images to train and validate on, if as many of them 
 USUAL_DEPTH = 3  # stages that are retrained if no probe of depths says how many
 FEWEST_USUAL = 5  # epochs of the last stages, and from random weights, however many images there are
 FEWEST_VIEWS = 2  # of each training image
-LESS = 0.1  # of the images that are seen at most, if there is little to gain
+SHORTER = 0.1  # of the images that are seen at most, if there is little to gain
 ON_GPU = 50.0  # times the work that a CPU does at most
 FEWEST_EPOCHS = 4  # at the rate of this way the network first forgets, and shorter trainings end before they are past that
 
@@ -23,7 +23,7 @@ def depth(wanted: int | str, probed: int | None) -> int:
 
 def usual(block: FineTune | Baseline, images: int, *, little: bool = False, on_gpu: bool = False) -> int:
     """For how many of the block's epochs the last stages, or a network from random weights, are trained on so many images; `little`: that is to be gained."""
-    seen = block.passes * _times(on_gpu) * (LESS if little else 1)
+    seen = block.passes * _times(on_gpu) * (SHORTER if little else 1)
     return min(block.epochs, max(FEWEST_USUAL, int(seen / images)))
 
 
