@@ -35,6 +35,7 @@ def main(line: socket.socket) -> NoReturn:
     """Serve what comes along `line` until its other end is closed."""
     running: dict[int, int] = {}  # where the exit code of each process is to be written
     signal.signal(signal.SIGCHLD, lambda *_: _reap(running))  # at once, also while something is imported
+    gc.disable()  # as in tasks/sharing/standby.py
     imports, woken = deque(preloaded.DVC), forks.woken()
     while True:
         ready = select.select([line.fileno(), woken], [], [], 0 if imports else None)[0]

@@ -7,6 +7,7 @@ and signals are its own.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import runpy
@@ -75,6 +76,7 @@ def ended(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 def alone(folder: str, environment: Mapping[str, str]) -> None:
     """Have a folder and an environment, and no file open but the three streams."""
+    gc.enable()
     signal.set_wakeup_fd(-1)
     for entry in list(Path("/proc/self/fd").iterdir()):  # objects that are still there never close theirs: gc.freeze
         if int(entry.name) > sys.stderr.fileno():

@@ -127,6 +127,7 @@ def main(name: str, dvc: int, born: str, imports: list[str]) -> None:
         here = Standby(f"\0{name}")
     except OSError:  # it has ended, somebody stands by already, or Linux is older than 5.3
         return
+    gc.disable()  # imports leave nothing to collect, and looking for it takes a sixth of their time
     left, woken = deque(imports), forks.woken()
     while True:
         lines = {line.fileno(): line for line in here.lines()}

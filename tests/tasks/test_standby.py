@@ -88,6 +88,10 @@ def test_a_fork_has_streams_folder_and_environment_of_its_own_and_its_exit_code_
     assert standing.answer(body, DVC_TOLD="this") == (3, here, "wrong")
 
 
+def test_a_fork_collects_garbage_again(standing: Standing) -> None:
+    assert standing.answer("import gc; print(gc.isenabled())")[1] == "True"
+
+
 @pytest.mark.parametrize(("body", "code"), [("", 0), ("import os; os.kill(os.getpid(), 9)", -9), ("raise KeyError('mine')", 1)])
 def test_the_end_of_a_fork_is_that_of_the_command(body: str, code: int, standing: Standing) -> None:
     ended, _, err = standing.answer(body)
