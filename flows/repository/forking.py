@@ -20,11 +20,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from tasks.sharing import forks, preloaded
+from tasks.sharing import forks, handing, preloaded
 
 STAGE = re.compile(r"python -m (tasks\.\w+)")
 DVC, MORE = b"d", b"m"  # what is asked for: to run dvc, to import what stages need
@@ -47,7 +48,7 @@ def main(line: socket.socket) -> NoReturn:
             if not asked:
                 os._exit(0)  # nobody is there any more; what still runs is interrupted by Linux
             if asked == MORE:
-                imports.extend(preloaded.STAGES)
+                imports.extend([*chain(*handing.APART.values()), *preloaded.STAGES])
             else:
                 _fork(running, *descriptors)
         elif imports:

@@ -1,7 +1,7 @@
 """How stages of one `dvc repro` share their imports: a process stands by (standby.py), and is forked for each.
 
 Ten stages one after the other would each import the same for one to three seconds. The first one starts the process that stands by,
-beside its own work. Those that come after hand over to it: they give it their streams, folder and environment, and wait for the exit
+beside its own work, and another one for a stage that imports much of its own (APART). Those that come after hand over to it: they give it their streams, folder and environment, and wait for the exit
 code. A stage starts as any command if nobody stands by, if the fork would not be what `python -m` is (forks.py), outside Linux, and under a
 flow, which has its own way (flows/repository/forking.py).
 """
@@ -24,7 +24,9 @@ from typing import NoReturn
 from headstart.machinery import lock
 
 SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
-LAST = "tasks.report"  # after which none comes
+FIRST, LAST = "tasks.index_images", "tasks.report"
+# What a stage imports that no other does, and that takes long: a process of its own stands by for it, beside that of all others.
+APART = {"tasks.validate_data": ("tasks.index_images", "pyarrow.parquet", "great_expectations")}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 REFUSED = b"no"
 _started: list[subprocess.Popen[bytes]] = []  # it goes on when this process ends
@@ -41,12 +43,13 @@ def take_over() -> None:
         return
     with contextlib.suppress(OSError):
         pid = caller()
-        name = address(pid)
-        code = ask(name, module, pid)
+        code = ask(address(pid, module), module, pid)
         if code is not None:
             _exit(code)
+        if module == FIRST:
+            _started.extend(start(address(pid, other), pid, imports) for other, imports in APART.items())
         if module != LAST:
-            _started.append(start(name, pid))
+            _started.append(start(address(pid), pid))
 
 
 def _stage() -> str | None:
@@ -77,9 +80,9 @@ def status(pid: int) -> tuple[str, str, str]:
     return name, words[1], words[19]
 
 
-def address(pid: int) -> str:
-    """Where the process for this dvc listens, for this interpreter and what it finds. Raises OSError if dvc is gone."""
-    seen = repr((sys.executable, sys.path, os.getuid(), pid, status(pid)[2]))
+def address(pid: int, module: str = "") -> str:
+    """Where the process for this dvc listens, for this interpreter and what it finds, that is forked for a stage. Raises OSError if dvc is gone."""
+    seen = repr((sys.executable, sys.path, os.getuid(), pid, status(pid)[2], module if module in APART else ""))
     return f"\0headstart-{hashlib.sha256(seen.encode(errors='surrogateescape')).hexdigest()}"
 
 

@@ -14,7 +14,6 @@ DVC = ("tasks", "dvc.cli", "networkx", "every:dvc", "every:dvc_data")
 STAGES = (
     "tasks.index_images",
     "pyarrow.parquet",
-    "great_expectations",
     "torch",
     "headstart.networks.libraries:torchvision",
     "headstart.networks.libraries:timm",

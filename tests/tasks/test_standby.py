@@ -182,10 +182,8 @@ from tasks.sharing import handing
 from tests.tasks.test_standby import listens
 
 def ready():
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        words = entry.read_bytes().split(b"\\0")
-        if b"tasks.sharing.standby" in words and str(handing.caller()).encode() in words:
-            return listens(words[3].decode())
+    caller = handing.caller()
+    return all(listens(handing.address(caller, module)[1:]) for module in ("", "tasks.validate_data"))
 
 while not ready():
     time.sleep(0.05)
