@@ -4,10 +4,9 @@
 
 Needs fastai (`pip install -e .[bench]`). Folders of labelled images: the first has train/ and val/, the second a folder a class. fastai
 (fastai_peer.py) trains on train and validation together and validates on the test split, and its best epoch there counts; every time is
-that of whole processes, from start to end. Of Headstart are timed, on the first folder by the median of 3 (--repeats), as runs of a minute differ by a
-tenth on one machine: one process up to a saved frozen head (one_process.py;
-with the exported network of an earlier run at hand and nothing that knows the images, and cold, with nothing), `dvc repro` in a new project
-from nothing, without race, baseline and averages (`pipeline`) and with the default parameters (`pipeline_proved`), and, on the second folder with 30%
+that of whole processes, from start to end. Of Headstart are timed, on the first folder by the median of 3 (--repeats), as runs of a minute
+differ by a tenth on one machine: one process up to a saved frozen head (one_process.py; with the exported network of an earlier run at hand
+and nothing that knows the images, and cold, with nothing), `dvc repro` in a new project from nothing, without race, baseline and averages (`pipeline`) and with the default parameters (`pipeline_proved`), and, on the second folder with 30%
 as test, one process up to a saved fine-tuned model, from nothing. Accuracies are of the saved models on the test split, measured outside the times.
 
 Ends with a line of JSON. fast_ratio_*: fastai's seconds / ours. accuracy_gain: points of `dvc repro` above fastai's best epoch.

@@ -75,7 +75,7 @@ def ended(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def alone(folder: str, environment: Mapping[str, str]) -> None:
-    """Have a folder and an environment, and no file open but the three streams."""
+    """Have a folder and an environment, no file open but the three streams, and garbage collected, which who forks may have left off."""
     gc.enable()
     signal.set_wakeup_fd(-1)
     for entry in list(Path("/proc/self/fd").iterdir()):  # objects that are still there never close theirs: gc.freeze

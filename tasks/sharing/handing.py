@@ -1,9 +1,9 @@
 """How stages of one `dvc repro` share their imports: a process stands by (standby.py), and is forked for each.
 
 Ten stages one after the other would each import the same for one to three seconds. The first one starts the process that stands by,
-beside its own work, and another one for a stage that imports much of its own (APART). Those that come after hand over to it: they give it their streams, folder and environment, and wait for the exit
-code. A stage starts as any command if nobody stands by, if the fork would not be what `python -m` is (forks.py), outside Linux, and under a
-flow, which has its own way (flows/repository/forking.py).
+beside its own work, and another one for a stage that imports much of its own (APART). Those that come after hand over to it: they give it
+their streams, folder and environment, and wait for the exit code. A stage starts as any command if nobody stands by, if the fork would not
+be what `python -m` is (forks.py), outside Linux, and under a flow, which has its own way (flows/repository/forking.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from headstart.machinery import lock
 
 SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "busybox"}
 FIRST, LAST = "tasks.index_images", "tasks.report"
-# What a stage imports that no other does, and that takes long: a process of its own stands by for it, beside that of all others.
+# Stages that import for long what no other does: a process of its own stands by for each, having imported these.
 APART = {"tasks.validate_data": ("tasks.index_images", "pyarrow.parquet", "great_expectations")}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 REFUSED = b"no"

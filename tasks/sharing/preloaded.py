@@ -1,4 +1,7 @@
-"""What dvc and the stages import, in the order in which a run needs it. Importing it starts no thread and computes nothing."""
+"""What dvc and the stages import, in the order in which a run needs it. Importing it starts no thread and computes nothing.
+
+What one stage alone imports is in handing.APART.
+"""
 
 from __future__ import annotations
 

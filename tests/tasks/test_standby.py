@@ -177,7 +177,6 @@ def test_only_what_dvc_starts_as_a_stage_is_handed_over(
 
 WAITS = """
 import time
-from pathlib import Path
 from tasks.sharing import handing
 from tests.tasks.test_standby import listens
 
